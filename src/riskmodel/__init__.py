@@ -1,0 +1,1 @@
+"""riskmodel: puts households in order for human verification. A signal, never a verdict."""

@@ -1,0 +1,124 @@
+"""The catalogue: what each feature is called, means and says. Read from `features/catalogue.yaml`, one form for every entry."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
+
+from riskmodel.project import Project
+from riskmodel.vocabulary import RISK_KINDS
+
+CATALOGUE_FILE = "features/catalogue.yaml"
+
+Unit = Literal[
+    "yuan",
+    "yuan_per_person",
+    "share",
+    "ratio",
+    "times",
+    "people",
+    "months",
+    "days",
+    "years",
+    "visits",
+    "level",
+    "mu",
+    "km",
+    "flag",
+    "households",
+]
+Family = Literal[
+    "income",
+    "expenditure",
+    "illness",
+    "disability",
+    "household",
+    "guarantees",
+    "shocks",
+    "employment",
+    "assistance",
+    "history",
+    "area",
+    "freshness",
+    "assets",
+    "rules",
+]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Words(Strict):
+    """The same thing in both languages."""
+
+    zh: Annotated[str, Field(min_length=1)]
+    en: Annotated[str, Field(min_length=1)]
+
+
+class Sentence(Strict):
+    """What a reason says in one language. `{value}` is the value with its unit, written out.
+
+    `zero` is said when the value is 0 (a flag: no), `missing` when nothing is known; without them `value` and a general sentence serve.
+    """
+
+    value: Annotated[str, Field(min_length=1)]
+    zero: str | None = None
+    missing: str | None = None
+
+
+class Sentences(Strict):
+    zh: Sentence
+    en: Sentence
+
+
+class Feature(Strict):
+    """One feature. `topic` joins features that speak of the same thing: together they give one reason.
+
+    status: `active` is offered to plans; `rule` is a department rule (a baseline and a lead, no predictor); `trial` is computed
+    but offered only to plans that name it.
+    """
+
+    label: Words
+    family: Family
+    topic: str
+    unit: Unit
+    sources: tuple[str, ...]
+    window: str
+    missing: Words
+    riskier_when: Literal["higher", "lower", "unclear"]
+    risk_kind: str
+    sentence: Sentences
+    status: Literal["active", "rule", "trial"]
+
+    @model_validator(mode="after")
+    def _known_kind(self) -> Feature:
+        if self.risk_kind not in RISK_KINDS:
+            raise ValueError(f"risk_kind is one of {', '.join(RISK_KINDS)}")
+        return self
+
+
+class Catalogue(RootModel[dict[str, Feature]]):
+    """All features by name, in the order of the file, which is the order of the columns."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def __getitem__(self, name: str) -> Feature:
+        return self.root[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.root
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.root)
+
+    def with_status(self, *status: str) -> list[str]:
+        """Names of the features of these statuses, in order."""
+        return [name for name, feature in self.root.items() if feature.status in status]
+
+
+def load_catalogue(project: Project) -> Catalogue:
+    """The project's catalogue. Raises ProjectError: every fault at once, with file:line."""
+    return project.load(CATALOGUE_FILE, Catalogue)

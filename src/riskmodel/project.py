@@ -1,0 +1,182 @@
+"""The project folder: found once, read with file:line errors, hashed.
+
+A project holds `features/`, `training/` and `serving/`: what people review, choose and deploy. It is named by an argument, by
+the environment variable RISKMODEL_PROJECT, or it is the working folder or the nearest of its parents that holds
+`features/catalogue.yaml`. It is never looked for beside the installed package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from riskmodel.errors import Fault, ProjectError
+
+MARKER = Path("features") / "catalogue.yaml"
+Shape = TypeVar("Shape")
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML file: its data, and the line on which each key stands."""
+
+    path: Path
+    data: Any
+    lines: Mapping[tuple[str | int, ...], int] = field(repr=False)
+
+    def line(self, key: tuple[str | int, ...]) -> int:
+        """Line of a key, or of the nearest key above it that the file has."""
+        while key and key not in self.lines:
+            key = key[:-1]
+        return self.lines.get(key, 1)
+
+    def where(self, *key: str | int) -> str:
+        """`file:line (key.key)` for messages."""
+        name = ".".join(str(part) for part in key)
+        return f"{self.path}:{self.line(key)}" + (f" ({name})" if name else "")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder. Make it with `Project.find`."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, folder: str | os.PathLike[str] | None = None) -> Project:
+        """The project named by `folder`, by RISKMODEL_PROJECT, or around the working folder.
+
+        Raises ProjectError, which says where was looked and how to make one.
+        """
+        named = folder or os.environ.get("RISKMODEL_PROJECT")
+        if named:
+            root = Path(named).expanduser().resolve()
+            if not (root / MARKER).is_file():
+                raise ProjectError(
+                    Fault(str(root), "no project", f"a folder with {MARKER}", f"Make one with `riskmodel init {root}`.")
+                )
+            return cls(root)
+        here = Path.cwd()
+        for candidate in (here, *here.parents):
+            if (candidate / MARKER).is_file():
+                return cls(candidate)
+        raise ProjectError(
+            Fault(
+                str(here),
+                "neither this folder nor one above it is a project",
+                f"a folder with {MARKER}",
+                "Name one with --project or RISKMODEL_PROJECT, or make one with `riskmodel init DIR`.",
+            )
+        )
+
+    def document(self, relative: str | os.PathLike[str]) -> Document:
+        """Read one YAML file of the project. Raises ProjectError with file:line."""
+        return read_document(self.root / relative)
+
+    def load(self, relative: str | os.PathLike[str], shape: type[Shape] | TypeAdapter[Shape]) -> Shape:
+        """Read one YAML file into a pydantic model (or TypeAdapter): every fault at once, each with file:line."""
+        return fit(self.document(relative), shape)
+
+    def hash(self, *relative: str | os.PathLike[str]) -> str:
+        """SHA-256 over the named files and folders (their relative names and bytes), whatever the machine."""
+        return hash_files(self.root, relative)
+
+    @property
+    def mlruns(self) -> Path:
+        return self.root / "mlruns"
+
+
+def read_document(path: Path) -> Document:
+    """Parse YAML, keep the line of each key, refuse keys that stand twice. Raises ProjectError with file:line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ProjectError(
+            Fault(str(path), "no such file", "a YAML file", "Restore it, or copy it from a new project.")
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ProjectError(
+            Fault(str(path), f"byte {error.start} is not UTF-8", "UTF-8 text", "Save the file as UTF-8.")
+        ) from None
+    try:
+        node = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise ProjectError(Fault(f"{path}:{line}", str(error.problem or error.context), "valid YAML", "Mend the line.")) from None
+    lines: dict[tuple[str | int, ...], int] = {}
+    faults: list[Fault] = []
+    scalars = yaml.CSafeLoader("")
+    data = None if node is None else _construct(scalars, node, (), lines, faults, path)
+    if faults:
+        raise ProjectError(faults)
+    return Document(path, data, lines)
+
+
+def _construct(
+    scalars: yaml.CSafeLoader,
+    node: yaml.Node,
+    key: tuple[str | int, ...],
+    lines: dict[tuple[str | int, ...], int],
+    faults: list[Fault],
+    path: Path,
+) -> Any:
+    lines[key] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        mapping: dict[Any, Any] = {}
+        for name_node, value_node in node.value:
+            name = scalars.construct_object(name_node)
+            name = name if isinstance(name, (str, int)) else str(name)
+            if name in mapping:
+                where = f"{path}:{name_node.start_mark.line + 1}"
+                faults.append(Fault(where, f"`{name}` stands twice", "each key once", "Delete one of the two."))
+            mapping[name] = _construct(scalars, value_node, (*key, name), lines, faults, path)
+            lines[(*key, name)] = name_node.start_mark.line + 1
+        return mapping
+    if isinstance(node, yaml.SequenceNode):
+        return [_construct(scalars, item, (*key, place), lines, faults, path) for place, item in enumerate(node.value)]
+    return scalars.construct_object(node)
+
+
+def fit(document: Document, shape: type[Shape] | TypeAdapter[Shape]) -> Shape:
+    """Validate a document against a pydantic model; every fault at once, each with file:line. Raises ProjectError."""
+    adapter = shape if isinstance(shape, TypeAdapter) else TypeAdapter(shape)
+    try:
+        return adapter.validate_python(document.data)
+    except ValidationError as error:
+        faults = []
+        for problem in error.errors(include_url=False):
+            key = tuple(problem["loc"])
+            if problem["type"] == "extra_forbidden":
+                found, remedy = f"unknown key `{key[-1]}`", "Delete it, or correct its spelling."
+                known = _known_keys(shape)
+                expected = f"one of {', '.join(known)}" if len(key) == 1 and known else "a key that is documented"
+            elif problem["type"] == "missing":
+                found, expected, remedy = f"`{key[-1]}` is missing", "this key", "Add it."
+            else:
+                found, expected, remedy = f"{problem['input']!r}", problem["msg"], "Correct the value."
+            faults.append(Fault(document.where(*key), found, expected, remedy))
+        raise ProjectError(faults) from None
+
+
+def _known_keys(shape: Any) -> list[str]:
+    return list(shape.model_fields) if isinstance(shape, type) and issubclass(shape, BaseModel) else []
+
+
+def hash_files(root: Path, relative: Iterable[str | os.PathLike[str]]) -> str:
+    """SHA-256 over files and folders below `root`: their relative POSIX names and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(str(Path(item)) for item in relative):
+        path = root / name
+        files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+        for file in files:
+            digest.update(file.relative_to(root).as_posix().encode() + b"\0")
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""A believable county with known truth."""

@@ -1,0 +1,166 @@
+"""Tables: everything that is known about a county, and the one way to cut it in time.
+
+Each state or event row is in force on the days D with `known_on <= D < replaced_on`. `replaced_on` is worked out once, when the tables
+come in: the `known_on` of the next version of a state row, or of the next correction of an event. A row known after D therefore
+changes nothing about the rows in force on D; that is what "no look into the future" rests on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from riskmodel.tables.schema import TABLES, Column, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def dtype_of(column: Column) -> pl.DataType:
+    """The polars type in which a column is kept. `codes` (several risk kinds) stay one text joined by `;`."""
+    match column.kind:
+        case "id" | "area" | "text" | "codes":
+            return pl.String()
+        case "date":
+            return pl.Date()
+        case "money" | "number":
+            return pl.Float64()
+        case "integer":
+            return pl.Int32()
+        case "boolean":
+            return pl.Boolean()
+        case "code":
+            assert column.codes is not None
+            return pl.Enum(list(column.codes))
+
+
+def empty(table: Table) -> pl.DataFrame:
+    """No rows, all columns of the contract, in their types."""
+    return pl.DataFrame(schema={column.name: dtype_of(column) for column in table.columns})
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The contract's tables in their canonical types, in memory. Make them with `read_tables` or `from_frames`.
+
+    `frames` holds only tables that are there: an absent table is unknown, not empty. Every state and event frame has one more
+    column, `replaced_on` (null: still in force). Rows are sorted by owner (household or member), occurred_on, known_on and key.
+    `hashes` are the content hashes of what was read, for the record of a run.
+    """
+
+    frames: Mapping[str, pl.DataFrame]
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.frames
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        """A table that is there. Raises KeyError for one that is absent; see `get`."""
+        return self.frames[name]
+
+    def get(self, name: str) -> pl.DataFrame:
+        """A table, or one without rows if it is absent."""
+        if name in self.frames:
+            return self.frames[name]
+        frame = empty(TABLES[name])
+        return frame if TABLES[name].form == "values" else frame.with_columns(replaced_on=pl.lit(None, pl.Date))
+
+    def pandas(self, name: str) -> pd.DataFrame:
+        """A table for an analyst, as pandas."""
+        return self.get(name).to_pandas()
+
+    def known_by(self, as_of: dt.date) -> Tables:
+        """What was known on the day: rows in force, members that had not left, assets under an authorisation in force.
+
+        The result is cut: `replaced_on` is null in every row, so that nothing later can be read from it.
+        """
+        cut = {}
+        for name, frame in self.frames.items():
+            if TABLES[name].form == "values":
+                cut[name] = frame
+                continue
+            in_force = (pl.col("known_on") <= as_of) & (pl.col("replaced_on").is_null() | (pl.col("replaced_on") > as_of))
+            cut[name] = frame.filter(in_force).with_columns(replaced_on=pl.lit(None, pl.Date))
+        if "members" in cut:
+            left = pl.col("left_on").is_not_null() & (pl.col("left_on") <= as_of)
+            cut["members"] = cut["members"].filter(~left)
+        if "assets" in cut:
+            cut["assets"] = cut["assets"].join(authorised(self, as_of), on="household_id", how="semi", maintain_order="left")
+        return Tables(cut, self.hashes)
+
+    def of_households(self, household_ids: Iterable[str]) -> Tables:
+        """Only the rows of these households, of everybody who was ever a member of one, and of the areas (shocks, policy)."""
+        wanted = pl.DataFrame({"household_id": sorted(set(household_ids))}, schema={"household_id": pl.String})
+        people = self.get("members").join(wanted, on="household_id", how="semi").select("member_id").unique()
+        part = {}
+        for name, frame in self.frames.items():
+            if name == "shocks":
+                ours = frame.join(wanted, on="household_id", how="semi", maintain_order="left")
+                part[name] = pl.concat([ours, frame.filter(pl.col("household_id").is_null())])
+            elif "household_id" in frame.columns and name != "members":
+                part[name] = frame.join(wanted, on="household_id", how="semi", maintain_order="left")
+            elif "member_id" in frame.columns:
+                part[name] = frame.join(people, on="member_id", how="semi", maintain_order="left")
+            else:
+                part[name] = frame
+        return Tables(part, self.hashes)
+
+    @property
+    def newest_known_on(self) -> dt.date:
+        """The newest `known_on` of any row: the day up to which this county is known."""
+        days = [frame["known_on"].max() for frame in self.frames.values() if "known_on" in frame.columns and frame.height]
+        return reduce(max, days)  # type: ignore[arg-type, return-value]
+
+
+def authorised(tables: Tables, as_of: dt.date) -> pl.DataFrame:
+    """Households (one column, household_id) with an authorisation to read assets in force on the day."""
+    if "authorisations" not in tables:
+        return pl.DataFrame(schema={"household_id": pl.String})
+    return (
+        tables["authorisations"]
+        .filter(
+            (pl.col("known_on") <= as_of)
+            & (pl.col("replaced_on").is_null() | (pl.col("replaced_on") > as_of))
+            & (pl.col("scope") == "assets")
+            & (pl.col("occurred_on") <= as_of)
+            & (pl.col("revoked_on").is_null() | (pl.col("revoked_on") > as_of))
+        )
+        .select("household_id")
+        .unique()
+    )
+
+
+def from_frames(frames: Mapping[str, pl.DataFrame], hashes: Mapping[str, str] | None = None) -> Tables:
+    """Tables from frames that already keep the contract: adds `replaced_on`, drops exact duplicates, puts rows in canonical order.
+
+    Does not check; `check_tables` and `read_tables` do. Optional columns that are absent are added as missing.
+    """
+    ready = {}
+    for name, frame in frames.items():
+        table = TABLES[name]
+        absent = [
+            pl.lit(None, dtype_of(column)).alias(column.name) for column in table.columns if column.name not in frame.columns
+        ]
+        frame = frame.with_columns(absent).select(pl.col(column.name).cast(dtype_of(column)) for column in table.columns)
+        ready[name] = frame if table.form == "values" else in_force_intervals(frame.unique(), table)
+    return Tables(ready, hashes or {})
+
+
+def in_force_intervals(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Add `replaced_on` and sort canonically. `frame` holds one row a (key, known_on)."""
+    frame = frame.sort(table.key, "known_on").with_columns(
+        replaced_on=pl.when(pl.col(table.key).shift(-1) == pl.col(table.key)).then(pl.col("known_on").shift(-1))
+    )
+    return frame.sort(canonical_order(table), nulls_last=True)
+
+
+def canonical_order(table: Table) -> list[str]:
+    """Columns by which the rows of a table are sorted, so that sums never depend on the order of a file."""
+    owner = "household_id" if "household_id" in table.names else "member_id"
+    order = [owner, "occurred_on", "known_on", table.key] if table.form == "event" else [owner, table.key, "known_on"]
+    return list(dict.fromkeys(name for name in order if name in table.names))

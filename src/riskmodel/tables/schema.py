@@ -1,0 +1,374 @@
+"""The data contract, as data: every table, column, code and key that comes in.
+
+The names are fixed; counties depend on them. A column marked optional may be absent or hold missing values; in every other column
+each row has a value. `docs/data-contract.md` is the same in prose, generated from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["id", "area", "date", "money", "integer", "number", "boolean", "code", "codes", "text"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `codes` maps the English code to the Chinese value that is also read; `unit` is what a number counts."""
+
+    name: str
+    kind: Kind
+    zh: str
+    optional: bool = False
+    codes: Mapping[str, str] | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table. State tables keep every version of a row (key, known_on); event tables are append-only (event_id)."""
+
+    name: str
+    zh: str
+    form: Literal["state", "event", "values"]
+    key: str
+    columns: tuple[Column, ...]
+    required: bool = False
+    announced: bool = False  # known_on may lie before occurred_on
+
+    def column(self, name: str) -> Column:
+        """The column of that name. Raises KeyError."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"{self.name}.{name}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+
+def _codes(text: str) -> dict[str, str]:
+    pairs = (item.partition("=") for item in text.split())
+    return {code: zh for code, _, zh in pairs}
+
+
+def _id(name: str, zh: str, optional: bool = False) -> Column:
+    return Column(name, "id", zh, optional)
+
+
+def _code(name: str, zh: str, codes: str, optional: bool = False) -> Column:
+    return Column(name, "code", zh, optional, _codes(codes))
+
+
+def _flag(name: str, zh: str, optional: bool = False) -> Column:
+    return Column(name, "boolean", zh, optional)
+
+
+def _date(name: str, zh: str, optional: bool = False) -> Column:
+    return Column(name, "date", zh, optional)
+
+
+def _money(name: str, zh: str, optional: bool = False) -> Column:
+    return Column(name, "money", zh, optional, unit="yuan")
+
+
+HOUSEHOLD = _id("household_id", "户编号")
+MEMBER = _id("member_id", "人员编号")
+EVENT = _id("event_id", "记录编号")
+KNOWN = _date("known_on", "入库日期")
+OCCURRED = _date("occurred_on", "发生日期")
+
+MEASURES: Final = (
+    "industry=产业 employment=就业 public_post=公益岗位 finance=金融 health=健康 education=教育 housing=住房 "
+    "relocation=搬迁 water=饮水 social=社会帮扶 safety_net=综合保障"
+)
+RISKS: Final = (
+    "illness=因病 disability=因残 education=因学 disaster=因灾 accident=因意外事故 industry=因产业项目失败 "
+    "employment=因务工就业不稳 labour=缺劳动力 housing=因安全住房 water=因安全饮水 other=其他"
+)
+
+_ALL: Final = (
+    Table(
+        "households",
+        "农户",
+        "state",
+        "household_id",
+        (
+            HOUSEHOLD,
+            KNOWN,
+            Column("county_code", "area", "县级区划代码"),
+            Column("township_code", "area", "乡级区划代码"),
+            Column("village_code", "area", "村级区划代码"),
+            _code("category", "户类型", "lifted=脱贫户 general=一般农户"),
+            _flag("relocated", "易地搬迁"),
+            Column("relocation_site", "text", "安置点", True),
+            Column("cultivated_land_mu", "number", "耕地面积", True, unit="mu"),
+            Column("distance_km", "number", "与村主干路距离", True, unit="km"),
+            _code("housing_grade", "住房鉴定等级", "A=A级 B=B级 C=C级 D=D级", True),
+            _flag("safe_water", "饮水安全", True),
+        ),
+        required=True,
+    ),
+    Table(
+        "members",
+        "家庭成员",
+        "state",
+        "member_id",
+        (
+            MEMBER,
+            KNOWN,
+            HOUSEHOLD,
+            _date("birth_date", "出生日期"),
+            _code("sex", "性别", "male=男 female=女"),
+            _code(
+                "relation",
+                "与户主关系",
+                "head=户主 spouse=配偶 child=子女 grandchild=孙子女 parent=父母 grandparent=祖父母 sibling=兄弟姐妹 other=其他",
+            ),
+            _code("education", "文化程度", "illiterate=文盲或半文盲 primary=小学 junior=初中 senior=高中 college=大专及以上"),
+            _code(
+                "schooling",
+                "在校状况",
+                "none=非在校 preschool=学前教育 primary=小学 junior=初中 senior=高中 vocational=中职 college=大专及以上",
+            ),
+            _flag("chronic_ill", "长期慢性病"),
+            _flag("seriously_ill", "患有大病"),
+            _code(
+                "labour",
+                "劳动技能",
+                "skilled=技能劳动力 ordinary=普通劳动力 weak=弱劳动力或半劳动力 lost=丧失劳动力 none=无劳动力",
+            ),
+            _flag("medical_insured", "参加医疗保险"),
+            _flag("pension_insured", "参加养老保险"),
+            _flag("dibao", "低保"),
+            _flag("tekun", "特困供养"),
+            _flag("ethnic_minority", "少数民族", True),
+            _date("left_on", "离开日期", True),
+        ),
+        required=True,
+    ),
+    Table(
+        "income",
+        "收入",
+        "event",
+        "event_id",
+        (
+            EVENT,
+            HOUSEHOLD,
+            _id("member_id", "人员编号", True),
+            OCCURRED,
+            KNOWN,
+            _code("source", "收入类别", "wage=工资性 business=生产经营性 property=财产性 transfer=转移性"),
+            _money("amount", "金额"),
+        ),
+    ),
+    Table(
+        "expenditure",
+        "支出",
+        "event",
+        "event_id",
+        (
+            EVENT,
+            HOUSEHOLD,
+            OCCURRED,
+            KNOWN,
+            _code(
+                "purpose",
+                "支出用途",
+                "production=生产经营性支出 education=教育 housing=住房 care=护理 disaster=灾害 debt=债务 living=生活",
+            ),
+            _money("amount", "金额"),
+        ),
+    ),
+    Table(
+        "medical",
+        "医疗费用",
+        "event",
+        "event_id",
+        (
+            EVENT,
+            MEMBER,
+            OCCURRED,
+            KNOWN,
+            _code("kind", "就医类别", "outpatient=门诊 inpatient=住院 chronic=门诊慢特病"),
+            _money("total_cost", "总费用"),
+            _money("reimbursed", "报销金额"),
+            _money("self_paid", "个人自付"),
+            _money("compliant_self_paid", "合规自付", True),
+            Column("hospital_days", "integer", "住院天数", True, unit="days"),
+            Column("diagnosis_group", "text", "诊断类目", True),
+        ),
+    ),
+    Table(
+        "disability",
+        "残疾",
+        "event",
+        "event_id",
+        (
+            EVENT,
+            MEMBER,
+            OCCURRED,
+            KNOWN,
+            _code(
+                "kind",
+                "残疾类别",
+                "vision=视力 hearing=听力 speech=言语 physical=肢体 intellectual=智力 mental=精神 multiple=多重",
+            ),
+            Column("level", "integer", "残疾等级", unit="level, 1 gravest to 4"),
+            _date("valid_until", "有效期至", True),
+        ),
+    ),
+    Table(
+        "employment",
+        "务工就业",
+        "event",
+        "event_id",
+        (
+            EVENT,
+            MEMBER,
+            OCCURRED,
+            KNOWN,
+            _flag("employed", "是否就业"),
+            _money("monthly_wage", "月工资", True),
+            _code("place", "务工地点", "township=乡镇内 county=县内 province=省内 outside=省外", True),
+            _code("channel", "就业渠道", "market=市场 workshop=帮扶车间 public_post=公益岗位 self=自主", True),
+        ),
+    ),
+    Table(
+        "shocks",
+        "灾害与突发事件",
+        "event",
+        "event_id",
+        (
+            EVENT,
+            _id("household_id", "户编号", True),
+            Column("area_code", "area", "区划代码", True),
+            OCCURRED,
+            KNOWN,
+            _code(
+                "kind",
+                "事件类别",
+                "flood=洪涝 drought=干旱 hail=冰雹 frost=霜冻 earthquake=地震 landslide=滑坡 pest=病虫害 fire=火灾 "
+                "epidemic=疫情 traffic_accident=交通事故 work_accident=工伤事故 business_failure=产业项目失败 price_drop=价格下跌 "
+                "job_loss=失业",
+            ),
+            _money("loss", "损失金额", True),
+        ),
+        announced=True,
+    ),
+    Table(
+        "guarantees",
+        "保障状况",
+        "state",
+        "household_id",
+        (
+            HOUSEHOLD,
+            KNOWN,
+            _flag("food_clothing_ok", "吃穿不愁"),
+            _flag("schooling_ok", "义务教育有保障"),
+            _flag("insured_ok", "基本医疗有保障"),
+            _flag("housing_ok", "住房安全有保障"),
+            _flag("water_ok", "饮水安全有保障"),
+        ),
+    ),
+    Table(
+        "assistance",
+        "帮扶措施",
+        "event",
+        "event_id",
+        (
+            EVENT,
+            HOUSEHOLD,
+            OCCURRED,
+            KNOWN,
+            _date("ended_on", "结束日期", True),
+            _code("measure", "措施类别", MEASURES),
+            _money("amount", "金额", True),
+        ),
+        announced=True,
+    ),
+    Table(
+        "leads",
+        "线索",
+        "event",
+        "event_id",
+        (
+            EVENT,
+            HOUSEHOLD,
+            OCCURRED,
+            KNOWN,
+            _code(
+                "channel", "来源渠道", "self_declared=农户自主申报 cadre=干部排查 department=部门预警 media=媒体 petition=信访"
+            ),
+            Column("topic", "text", "事由", True),
+        ),
+    ),
+    Table(
+        "authorisations",
+        "授权",
+        "event",
+        "event_id",
+        (
+            EVENT,
+            HOUSEHOLD,
+            OCCURRED,
+            KNOWN,
+            _date("revoked_on", "撤回日期", True),
+            _code("scope", "授权范围", "assets=财产 finance=金融"),
+        ),
+    ),
+    Table(
+        "assets",
+        "财产",
+        "event",
+        "event_id",
+        (
+            EVENT,
+            HOUSEHOLD,
+            OCCURRED,
+            KNOWN,
+            _code("kind", "财产类别", "vehicle=车辆 housing=房产 business=经营主体 deposit=存款 machinery=农机具"),
+            _money("value", "价值", True),
+        ),
+    ),
+    Table(
+        "verifications",
+        "入户核实",
+        "event",
+        "event_id",
+        (
+            EVENT,
+            HOUSEHOLD,
+            OCCURRED,
+            KNOWN,
+            _code("origin", "核实来源", "sweep=集中排查 screening=模型筛查 random_check=随机抽查 lead=线索"),
+            _code("outcome", "核实结果", "risk_confirmed=纳入监测 no_risk=无风险 risk_eliminated=风险消除 unreachable=未能联系"),
+            _code("object_class", "对象类型", "unstable_lifted=脱贫不稳定户 marginal=边缘易致贫户 sudden=突发严重困难户", True),
+            Column("risk_kinds", "codes", "风险类型", True, _codes(RISKS)),
+        ),
+        required=True,
+    ),
+    Table(
+        "policy",
+        "政策值",
+        "values",
+        "area_code",
+        (
+            Column("area_code", "area", "区划代码"),
+            _code(
+                "name", "名称", "monitoring_line=监测线 dibao_standard=农村低保标准 disposable_income=上年农村居民人均可支配收入"
+            ),
+            _date("valid_from", "生效日期"),
+            Column("value", "money", "数值", unit="yuan a person and year"),
+            Column("source", "text", "来源"),
+        ),
+    ),
+)
+
+TABLES: Final[Mapping[str, Table]] = {table.name: table for table in _ALL}
+STATE_TABLES: Final = tuple(table.name for table in _ALL if table.form == "state")
+EVENT_TABLES: Final = tuple(table.name for table in _ALL if table.form == "event")
+# Tables whose rows hang on a member; all other state and event tables hang on a household (shocks also on an area).
+MEMBER_TABLES: Final = ("medical", "disability", "employment")
