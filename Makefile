@@ -1,0 +1,60 @@
+# Two commands do all the set-up: `make demo` runs the main job, `make test` checks everything. `make serve` starts the service.
+# Needs python3 (3.11 to 3.13) with venv, and make. Everything else is installed into .venv from the hash-locked files.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+export UV_PYTHON_DOWNLOADS := never
+export MLFLOW_DISABLE_TELEMETRY := true
+export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
+export BENTOML_DO_NOT_TRACK := true
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: demo test serve lint unit build lock pages clean
+
+demo: .venv/.train  ## the main job on a synthetic county, or on yours: make demo TABLES=folder
+	@$(BIN)/riskmodel demo $(if $(TABLES),--tables "$(TABLES)")
+
+serve: .venv/.train  ## the scoring service on 127.0.0.1:3000 (after `make demo`)
+	@$(BIN)/riskmodel serve $(if $(PORT),--port $(PORT))
+
+test: lint unit build  ## format, lint, types, import layers, tests, wheel and Bento
+
+lint: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: .venv/.dev
+	$(BIN)/python -m pytest $(PYTEST)
+
+build: .venv/.dev
+	$(BIN)/python tests/build.py
+
+# One environment; the stamps say how much of it is there. A change of a lock file installs again, otherwise a second run starts at once.
+.venv/bin/uv: requirements/bootstrap.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "riskmodel needs Python 3.11, 3.12 or 3.13; $(PYTHON) is `$(PYTHON) --version 2>&1`. Name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up .venv (once; about 1 GB, a few minutes on a slow line) ..."
+	@$(PYTHON) -m venv .venv || { echo "Python's venv is missing. On Debian and Ubuntu: apt-get install python3-venv"; rm -rf .venv; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@touch $@
+
+.venv/.train: .venv/bin/uv requirements/train.txt pyproject.toml
+	@$(UV) --require-hashes -r requirements/train.txt
+	@$(UV) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: .venv/.train requirements/dev.txt
+	@$(UV) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+lock: .venv/bin/uv  ## make the lock files again from pyproject.toml
+	$(BIN)/python requirements/lock.py
+
+pages: .venv/.dev  ## write the generated pages of docs/ again
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf .venv out dist
