@@ -1,0 +1,71 @@
+"""What all rooms' tests share: the project of this repository, and a small synthetic county with known truth."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def project():
+    """The project folder of this repository. Read it; do not train in it (use `own_project`)."""
+    from riskmodel.project import Project
+
+    return Project.find(ROOT)
+
+
+@pytest.fixture
+def own_project(project, tmp_path):
+    """A copy of the declarations in a temporary folder, with a run store of its own."""
+    from riskmodel.project import Project, start_project
+
+    return Project.find(start_project(tmp_path / "project", project.root))
+
+
+@pytest.fixture(scope="session")
+def county_folder(tmp_path_factory) -> Path:
+    """A folder with the tables of 2,000 synthetic households, 4 years to 2025-12-31, seed 1; its truth is the sibling `_truth`."""
+    from riskmodel.synthetic import synthesise
+
+    folder = tmp_path_factory.mktemp("county") / "tables"
+    import datetime as dt
+
+    synthesise(folder, households=2000, years=4, end=dt.date(2025, 12, 31), seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def truth_folder(county_folder) -> Path:
+    return county_folder.with_name(county_folder.name + "_truth")
+
+
+@pytest.fixture(scope="session")
+def county(county_folder):
+    """The tables of `county_folder`, read and checked."""
+    from riskmodel.tables import read_tables
+
+    return read_tables(county_folder)
+
+
+@pytest.fixture
+def needs() -> Callable[[object, str], None]:
+    """`needs(shutil.which("chromium"), "Chromium")`: skip with a message on a user's machine, fail in CI."""
+
+    def check(part: object, name: str) -> None:
+        if part:
+            return
+        if os.environ.get("CI"):
+            pytest.fail(f"{name} is missing, and CI must have it")
+        pytest.skip(f"{name} is not on this machine")
+
+    return check

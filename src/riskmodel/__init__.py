@@ -1,1 +1,69 @@
-"""riskmodel: puts households in order for human verification. A signal, never a verdict."""
+"""riskmodel puts rural households in order for human verification of the risk of (re)lapsing into poverty. A signal, never a verdict.
+
+The public names; each is imported when it is first used, so that `import riskmodel` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from riskmodel.errors import UserError as UserError
+    from riskmodel.features import FeatureMatrix as FeatureMatrix
+    from riskmodel.project import Project as Project
+    from riskmodel.tables import Tables as Tables
+    from riskmodel.workflow import build_features as build_features
+    from riskmodel.workflow import check_tables as check_tables
+    from riskmodel.workflow import compare as compare
+    from riskmodel.workflow import explain as explain
+    from riskmodel.workflow import init_project as init_project
+    from riskmodel.workflow import load_model as load_model
+    from riskmodel.workflow import open_project as open_project
+    from riskmodel.workflow import promote as promote
+    from riskmodel.workflow import read_tables as read_tables
+    from riskmodel.workflow import record as record
+    from riskmodel.workflow import release as release
+    from riskmodel.workflow import score as score
+    from riskmodel.workflow import screening_list as screening_list
+    from riskmodel.workflow import serve as serve
+    from riskmodel.workflow import synthesise as synthesise
+    from riskmodel.workflow import synthetic_county as synthetic_county
+    from riskmodel.workflow import train as train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "UserError": "riskmodel.errors",
+    "FeatureMatrix": "riskmodel.features",
+    "Project": "riskmodel.project",
+    "Tables": "riskmodel.tables",
+    "build_features": "riskmodel.workflow",
+    "check_tables": "riskmodel.workflow",
+    "compare": "riskmodel.workflow",
+    "explain": "riskmodel.workflow",
+    "init_project": "riskmodel.workflow",
+    "load_model": "riskmodel.workflow",
+    "open_project": "riskmodel.workflow",
+    "promote": "riskmodel.workflow",
+    "read_tables": "riskmodel.workflow",
+    "record": "riskmodel.workflow",
+    "release": "riskmodel.workflow",
+    "score": "riskmodel.workflow",
+    "screening_list": "riskmodel.workflow",
+    "serve": "riskmodel.workflow",
+    "synthesise": "riskmodel.workflow",
+    "synthetic_county": "riskmodel.workflow",
+    "train": "riskmodel.workflow",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'riskmodel' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

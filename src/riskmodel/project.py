@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import sysconfig
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,3 +182,35 @@ def hash_files(root: Path, relative: Iterable[str | os.PathLike[str]]) -> str:
             digest.update(file.relative_to(root).as_posix().encode() + b"\0")
             digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
+
+
+DECLARATIONS = ("features", "training", "serving", "notebooks")
+
+
+def start_project(folder: Path, model: Path | None = None) -> Path:
+    """A new project folder, ready to edit: the declarations of `model`, of the project around the working folder, or of the installation.
+
+    Raises ProjectError if the folder holds something already.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ProjectError(Fault(str(folder), "the folder is not empty", "a new or empty folder", "Name another folder."))
+    source = model or _declarations_at_hand()
+    made = folder.resolve()
+    made.mkdir(parents=True, exist_ok=True)
+    for name in DECLARATIONS:
+        if (source / name).is_dir():
+            leave = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+            shutil.copytree(source / name, made / name, ignore=leave)
+    (made / "mlruns").mkdir()
+    return made
+
+
+def _declarations_at_hand() -> Path:
+    try:
+        return Project.find().root
+    except ProjectError:
+        # The wheel lays the declarations down beside the interpreter's data; an editable install has the checkout instead.
+        shipped = Path(sysconfig.get_path("data")) / "share" / "riskmodel"
+        if not (shipped / MARKER).is_file():
+            raise
+        return shipped

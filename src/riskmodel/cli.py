@@ -1,0 +1,259 @@
+"""The command line: it parses, calls one public function of riskmodel a command, and prints what came back.
+
+Exit codes: 0 done, 1 something a person can mend (in plain words, no traceback), 2 the command was written wrongly. Everything that calculates
+is imported by the command that needs it, so that `riskmodel --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import riskmodel as rm
+from riskmodel.errors import UserError
+from riskmodel.files import replacing
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    help="Puts rural households in order for human verification of the risk of (re)lapsing into poverty. "
+    "A signal, never a verdict. 核实优先级信号，非认定结论",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ProjectOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--project", metavar="DIR", help="The project folder; otherwise RISKMODEL_PROJECT, or the one around the working folder."
+    ),
+]
+TablesOption = Annotated[Path, typer.Option("--tables", metavar="DIR", help="A data folder with the contract's tables.")]
+AsOfOption = Annotated[str, typer.Option("--as-of", metavar="DATE", help="YYYY-MM-DD; nothing known later is used.")]
+
+
+class Format(StrEnum):
+    """How `check` answers."""
+
+    text = "text"
+    json = "json"
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def demo(
+    tables: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Your own tables; without it a county is synthesised.")
+    ] = None,
+    households: Annotated[int, typer.Option(help="Households of the synthetic county.")] = 20_000,
+    years: Annotated[int, typer.Option(help="Years of its history.")] = 4,
+    end: Annotated[str, typer.Option(metavar="DATE", help="Last day of its history.")] = "2025-12-31",
+    seed: Annotated[int, typer.Option(help="Seed of the synthetic county.")] = 1,
+    capacity: Annotated[int | None, typer.Option(help="Visits on the list; without it 3 % of the cohort.")] = None,
+    project: ProjectOption = None,
+) -> None:
+    """The main job from tables to a visit list, in one go; writes out/."""
+    from riskmodel.demo import run
+
+    run(rm.open_project(project), tables=tables, households=households, years=years, end=end, seed=seed, capacity=capacity)
+
+
+@app.command()
+def synthesise(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the tables go; the truth goes to DIR_truth.")],
+    households: Annotated[int, typer.Option(help="How many households.")] = 20_000,
+    years: Annotated[int, typer.Option(help="How many years of history.")] = 4,
+    end: Annotated[str, typer.Option(metavar="DATE", help="The last day that is known.")] = "2025-12-31",
+    seed: Annotated[int, typer.Option(help="The same seed makes the same bytes.")] = 1,
+    project: ProjectOption = None,
+) -> None:
+    """Write a synthetic county with known truth: every table of the contract, as Parquet."""
+    rm.synthesise(folder, households=households, years=years, end=end, seed=seed)
+    _console().print(f"Tables: {folder}\nTruth:  {folder}_truth (never an input)")
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data folder.")],
+    format: Annotated[Format, typer.Option("--format", help="text for people, json for programs.")] = Format.text,
+    project: ProjectOption = None,
+) -> None:
+    """Check the tables of a data folder: all faults at once. Exit code 1 with faults."""
+    report = rm.check_tables(folder)
+    print(report.json() if format is Format.json else report.text())
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def features(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data folder.")],
+    as_of: AsOfOption,
+    output: Annotated[Path, typer.Option("--output", metavar="FILE.parquet", help="One row a household of the cohort.")],
+    project: ProjectOption = None,
+) -> None:
+    """Build the features of the cohort as of a day."""
+    frame = rm.build_features(folder, as_of, project=project)
+    with replacing(output) as draft:
+        frame.to_parquet(draft, index=False)
+    _console().print(f"{len(frame):,} households × {frame.shape[1] - 3} features as of {as_of}: {output}")
+
+
+@app.command()
+def train(
+    plan: Annotated[str, typer.Argument(help="A plan in training/plans/, without .yaml.")],
+    tables: TablesOption,
+    until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Only what was known by this day; default: the newest known_on.")
+    ] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Train a plan, evaluate it on later dates and log the run; prints the run's id last."""
+    run = rm.train(plan, tables, until=until, project=project)
+    print(run.id)
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Run ids; without them the newest run of each plan.")
+    ] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Compare runs on identical as-of dates and households."""
+    _console().print(rm.compare(runs or (), project=project).text())
+
+
+@app.command()
+def promote(
+    run: Annotated[str, typer.Argument(help="The run that is to become champion.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who decides.")],
+    because: Annotated[str, typer.Option("--because", metavar="TEXT", help="Why.")],
+    waive: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--waive", metavar="CHECK=REASON", help="Let one named check of training/acceptance.yaml pass, with its own reason."
+        ),
+    ] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Make a run the champion, if it passes training/acceptance.yaml."""
+    waivers = dict(_waiver(text) for text in waive or ())
+    print(rm.promote(run, by=by, because=because, waive=waivers, project=project).text())
+
+
+def _waiver(text: str) -> tuple[str, str]:
+    check, separator, reason = text.partition("=")
+    if not separator or not reason.strip():
+        raise typer.BadParameter(f"{text!r}: write CHECK=REASON, a waiver needs its own reason.", param_hint="--waive")
+    return check.strip(), reason.strip()
+
+
+@app.command()
+def score(
+    tables: TablesOption,
+    as_of: AsOfOption,
+    output: Annotated[Path, typer.Option("--output", metavar="FILE.parquet", help="One row a household, sorted by rank.")],
+    model: Annotated[str, typer.Option(metavar="RUN|champion", help="Whose scores.")] = "champion",
+    horizon: Annotated[int, typer.Option(metavar="M", help="Months ahead: 3, 6 or 12, as the model offers.")] = 12,
+    project: ProjectOption = None,
+) -> None:
+    """Score and explain every household of the cohort."""
+    scores = rm.score(tables, as_of, model=model, horizon=horizon, project=project)
+    frame = scores.pandas()
+    with replacing(output) as draft:
+        frame.to_parquet(draft, index=False)
+    _console().print(f"{len(frame):,} households scored as of {as_of}: {output}")
+
+
+@app.command("list")
+def visit_list(
+    tables: TablesOption,
+    as_of: AsOfOption,
+    capacity: Annotated[int, typer.Option(help="How many visits can be given.")],
+    output: Annotated[Path, typer.Option("--output", metavar="FILE.xlsx|.csv", help="The list, as a workbook or as CSV.")],
+    model: Annotated[str, typer.Option(metavar="RUN|champion", help="Whose scores.")] = "champion",
+    project: ProjectOption = None,
+) -> None:
+    """Write the visit list of a day."""
+    if output.suffix not in {".xlsx", ".csv"}:
+        raise typer.BadParameter(f"{output}: the list is written as .xlsx or .csv.", param_hint="--output")
+    data = rm.read_tables(tables)
+    scores = rm.score(data, as_of, model=model, project=project)
+    visits = rm.screening_list(scores, data, as_of=as_of, capacity=capacity, project=project)
+    (visits.to_excel if output.suffix == ".xlsx" else visits.to_csv)(output)
+    _console().print(f"{visits.summary()}\n{output}")
+
+
+@app.command()
+def explain(
+    household: Annotated[str, typer.Argument(help="A household_id.")],
+    tables: TablesOption,
+    as_of: AsOfOption,
+    model: Annotated[str, typer.Option(metavar="RUN|champion", help="Whose score.")] = "champion",
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw a waterfall.")] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Say why a household stands where it stands, in Chinese and English."""
+    print(rm.explain(household, tables, as_of, model=model, plot=plot, project=project).text())
+
+
+@app.command()
+def record(
+    file: Annotated[Path, typer.Argument(help="A filled visit list (.xlsx or .csv).")],
+    project: ProjectOption = None,
+) -> None:
+    """Take verification results back in; what is refused comes back in a file that says why."""
+    print(rm.record(file, project=project).text())
+
+
+@app.command()
+def release(
+    tables: TablesOption,
+    as_of: AsOfOption,
+    model: Annotated[str, typer.Argument(help="champion, or a run.")] = "champion",
+    project: ProjectOption = None,
+) -> None:
+    """Write the folder that the service loads."""
+    print(rm.release(tables, as_of, model=model, project=project))
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Keep to loopback; a proxy stands in front in production.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 3000,
+    project: ProjectOption = None,
+) -> None:
+    """Run the scoring service (BentoML) on the newest release."""
+    rm.serve(host=host, port=port, project=project)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    project: ProjectOption = None,
+) -> None:
+    """Make a new project folder with features/, training/, serving/ and notebooks/, ready to edit."""
+    _console().print(f"A new project: {rm.init_project(folder, project=project)}")
+
+
+def main() -> None:
+    """Run the command line. Errors that a person can mend are one line each, without a traceback, with exit code 1."""
+    try:
+        app()
+    except UserError as error:
+        console = _console(stderr=True)
+        for line in str(error).splitlines():
+            console.print(line, markup=False)
+        sys.exit(1)

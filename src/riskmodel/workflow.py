@@ -1,0 +1,197 @@
+"""The steps of the work, each one function: what the command line, a notebook and the demo call.
+
+Every function takes `project` (a Project, a folder, or None for the project around the working folder). Nothing here calculates;
+each step hands over to the room that does.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from riskmodel.errors import Fault, UserError
+from riskmodel.project import Project
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from riskmodel.screening.listing import VisitList
+    from riskmodel.screening.returns import Recorded
+    from riskmodel.screening.scoring import Scores, ScreeningModel
+    from riskmodel.tables import CheckReport, Tables
+    from riskmodel.training import Comparison, Promotion, Run
+
+PathLike = str | os.PathLike[str]
+ProjectLike = Project | PathLike | None
+
+
+def open_project(folder: ProjectLike = None) -> Project:
+    """The project folder: named, by RISKMODEL_PROJECT, or around the working folder. Raises ProjectError."""
+    return folder if isinstance(folder, Project) else Project.find(folder)
+
+
+def day(text: dt.date | str) -> dt.date:
+    """A date written YYYY-MM-DD. Raises UserError for anything else."""
+    if isinstance(text, dt.date):
+        return text
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise UserError(Fault("date", f"{text!r}", "a date such as 2025-12-31", "Write it as YYYY-MM-DD.")) from None
+
+
+def synthesise(folder: PathLike, *, households: int, years: int, end: dt.date | str, seed: int) -> Path:
+    """Write a synthetic county as Parquet tables, and its truth into the sibling folder `<folder>_truth`. Returns the folder."""
+    from riskmodel.synthetic import synthesise as write
+
+    target = Path(folder)
+    write(target, households=households, years=years, end=day(end), seed=seed)
+    return target
+
+
+def synthetic_county(
+    *, households: int = 2000, years: int = 4, end: dt.date | str = "2025-12-31", seed: int = 1
+) -> tuple[Tables, pd.DataFrame]:
+    """A synthetic county in memory: its tables, and the truth (household_id, as_of, true probability, outcome)."""
+    from riskmodel.synthetic import synthetic_county as make
+
+    tables, truth = make(households=households, years=years, end=day(end), seed=seed)
+    return tables, truth.to_pandas()
+
+
+def read_tables(folder: PathLike) -> Tables:
+    """The tables of a data folder, checked. Raises DataError with all faults."""
+    from riskmodel.tables import read_tables as read
+
+    return read(Path(folder))
+
+
+def check_tables(folder: PathLike) -> CheckReport:
+    """Everything that is wrong or odd in a data folder, at once."""
+    from riskmodel.tables import check_tables as check
+
+    return check(Path(folder))
+
+
+def build_features(
+    tables: Tables | PathLike, as_of: dt.date | str, *, project: ProjectLike = None, everybody: bool = False
+) -> pd.DataFrame:
+    """The features of the cohort (or of everybody in force) on a day, one row a household; units and meanings stand in the catalogue."""
+    from riskmodel.features import build, load_catalogue
+    from riskmodel.policy import Policy
+    from riskmodel.training import cohort
+
+    here, data = open_project(project), _tables(tables)
+    households = None if everybody else cohort(data, day(as_of))["household_id"].to_list()
+    matrix = build(data, day(as_of), catalogue=load_catalogue(here), policy=Policy.load(here, data), households=households)
+    return matrix.pandas()
+
+
+def train(plan: str, tables: Tables | PathLike, *, until: dt.date | str | None = None, project: ProjectLike = None) -> Run:
+    """Train one plan on what was known by `until` (default: the newest `known_on`), evaluate it on later dates, log the run."""
+    from riskmodel.training import train as fit
+
+    return fit(open_project(project), plan, _tables(tables), until=None if until is None else day(until))
+
+
+def compare(runs: Sequence[str | Run] = (), *, project: ProjectLike = None) -> Comparison:
+    """Runs side by side on identical as-of dates and households. Without runs: the newest of each plan."""
+    from riskmodel.training import compare as set_side_by_side
+
+    return set_side_by_side(open_project(project), [run if isinstance(run, str) else run.id for run in runs])
+
+
+def promote(
+    run: str | Run, *, by: str, because: str, waive: Mapping[str, str] | None = None, project: ProjectLike = None
+) -> Promotion:
+    """Make a run the champion, if it passes `training/acceptance.yaml`. Raises PromotionRefused with every failed check."""
+    from riskmodel.training import promote as make_champion
+
+    return make_champion(
+        open_project(project), run if isinstance(run, str) else run.id, by=by, because=because, waive=waive or {}
+    )
+
+
+def load_model(which: str = "champion", *, project: ProjectLike = None) -> ScreeningModel:
+    """The champion, or the model of a run, ready to score and explain. Raises ModelError."""
+    from riskmodel.screening.scoring import ScreeningModel
+
+    return ScreeningModel.load(open_project(project), which)
+
+
+def score(
+    tables: Tables | PathLike,
+    as_of: dt.date | str,
+    *,
+    model: str | ScreeningModel = "champion",
+    horizon: int = 12,
+    project: ProjectLike = None,
+) -> Scores:
+    """Score and explain the cohort of a day."""
+    ready = load_model(model, project=project) if isinstance(model, str) else model
+    return ready.score(_tables(tables), day(as_of), horizon=horizon)
+
+
+def screening_list(
+    scores: Scores, tables: Tables | PathLike, *, as_of: dt.date | str, capacity: int, project: ProjectLike = None
+) -> VisitList:
+    """The visit list of a day: leads that must be seen, then the model's order, then random checks, within the capacity."""
+    from riskmodel.screening.listing import screening_list as make
+    from riskmodel.screening.settings import load_settings
+
+    here = open_project(project)
+    return make(scores, _tables(tables), day(as_of), capacity=capacity, settings=load_settings(here))
+
+
+def explain(
+    household_id: str,
+    tables: Tables | PathLike,
+    as_of: dt.date | str,
+    *,
+    model: str = "champion",
+    plot: PathLike | None = None,
+    project: ProjectLike = None,
+) -> Any:
+    """Why a household stands where it stands: its reasons with values, periods and comparison. `plot` writes a waterfall."""
+    data, date = _tables(tables), day(as_of)
+    scores = load_model(model, project=project).score(data, date)
+    reasons = scores.reasons(household_id)
+    if plot is not None:
+        scores.waterfall(household_id).savefig(plot, dpi=150, bbox_inches="tight")
+    return reasons
+
+
+def record(file: PathLike, *, project: ProjectLike = None) -> Recorded:
+    """Take verification results back in from a filled list; refused rows come back in a file that says why."""
+    from riskmodel.screening.returns import record as take_in
+
+    return take_in(open_project(project), Path(file))
+
+
+def release(tables: Tables | PathLike, as_of: dt.date | str, *, model: str = "champion", project: ProjectLike = None) -> Path:
+    """Write the folder that the service loads: model, catalogue, policy and the area context of the day, under a manifest of hashes."""
+    from riskmodel.serving.release import make_release
+
+    here = open_project(project)
+    return make_release(here, load_model(model, project=here), _tables(tables), day(as_of))
+
+
+def serve(*, host: str = "127.0.0.1", port: int = 3000, project: ProjectLike = None) -> None:
+    """Run the service in the foreground until it is stopped."""
+    from riskmodel.serving.server import run
+
+    run(open_project(project), host=host, port=port)
+
+
+def init_project(folder: PathLike, *, project: ProjectLike = None) -> Path:
+    """A new project folder with features/, training/, serving/ and notebooks/, ready to edit; copied from the project at hand."""
+    from riskmodel.project import start_project
+
+    return start_project(Path(folder), None if project is None else open_project(project).root)
+
+
+def _tables(tables: Tables | PathLike) -> Tables:
+    return read_tables(tables) if isinstance(tables, (str, os.PathLike)) else tables
