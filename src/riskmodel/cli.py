@@ -104,8 +104,8 @@ def features(
     project: ProjectOption = None,
 ) -> None:
     """Build the features of the cohort as of a day."""
-    frame = rm.build_features(folder, as_of, project=project)
     with replacing(output) as draft:
+        frame = rm.build_features(folder, as_of, project=project)
         frame.to_parquet(draft, index=False)
     _console().print(f"{len(frame):,} households × {frame.shape[1] - 3} features as of {as_of}: {output}")
 
@@ -170,9 +170,8 @@ def score(
     project: ProjectOption = None,
 ) -> None:
     """Score and explain every household of the cohort."""
-    scores = rm.score(tables, as_of, model=model, horizon=horizon, project=project)
-    frame = scores.pandas()
     with replacing(output) as draft:
+        frame = rm.score(tables, as_of, model=model, horizon=horizon, project=project).pandas()
         frame.to_parquet(draft, index=False)
     _console().print(f"{len(frame):,} households scored as of {as_of}: {output}")
 
@@ -189,10 +188,11 @@ def visit_list(
     """Write the visit list of a day."""
     if output.suffix not in {".xlsx", ".csv"}:
         raise typer.BadParameter(f"{output}: the list is written as .xlsx or .csv.", param_hint="--output")
-    data = rm.read_tables(tables)
-    scores = rm.score(data, as_of, model=model, project=project)
-    visits = rm.screening_list(scores, data, as_of=as_of, capacity=capacity, project=project)
-    (visits.to_excel if output.suffix == ".xlsx" else visits.to_csv)(output)
+    with replacing(output) as draft:
+        data = rm.read_tables(tables)
+        scores = rm.score(data, as_of, model=model, project=project)
+        visits = rm.screening_list(scores, data, as_of=as_of, capacity=capacity, project=project)
+        (visits.to_excel if output.suffix == ".xlsx" else visits.to_csv)(draft)
     _console().print(f"{visits.summary()}\n{output}")
 
 

@@ -1,0 +1,104 @@
+"""The project folder: found once, read with file:line, hashed; files written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+
+from riskmodel.errors import ProjectError, UserError
+from riskmodel.files import replacing, write_text
+from riskmodel.project import Project, fit, read_document, start_project
+
+
+class Plan(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    seeds: list[int]
+
+
+def test_a_project_is_found_from_a_folder_inside_it(project, monkeypatch):
+    monkeypatch.delenv("RISKMODEL_PROJECT", raising=False)
+    monkeypatch.chdir(project.root / "training")
+    assert Project.find().root == project.root
+
+
+def test_no_project_is_said_with_where_was_looked_and_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.delenv("RISKMODEL_PROJECT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ProjectError, match=r"neither this folder nor one above it is a project.*riskmodel init DIR"):
+        Project.find()
+    with pytest.raises(ProjectError, match=r"no project; expected a folder with .*catalogue\.yaml"):
+        Project.find(tmp_path)
+
+
+def test_all_faults_of_a_yaml_file_are_named_at_once_with_their_lines(tmp_path):
+    file = tmp_path / "plan.yaml"
+    file.write_text("name: [1]\nseeds:\n  - 1\n  - two\nsedes: 3\n", encoding="utf-8")
+    with pytest.raises(ProjectError) as caught:
+        fit(read_document(file), Plan)
+    said = [fault.where for fault in caught.value.faults]
+    assert said == [f"{file}:1 (name)", f"{file}:4 (seeds.1)", f"{file}:5 (sedes)"]
+    assert "unknown key `sedes`; expected one of name, seeds" in str(caught.value)
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path):
+    file = tmp_path / "plan.yaml"
+    file.write_text("name: a\nname: b\n", encoding="utf-8")
+    with pytest.raises(ProjectError, match=r"plan\.yaml:2: `name` stands twice"):
+        read_document(file)
+
+
+def test_broken_yaml_is_said_with_its_line(tmp_path):
+    file = tmp_path / "plan.yaml"
+    file.write_text("name: a\nseeds: [1\n", encoding="utf-8")
+    with pytest.raises(ProjectError, match=r"plan\.yaml:\d+: .*expected valid YAML"):
+        read_document(file)
+
+
+def test_the_hash_of_files_depends_on_names_and_bytes_only(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder / "f").mkdir(parents=True)
+        (tmp_path / folder / "f" / "a.yaml").write_text("x: 1\n")
+    os.utime(tmp_path / "two" / "f" / "a.yaml", (1, 1))
+    one, two = Project(tmp_path / "one"), Project(tmp_path / "two")
+    assert one.hash("f") == two.hash("f")
+    (tmp_path / "two" / "f" / "a.yaml").write_text("x: 2\n")
+    assert one.hash("f") != two.hash("f")
+
+
+def test_a_new_project_holds_the_declarations_and_can_be_opened(project, tmp_path):
+    made = start_project(tmp_path / "new", project.root)
+    assert Project.find(made).hash("features", "training") == project.hash("features", "training")
+    with pytest.raises(ProjectError, match="not empty"):
+        start_project(made, project.root)
+
+
+def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path):
+    target = tmp_path / "list.csv"
+    write_text(target, "old")
+    with pytest.raises(RuntimeError), replacing(target) as draft:
+        draft.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_missing_folder_is_said_before_anything_is_worked_out(tmp_path):
+    with pytest.raises(UserError, match=r"the folder does not exist.*mkdir -p"), replacing(tmp_path / "no" / "list.csv"):
+        raise AssertionError("the block must not begin")
+
+
+def test_no_file_of_the_package_is_looked_for_beside_the_package(project):
+    sources = [path for path in (project.root / "src").rglob("*.py") if "__file__" in path.read_text(encoding="utf-8")]
+    assert sources == [], "declarations are found through the project folder, never through __file__"
+
+
+def test_nothing_of_this_machine_stands_in_the_project_files(project):
+    here = str(Path.home())
+    for name in ("pyproject.toml", "Makefile", ".ci/run", *(f"requirements/{file}" for file in ("serve.txt", "train.txt", "dev.txt"))):
+        text = (project.root / name).read_text(encoding="utf-8")
+        assert "http://" not in text.replace("http://www.apache.org", "") and "https://" not in text, name
+        assert here not in text, name
