@@ -1,0 +1,659 @@
+"""The visit list of a cycle: leads that must be seen, what was left over, the model's order, random checks; then put in route order.
+
+The list proposes an order of visits. It closes nothing: whoever is not on it can come on it by a lead on any day.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from riskmodel.errors import Fault, UserError
+from riskmodel.screening.draws import draw_checks, seeded, tie_order
+from riskmodel.screening.leads import LEAD_KINDS, open_leads, rule_hits, standing
+from riskmodel.screening.settings import ScreeningSettings
+from riskmodel.tables import Tables
+from riskmodel.vocabulary import GRADES, RISK_KINDS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Why a household is on the list; kept in the casebook, never shown to the visitor (leads are shown in words).
+LISTED_AS: Final = ("lead", "carried", "model", "random_check")
+_GRADE_ORDER: Final = {grade: place for place, grade in enumerate(GRADES)}
+
+# Columns of VisitList.frame, in order.
+COLUMNS: Final[dict[str, Any]] = {
+    "cycle": pl.String,
+    "as_of": pl.Date,
+    "number": pl.Int64,
+    "household_id": pl.String,
+    "township_code": pl.String,
+    "village_code": pl.String,
+    "team": pl.String,
+    "grade": pl.String,
+    "grade_reasons_zh": pl.String,
+    "grade_reasons_en": pl.String,
+    "probability": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "margin": pl.Float64,
+    "rank": pl.Int64,
+    "risk_kinds": pl.String,
+    "reasons_zh": pl.String,
+    "reasons_en": pl.String,
+    "check_zh": pl.String,
+    "check_en": pl.String,
+    "leads_zh": pl.String,
+    "leads_en": pl.String,
+    "lead_kinds": pl.String,
+    "last_visit": pl.Date,
+    "last_outcome": pl.String,
+    "listed_as": pl.String,
+    "times_carried": pl.Int64,
+    "stratum": pl.String,
+    "inclusion_probability": pl.Float64,
+    "horizon_months": pl.Int64,
+    "model_version": pl.String,
+}
+
+
+@dataclass(frozen=True)
+class VisitList:
+    """The list of one cycle. Polars inside; `frame` is pandas.
+
+    rows: COLUMNS, one row a household on the list, in order of priority: leads, carried over, model, random checks. `number` is the
+    place in the route (township, village, urgency), by which files for visitors are sorted and which gives nothing away.
+    inclusion_probability: chance with which the household came on the list: 1 but for random checks.
+    monitored: monitored households with open leads (kept apart). left_out: who would have come but did not, and why.
+    strata: random checks by stratum: households, drawn, inclusion_probability. rules: department rules met, and since when, of
+    everybody scored (the next list needs it). notes: what a reader must know, in zh and en.
+    """
+
+    cycle: str
+    as_of: dt.date
+    county_code: str
+    capacity: int
+    settings: ScreeningSettings
+    rows: pl.DataFrame
+    monitored: pl.DataFrame
+    left_out: pl.DataFrame
+    strata: pl.DataFrame
+    rules: pl.DataFrame
+    notes: tuple[tuple[str, str], ...]
+    model_version: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The list as pandas, in order of priority. Holds `listed_as` and inclusion probabilities: for the office, not for the visitor."""
+        return self.rows.to_pandas()
+
+    @property
+    def route(self) -> pl.DataFrame:
+        """The list in route order: township, village, urgency."""
+        return self.rows.sort("number")
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over every value of the list, whatever the machine: the list's name in the casebook."""
+        digest = hashlib.sha256()
+        head = [
+            self.cycle,
+            self.as_of.isoformat(),
+            self.county_code,
+            str(self.capacity),
+            self.model_version,
+            self.settings.model_dump_json(),
+        ]
+        digest.update("\x1f".join(head).encode())
+        for row in self.rows.sort("household_id").iter_rows():
+            digest.update(
+                "\x1f".join(value.hex() if isinstance(value, float) else str(value) for value in row).encode() + b"\x1e"
+            )
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        return self.rows.height
+
+    def summary(self) -> str:
+        """What is on the list and what was left out, in English, one line each."""
+        counts = self.counts
+        lines = [
+            f"Visit list {self.cycle} of county {self.county_code}, as of {self.as_of.isoformat()}: {len(self)} households, capacity {self.capacity}",
+            f"  leads that must be seen {counts['lead']}, carried over {counts['carried']}, model's order {counts['model']}, "
+            f"random checks {counts['random_check']}",
+            "  grades: " + ", ".join(f"{grade} {counts['grade_' + grade]}" for grade in GRADES),
+        ]
+        lines += [f"  {en}" for _, en in self.notes]
+        return "\n".join(lines)
+
+    def to_excel(self, path: str | Path, *, township: str | None = None) -> Path:
+        """Write the workbook of the county, or of one township. Returns the path."""
+        from riskmodel.screening.workbook import write_excel
+
+        return write_excel(self, Path(path), township=township)
+
+    def to_excels(self, folder: str | Path) -> list[Path]:
+        """Write one workbook for the county and one for each township into a folder. Returns the paths."""
+        from riskmodel.screening.workbook import write_excels
+
+        return write_excels(self, Path(folder))
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the list with empty visit columns as CSV (UTF-8 with BOM, which spreadsheets need). Returns the path."""
+        from riskmodel.screening.workbook import write_csv
+
+        return write_csv(self, Path(path))
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the list as one printable page without external requests. Returns the path."""
+        from riskmodel.screening.workbook import write_html
+
+        return write_html(self, Path(path))
+
+
+def cycle_of(as_of: dt.date, length: str) -> str:
+    """Name of the cycle that a day belongs to: 2026-W05, 2026-01 or 2026-Q1."""
+    if length == "week":
+        year, week, _ = as_of.isocalendar()
+        return f"{year}-W{week:02d}"
+    if length == "quarter":
+        return f"{as_of.year}-Q{(as_of.month + 2) // 3}"
+    return f"{as_of.year}-{as_of.month:02d}"
+
+
+def screening_list(
+    scores: Any,
+    tables: Tables,
+    as_of: dt.date,
+    *,
+    capacity: int,
+    settings: ScreeningSettings | None = None,
+    previous: VisitList | None = None,
+) -> VisitList:
+    """The visit list of the cycle in which `as_of` lies.
+
+    scores: Scores, or a frame (pandas or polars) with household_id, margin, probability; further columns of COLUMNS, `rule_…` columns and
+    `checks_zh`/`checks_en` are used where they are there. tables: what is known of the county; only rows known by `as_of` are read.
+    capacity: visits the county can give in the cycle. previous: the last list, for carry-over and for what is new.
+
+    Leads are all on the list, even beyond the capacity; random checks are kept then too; the notes say so. Raises UserError with
+    every fault of the scores, the capacity and the quotas.
+    """
+    settings = settings or ScreeningSettings()
+    scored = _scored(scores, as_of, capacity)
+    cycle = cycle_of(as_of, settings.cycle)
+    now = standing(tables, as_of)
+    notes: list[tuple[str, str]] = []
+
+    hits = rule_hits(scored, tables, as_of, None if previous is None else previous.rules)
+    leads, too_old = open_leads(tables, as_of, settings.leads, now=now, hits=hits)
+    if too_old:
+        days = settings.leads.look_back_days
+        notes.append(
+            (f"另有{too_old}条线索超过{days}天无核实记录，未列入；请补录核实结果。",
+             f"{too_old} leads without a visit are older than {days} days and not listed; enter their visits.")
+        )  # fmt: skip
+    unknown = leads.join(now, on="household_id", how="anti")["household_id"].n_unique()
+    if unknown:
+        notes.append(
+            (
+                f"{unknown}户线索的农户不在农户表中，无法列入。",
+                f"{unknown} households with leads are not in the households table.",
+            )
+        )
+    if not any(name.startswith("rule_") for name in scored.columns):
+        notes.append(
+            ("评分不含部门规则，本清单没有规则线索。", "The scores carry no department rules: no rule leads on this list.")
+        )
+
+    everybody = _everybody(scored, now, leads, settings, cycle)
+    quiet = pl.col("last_visit").is_not_null() & (pl.col("last_visit") > as_of - dt.timedelta(days=settings.recent_visit_days))
+    everybody = everybody.with_columns(
+        fate=pl.when(pl.col("people").fill_null(0) == 0)
+        .then(pl.lit("gone"))
+        .when(pl.col("monitored").fill_null(False))
+        .then(pl.lit("monitored"))
+        .when(pl.col("lead_kinds").is_not_null())
+        .then(pl.lit("lead"))
+        .when(quiet)
+        .then(pl.lit("recent"))
+        .otherwise(pl.lit("open"))
+    )
+    carried, withdrawn = _carried(everybody, previous, capacity, settings, now)
+    listed, waiting, strata = _choose(everybody, carried, cycle, capacity, settings, notes)
+
+    rows = _grade(listed, capacity, settings)
+    rows = _number(rows, settings)
+    rows = rows.with_columns(
+        cycle=pl.lit(cycle),
+        as_of=pl.lit(as_of),
+        horizon_months=pl.col("horizon_months") if "horizon_months" in rows.columns else pl.lit(None, pl.Int64),
+    )
+    rows = rows.select(pl.col(name).cast(kind) for name, kind in COLUMNS.items())
+
+    left_out = pl.concat(
+        [
+            _why(everybody.filter(pl.col("fate") == "gone"), "去世、迁出或无在册成员", "died, moved away, or no member in force"),
+            _why(everybody.filter(pl.col("fate") == "recent").sort("place").head(capacity),
+                 f"{settings.recent_visit_days}天内已走访且无新情况", f"visited within {settings.recent_visit_days} days and nothing new"),
+            _why(withdrawn, "结转到期或排位已下降", "carried over long enough, or its score has fallen"),
+            _why(waiting, "超出走访能力或名额", "beyond the capacity or the quota"),
+        ]
+    )  # fmt: skip
+    versions = sorted(set(scored["model_version"].drop_nulls().to_list())) if "model_version" in scored.columns else []
+    counts = {kind: int((rows["listed_as"] == kind).sum()) for kind in LISTED_AS}
+    counts |= {f"grade_{grade}": int((rows["grade"] == grade).sum()) for grade in GRADES}
+    counts |= {fate: int((everybody["fate"] == fate).sum()) for fate in ("gone", "monitored", "recent")}
+    if counts["recent"]:
+        notes.append(
+            (f"{counts['recent']}户在{settings.recent_visit_days}天内已走访且无新情况，本期不再上门。",
+             f"{counts['recent']} households were visited within {settings.recent_visit_days} days and nothing new is known: not visited again.")
+        )  # fmt: skip
+    areas = now["village_code"].to_list()
+    return VisitList(
+        cycle=cycle,
+        as_of=as_of,
+        county_code=areas[0][:6] if areas else "",
+        capacity=capacity,
+        settings=settings,
+        rows=rows,
+        monitored=_monitored(everybody),
+        left_out=left_out,
+        strata=strata,
+        rules=hits,
+        notes=tuple(notes),
+        model_version=", ".join(versions),
+        counts=counts,
+    )
+
+
+def _scored(scores: Any, as_of: dt.date, capacity: int) -> pl.DataFrame:
+    """The scores as a checked polars frame. Raises UserError with every fault."""
+    frame = scores.pandas() if callable(getattr(scores, "pandas", None)) else scores
+    faults = []
+    if isinstance(capacity, bool) or not isinstance(capacity, (int, np.integer)) or capacity < 1:
+        faults.append(
+            Fault("capacity", repr(capacity), "a whole number of visits, 1 or more", "Say how many visits the county can give.")
+        )
+    if not isinstance(frame, pl.DataFrame):
+        frame = _from_pandas(frame)
+    absent = [name for name in ("household_id", "margin", "probability") if name not in frame.columns]
+    if absent:
+        faults.append(
+            Fault("scores", f"no column {', '.join(absent)}", "household_id, margin, probability", "Score the cohort first.")
+        )
+        raise UserError(faults)
+    frame = frame.with_columns(pl.col("household_id").cast(pl.String), pl.col("margin", "probability").cast(pl.Float64))
+    twice = frame.filter(pl.col("household_id").is_duplicated())["household_id"].unique().sort().to_list()
+    faults += [Fault(f"scores, household {name}", "scored twice", "one score a household", "Keep one.") for name in twice[:20]]
+    without = frame.filter(
+        ~pl.col("margin").is_finite().fill_null(False) | ~pl.col("probability").is_between(0, 1).fill_null(False)
+    )
+    faults += [
+        Fault(f"scores, household {row['household_id']}", f"margin {row['margin']}, probability {row['probability']}",
+              "a finite margin and a probability from 0 to 1", "Score the household again.")
+        for row in without.head(20).iter_rows(named=True)
+    ]  # fmt: skip
+    if "as_of" in frame.columns:
+        others = {str(day)[:10] for day in frame["as_of"].unique().to_list()} - {as_of.isoformat()}
+        if others:
+            found = f"scored as of {', '.join(sorted(others))}"
+            faults.append(Fault("scores", found, f"scores as of {as_of.isoformat()}", "Score again, or name that as-of date."))
+    if faults:
+        raise UserError(faults)
+    return frame
+
+
+def _from_pandas(frame: pd.DataFrame) -> pl.DataFrame:
+    columns = {}
+    for name in frame.columns:
+        values = frame[name].tolist()
+        if str(name).endswith(("_zh", "_en")) or name == "risk_kinds":
+            separator = ";" if name == "risk_kinds" else "\n"
+            columns[name] = [_text(value, separator) for value in values]
+        else:
+            columns[name] = frame[name].to_numpy()
+            if frame[name].dtype.kind not in "biufM":
+                columns[name] = [None if value is None or value != value else value for value in values]
+    return pl.DataFrame(columns, strict=False)
+
+
+def _text(value: Any, separator: str) -> str | None:
+    if value is None or (isinstance(value, float) and value != value):
+        return None
+    return value if isinstance(value, str) else separator.join(str(item) for item in value)
+
+
+def _everybody(
+    scored: pl.DataFrame, now: pl.DataFrame, leads: pl.DataFrame, settings: ScreeningSettings, cycle: str
+) -> pl.DataFrame:
+    """Everybody who is scored or has a lead, in the model's order (`place`; households without a score last), with leads in words."""
+    told = leads.group_by("household_id", maintain_order=True).agg(
+        lead_kinds=pl.col("kind").unique(maintain_order=True).str.join(";"),
+        leads_zh=pl.col("zh").unique(maintain_order=True).str.join("\n"),
+        leads_en=pl.col("en").unique(maintain_order=True).str.join("\n"),
+    )
+    keep = [name for name in scored.columns if name in COLUMNS or name in ("checks_zh", "checks_en")]
+    drop = {"township_code", "village_code", "as_of", "grade", "cycle", "rank"}
+    own = scored.select(name for name in keep if name not in drop)
+    frame = own.join(told, on="household_id", how="full", coalesce=True).join(now, on="household_id", how="left")
+    # A scored household that the tables do not hold on this day has no village: it is gone, and falls out below.
+    frame = frame.with_columns(tie=pl.Series(tie_order(settings.key, cycle, frame["household_id"].to_list()), dtype=pl.String))
+    frame = frame.sort(["margin", "tie"], descending=[True, False], nulls_last=True).with_row_index("place")
+    by_team = settings.quotas.by == "team"
+    teams = settings.quotas.teams
+    texts = {name: pl.lit(None, pl.String) for name, kind in COLUMNS.items() if kind == pl.String and name not in frame.columns}
+    numbers = {name: pl.lit(None, pl.Float64) for name in ("low", "high") if name not in frame.columns}
+    return frame.with_columns(**texts, **numbers).with_columns(
+        rank=pl.when(pl.col("margin").is_not_null()).then(pl.col("place").cast(pl.Int64) + 1),
+        team=pl.col("township_code").replace_strict(teams, default=None, return_dtype=pl.String)
+        if teams
+        else pl.lit(None, pl.String),
+        area=(
+            pl.col("township_code").replace_strict(teams, default="", return_dtype=pl.String)
+            if by_team
+            else pl.col("township_code")
+        ),
+        check_zh=pl.coalesce("checks_zh" if "checks_zh" in frame.columns else "check_zh", _checks("zh")),
+        check_en=pl.coalesce("checks_en" if "checks_en" in frame.columns else "check_en", _checks("en")),
+    )
+
+
+def _checks(language: str) -> pl.Expr:
+    """What to check, from the risk kinds alone, where the scores bring no text of their own."""
+    place = 0 if language == "zh" else 1
+    words = {code: pair[place] for code, pair in RISK_KINDS.items()}
+    joined = (
+        pl.col("risk_kinds")
+        .str.split(";")
+        .list.eval(pl.element().replace_strict(words, default=None, return_dtype=pl.String))
+        .list
+    )
+    text = joined.join("、" if language == "zh" else ", ")
+    lead = pl.lit("核实是否存在：" if language == "zh" else "See whether there is: ")
+    return pl.when(text.str.len_chars() > 0).then(lead + text)
+
+
+def _carried(
+    everybody: pl.DataFrame, previous: VisitList | None, capacity: int, settings: ScreeningSettings, now: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Households of the last list that nobody has met since: those carried over, and those no longer."""
+    schema = {
+        "household_id": pl.String,
+        "times_carried": pl.Int64,
+        "was": pl.String,
+        "stratum": pl.String,
+        "inclusion_probability": pl.Float64,
+    }
+    if previous is None:
+        return pl.DataFrame(schema=schema), everybody.clear()
+    undone = (
+        previous.rows.join(now.select("household_id", seen="last_visit"), on="household_id", how="left")
+        .filter(pl.col("seen").is_null() | (pl.col("seen") < previous.as_of))
+        .filter(pl.col("listed_as") != "lead")
+        .select(
+            "household_id",
+            times_carried=pl.col("times_carried") + 1,
+            # Carried random checks keep the chance with which they were drawn, or the estimate of misses would lean to who is easy to meet.
+            was=pl.when(pl.col("stratum").is_not_null()).then(pl.lit("random_check")).otherwise(pl.lit("carried")),
+            stratum="stratum",
+            inclusion_probability="inclusion_probability",
+        )
+    )
+    still = everybody.filter(pl.col("fate") == "open").join(
+        undone.select("household_id", "times_carried", "was"), on="household_id"
+    )
+    over = (pl.col("times_carried") > settings.carry_over.cycles) | (
+        (pl.col("was") == "carried") & (pl.col("place") >= capacity * settings.carry_over.within)
+    )
+    kept = still.filter(~over).select("household_id")
+    return undone.join(kept, on="household_id", how="semi"), still.filter(over)
+
+
+def _choose(
+    everybody: pl.DataFrame,
+    carried: pl.DataFrame,
+    cycle: str,
+    capacity: int,
+    settings: ScreeningSettings,
+    notes: list[tuple[str, str]],
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Who is on the list (with listed_as, times_carried, stratum, inclusion_probability), who waits, and the strata of the draw."""
+    checks = round(settings.random_checks.share * capacity)
+    leads = everybody.filter(pl.col("fate") == "lead")
+    open_ = everybody.filter(pl.col("fate") == "open").join(carried, on="household_id", how="left")
+    old_checks = open_.filter(pl.col("was") == "random_check").head(checks)
+    room = capacity - checks - leads.height
+    if room < 0:
+        notes.append(
+            (f"必须核实的线索{leads.height}户、随机抽查{checks}户，合计超过走访能力{capacity}户：线索全部列入，本期没有模型排序名额。",
+             f"{leads.height} households with leads and {checks} random checks exceed the capacity of {capacity}: every lead is listed, "
+             "and no visit is left for the model's order.")
+        )  # fmt: skip
+    quotas = _quotas(everybody, capacity, settings)
+    ahead = open_.filter(pl.col("was") == "carried")
+    rest = open_.filter(pl.col("was").is_null())
+    chosen = _fill(ahead, rest, leads, max(room, 0), quotas, settings)
+    picks = pl.concat([ahead, rest]).filter(pl.col("household_id").is_in(chosen))
+    _say_tie(rest, set(chosen), notes)
+
+    drawable = rest.filter(~pl.col("household_id").is_in(chosen)).filter(pl.col("margin").is_not_null()).sort("household_id")
+    new_checks = checks - old_checks.height
+    order = np.argsort(np.argsort(drawable["place"].to_numpy(), kind="stable"), kind="stable")
+    generator = seeded(settings.random_checks.seed, cycle)
+    draw = draw_checks(drawable["township_code"].to_list(), order, new_checks, settings.random_checks.layers, generator)
+    drawable = drawable.with_columns(
+        stratum=pl.Series(draw.stratum, dtype=pl.String),
+        inclusion_probability=pl.Series(draw.probability, dtype=pl.Float64),
+        drawn=pl.Series(draw.drawn, dtype=pl.Boolean),
+    )
+    strata = (
+        drawable.group_by("stratum")
+        .agg(households=pl.len(), drawn=pl.col("drawn").sum(), inclusion_probability=pl.col("inclusion_probability").first())
+        .sort("stratum")
+    )
+    if checks == 0:
+        notes.append(
+            (
+                "本期没有随机抽查：漏报率和覆盖率无法估计（not_estimable）。",
+                "No random checks in this cycle: misses and recall are not_estimable.",
+            )
+        )
+    drawn = drawable.filter("drawn").drop("drawn")
+    sure = {"stratum": pl.lit(None, pl.String), "inclusion_probability": pl.lit(1.0)}
+    listed = pl.concat(
+        [
+            leads.with_columns(listed_as=pl.lit("lead"), times_carried=pl.lit(0, pl.Int64), was=pl.lit(None, pl.String), **sure),
+            picks.filter(pl.col("was") == "carried").with_columns(listed_as=pl.lit("carried"), **sure),
+            picks.filter(pl.col("was").is_null()).with_columns(listed_as=pl.lit("model"), **sure),
+            old_checks.with_columns(listed_as=pl.lit("random_check")),
+            drawn.with_columns(listed_as=pl.lit("random_check")),
+        ],
+        how="diagonal",
+    ).with_columns(pl.col("times_carried").fill_null(0))
+    waiting = ahead.filter(~pl.col("household_id").is_in(chosen)).drop("was", "times_carried")
+    return listed, waiting, strata
+
+
+def _quotas(everybody: pl.DataFrame, capacity: int, settings: ScreeningSettings) -> dict[str, int]:
+    """Visits an area may (proportional, fixed) or must (floor) get. Raises UserError for quotas that cannot be."""
+    rules = settings.quotas
+    here = everybody.filter(pl.col("fate") != "gone")
+    sizes = dict(here.group_by("area").agg(households=pl.len()).sort("area").iter_rows())
+    if rules.rule == "county":
+        return {}
+    faults = []
+    if rules.by == "team":
+        missing = sorted(set(here["township_code"].to_list()) - set(rules.teams))
+        if missing:
+            found = f"no team for {', '.join(missing)}"
+            faults.append(Fault("screening.yaml (quotas.teams)", found, "a team for every township", "Name the team of each."))
+    if rules.rule == "floor" and rules.floor * len(sizes) > capacity:
+        found = f"{rules.floor} visits for each of {len(sizes)} areas are {rules.floor * len(sizes)}"
+        faults.append(Fault("screening.yaml (quotas.floor)", found, f"at most the capacity of {capacity}", "Lower the floor."))
+    if rules.rule == "fixed":
+        strange = sorted(set(rules.fixed) - set(sizes))
+        if strange:
+            found = f"{', '.join(strange)} has no household"
+            faults.append(Fault("screening.yaml (quotas.fixed)", found, f"one of {', '.join(sizes)}", "Correct the code."))
+        if sum(rules.fixed.values()) > capacity:
+            found = f"quotas of {sum(rules.fixed.values())} visits together"
+            faults.append(
+                Fault(
+                    "screening.yaml (quotas.fixed)",
+                    found,
+                    f"at most the capacity of {capacity}",
+                    "Lower a quota, or raise the capacity.",
+                )
+            )
+    if faults:
+        raise UserError(faults)
+    if rules.rule == "floor":
+        return dict.fromkeys(sizes, rules.floor)
+    if rules.rule == "fixed":
+        return {area: rules.fixed.get(area, 0) for area in sizes}
+    return largest_remainders(sizes, capacity)
+
+
+def largest_remainders(sizes: Mapping[str, int], visits: int) -> dict[str, int]:
+    """Share visits out in proportion to the sizes, whole and complete; remainders go to the largest, ties by name."""
+    total = sum(sizes.values())
+    if not total:
+        return dict.fromkeys(sizes, 0)
+    whole = {area: visits * size // total for area, size in sizes.items()}
+    left = visits - sum(whole.values())
+    for area in sorted(sizes, key=lambda name: (-(visits * sizes[name] % total), name))[:left]:
+        whole[area] += 1
+    return whole
+
+
+def _fill(
+    ahead: pl.DataFrame,
+    rest: pl.DataFrame,
+    leads: pl.DataFrame,
+    room: int,
+    quotas: Mapping[str, int],
+    settings: ScreeningSettings,
+) -> list[str]:
+    """Household ids that get the `room` visits: carried over first, then the model's order, under the quotas.
+
+    Leads count against the quota of their area. Proportional quotas that an area cannot use go to the model's order; fixed ones do not.
+    """
+    line = [
+        *ahead.sort("place").select("household_id", "area").iter_rows(),
+        *rest.sort("place").select("household_id", "area").iter_rows(),
+    ]
+    if not quotas:
+        return [name for name, _ in line[:room]]
+    used: dict[str, int] = dict.fromkeys(quotas, 0)
+    for area in leads["area"].to_list():
+        used[area] = used.get(area, 0) + 1
+    first: list[str] = []
+    for name, area in line:
+        if len(first) < room and used.get(area, 0) < quotas.get(area, 0):
+            first.append(name)
+            used[area] = used.get(area, 0) + 1
+    if settings.quotas.rule == "fixed":
+        return first
+    taken = set(first)
+    second = [name for name, _ in line if name not in taken]
+    return first + second[: room - len(first)]
+
+
+def _say_tie(rest: pl.DataFrame, chosen: set[str], notes: list[tuple[str, str]]) -> None:
+    """Say it when the cut goes through households with the same score."""
+    inside = rest.filter(pl.col("household_id").is_in(chosen))
+    if not inside.height:
+        return
+    last = inside["margin"].min()
+    same = rest.filter(pl.col("margin") == last)
+    outside = same.filter(~pl.col("household_id").is_in(chosen)).height
+    if outside:
+        notes.append(
+            (f"截断处有{same.height}户原始分相同，其中{same.height - outside}户入列，由密钥散列决定先后。",
+             f"The cut goes through {same.height} households with the same score: {same.height - outside} are listed, chosen by the keyed hash.")
+        )  # fmt: skip
+
+
+def _grade(listed: pl.DataFrame, capacity: int, settings: ScreeningSettings) -> pl.DataFrame:
+    """Add grade and its reasons in words. Random checks are graded like everybody else."""
+    graded = [
+        grade_of(row["lead_kinds"].split(";") if row["lead_kinds"] else [], row["rank"], row["probability"], capacity, settings)
+        for row in listed.select("lead_kinds", "rank", "probability").iter_rows(named=True)
+    ]
+    names = ("grade", "grade_reasons_zh", "grade_reasons_en")
+    return listed.with_columns(
+        pl.Series(name, [item[place] for item in graded], dtype=pl.String) for place, name in enumerate(names)
+    )
+
+
+def grade_of(
+    lead_kinds: Sequence[str], rank: int | None, probability: float | None, capacity: int, settings: ScreeningSettings
+) -> tuple[str, str, str]:
+    """Grade of a household, and why, in zh and en. rank: place in the model's order, 1 first; None: not scored."""
+    rules = settings.grades
+    found: list[tuple[str, str, str]] = [
+        (rules.leads[kind], f"线索：{LEAD_KINDS[kind][0]}", f"lead: {LEAD_KINDS[kind][1]}")  # type: ignore[index]
+        for kind in lead_kinds
+        if kind in rules.leads
+    ]
+    for grade, cut in (("orange", rules.orange), ("yellow", rules.yellow)):
+        share = int(cut.capacity_share * capacity)
+        if rank is not None and rank <= share:
+            found.append((grade, f"评分位列前{share}户", f"score among the first {share}"))
+            break
+        if probability is not None and probability >= cut.probability:
+            found.append((grade, f"概率不低于{cut.probability:.0%}", f"probability of {cut.probability:.0%} or more"))
+            break
+    if not found:
+        return "none", "本期核实安排", "part of this cycle's plan of visits"
+    best = min((grade for grade, _, _ in found), key=_GRADE_ORDER.__getitem__)
+    why = [(zh, en) for grade, zh, en in found if grade == best]
+    return best, "；".join(zh for zh, _ in why), "; ".join(en for _, en in why)
+
+
+def _number(rows: pl.DataFrame, settings: ScreeningSettings) -> pl.DataFrame:
+    """Put rows in order of priority and add `number`, the place in the route: township, village on the way, grade, hash.
+
+    Within a village and grade the route goes by the keyed hash, not by score: the order gives nothing away about who was drawn.
+    """
+    on_the_way = {village: place for villages in settings.route.values() for place, village in enumerate(villages)}
+    last = len(on_the_way)
+    rows = rows.with_columns(
+        urgency=pl.col("grade").replace_strict(_GRADE_ORDER, return_dtype=pl.Int32),
+        stop=pl.col("village_code").replace_strict(on_the_way, default=last, return_dtype=pl.Int32) if on_the_way else pl.lit(0),
+        turn=pl.col("listed_as").replace_strict({name: place for place, name in enumerate(LISTED_AS)}, return_dtype=pl.Int32),
+    )
+    rows = rows.sort("township_code", "stop", "village_code", "urgency", "tie").with_row_index("number", offset=1)
+    lead_first = pl.when(pl.col("listed_as") == "lead").then("urgency").otherwise(0)
+    return rows.sort("turn", lead_first, "place")
+
+
+def _monitored(everybody: pl.DataFrame) -> pl.DataFrame:
+    names = [
+        "household_id",
+        "township_code",
+        "village_code",
+        "monitored_since",
+        "last_visit",
+        "lead_kinds",
+        "leads_zh",
+        "leads_en",
+    ]
+    apart = everybody.filter((pl.col("fate") == "monitored") & pl.col("lead_kinds").is_not_null())
+    return apart.select(names).sort("township_code", "village_code", "household_id")
+
+
+def _why(frame: pl.DataFrame, zh: str, en: str) -> pl.DataFrame:
+    return frame.select(
+        "household_id", "township_code", "village_code", "last_visit", "probability", zh=pl.lit(zh), en=pl.lit(en)
+    )

@@ -1,0 +1,149 @@
+"""`serving/screening.yaml`: capacity, leads, random checks, quotas, grades. Read once, checked with file and line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from riskmodel.project import Project
+
+SETTINGS_FILE = "serving/screening.yaml"
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Channel = Literal["self_declared", "petition", "cadre", "department", "media"]
+LeadKind = Literal["guarantee", "self_declared", "petition", "cadre", "department", "media", "rule"]
+Visits = Annotated[int, Field(ge=0)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)  # YAML reads 522301001 as a number
+
+
+class Leads(Strict):
+    """Which hints are seen whatever the score, and how long they stay open without a visit."""
+
+    channels: tuple[Channel, ...] = ("self_declared", "petition", "cadre", "department", "media")
+    look_back_days: Annotated[int, Field(ge=1)] = 365
+    guarantees: bool = True
+    guarantee_quiet_days: Annotated[int, Field(ge=0)] = 90
+    rules: Literal["all"] | tuple[str, ...] = "all"
+    rule_quiet_days: Annotated[int, Field(ge=0)] = 365
+
+
+class CarryOver(Strict):
+    """How often, and how far down the order, a visit that was not made is carried over."""
+
+    cycles: Annotated[int, Field(ge=0, le=24)] = 2
+    within: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
+
+
+class Layer(Strict):
+    """A score layer of the households that are not listed: its share of them, and the weight of its chance to be drawn."""
+
+    share: Share
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class RandomChecks(Strict):
+    """The part of the capacity that is drawn by chance."""
+
+    share: Share = 0.10
+    seed: int = 20260101
+    layers: tuple[Layer, ...] = (Layer(share=0.1, weight=3), Layer(share=0.3, weight=2), Layer(share=0.6, weight=1))
+
+    @model_validator(mode="after")
+    def _possible(self) -> RandomChecks:
+        if self.share and not 0.10 <= self.share <= 0.20:
+            raise ValueError("share is 0, or 0.10 to 0.20 of the capacity")
+        if not self.layers or abs(sum(layer.share for layer in self.layers) - 1) > 1e-9:
+            raise ValueError("the shares of the layers add up to 1")
+        return self
+
+
+class Quotas(Strict):
+    """How visits are shared out between townships or teams."""
+
+    by: Literal["township", "team"] = "township"
+    rule: Literal["county", "proportional", "fixed", "floor"] = "county"
+    floor: Visits = 0
+    fixed: dict[str, Visits] = {}
+    teams: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _complete(self) -> Quotas:
+        if self.rule == "fixed" and not self.fixed:
+            raise ValueError("rule `fixed` needs `fixed`: area or team, and its visits")
+        if self.by == "team" and not self.teams:
+            raise ValueError("quotas by team need `teams`: township code, and the name of its team")
+        return self
+
+
+class Cut(Strict):
+    """A grade begins within this share of the capacity in the model's order, or from this probability."""
+
+    capacity_share: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    probability: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+class Grades(Strict):
+    """From rules and capacity to red, orange, yellow."""
+
+    leads: dict[LeadKind, Literal["red", "orange", "yellow"]] = {
+        "guarantee": "red",
+        "self_declared": "orange",
+        "petition": "orange",
+        "cadre": "orange",
+        "department": "yellow",
+        "media": "yellow",
+        "rule": "yellow",
+    }
+    orange: Cut = Cut(capacity_share=0.2, probability=0.2)
+    yellow: Cut = Cut(capacity_share=0.6, probability=0.1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Grades:
+        if self.orange.capacity_share > self.yellow.capacity_share or self.orange.probability < self.yellow.probability:
+            raise ValueError("orange is rarer than yellow: a smaller share of the capacity and a higher probability")
+        return self
+
+
+class Workbook(Strict):
+    language: Literal["zh", "en"] = "zh"
+
+
+class Label(Strict):
+    zh: Annotated[str, Field(min_length=1)]
+    en: Annotated[str, Field(min_length=1)]
+
+
+class Exits(Strict):
+    """When a monitored household is proposed for a review by people."""
+
+    low_scorings: Annotated[int, Field(ge=1)] = 3
+    probability: Share = 0.02
+    months_since_identified: Annotated[int, Field(ge=1)] = 6
+    months_above_line: Annotated[int, Field(ge=1)] = 12
+
+
+class ScreeningSettings(Strict):
+    """All of `serving/screening.yaml`; the defaults are those of a new project."""
+
+    cycle: Literal["week", "month", "quarter"] = "month"
+    capacity: Annotated[int, Field(ge=1)] = 600
+    key: Annotated[str, Field(min_length=1)] = "county-list-1"
+    leads: Leads = Leads()
+    recent_visit_days: Annotated[int, Field(ge=0)] = 90
+    carry_over: CarryOver = CarryOver()
+    random_checks: RandomChecks = RandomChecks()
+    quotas: Quotas = Quotas()
+    grades: Grades = Grades()
+    route: dict[str, tuple[str, ...]] = {}
+    workbook: Workbook = Workbook()
+    disagreements: dict[str, Label] = {"other": Label(zh="其他（请在备注说明）", en="other (say so in the note)")}
+    exits: Exits = Exits()
+
+
+def load_settings(project: Project) -> ScreeningSettings:
+    """The project's settings. Raises ProjectError: every fault at once, with file and line."""
+    return project.load(SETTINGS_FILE, ScreeningSettings)

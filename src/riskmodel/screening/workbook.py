@@ -1,0 +1,435 @@
+"""The list on paper and in spreadsheets: Excel for teams, CSV, and one printable page.
+
+Files for visitors are in route order and do not say who was drawn by chance. Same list, same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import html
+import io
+import math
+import os
+import tempfile
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from riskmodel.errors import Fault, UserError
+from riskmodel.screening.forms import FILL, READ, FormColumn, choices, harmless
+from riskmodel.vocabulary import GRADES, SIGNAL_EN, SIGNAL_ZH
+
+if TYPE_CHECKING:
+    from riskmodel.screening.listing import VisitList
+
+SHEET: Final = "核实清单"
+TECHNICAL: Final = "_riskmodel"
+CODES: Final = "_codes"
+HEADER_ROW: Final = 2  # the row of headings, counted from 0
+
+# Grade -> (background, text); dark on light, so that a black-and-white print stays readable.
+GRADE_COLOURS: Final = {
+    "red": ("#F4C7C3", "#8C1D18"),
+    "orange": ("#FCE0C2", "#8A4B00"),
+    "yellow": ("#FFF4C2", "#6B5900"),
+    "none": ("#FFFFFF", "#5F6368"),
+}
+_INK, _RULE, _HEAD, _FORM_HEAD, _FORM = "#1F2933", "#B8C2CC", "#E4EAF0", "#D5E8DC", "#FBFDFB"
+_FONT = "微软雅黑"  # 11 of every 12 office machines in the field have it; others fall back to their own sans
+
+
+def write_excel(visits: VisitList, path: Path, *, township: str | None = None) -> Path:
+    """Write the workbook of the county (or of one township) at once and whole. Returns the path.
+
+    Raises UserError for a township that has no visit on the list.
+    """
+    return write_whole(path, excel_bytes(visits, township=township))
+
+
+def write_excels(visits: VisitList, folder: Path) -> list[Path]:
+    """Write one workbook for the county and one for each township: `<cycle>-<area code>.xlsx`. Returns the paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [write_excel(visits, folder / f"{visits.cycle}-{visits.county_code}.xlsx")]
+    for township in visits.rows["township_code"].unique().sort().to_list():
+        paths.append(write_excel(visits, folder / f"{visits.cycle}-{township}.xlsx", township=township))
+    return paths
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write a file so that it is either the old one or the new one, never a part: temporary file, fsync, rename."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def sheet_rows(visits: VisitList, *, township: str | None = None) -> list[dict[str, Any]]:
+    """What the visitor reads, one row a household in route order, keys as in READ. Raises UserError for a township without visits."""
+    frame = visits.route
+    if township is not None:
+        frame = frame.filter(pl.col("township_code") == township)
+        if not frame.height:
+            known = ", ".join(visits.rows["township_code"].unique().sort().to_list())
+            raise UserError(Fault("township", township, f"one of {known}", "Name a township that has visits on the list."))
+    language = visits.settings.workbook.language
+    place = 0 if language == "zh" else 1
+    rows = []
+    for row in frame.iter_rows(named=True):
+        because = [row[f"leads_{language}"]] if row[f"leads_{language}"] else [row[f"grade_reasons_{language}"]]
+        rows.append(
+            {
+                "number": row["number"],
+                "township_code": row["township_code"],
+                "village_code": row["village_code"],
+                "household_id": row["household_id"],
+                "grade": GRADES[row["grade"]][place],
+                "grade_code": row["grade"],
+                "because": "\n".join(because),
+                "probability": row["probability"],
+                "reasons": row[f"reasons_{language}"]
+                or ("未评分：按线索核实" if language == "zh" else "not scored: follow the lead"),
+                "check": row[f"check_{language}"] or "",
+                "last_visit": row["last_visit"],
+            }
+        )
+    return rows
+
+
+def excel_bytes(visits: VisitList, *, township: str | None = None) -> bytes:
+    """The workbook as bytes; the same list gives the same bytes."""
+    import xlsxwriter
+
+    rows = sheet_rows(visits, township=township)
+    buffer = io.BytesIO()
+    # Formulas, links and numbers in texts stay texts; every cell is written with its type.
+    book = xlsxwriter.Workbook(buffer, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
+    book.set_properties(
+        {
+            "title": f"{SHEET} {visits.cycle} {township or visits.county_code}",
+            "comments": f"{SIGNAL_ZH} · {SIGNAL_EN}",
+            "created": dt.datetime.combine(visits.as_of, dt.time()),
+        }
+    )
+    book.set_size(2400, 1400)
+    columns = [column for column in READ if not (township and column.name == "township_code")] + list(FILL)
+    _list_sheet(book, visits, rows, columns, township)
+    _notes_sheet(book, visits)
+    if township is None and visits.monitored.height:
+        _monitored_sheet(book, visits)
+    _codes_sheet(book, visits)
+    _technical_sheet(book, visits, township)
+    book.close()
+    return buffer.getvalue()
+
+
+def _list_sheet(
+    book: Any, visits: VisitList, rows: list[dict[str, Any]], columns: Sequence[FormColumn], township: str | None
+) -> None:
+    sheet = book.add_worksheet(SHEET)
+    style = _styles(book)
+    last_row, last_column = HEADER_ROW + max(len(rows), 1), len(columns) - 1
+    area = township or visits.county_code
+    sheet.set_row(0, 27)
+    sheet.write_string(0, 0, f"返贫致贫风险核实清单 {visits.cycle}   Visit list", style["title"])
+    sheet.set_row(1, 18)
+    sheet.write_string(
+        1,
+        0,
+        f"{SIGNAL_ZH}   ·   区划 {area}   ·   评分截止日 {visits.as_of.isoformat()}   ·   本表{len(rows)}户",
+        style["subtitle"],
+    )
+    sheet.set_row(HEADER_ROW, 33)
+    for place, column in enumerate(columns):
+        sheet.set_column(place, place, column.width)
+        sheet.write_string(HEADER_ROW, place, column.heading, style["form_head" if column.fill else "head"])
+    for offset, row in enumerate(rows):
+        line = HEADER_ROW + 1 + offset
+        sheet.set_row(line, _height(row, columns))
+        for place, column in enumerate(columns):
+            _cell(sheet, line, place, column, row, style)
+    _rules_for_filling(sheet, visits, columns, last_row)
+    sheet.freeze_panes(HEADER_ROW + 1, 1 + next(place for place, column in enumerate(columns) if column.name == "household_id"))
+    sheet.autofilter(HEADER_ROW, 0, last_row, last_column)
+    sheet.protect(
+        "", {"autofilter": True, "sort": True, "format_columns": True, "format_rows": True, "select_locked_cells": True}
+    )
+    sheet.set_zoom(100)
+    sheet.hide_gridlines(2)
+    _print_layout(sheet, visits, area)
+    sheet.repeat_rows(HEADER_ROW)
+    sheet.print_area(0, 0, last_row, last_column)
+
+
+def _print_layout(sheet: Any, visits: VisitList, area: str) -> None:
+    sheet.set_paper(9)  # A4
+    sheet.set_landscape()
+    sheet.set_margins(left=0.35, right=0.35, top=0.6, bottom=0.6)
+    sheet.fit_to_pages(1, 0)
+    sheet.set_header(f"&L&9{visits.cycle}  {area}&C&10&B{SIGNAL_ZH}&R&9{visits.as_of.isoformat()}", {"margin": 0.3})
+    sheet.set_footer(f"&L&9{SIGNAL_ZH}&C&9{SIGNAL_EN}&R&9&P / &N", {"margin": 0.3})
+
+
+def _cell(sheet: Any, line: int, place: int, column: FormColumn, row: dict[str, Any], style: dict[str, Any]) -> None:
+    value = row.get(column.name)
+    if column.fill:
+        sheet.write_blank(line, place, None, style["form_date" if column.name == "visited_on" else "form"])
+    elif column.name == "grade":
+        sheet.write_string(line, place, value, style[f"grade_{row['grade_code']}"])
+    elif value is None:
+        sheet.write_blank(line, place, None, style["text"])
+    elif column.name == "number":
+        sheet.write_number(line, place, value, style["number"])
+    elif column.name == "probability":
+        sheet.write_number(line, place, value, style["probability"])
+    elif isinstance(value, dt.date):
+        sheet.write_datetime(line, place, dt.datetime.combine(value, dt.time()), style["date"])
+    else:
+        sheet.write_string(line, place, harmless(str(value)), style["text"])
+
+
+def _rules_for_filling(sheet: Any, visits: VisitList, columns: Sequence[FormColumn], last_row: int) -> None:
+    """Drop-downs, the range of dates, and a mark on what is still missing in a row."""
+    first = HEADER_ROW + 1
+    words = choices(visits.settings, visits.settings.workbook.language)
+    places = {column.name: place for place, column in enumerate(columns)}
+    for name, kind in (
+        ("outcome", "outcome"),
+        ("risk_1", "risk"),
+        ("risk_2", "risk"),
+        ("risk_3", "risk"),
+        ("disagreement", "disagreement"),
+    ):
+        letter = {"outcome": "A", "risk": "B", "disagreement": "C"}[kind]
+        sheet.data_validation(
+            first, places[name], last_row, places[name],
+            {"validate": "list", "source": f"='{CODES}'!${letter}$1:${letter}${len(words[kind])}",
+             "error_title": "请从列表中选择", "error_message": "Please choose from the list."},
+        )  # fmt: skip
+    sheet.data_validation(
+        first, places["visited_on"], last_row, places["visited_on"],
+        {"validate": "date", "criteria": "between", "minimum": dt.datetime.combine(visits.as_of, dt.time()),
+         "maximum": dt.datetime.combine(visits.as_of + dt.timedelta(days=366), dt.time()),
+         "error_title": "日期", "error_message": f"{visits.as_of.isoformat()} 之后的日期，写作 2026-01-31。 A date after the as-of date."},
+    )  # fmt: skip
+    sheet.data_validation(
+        first, places["note"], last_row, places["note"],
+        {"validate": "length", "criteria": "<=", "value": 500, "input_title": "备注", "input_message": "请勿填写姓名、证件号码、电话。 No names, numbers or phones."},
+    )  # fmt: skip
+
+
+def _notes_sheet(book: Any, visits: VisitList) -> None:
+    sheet = book.add_worksheet("说明 Notes")
+    style = _styles(book)
+    sheet.set_column(0, 0, 22)
+    sheet.set_column(1, 1, 60)
+    sheet.set_column(2, 2, 60)
+    sheet.set_row(0, 27)
+    sheet.write_string(0, 0, "说明   Notes", style["title"])
+    line = 2
+    for label, zh, en in _notes(visits):
+        longest = max(_width(zh), _width(en))
+        sheet.set_row(line, 16.5 * max(1, math.ceil(longest / 58)) + 3)
+        sheet.write_string(line, 0, label, style["label"])
+        sheet.write_string(line, 1, harmless(zh), style["text"])
+        sheet.write_string(line, 2, harmless(en), style["text"])
+        line += 1
+    sheet.protect()
+    sheet.hide_gridlines(2)
+    _print_layout(sheet, visits, visits.county_code)
+
+
+def _notes(visits: VisitList) -> list[tuple[str, str, str]]:
+    grades = visits.settings.grades
+    guide = [
+        ("性质 Nature", SIGNAL_ZH, SIGNAL_EN),
+        ("概率 Probability", "模型估计今后12个月内经核实确认风险的可能性；0.100 表示类似的100户中约有10户。",
+         "The model's estimate that a risk is confirmed within the horizon; 0.100 means about 10 of 100 such households."),
+        ("填写 Filling in", "每户填写走访日期和核实结果；存在风险的，至少选一类风险；与理由不符的，选择不符之处。其余单元格已锁定。",
+         "Give the date and the outcome for each household; where a risk is found, at least one risk kind; where the visit disagrees with the reasons, say in what. All other cells are locked."),
+        ("备注 Note", "请勿填写姓名、证件号码、电话。", "No names, identity numbers or phone numbers."),
+        ("交回 Return", "将填好的文件交回；每一行都会被收下，或连同原因退回。", "Hand the filled file back: every row is taken in, or comes back with the reason."),
+        ("未列入 Not listed", "未列入本表不代表没有风险；随时可以申报和上报线索。", "Not being listed says nothing: everybody can declare or be reported at any time."),
+        ("优先级 Grades",
+         f"红、橙、黄、无：由线索、走访能力（{visits.capacity}户）和概率决定的走访先后。橙：前{grades.orange.capacity_share:.0%}或概率≥{grades.orange.probability:.0%}；黄：前{grades.yellow.capacity_share:.0%}或概率≥{grades.yellow.probability:.0%}。",
+         f"Red, orange, yellow, none: the order of visits, from leads, the capacity ({visits.capacity}) and the probability. Orange: the first {grades.orange.capacity_share:.0%} or a probability from {grades.orange.probability:.0%}; yellow: the first {grades.yellow.capacity_share:.0%} or from {grades.yellow.probability:.0%}."),
+        ("模型 Model", visits.model_version or "—", visits.model_version or "—"),
+    ]  # fmt: skip
+    return guide + [("提示 Please note", zh, en) for zh, en in visits.notes]
+
+
+def _monitored_sheet(book: Any, visits: VisitList) -> None:
+    sheet = book.add_worksheet("监测对象 Monitored")
+    style = _styles(book)
+    heads = (
+        "户编号\nHousehold",
+        "乡镇\nTownship",
+        "村\nVillage",
+        "纳入监测\nMonitored since",
+        "上次走访\nLast visit",
+        "新线索\nNew leads",
+    )
+    for place, (head, width) in enumerate(zip(heads, (16, 11, 14, 14, 12, 60), strict=True)):
+        sheet.set_column(place, place, width)
+        sheet.write_string(HEADER_ROW, place, head, style["head"])
+    sheet.set_row(0, 27)
+    sheet.write_string(
+        0, 0, "已纳入监测、有新线索的农户（不占本期走访名额）   Monitored households with new leads, kept apart", style["title"]
+    )
+    sheet.set_row(HEADER_ROW, 33)
+    language = visits.settings.workbook.language
+    for offset, row in enumerate(visits.monitored.iter_rows(named=True)):
+        line = HEADER_ROW + 1 + offset
+        text = harmless(row[f"leads_{language}"])
+        sheet.set_row(line, 16.5 * (text.count("\n") + 1) + 3)
+        for place, name in enumerate(("household_id", "township_code", "village_code")):
+            sheet.write_string(line, place, harmless(str(row[name])), style["text"])
+        for place, name in ((3, "monitored_since"), (4, "last_visit")):
+            if row[name] is None:
+                sheet.write_blank(line, place, None, style["text"])
+            else:
+                sheet.write_datetime(line, place, dt.datetime.combine(row[name], dt.time()), style["date"])
+        sheet.write_string(line, 5, text, style["text"])
+    sheet.freeze_panes(HEADER_ROW + 1, 1)
+    sheet.protect("", {"format_columns": True})
+    sheet.hide_gridlines(2)
+    _print_layout(sheet, visits, visits.county_code)
+    sheet.repeat_rows(HEADER_ROW)
+
+
+def _codes_sheet(book: Any, visits: VisitList) -> None:
+    sheet = book.add_worksheet(CODES)
+    for place, words in enumerate(choices(visits.settings, visits.settings.workbook.language).values()):
+        for line, text in enumerate(words.values()):
+            sheet.write_string(line, place, text)
+    sheet.protect()
+    sheet.very_hidden()
+
+
+def _technical_sheet(book: Any, visits: VisitList, township: str | None) -> None:
+    sheet = book.add_worksheet(TECHNICAL)
+    for line, (name, value) in enumerate(technical(visits, township).items()):
+        sheet.write_string(line, 0, name)
+        sheet.write_string(line, 1, value)
+    sheet.protect()
+    sheet.very_hidden()
+
+
+def technical(visits: VisitList, township: str | None = None) -> dict[str, str]:
+    """What ties a file to its list: cycle, area, as-of date, model version, hash of the list."""
+    return {
+        "cycle": visits.cycle,
+        "area": township or visits.county_code,
+        "as_of": visits.as_of.isoformat(),
+        "model_version": visits.model_version,
+        "list_hash": visits.hash,
+        "form": "1",
+    }
+
+
+def _styles(book: Any) -> dict[str, Any]:
+    base = {"font_name": _FONT, "font_size": 10, "font_color": _INK, "valign": "top"}
+    boxed = base | {"border": 1, "border_color": _RULE}
+    head = boxed | {"bold": True, "text_wrap": True, "align": "center", "valign": "vcenter", "font_size": 9.5}
+    formats = {
+        "title": base | {"bold": True, "font_size": 15, "valign": "vcenter"},
+        "subtitle": base | {"font_size": 10, "font_color": "#8C1D18", "valign": "vcenter"},
+        "label": boxed | {"bold": True, "bg_color": _HEAD, "text_wrap": True},
+        "head": head | {"bg_color": _HEAD},
+        "form_head": head | {"bg_color": _FORM_HEAD},
+        "text": boxed | {"text_wrap": True},
+        "number": boxed | {"align": "center"},
+        "probability": boxed | {"num_format": "0.000", "align": "center"},
+        "date": boxed | {"num_format": "yyyy-mm-dd", "align": "center"},
+        "form": boxed | {"text_wrap": True, "locked": False, "bg_color": _FORM},
+        "form_date": boxed | {"num_format": "yyyy-mm-dd", "align": "center", "locked": False, "bg_color": _FORM},
+    }
+    for grade, (back, text) in GRADE_COLOURS.items():
+        formats[f"grade_{grade}"] = boxed | {"bg_color": back, "font_color": text, "bold": grade != "none", "align": "center"}
+    return {name: book.add_format(options) for name, options in formats.items()}
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes on a line: a Chinese character takes two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def _height(row: dict[str, Any], columns: Sequence[FormColumn]) -> float:
+    """Height in points that shows every wrapped text whole: spreadsheets do not all measure Chinese text when they open a file."""
+    lines = 2
+    for column in columns:
+        if column.wrap and not column.fill:
+            room = max(column.width - 1.5, 4)
+            lines = max(lines, sum(max(1, math.ceil(_width(part) / room)) for part in str(row[column.name] or "").split("\n")))
+    return min(14.5 * lines + 4, 400)
+
+
+def write_csv(visits: VisitList, path: Path) -> Path:
+    """Write the list with empty visit columns as CSV, in route order. Returns the path."""
+    buffer = io.StringIO()
+    language = visits.settings.workbook.language
+    names = [column.name for column in (*READ, *FILL)]
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    writer.writerow(["cycle", "list_hash", *names])
+    for row in sheet_rows(visits):
+        row = row | {"probability": None if row["probability"] is None else f"{row['probability']:.6f}"}
+        cells = [row.get(name) for name in names]
+        writer.writerow(
+            [
+                visits.cycle,
+                visits.hash,
+                *("" if cell is None else harmless(cell) if isinstance(cell, str) else str(cell) for cell in cells),
+            ]
+        )
+    assert language in ("zh", "en")
+    return write_whole(path, buffer.getvalue().encode("utf-8-sig"))
+
+
+def write_html(visits: VisitList, path: Path) -> Path:
+    """Write the list as one printable page: no scripts, no external request. Returns the path."""
+    rows = sheet_rows(visits)
+    columns = (*READ, *FILL)
+    head = "".join(
+        f"<th{' class=f' if column.fill else ''}>{html.escape(column.zh)}<br><small>{html.escape(column.en)}</small></th>"
+        for column in columns
+    )
+    lines = []
+    for row in rows:
+        cells = []
+        for column in columns:
+            value = row.get(column.name)
+            text = "" if value is None else f"{value:.3f}" if column.name == "probability" else str(value)
+            kind = f" class=g-{row['grade_code']}" if column.name == "grade" else " class=f" if column.fill else ""
+            cells.append(f"<td{kind}>{html.escape(text).replace(chr(10), '<br>')}</td>")
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    colours = "".join(
+        f".g-{grade}{{background:{back};color:{text};font-weight:bold}}" for grade, (back, text) in GRADE_COLOURS.items()
+    )
+    page = f"""<!doctype html>
+<html lang="zh-CN"><head><meta charset="utf-8"><title>{SHEET} {visits.cycle}</title>
+<style>
+@page {{ size: A4 landscape; margin: 12mm 9mm; }}
+body {{ font: 9pt/1.4 "Microsoft YaHei","Noto Sans CJK SC",sans-serif; color: {_INK}; }}
+h1 {{ font-size: 15pt; margin: 0; }} .signal {{ color: #8C1D18; }}
+table {{ border-collapse: collapse; width: 100%; }} thead {{ display: table-header-group; }} tr {{ break-inside: avoid; }}
+th, td {{ border: .5pt solid {_RULE}; padding: 2pt 3pt; vertical-align: top; text-align: left; overflow-wrap: anywhere; }}
+th {{ background: {_HEAD}; }} th.f {{ background: {_FORM_HEAD}; }} {colours}
+</style></head><body>
+<table><thead><tr><td colspan="{len(columns)}" style="border:0"><h1>返贫致贫风险核实清单 {visits.cycle}</h1>
+<span class="signal">{SIGNAL_ZH} · {SIGNAL_EN}</span> · {visits.county_code} · {visits.as_of.isoformat()} · {visits.model_version}</td></tr>
+<tr>{head}</tr></thead><tbody>
+{chr(10).join(lines)}
+</tbody></table></body></html>
+"""
+    return write_whole(path, page.encode())
