@@ -147,15 +147,51 @@ def from_frames(frames: Mapping[str, pl.DataFrame], hashes: Mapping[str, str] | 
             pl.lit(None, dtype_of(column)).alias(column.name) for column in table.columns if column.name not in frame.columns
         ]
         frame = frame.with_columns(absent).select(pl.col(column.name).cast(dtype_of(column)) for column in table.columns)
-        ready[name] = frame if table.form == "values" else in_force_intervals(frame.unique(), table)
+        repeated, _ = repeated_rows(frame, table)
+        ready[name] = in_force_intervals(without_rows(frame, repeated), table)
     return Tables(ready, hashes or {})
 
 
+def repeated_rows(frame: pl.DataFrame, table: Table) -> tuple[pl.Series, pl.Series]:
+    """Positions of exact duplicates (all but the first of each), and of different rows with the same key and known_on."""
+    place = pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True).alias("place")
+    version = version_key(table)
+    # Most keys stand once: only the rows of those that do not are compared.
+    suspects = frame.with_columns(place).filter(frame[version[0]].is_duplicated())
+    suspects = suspects.filter(pl.struct(version).is_duplicated())
+    first = suspects.unique(subset=list(table.names), keep="first", maintain_order=True)
+    repeated = suspects.join(first.select("place"), on="place", how="anti")["place"].sort()
+    conflicting = first.filter(pl.struct(version).is_duplicated())["place"].sort()
+    return repeated, conflicting
+
+
+def version_key(table: Table) -> list[str]:
+    """Columns that name one version of a row: no two different rows may share them."""
+    return ["area_code", "name", "valid_from"] if table.form == "values" else [table.key, "known_on"]
+
+
+def without_rows(frame: pl.DataFrame, positions: pl.Series) -> pl.DataFrame:
+    """The frame without the rows at these positions."""
+    if not positions.len():
+        return frame
+    place = pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True)
+    return frame.filter(~place.is_in(positions.cast(pl.UInt32).implode()))
+
+
 def in_force_intervals(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """Add `replaced_on` and sort canonically. `frame` holds one row a (key, known_on)."""
-    frame = frame.sort(table.key, "known_on").with_columns(
-        replaced_on=pl.when(pl.col(table.key).shift(-1) == pl.col(table.key)).then(pl.col("known_on").shift(-1))
-    )
+    """Add `replaced_on` (not to dated values) and sort canonically. `frame` holds one row a (key, known_on)."""
+    if table.form == "values":
+        return frame.sort(version_key(table))
+    several = frame[table.key].is_duplicated() if frame.height else pl.Series([], dtype=pl.Boolean)
+    if several.any():
+        place = pl.int_range(0, pl.len(), dtype=pl.UInt32).alias("place")
+        versions = frame.select(place, table.key, "known_on").filter(several).sort(table.key, "known_on")
+        next_known = pl.when(pl.col(table.key).shift(-1) == pl.col(table.key)).then(pl.col("known_on").shift(-1))
+        versions = versions.select("place", replaced_on=next_known).sort("place")
+        replaced = pl.repeat(None, frame.height, dtype=pl.Date, eager=True).scatter(versions["place"], versions["replaced_on"])
+        frame = frame.with_columns(replaced.alias("replaced_on"))
+    else:
+        frame = frame.with_columns(pl.lit(None, pl.Date).alias("replaced_on"))
     return frame.sort(canonical_order(table), nulls_last=True)
 
 

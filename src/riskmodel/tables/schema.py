@@ -34,7 +34,8 @@ class Table:
     form: Literal["state", "event", "values"]
     key: str
     columns: tuple[Column, ...]
-    required: bool = False
+    required: bool = False  # without it nothing can be scored
+    for_training: bool = False  # without it nothing can be trained
     announced: bool = False  # known_on may lie before occurred_on
 
     def column(self, name: str) -> Column:
@@ -348,7 +349,7 @@ _ALL: Final = (
             _code("object_class", "对象类型", "unstable_lifted=脱贫不稳定户 marginal=边缘易致贫户 sudden=突发严重困难户", True),
             Column("risk_kinds", "codes", "风险类型", True, _codes(RISKS)),
         ),
-        required=True,
+        for_training=True,
     ),
     Table(
         "policy",

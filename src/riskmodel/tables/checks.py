@@ -1,0 +1,348 @@
+"""The checks: what is refused. Each works on whole columns and names every row at fault."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from riskmodel.tables import identity
+from riskmodel.tables.county import repeated_rows, version_key
+from riskmodel.tables.findings import SHOWN_ROWS, Finding
+from riskmodel.tables.mapping import MAPPING_FILE, TableMapping
+from riskmodel.tables.schema import MEMBER_TABLES, TABLES, Column, Table
+from riskmodel.tables.sources import Source
+from riskmodel.tables.values import Complaint, clean_text, convert, dtype_of, mask_identity
+
+_NOBODY = pl.Series([], dtype=pl.UInt32)
+
+
+@dataclass
+class Sheet:
+    """One table on its way in: as it stands in its files, in the contract's types, and what was found on the way.
+
+    `frame` has all columns of the contract, in file order; refused values are null. `refused`: rows (positions) with an error.
+    """
+
+    table: Table
+    source: Source
+    mapping: TableMapping
+    frame: pl.DataFrame
+    findings: list[Finding] = field(default_factory=list)
+    refused: list[tuple[str, pl.Series]] = field(default_factory=list)
+    absent: set[str] = field(default_factory=set)
+    unused: list[str] = field(default_factory=list)
+    repeated: pl.Series = field(default_factory=lambda: _NOBODY)
+    whole_table_refused: bool = False
+
+    def add(self, level: str, column: str, complaint: Complaint) -> None:
+        """Keep a complaint as findings, one a file, and remember which rows it refuses."""
+        if not complaint.rows.len():
+            file = ", ".join(dict.fromkeys(self.source.files)) if len(self.source.files) < 3 else self.source.files[0] + ", …"
+            self.findings.append(self._finding(level, column, file, (), 0, complaint))
+            self.whole_table_refused = self.whole_table_refused or level == "error"
+            return
+        positions = complaint.rows.cast(pl.UInt32)
+        if level == "error":
+            self.refused.append((complaint.check, positions))
+        for part in self.source.parts:
+            here = positions
+            if len(self.source.parts) > 1:
+                here = positions.filter((positions >= part.start) & (positions < part.start + part.height))
+            if here.len():
+                shown = tuple(part.row(int(position)) for position in here.head(SHOWN_ROWS))
+                self.findings.append(self._finding(level, column, part.file, shown, here.len(), complaint))
+
+    def _finding(self, level: str, column: str, file: str, rows: tuple[int, ...], count: int, complaint: Complaint) -> Finding:
+        severity = "error" if level == "error" else "warning"
+        return Finding(
+            severity,  # type: ignore[arg-type]
+            complaint.check,
+            self.table.name,
+            file,
+            column,
+            rows,
+            count,
+            complaint.found,
+            complaint.expected,
+            complaint.remedy,
+        )
+
+    def refused_rows(self) -> pl.Series:
+        """Positions with at least one error, ascending, each once."""
+        if not self.refused:
+            return _NOBODY
+        return pl.concat([rows for _, rows in self.refused]).unique().sort()
+
+
+def whole(check: str, found: str, expected: str, remedy: str) -> Complaint:
+    """A complaint about a column or a table, not about single rows."""
+    return Complaint(check, _NOBODY, found, expected, remedy)
+
+
+def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:
+    """Columns found by their names, values in the contract's types. `source.frame` must be there."""
+    assert source.frame is not None
+    table = TABLES[source.table]
+    sheet = Sheet(table, source, mapping, pl.DataFrame())
+    for trouble in source.troubles:
+        sheet.findings.append(
+            Finding(
+                "error" if trouble.level == "error" else "warning",
+                trouble.check,
+                table.name,
+                trouble.file,
+                "",
+                trouble.rows,
+                trouble.count,
+                trouble.found,
+                trouble.expected,
+                trouble.remedy,
+            )
+        )
+        sheet.whole_table_refused = sheet.whole_table_refused or trouble.level == "error"
+    raw = source.frame
+    theirs_of = _columns(sheet, raw)
+    height = raw.height
+    columns = []
+    for column in table.columns:
+        theirs = theirs_of.get(column.name)
+        if theirs is None:
+            columns.append(pl.Series(column.name, [None], dtype=dtype_of(column)).new_from_index(0, height))
+            sheet.absent.add(column.name)
+            if not column.optional:
+                sheet.add("error", column.name, _missing_column(column, sheet.unused))
+            continue
+        converted = convert(
+            raw[theirs],
+            column,
+            unit=mapping.units.get(column.name),
+            codes=mapping.codes.get(column.name),
+            missing=mapping.missing,
+            table=table.name,
+        )
+        for complaint in converted.complaints:
+            sheet.add("error", column.name, complaint)
+        numbers = converted.note == "numbers" or theirs in source.numbers_as_ids
+        if column.kind == "id" and numbers:
+            found = "ids kept as numbers; leading zeros, if there were any, are lost"
+            sheet.add(
+                "warning", column.name, whole("id_as_number", found, "ids as text", "Export the column as text at its source.")
+            )
+        if not column.optional:
+            gone = converted.values.is_null()
+            for complaint in converted.complaints:
+                if complaint.rows.len():
+                    gone = gone.scatter(complaint.rows, False)
+            # A column that was refused as a whole has been complained about already.
+            refused_whole = any(not complaint.rows.len() for complaint in converted.complaints)
+            if gone.any() and not refused_whole:
+                remedy = "Fill it in at its source, or leave the row out."
+                sheet.add("error", column.name, Complaint("missing_value", gone.arg_true(), "an empty cell", "a value", remedy))
+        columns.append(converted.values.rename(column.name))
+    sheet.frame = pl.DataFrame(columns)
+    if not height:
+        _no_rows(sheet)
+    _identities(sheet, raw, theirs_of)
+    return sheet
+
+
+def _columns(sheet: Sheet, raw: pl.DataFrame) -> dict[str, str]:
+    """The contract's column -> the extract's. Complains about columns that stand twice or are mapped but not there."""
+    table, mapping = sheet.table, sheet.mapping
+    by_zh = {column.zh: column.name for column in table.columns}
+    theirs_of: dict[str, str] = {}
+    for theirs in raw.columns:
+        if theirs in mapping.ignore:
+            continue
+        ours = mapping.columns.get(theirs) or (theirs if theirs in table.names else by_zh.get(theirs))
+        if ours is None:
+            sheet.unused.append(theirs)
+        elif ours in theirs_of:
+            first, second = theirs_of[ours], theirs
+            mapped = set(mapping.columns)
+            if (first in mapped) != (second in mapped):
+                theirs_of[ours] = first if first in mapped else second
+                sheet.unused.append(second if first in mapped else first)
+                continue
+            found = f"two columns for it: `{first}` and `{second}`"
+            remedy = f"Put one of the two under `ignore` in {MAPPING_FILE}."
+            sheet.add("error", ours, whole("column_twice", found, "one column", remedy))
+        else:
+            theirs_of[ours] = theirs
+    for theirs, ours in mapping.columns.items():
+        if theirs not in raw.columns:
+            near = difflib.get_close_matches(theirs, raw.columns, n=1)
+            hint = f"Did you mean `{near[0]}`?" if near else f"The file has: {', '.join(map(mask_identity, raw.columns[:20]))}."
+            found = f"no column `{theirs}`, which {MAPPING_FILE} names"
+            sheet.add("error", ours, whole("mapped_column_missing", found, "the mapped column", hint))
+    return theirs_of
+
+
+def _missing_column(column: Column, unused: list[str]) -> Complaint:
+    near = difflib.get_close_matches(column.name, unused, n=1) or difflib.get_close_matches(column.zh, unused, n=1)
+    hint = f"Is it `{near[0]}`? Then write" if near else "Ask the department for it; if it has another name, write"
+    theirs = near[0] if near else "their name"
+    remedy = f"{hint} `{theirs}: {column.name}` under `columns` in {MAPPING_FILE}."
+    return whole("missing_column", "no such column", f"the column `{column.name}` ({column.zh})", remedy)
+
+
+def _no_rows(sheet: Sheet) -> None:
+    table, typed = sheet.table, sheet.source.typed
+    if sheet.mapping.may_be_empty:
+        return
+    level = "error" if table.required or not typed else "warning"
+    remedy = "Ask for the extract again; leave the file out if the table was not delivered"
+    remedy += "." if table.required else f", or write `may_be_empty: true` in {MAPPING_FILE} if nothing happened."
+    sheet.add(level, "", whole("empty_file", "a header without rows", "rows", remedy))
+
+
+def _identities(sheet: Sheet, raw: pl.DataFrame, theirs_of: Mapping[str, str]) -> None:
+    """Columns that would carry a person's identity are refused, those included that are not used."""
+    allowed = set(sheet.mapping.not_identity)
+    ours_of = {theirs: ours for ours, theirs in theirs_of.items()}
+    for theirs in raw.columns:
+        ours = ours_of.get(theirs)
+        if theirs in allowed or ours in allowed:
+            continue
+        if ours is None and (word := identity.telling_name(theirs)):
+            found = f"a column that is called like {word}"
+            complaint = whole("identity_column", found, "no identities: pseudonymous ids only", identity.REMEDY_COLUMN)
+            sheet.add("error", mask_identity(theirs), complaint)
+            continue
+        if raw.schema[theirs] not in (pl.String, pl.Int64, pl.UInt64, pl.Int128):
+            continue
+        kind = sheet.table.column(ours).kind if ours else None
+        if kind not in (None, "id", "text"):
+            continue
+        text = raw[theirs]
+        text = clean_text(text.cast(pl.String)) if kind is None or text.dtype != pl.String else text
+        for check, rows, found in identity.identities(text, free_text=kind != "id"):
+            complaint = Complaint(check, rows, found, "pseudonymous ids and texts without identities", identity.REMEDY_VALUES)
+            sheet.add("error", mask_identity(theirs), complaint)
+
+
+def check_rows(sheet: Sheet) -> None:
+    """What one row, or two rows of one table, can contradict."""
+    frame, table = sheet.frame, sheet.table
+    if "known_on" in table.names and "occurred_on" in table.names and not table.announced:
+        early = (frame["known_on"] < frame["occurred_on"]).fill_null(False)
+        if early.any():
+            found = "known before it occurred"
+            remedy = "`known_on` is the day the county's data could first show the row: correct the date that is wrong."
+            sheet.add(
+                "error",
+                "known_on",
+                Complaint("known_before_occurred", early.arg_true(), found, "known_on on or after occurred_on", remedy),
+            )
+    if table.name == "members":
+        unborn = (frame["birth_date"] > frame["known_on"]).fill_null(False)
+        if unborn.any():
+            complaint = Complaint(
+                "birth_in_future",
+                unborn.arg_true(),
+                "a birth after the day it was known",
+                "a birth on or before known_on",
+                "Correct birth_date.",
+            )
+            sheet.add("error", "birth_date", complaint)
+    if table.name == "households":
+        for inner, outer in (("township_code", "county_code"), ("village_code", "township_code")):
+            loose = (~frame[inner].str.starts_with(frame[outer])).fill_null(False)
+            if loose.any():
+                found = f"an area that does not lie in its {outer.removesuffix('_code')}"
+                remedy = "Correct the code that is wrong; after a change of boundaries give all codes of one year."
+                sheet.add(
+                    "error",
+                    inner,
+                    Complaint("areas_not_nested", loose.arg_true(), found, f"a code that begins with {outer}", remedy),
+                )
+    if table.name == "shocks":
+        nowhere = frame["household_id"].is_null() & frame["area_code"].is_null()
+        refused = sheet.refused_rows()
+        if refused.len():
+            nowhere = nowhere.scatter(refused, False)
+        if nowhere.any():
+            found = "neither a household nor an area"
+            complaint = Complaint(
+                "missing_value", nowhere.arg_true(), found, "household_id or area_code", "Say whom the event hit."
+            )
+            sheet.add("error", "household_id", complaint)
+    _check_versions(sheet)
+
+
+def _check_versions(sheet: Sheet) -> None:
+    table = sheet.table
+    # Rows whose key or date is refused cannot be compared.
+    key = version_key(table)
+    usable = sheet.frame.select(pl.all_horizontal(pl.col(key).is_not_null())).to_series()
+    places = None if usable.all() else usable.arg_true()
+    frame = sheet.frame if places is None else sheet.frame.filter(usable)
+    repeated, conflicting = repeated_rows(frame, table)
+    if places is not None:
+        repeated, conflicting = places.gather(repeated), places.gather(conflicting)
+    if repeated.len():
+        found = "rows that stand twice, equal in every column"
+        complaint = Complaint(
+            "exact_duplicate", repeated, found, "each row once", "Nothing: each counts once. Tell the department."
+        )
+        sheet.add("warning", "", complaint)
+        sheet.repeated = repeated.cast(pl.UInt32)
+    if conflicting.len():
+        words = " and ".join(key)
+        found = f"different rows with the same {words}"
+        remedy = "Keep the right one; a correction is a new row with a later known_on."
+        if table.form == "values":
+            remedy = "Keep the right one."
+        complaint = Complaint("two_versions", conflicting, found, f"one row for each {words}", remedy)
+        sheet.add("error", table.key, complaint)
+
+
+def check_owners(sheets: Mapping[str, Sheet]) -> None:
+    """Members of no household, and events of no household or member, as they stand in the files."""
+    known = {
+        name: sheets[table].frame[name].drop_nulls().unique()
+        for name, table in (("household_id", "households"), ("member_id", "members"))
+        if table in sheets and name not in sheets[table].absent
+    }
+    for sheet in sheets.values():
+        for name in owner_columns(sheet.table):
+            if name in sheet.absent or name not in known:
+                continue
+            ids = sheet.frame[name]
+            orphan = ~ids.is_in(known[name].implode()).fill_null(True)
+            if orphan.any():
+                home = "households" if name == "household_id" else "members"
+                found = f"ids that {home} does not have"
+                remedy = f"Deliver the row of {home}, or correct the id (a lost leading zero?)."
+                sheet.add("error", name, Complaint("orphan", orphan.arg_true(), found, f"a {name} of {home}", remedy))
+
+
+def owner_columns(table: Table) -> Iterator[str]:
+    """Columns of a table that point at a household or member of another table."""
+    if "household_id" in table.names and table.name != "households":
+        yield "household_id"
+    if "member_id" in table.names and table.name != "members":
+        yield "member_id"
+
+
+def absent_tables(present: Mapping[str, object]) -> list[Finding]:
+    """Tables that scoring (error) or training (warning) cannot do without."""
+    findings = []
+    for table in TABLES.values():
+        if table.name in present or not (table.required or table.for_training):
+            continue
+        expected = f"{table.name}.parquet, .csv or .xlsx ({table.zh})"
+        if table.required:
+            remedy = "Put it into the folder; nothing can be scored without it."
+            findings.append(Finding("error", "missing_table", table.name, "", "", (), 0, "no such table", expected, remedy))
+        else:
+            remedy = "Scoring goes on without it; put it there before training."
+            findings.append(Finding("warning", "missing_table", table.name, "", "", (), 0, "no such table", expected, remedy))
+    return findings
+
+
+__all__ = ["MEMBER_TABLES", "Sheet", "absent_tables", "check_owners", "check_rows", "dt", "typed_sheet"]

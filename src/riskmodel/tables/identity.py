@@ -1,0 +1,93 @@
+"""What would give a person away: national ids, phone numbers, names. Refused by default, wherever it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+REMEDY_COLUMN = "Leave the column out of the extract; persons are known here by pseudonymous ids only."
+REMEDY_VALUES = "Replace it by a keyed pseudonym at its source. If these are no identities, name the column under `not_identity` in tables.yaml."
+
+_TELLING = {
+    "a name": ("姓名", "名字", "户主姓名", "联系人", "负责人", "帮扶责任人", "帮扶人", "name", "full_name", "surname"),
+    "an identity number": (
+        "身份证",
+        "证件号",
+        "证件号码",
+        "公民身份号码",
+        "id_card",
+        "idcard",
+        "id_number",
+        "national_id",
+        "identity",
+    ),
+    "a phone number": ("电话", "手机", "联系方式", "phone", "mobile", "telephone", "tel"),
+    "an account": ("银行卡", "银行账号", "账号", "bank_account", "card_number"),
+    "an address": ("家庭住址", "详细地址", "门牌", "address"),
+}
+_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_CHECK_DIGITS = "10X98765432"
+_PHONE = r"(?:^|\D)(?:\+?86-?)?1[3-9]\d{9}(?:\D|$)"
+_ID_INSIDE = r"(?:^|[^0-9])(\d{17}[0-9Xx])(?:[^0-9Xx]|$)"
+# The commonest family names; together they cover about nine tenths of the population.
+_SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾萧田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤温康施文牛樊葛邢安齐易乔伍庞颜倪庄聂章鲁岳翟申欧耿关兰焦俞左柳甘祝包宁尚符舒阮柯纪梅童凌毕单季裴霍涂成苗谷曲盛翁冉蓝路游辛靳管柴蒙鲍华喻祁蒲房滕屈饶解牟艾尤阳时穆农司卓古吉缪简车项连芦麦褚娄窦戚岑景党宫费卜冷晏席卫米柏宗代桂全佟应臧闵苟邬边卞姬师和仇栾隋商刁沙荣巫寇桑郎甄丛仲虞敖巩明佘池查麻苑迟邝"
+_PLACES = "村镇乡区园社组里寨屯庄湾县市州省点坝坪沟河"
+
+
+def telling_name(column: str) -> str | None:
+    """What a column's name says it holds ("a phone number"), if that is an identity; None otherwise."""
+    lower = column.lower().replace(" ", "_")
+    for word, names in _TELLING.items():
+        for name in names:
+            if name.isascii():
+                if lower == name or lower.endswith("_" + name) or (len(name) > 4 and lower.startswith(name + "_")):
+                    return word
+            elif name in column:
+                return word
+    return None
+
+
+def identities(text: pl.Series, *, free_text: bool) -> Iterator[tuple[str, pl.Series, str]]:
+    """(check, positions, found) for national ids and phone numbers in a text column, and for a column of names.
+
+    Only lengths are looked at first: twenty million ids are passed in a blink unless one has the length of an identity.
+    Values are never repeated in the words.
+    """
+    length = text.str.len_bytes()
+    if free_text:
+        candidates = text.str.contains(r"\d{17}[0-9Xx]").fill_null(False)
+    else:
+        candidates = (length == 18).fill_null(False)
+    if candidates.any():
+        places = candidates.arg_true()
+        numbers = text.gather(places).str.extract(_ID_INSIDE, 1)
+        valid = valid_id_numbers(numbers)
+        if valid.any():
+            yield "identity_number", places.filter(valid), "an 18-digit number with the check digit of a national id"
+    if free_text:
+        phones = text.str.contains(_PHONE).fill_null(False)
+    else:
+        phones = (length == 11).fill_null(False)
+        if phones.any():
+            phones = phones & text.str.contains(r"^1[3-9]\d{9}$").fill_null(False)
+    if phones.any():
+        yield "phone_number", phones.arg_true(), "an 11-digit number like a mobile phone's"
+    some = text.drop_nulls().head(20_000)
+    if len(some):
+        han = some.str.contains(rf"^[{_SURNAMES}]\p{{Han}}{{1,2}}$") & ~some.str.contains(rf"[{_PLACES}]$")
+        share = float(han.sum()) / len(some)
+        if share >= 0.8 and (some.n_unique() >= max(3, 0.5 * len(some)) or not free_text):
+            names = text.str.contains(rf"^[{_SURNAMES}]\p{{Han}}{{1,2}}$").fill_null(False)
+            yield "person_names", names.arg_true(), "values that look like names of persons"
+
+
+def valid_id_numbers(numbers: pl.Series) -> pl.Series:
+    """Whether each text is 17 digits and their check digit by GB 11643 (ISO 7064 mod 11-2). Null is False."""
+    frame = pl.DataFrame({"number": numbers.cast(pl.String)})
+    fits = pl.col("number").str.contains(r"^\d{17}[0-9Xx]$").fill_null(False)
+    digits = [pl.col("number").str.slice(place, 1).cast(pl.Int32, strict=False) * weight for place, weight in enumerate(_WEIGHTS)]
+    check = pl.sum_horizontal(digits) % 11
+    wanted = check.replace_strict(dict(enumerate(_CHECK_DIGITS)), default=None, return_dtype=pl.String)
+    last = pl.col("number").str.slice(17, 1).str.to_uppercase()
+    return frame.select((fits & (last == wanted)).fill_null(False)).to_series()
