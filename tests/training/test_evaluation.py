@@ -162,16 +162,31 @@ def test_a_draw_of_the_bootstrap_equals_the_figures_of_the_rows_drawn() -> None:
     result = evaluate(table, capacities=[0.1], draws=3, seed=4)
     villages = sorted(table["village_code"].unique())
     weights = village_weights(len(villages), 3, 4)
+    average_precision = []
     for draw in range(3):
         copies = []
         for village, count in zip(villages, weights[draw + 1], strict=True):
             part = table.filter(pl.col("village_code") == village)
             copies += [part.with_columns(household_id=pl.col("household_id") + f"-{copy}") for copy in range(int(count))]
         copied = evaluate(pl.concat(copies), capacities=[0.1], draws=0)
-        for metric in ("auc", "average_precision", "brier", "log_loss", "observed_expected", "base_rate"):
+        average_precision.append(copied.value("average_precision"))
+        for metric in ("auc", "brier", "log_loss", "observed_expected", "base_rate"):
             assert result.draws[metric, ""][draw] == pytest.approx(copied.value(metric)), metric
         # The cut of a draw is exactly a tenth, that of the copied table a whole number of visits: near, not equal.
         assert result.draws["recall", "10%"][draw] == pytest.approx(copied.value("recall", 0.1), abs=0.02)
+    # Average precision is centred: its draws keep their distances from each other.
+    assert np.diff(result.draws["average_precision", ""]) == pytest.approx(np.diff(average_precision))
+    assert result.draws["average_precision", ""].mean() == pytest.approx(result.value("average_precision"))
+
+
+def test_a_list_without_a_hit_has_an_interval_that_reaches_above_zero() -> None:
+    # Drawing villages again can never find a confirmation that is not there: the rule-of-three end comes from Wilson.
+    table = invented(20, noise=0.2).with_columns(margin=-pl.col("margin"))
+    result = evaluate(table, capacities=[20], draws=100)
+    assert result.value("precision", 20) == 0
+    low, high = result.interval("precision", 20)
+    assert low == 0 and 0.05 < high < 0.15  # 40 visits on two dates, no hit
+    assert result.interval("visits_per_confirmed", 20)[1] == np.inf
 
 
 def test_the_order_of_the_rows_changes_no_bit() -> None:

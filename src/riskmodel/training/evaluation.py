@@ -24,7 +24,8 @@ best order are given beside.
 and base rate, visits per confirmed household one over the average precision. Brier, log loss, observed over expected and ECE pool all
 labelled rows.
 
-**Intervals** are 95 % percentile intervals of a bootstrap that draws whole villages; differences between models use the same draws.
+**Intervals** are 95 % intervals of a bootstrap that draws whole villages (`resampling.interval`); differences between models use the same
+draws and are percentile intervals.
 `docs/evaluation.md` says what each number means and when it is wrong.
 """
 
@@ -55,36 +56,40 @@ CALIBRATION_BINS: Final = 15
 RELIABILITY_BINS: Final = 10
 CURVE_SHARES: Final = np.concatenate([np.linspace(0.0025, 0.05, 20), np.linspace(0.06, 0.3, 25), np.linspace(0.35, 1, 14)])
 TINY: Final = 1e-15
+# Both depend on how much data there is: drawing rows twice pushes average precision up (a copy stands beside its original) and ECE too
+# (noise never cancels). Their draws are centred on the figure itself, which stands for a county of this size.
+SIZE_BOUND: Final = ("average_precision", "ece")
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How a number is called, written and read. better: +1 higher is better, -1 lower, 0 nearest to 1."""
+    """How a number is called, written and read. better: +1 higher is better, -1 lower, 0 nearest to 1. most: it cannot be larger."""
 
     zh: str
     en: str
     better: int
     form: str = "{:.3f}"
     percent: bool = False
+    most: float = np.inf
 
     def write(self, value: float) -> str:
         if not np.isfinite(value):
-            return "–"
+            return "∞" if value == np.inf else "–"
         return self.form.format(100 * value if self.percent else value)
 
 
 METRICS: Final[dict[str, Metric]] = {
-    "auc": Metric("AUC", "AUC", 1),
-    "average_precision": Metric("平均精度", "average precision", 1),
-    "precision": Metric("前k户命中率", "precision", 1, "{:.1f}", percent=True),
-    "recall": Metric("前k户覆盖率", "recall", 1, "{:.1f}", percent=True),
+    "auc": Metric("AUC", "AUC", 1, most=1),
+    "average_precision": Metric("平均精度", "average precision", 1, most=1),
+    "precision": Metric("前k户命中率", "precision", 1, "{:.1f}", percent=True, most=1),
+    "recall": Metric("前k户覆盖率", "recall", 1, "{:.1f}", percent=True, most=1),
     "lift": Metric("提升倍数", "lift", 1, "{:.1f}"),
     "visits_per_confirmed": Metric("每确认一户走访数", "visits per confirmed", -1, "{:.1f}"),
     "observed_expected": Metric("实际/预期", "observed / expected", 0, "{:.2f}"),
-    "brier": Metric("Brier分", "Brier", -1, "{:.5f}"),
+    "brier": Metric("Brier分", "Brier", -1, "{:.5f}", most=1),
     "log_loss": Metric("对数损失", "log loss", -1, "{:.4f}"),
     "ece": Metric("校准误差(ECE)", "ECE", -1, "{:.4f}"),
-    "base_rate": Metric("基础发生率", "base rate", 0, "{:.2f}", percent=True),
+    "base_rate": Metric("基础发生率", "base rate", 0, "{:.2f}", percent=True, most=1),
 }
 
 
@@ -234,6 +239,7 @@ class Evaluation:
     date_values: Mapping[Key, Floats] = field(repr=False)
     date_draws: Mapping[Key, Floats] = field(repr=False)
     bounds: Mapping[Key, Mapping[str, float]] = field(repr=False)
+    trials: Mapping[Key, float] = field(repr=False)
     curve: pl.DataFrame = field(repr=False)
     reliability: pl.DataFrame = field(repr=False)
 
@@ -242,21 +248,35 @@ class Evaluation:
         return self.values[metric, capacity if isinstance(capacity, str) else capacity_name(capacity)]
 
     def interval(self, metric: str, capacity: float | str = "") -> tuple[float, float]:
-        """Its 95 % interval; NaN when there are too few villages or draws to give one."""
-        return interval(self.draws[metric, capacity if isinstance(capacity, str) else capacity_name(capacity)])
+        """Its 95 % interval; NaN when there are too few villages or draws to give one. Visits per confirmed may reach infinity."""
+        name = capacity if isinstance(capacity, str) else capacity_name(capacity)
+        if metric == "visits_per_confirmed":
+            return _turned(self.interval("precision", name))
+        return self._interval(metric, name, self.draws[metric, name], self.values[metric, name])
+
+    def date_interval(self, metric: str, capacity: str, place: int) -> tuple[float, float]:
+        """The same for the as-of date `as_of[place]` alone."""
+        if metric == "visits_per_confirmed":
+            return _turned(self.date_interval("precision", capacity, place))
+        draws, value = self.date_draws[metric, capacity][:, place], float(self.date_values[metric, capacity][place])
+        return self._interval(metric, capacity, draws, value, len(self.as_of))
+
+    def _interval(self, metric: str, capacity: str, draws: Floats, value: float, parts: int = 1) -> tuple[float, float]:
+        trials = self.trials.get((metric, capacity), 0) / parts
+        return interval(draws, villages=self.counts["villages"], value=value, most=METRICS[metric].most, trials=trials)
 
     def numbers(self, *, by_date: bool = False) -> pd.DataFrame:
         """Raw figures, a row each: model, metric, capacity, as_of (missing: all dates), value, low, high; for figures at a capacity also
         worst_ties and best_ties, and if_none_confirmed and if_all_confirmed (the unlabelled on the list)."""
         rows = []
         for (metric, capacity), value in self.values.items():
-            low, high = interval(self.draws[metric, capacity])
+            low, high = self.interval(metric, capacity)
             row: dict[str, Any] = {"model": self.name, "metric": metric, "capacity": capacity, "as_of": None}
             rows.append(row | {"value": value, "low": low, "high": high} | dict(self.bounds.get((metric, capacity), {})))
         if by_date:
             for (metric, capacity), values in self.date_values.items():
                 for place, day in enumerate(self.as_of):
-                    low, high = interval(self.date_draws[metric, capacity][:, place])
+                    low, high = self.date_interval(metric, capacity, place)
                     row = {"model": self.name, "metric": metric, "capacity": capacity, "as_of": day}
                     rows.append(row | {"value": float(values[place]), "low": low, "high": high})
         schema = {"model": pl.String, "metric": pl.String, "capacity": pl.String, "as_of": pl.Date}
@@ -273,6 +293,12 @@ class Evaluation:
 
         cells = {heading(metric, capacity): self.cell(metric, capacity) for metric, capacity in self.values}
         return pd.DataFrame({self.name: pd.Series(cells)})
+
+
+def _turned(limits: tuple[float, float]) -> tuple[float, float]:
+    """Limits of one over a figure that is not negative."""
+    low, high = limits
+    return 1 / high if high > 0 else float("nan"), 1 / low if low > 0 else (float("inf") if low == 0 else float("nan"))
 
 
 def heading(metric: str, capacity: str = "") -> str:
@@ -322,6 +348,8 @@ def _evaluate(prepared: Prepared, capacities: Sequence[float], draws: int, seed:
     pooled, dated = _along_the_list(sums, names)
     pooled_calibration, dated_calibration, reliability = _calibration(prepared, weights)
     pooled |= pooled_calibration
+    for metric in SIZE_BOUND:
+        pooled[metric, ""] = _centred(pooled[metric, ""])
     dated |= dated_calibration
     ordered = sorted(pooled, key=lambda key: (list(METRICS).index(key[0]), names.index(key[1]) if key[1] else -1))
     label = prepared.label
@@ -346,7 +374,8 @@ def _evaluate(prepared: Prepared, capacities: Sequence[float], draws: int, seed:
         date_values={key: dated[key][0] for key in ordered if key in dated},
         date_draws={key: dated[key][1:] for key in ordered if key in dated},
         bounds=_bounds(sums[0], names),
-        curve=_curve(sums, len(names), prepared.sizes),
+        trials=_trials(sums[0], names),
+        curve=_curve(sums, len(names), prepared.sizes, len(prepared.villages)),
         reliability=reliability,
     )
 
@@ -356,6 +385,13 @@ def _ratio(over: Floats, under: Floats) -> Floats:
     result: Floats = np.full(np.broadcast(over, under).shape, np.nan)
     np.divide(over, under, out=result, where=under > 0)
     return result
+
+
+def _centred(figures: Floats) -> Floats:
+    """Shift the draws so that their mean is the figure of the county as it is (place 0), not below 0."""
+    if len(figures) > 1 and np.isfinite(figures).any():
+        figures[1:] = np.maximum(0.0, figures[1:] - np.nanmean(figures[1:]) + figures[0])
+    return figures
 
 
 def _mean_of_dates(values: Floats) -> Floats:
@@ -418,7 +454,17 @@ def _bounds(sums: Floats, names: tuple[str, ...]) -> dict[Key, dict[str, float]]
     return bounds
 
 
-def _curve(sums: Floats, named: int, sizes: npt.NDArray[np.int64]) -> pl.DataFrame:
+def _trials(sums: Floats, names: tuple[str, ...]) -> dict[Key, float]:
+    """How many labelled households each share at a capacity rests on, all dates together."""
+    trials: dict[Key, float] = {}
+    for place, name in enumerate(names):
+        at = resampling.HEAD + resampling.PER_CAPACITY * place
+        trials["precision", name] = float(sums[:, at + resampling.LABELLED].sum())
+        trials["recall", name] = float(sums[:, resampling.POSITIVES].sum())
+    return trials
+
+
+def _curve(sums: Floats, named: int, sizes: npt.NDArray[np.int64], villages: int) -> pl.DataFrame:
     """Recall and precision against visits: share, visits (mean of the dates), recall, recall_low, recall_high, precision, …"""
     rows = []
     positives = sums[..., resampling.POSITIVES]
@@ -428,7 +474,7 @@ def _curve(sums: Floats, named: int, sizes: npt.NDArray[np.int64]) -> pl.DataFra
         precision = _mean_of_dates(_ratio(part[..., resampling.HITS], part[..., resampling.LABELLED]))
         row = {"share": float(share), "visits": float(share * sizes.mean())}
         for metric, figures in (("recall", recall), ("precision", precision)):
-            low, high = interval(figures[1:])
+            low, high = interval(figures[1:], villages=villages, value=float(figures[0]), most=1)
             row |= {metric: float(figures[0]), f"{metric}_low": low, f"{metric}_high": high}
         rows.append(row)
     return pl.DataFrame(rows)
@@ -485,7 +531,9 @@ def _calibration(prepared: Prepared, weights: Floats) -> tuple[dict[Key, Floats]
     )
     table = []
     for place in np.flatnonzero(size[0] > 0):
-        low, high = interval(share[1:, place])
+        low, high = interval(
+            share[1:, place], villages=villages, value=float(share[0, place]), most=1, trials=float(size[0, place])
+        )
         confirmed = float(share[0, place] * size[0, place])
         table.append([float(mean[0, place]), float(share[0, place]), low, high, float(size[0, place]), confirmed])
     return pooled, dated, pl.DataFrame(table, schema=dict.fromkeys(RELIABILITY_COLUMNS, pl.Float64), orient="row")
@@ -543,7 +591,7 @@ class Comparison:
                 if metric == "base_rate":
                     continue
                 value, spread = _difference(evaluation, base, (metric, capacity))
-                low, high = interval(spread)
+                low, high = interval(spread, villages=evaluation.counts["villages"])
                 row = {"model": name, "baseline": base.name, "metric": metric, "capacity": capacity}
                 rows.append(row | {"value": value, "low": low, "high": high, "verdict": _verdict(metric, low, high)})
         columns = ["model", "baseline", "metric", "capacity", "value", "low", "high", "verdict"]
@@ -555,7 +603,7 @@ class Comparison:
         """One paired difference, model minus baseline: value, low, high."""
         key = (metric, capacity if isinstance(capacity, str) else capacity_name(capacity))
         value, spread = _difference(self.evaluations[model], self.evaluations[baseline or self.baseline], key)
-        return (value, *interval(spread))
+        return (value, *interval(spread, villages=self.evaluations[model].counts["villages"]))
 
     def text(self, *, width: int = 120) -> str:
         """The comparison for a terminal of `width` columns, without colour."""
