@@ -1,1 +1,8 @@
-"""A believable county with known truth."""
+"""A believable county with known truth: hard in the ways the field is hard, and no real person in it.
+
+`docs/synthetic-county.md` says what it imitates, what it does not, and how good the best possible score is on it.
+"""
+
+from riskmodel.synthetic.county import Truth, synthesise, synthetic_county
+
+__all__ = ["Truth", "synthesise", "synthetic_county"]
