@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import update_wrapper
+from types import FunctionType
 from typing import Any
 
 
@@ -16,17 +17,25 @@ class Compiled:
         update_wrapper(self, function)
 
     def __call__(self, *arguments: Any) -> Any:
+        return self.ready()(*arguments)
+
+    def ready(self) -> Any:
+        """numba's own function, made on first use, with the compiled functions that it calls."""
         if self.dispatcher is None:
-            self.dispatcher = self._compile()
-        return self.dispatcher(*arguments)
+            from numba import njit
 
-    def _compile(self) -> Any:
-        from numba import njit
-
-        try:
-            return njit(cache=True, nogil=True, error_model="numpy")(self.function)
-        except RuntimeError:  # neither the package's folder nor the user's can be written: compile at each start
-            return njit(nogil=True, error_model="numpy")(self.function)
+            called = {
+                name: part.ready()
+                for name in self.function.__code__.co_names
+                if isinstance(part := self.function.__globals__.get(name), Compiled)
+            }
+            function = FunctionType(self.function.__code__, {**self.function.__globals__, **called}, self.function.__name__)
+            function.__qualname__, function.__module__ = self.function.__qualname__, self.function.__module__
+            try:
+                self.dispatcher = njit(cache=True, nogil=True, error_model="numpy")(function)
+            except RuntimeError:  # neither the package's folder nor the user's can be written: compile at each start
+                self.dispatcher = njit(nogil=True, error_model="numpy")(function)
+        return self.dispatcher
 
     @property
     def compilations(self) -> int:

@@ -101,11 +101,8 @@ class Explainer:
 
     def explanation(self, values: npt.ArrayLike, names: Sequence[str]) -> shap.Explanation:
         """The same as a `shap.Explanation`, so that every plot of shap works on it. `names`: a label for each column."""
-        import shap
-
         X = np.ascontiguousarray(values, dtype=np.float64)
-        given, base = self.contributions(X)
-        return shap.Explanation(values=given, base_values=np.full(len(X), base), data=X, feature_names=list(names))
+        return as_explanation(*self.contributions(X), X, names)
 
     def save(self, folder: Path) -> Path | None:
         """Write the tables beside a model, as plain arrays without pickle; None (nothing written) where there are no tables."""
@@ -131,6 +128,22 @@ class Explainer:
             ) from None
         tables = ContributionTables.from_arrays(arrays)
         return cls(tables.forest.n_features, tables.forest.base, tables)
+
+
+def as_explanation(contributions: Floats, base: float, values: Any, names: Sequence[str]) -> shap.Explanation:
+    """Contributions that are already there, as a `shap.Explanation`. values: what the plots show beside the names, shape (n, p)."""
+    import shap
+
+    return shap.Explanation(
+        values=contributions, base_values=np.full(len(contributions), base), data=values, feature_names=list(names)
+    )
+
+
+def shap_plots() -> Any:
+    """shap's own plots, for the module that draws."""
+    import shap
+
+    return shap.plots
 
 
 def _bad_zip() -> type[Exception]:

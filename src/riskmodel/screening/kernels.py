@@ -347,3 +347,159 @@ def contributions_into(
         for row in range(some):
             for column in range(columns):
                 out[begin + row, column] = given[column, row]
+
+
+@compiled
+def spread(columns, fewest, most_cuts):  # fmt: skip
+    """Cut points of sorted columns (p, n; NaN last): cut, share below, share up to it, starts (p + 1), known values (p)."""
+    p, n = columns.shape
+    cut = np.empty(p * most_cuts, np.float64)
+    below = np.empty(p * most_cuts, np.float64)
+    upto = np.empty(p * most_cuts, np.float64)
+    starts = np.zeros(p + 1, np.int64)
+    counts = np.zeros(p, np.int64)
+    at = 0
+    for column in range(p):
+        values = columns[column]
+        known = n
+        while known > 0 and np.isnan(values[known - 1]):
+            known -= 1
+        counts[column] = known
+        if known >= fewest:
+            different = 1
+            for row in range(1, known):
+                if values[row] != values[row - 1]:
+                    different += 1
+            # every value where there are few; otherwise the values at evenly spaced ranks
+            step = 1.0 if different <= most_cuts else known / (most_cuts - 1)
+            next_rank = 0.0
+            row = 0
+            while row < known:
+                stop = row + 1
+                while stop < known and values[stop] == values[row]:
+                    stop += 1
+                if different <= most_cuts or stop > next_rank:
+                    cut[at] = values[row]
+                    below[at] = row / known
+                    upto[at] = stop / known
+                    at += 1
+                    while next_rank < stop:
+                        next_rank += step
+                row = stop
+        starts[column + 1] = at
+    return cut[:at].copy(), below[:at].copy(), upto[:at].copy(), starts, counts
+
+
+@compiled
+def stand(start, known, cut, below, upto, area, column, value, fewest):  # fmt: skip
+    """(share of the area strictly below the value, share strictly above it, number known); number 0: nothing to compare with."""
+    if area < 0 or known[area, column] < fewest:
+        return 0.0, 0.0, 0
+    first, last = start[area, column], start[area, column + 1]
+    lo, hi = first, last
+    while lo < hi:
+        middle = (lo + hi) // 2
+        if cut[middle] < value:
+            lo = middle + 1
+        else:
+            hi = middle
+    if lo < last and cut[lo] == value:
+        return below[lo], 1.0 - upto[lo], known[area, column]
+    under = upto[lo - 1] if lo > first else 0.0
+    over = 1.0 - below[lo] if lo < last else 0.0
+    return under, over, known[area, column]
+
+
+@compiled
+def choose_reasons(
+    contributions, values, topic, n_topics, riskier, is_flag, tellable, township, county, start, known, cut, below, upto, fewest, beyond,
+    most_raising, always_raising, share_raising, most_lowering, share_lowering, least, feature, side, percent, level,
+):  # fmt: skip
+    """For each row, the features that speak for its weightiest topics: `most_raising` places, then `most_lowering`.
+
+    riskier: 1 higher, -1 lower, 0 unclear. feature: -1 where there is no reason. side, percent, level: the comparison (see
+    `wording.compare`; level 1 township, 2 county). A topic is spoken for by the feature that moved the score most in the topic's direction,
+    if that does not contradict the direction that the catalogue declares; else by the next; else by nobody.
+    """
+    rows, columns = contributions.shape
+    total = np.empty(n_topics, np.float64)
+    for row in range(rows):
+        total[:] = 0.0
+        up, down = 0.0, 0.0
+        for column in range(columns):
+            total[topic[column]] += contributions[row, column]
+        for number in range(n_topics):
+            if total[number] > 0:
+                up += total[number]
+            else:
+                down -= total[number]
+        order = np.argsort(-total)
+        for sign in (1, -1):
+            slots = most_raising if sign > 0 else most_lowering
+            offset = 0 if sign > 0 else most_raising
+            said = 0
+            for place in range(n_topics):
+                number = order[place] if sign > 0 else order[n_topics - 1 - place]
+                weight = sign * total[number]
+                if weight < least or said == slots:
+                    break
+                if sign > 0 and said >= always_raising and weight < share_raising * up:
+                    break
+                if sign < 0 and weight < share_lowering * down:
+                    break
+                best, best_weight, best_missing = -1, 0.0, True
+                best_side, best_percent, best_level = 0, 0, 0
+                for column in range(columns):
+                    if topic[column] != number or not tellable[column]:
+                        continue
+                    given = sign * contributions[row, column]
+                    if given <= 0:
+                        continue
+                    value = values[row, column]
+                    missing = np.isnan(value)
+                    # a known value speaks before an unknown one, then the heavier before the lighter
+                    if best >= 0 and ((missing and not best_missing) or (missing == best_missing and given <= best_weight)):
+                        continue
+                    where, here, there, count = 0, 0.0, 0.0, 0
+                    if not missing:
+                        here, there, count = stand(start, known, cut, below, upto, township[row], column, value, fewest)
+                        where = 1
+                        if count == 0:
+                            here, there, count = stand(start, known, cut, below, upto, county[row], column, value, fewest)
+                            where = 2
+                        if count == 0:
+                            where = 0
+                        high = sign * riskier[column]  # 1: a high value fits this reason, -1: a low one
+                        if high != 0:
+                            if count > 0 and (here - there) * high <= 0:
+                                continue
+                            if is_flag[column] and (value != 0) != (high > 0):
+                                continue
+                            if value == 0 and high > 0 and count == 0:
+                                continue
+                    best, best_weight, best_missing = column, given, missing
+                    best_side, best_percent, best_level = 0, 0, where
+                    if where == 0:
+                        continue
+                    step = 1 if count >= 500 else 5 if count >= 100 else 10
+                    if is_flag[column]:
+                        same = 1.0 - here - there
+                        if value != 0 and same * count >= beyond and same < 0.25:
+                            best_side = 2
+                            best_percent = int(np.rint(same * 100 / step)) * step
+                            if step > 1 and best_percent == 0:
+                                best_percent = step
+                        continue
+                    direction = sign * riskier[column]
+                    if direction == 0:
+                        direction = 1 if here >= there else -1
+                    share = min(here if direction > 0 else there, 1.0 - beyond / count)
+                    told = int(np.floor(share * 100 / step + 1e-9)) * step
+                    if told >= 50:
+                        best_side, best_percent = direction, told
+                if best >= 0:
+                    feature[row, offset + said] = best
+                    side[row, offset + said] = best_side
+                    percent[row, offset + said] = best_percent
+                    level[row, offset + said] = best_level
+                    said += 1

@@ -1,0 +1,155 @@
+"""The scoring gate: features that may not be scored are refused, with all their faults at once.
+
+`Booster.predict` takes swapped columns, infinity and 万元 for 元 without a word. Here features are taken by name, and looked at for type, range, unit
+and gaps. What is usual is known from a profile of the rows that the model learned from, where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from riskmodel.errors import Fault, GateError
+from riskmodel.features.catalogue import Catalogue
+from riskmodel.features.matrix import FeatureMatrix
+
+Floats = npt.NDArray[np.float64]
+
+# unit -> least and greatest value that can be true
+RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "yuan": (-1e8, 1e8),
+    "yuan_per_person": (-1e8, 1e8),
+    "share": (-1e4, 1e4),
+    "ratio": (-1e6, 1e6),
+    "times": (-1e4, 1e4),
+    "visits": (-1e4, 1e4),
+    "people": (-100, 100),
+    "months": (-2400, 2400),
+    "days": (-80_000, 80_000),
+    "years": (-150, 150),
+    "level": (0, 10),
+    "mu": (-1e5, 1e5),
+    "km": (-1e4, 1e4),
+    "flag": (0, 1),
+    "households": (-1e7, 1e7),
+}
+MONEY: Final = ("yuan", "yuan_per_person")
+FEWEST: Final = 30  # households that a shift of the whole can be seen from
+SHIFT: Final = 30.0  # how many times a typical value may differ: 万元 for 元 is 10,000 times, a month for a year 12 times
+EMPTIED: Final = 0.95  # share unknown now, where in training most values were known
+USUALLY_KNOWN: Final = 0.5
+
+
+def profile_of(names: Sequence[str], values: Floats) -> dict[str, dict[str, float]]:
+    """What is usual: for each feature the share known, and of the known values that are not 0 the median size and the 1 and 99 % quantiles.
+
+    values: shape (n, p). A feature that is never known has only `known`.
+    """
+    profile: dict[str, dict[str, float]] = {}
+    for place, name in enumerate(names):
+        column = values[:, place]
+        there = column[~np.isnan(column)]
+        entry = {"known": float(len(there) / len(column)) if len(column) else 0.0}
+        some = there[there != 0]
+        if len(some):
+            low, high = np.quantile(some, [0.01, 0.99])
+            entry |= {"typical": float(np.median(np.abs(some))), "low": float(low), "high": float(high)}
+        profile[name] = entry
+    return profile
+
+
+def pass_gate(
+    matrix: FeatureMatrix,
+    names: Sequence[str],
+    catalogue: Catalogue,
+    *,
+    profile: Mapping[str, Mapping[str, Any]] | None = None,
+    accept_missing: Collection[str] = (),
+) -> Floats:
+    """The values of `names` for n households, shape (n, p), in this order, C-contiguous float64, ready to be scored.
+
+    profile: see `profile_of`; without it units and gaps are not compared. accept_missing: tables whose absence is known and accepted. Raises
+    GateError with every fault: features that are not there, types, infinite values, values out of range, units, sources that ran dry.
+    """
+    faults: list[Fault] = []
+    if matrix.values.dtype != np.float64:
+        faults.append(Fault("features", f"type {matrix.values.dtype}", "float64", "Build the features with riskmodel."))
+    absent = [name for name in names if name not in matrix.names]
+    faults += [
+        Fault(f"feature {name}", "not among the features", "every feature of the model", "Build the features with the model's catalogue.")
+        for name in absent
+    ]  # fmt: skip
+    doubled = sorted({name for name in matrix.names if matrix.names.count(name) > 1})
+    faults += [Fault(f"feature {name}", "stands twice", "each feature once", "Drop one of the two.") for name in doubled]
+    if faults:
+        raise GateError(faults)
+    values = matrix.select(names).values
+    for place, name in enumerate(names):
+        faults += _of_column(name, values[:, place], matrix.household_id, catalogue, (profile or {}).get(name), accept_missing)
+    if faults:
+        raise GateError(faults)
+    return values
+
+
+def _of_column(
+    name: str,
+    column: Floats,
+    household_id: npt.NDArray[np.object_],
+    catalogue: Catalogue,
+    usual: Mapping[str, Any] | None,
+    accept_missing: Collection[str],
+) -> Iterable[Fault]:
+    where = f"feature {name}"
+    infinite = np.isinf(column)
+    if infinite.any():
+        yield Fault(
+            f"{where}, {_households(household_id, infinite)}", "an infinite value", "a number, or unknown",
+            "Mend the source; a division by zero is unknown, not infinite.",
+        )  # fmt: skip
+    entry = catalogue.root.get(name)
+    if entry is not None:
+        low, high = RANGES[entry.unit]
+        out = (column < low) | (column > high)
+        if entry.unit == "flag":
+            out |= (column > 0) & (column < 1)
+        out &= ~infinite
+        if out.any():
+            expected = "0, 1 or unknown" if entry.unit == "flag" else f"between {low:,.0f} and {high:,.0f} ({entry.unit})"
+            yield Fault(
+                f"{where}, {_households(household_id, out)}", f"{column[out][0]:,.6g}", expected,
+                "Correct the value at its source, then deliver the table again.",
+            )  # fmt: skip
+    if usual is None or len(column) < FEWEST:
+        return
+    there = column[~np.isnan(column) & ~infinite]
+    sources = entry.sources if entry is not None else ()
+    if (
+        usual["known"] >= USUALLY_KNOWN
+        and len(there) <= (1 - EMPTIED) * len(column)
+        and not (sources and set(sources) & set(accept_missing))
+    ):
+        yield Fault(
+            where,
+            f"unknown for {1 - len(there) / len(column):.0%} of the households",
+            f"known for about {usual['known']:.0%}, as when the model learned",
+            f"Deliver {', '.join(sources) or 'its source'}, or use a model that was trained without it.",
+        )
+    some = np.abs(there[there != 0])
+    if entry is not None and entry.unit in MONEY and usual.get("typical") and len(some) >= FEWEST:
+        times = float(np.median(some)) / usual["typical"]
+        if times > SHIFT or times < 1 / SHIFT:
+            yield Fault(
+                where,
+                f"typically {np.median(some):,.4g}, {times:,.4g} times what the model learned from",
+                f"about {usual['typical']:,.0f} yuan",
+                f"Check the unit of {', '.join(sources)}: yuan are expected, not 万元.",
+            )
+
+
+def _households(household_id: npt.NDArray[np.object_], hit: npt.NDArray[np.bool_]) -> str:
+    named = [str(item) for item in household_id[hit][:3]]
+    more = int(hit.sum()) - len(named)
+    return f"household {', '.join(named)}" + (f" and {more:,} more" if more else "")

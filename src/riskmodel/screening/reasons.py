@@ -1,0 +1,355 @@
+"""From contributions to sentences: why a household stands where it stands, in the words of the catalogue.
+
+Contributions are summed over the features of a topic (those that speak of the same thing) and told by one of them; then over risk kinds.
+Three to five topics that raise the risk and up to two that lower it are told. A reason that would contradict the direction which the
+catalogue declares for its feature is not told; the next feature of its topic speaks, or nobody does.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import TypeAdapter
+
+from riskmodel.features.catalogue import Catalogue, Strict, Words
+from riskmodel.project import Project
+from riskmodel.screening import wording
+from riskmodel.screening.kernels import choose_reasons
+from riskmodel.screening.reference import BEYOND, FEWEST, Reference
+from riskmodel.screening.wording import Language
+from riskmodel.vocabulary import RISK_KINDS
+
+Floats = npt.NDArray[np.float64]
+
+CHECKS_FILE: Final = "features/codelists/checks.yaml"
+SOURCES_FILE: Final = "features/codelists/sources.yaml"
+
+MOST_RAISING: Final = 5
+ALWAYS_RAISING: Final = 3  # a fourth and fifth reason must carry their share of what raises the score
+SHARE_RAISING: Final = 0.08
+MOST_LOWERING: Final = 2
+SHARE_LOWERING: Final = 0.15
+LEAST: Final = 0.02  # of the margin: below it a topic did not move the score in a way worth a sentence
+PLACES: Final = MOST_RAISING + MOST_LOWERING
+LEVELS: Final = ("", "township", "county")
+# Families whose features say how the data are, not how the household is: their part of a score is not told as a reason of the household.
+UNTOLD: Final = ("freshness",)
+KINDS: Final = tuple(RISK_KINDS)
+
+
+class Check(Strict):
+    """What a visitor verifies for a risk kind, and the families of measures that belong to it once confirmed."""
+
+    verify: Words
+    with_labour: Words
+    without_labour: Words
+
+
+class Source(Strict):
+    """A table as a visitor names it, and when its data count as stale."""
+
+    label: Words
+    stale_after_days: int
+    each_household: bool = False
+
+
+@dataclass(frozen=True)
+class Wordbook:
+    """The reviewed texts that reasons are made of."""
+
+    catalogue: Catalogue
+    checks: Mapping[str, Check]
+    sources: Mapping[str, Source]
+
+    @classmethod
+    def load(cls, project: Project, catalogue: Catalogue) -> Wordbook:
+        """From the project's codelists. Raises ProjectError with every fault; each risk kind must be there."""
+        checks = project.load(CHECKS_FILE, TypeAdapter(dict[str, Check]))
+        sources = project.load(SOURCES_FILE, TypeAdapter(dict[str, Source]))
+        document = project.document(CHECKS_FILE)
+        absent = [kind for kind in KINDS if kind not in checks]
+        unknown = [kind for kind in checks if kind not in RISK_KINDS]
+        if absent or unknown:
+            from riskmodel.errors import Fault, ProjectError
+
+            raise ProjectError(
+                [Fault(document.where(), f"no entry `{kind}`", "an entry for each risk kind", "Add it.") for kind in absent]
+                + [
+                    Fault(document.where(kind), f"unknown risk kind `{kind}`", "one of " + ", ".join(KINDS), "Correct it.")
+                    for kind in unknown
+                ]
+            )
+        return cls(catalogue, checks, sources)
+
+    def to_check(self, kinds: Sequence[str], has_labour: bool | None, language: Language) -> str:
+        """What to verify for these risk kinds, and the family of measures that belongs to each once people have confirmed it.
+
+        has_labour None (not known): the visitor is told both families.
+        """
+        lines = []
+        for kind in kinds:
+            check = self.checks[kind]
+            zh = language == "zh"
+            families = {True: [check.with_labour], False: [check.without_labour], None: [check.with_labour, check.without_labour]}
+            words = [getattr(words, language) for words in families[has_labour]]
+            if has_labour is None:
+                measure = f"有劳动力：{words[0]}；无劳动力：{words[1]}" if zh else f"with labour: {words[0]}; without: {words[1]}"
+            else:
+                measure = words[0]
+            verify, name = getattr(check.verify, language), RISK_KINDS[kind][0 if zh else 1]
+            lines.append(
+                f"{name}：{verify}。风险经核实后对应的措施类别：{measure}"
+                if zh
+                else f"{name[:1].upper()}{name[1:]}: {verify}. Measures that belong to it once confirmed: {measure}"
+            )
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One reason. raises: it moved the score up. strength: its part of all that moved this score, between 0 and 1.
+
+    level: the area it was compared with (township, county or nothing).
+    """
+
+    raises: bool
+    risk_kind: str
+    topic: str
+    zh: str
+    en: str
+    value: float
+    unit: str
+    strength: float
+    level: str
+    sources: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; an unknown value is None."""
+        number = None if np.isnan(self.value) else self.value
+        return {**self.__dict__, "value": number, "sources": list(self.sources)}
+
+
+@dataclass(frozen=True)
+class ReasonTable:
+    """The reasons of n households, as places and codes; texts are written when they are asked for.
+
+    feature, side, percent, level: shape (n, 7), first five raising, then two lowering; feature -1: no reason. topics: shape (n, topics), kinds: shape
+    (n, 11): summed contributions to the margin. contributions, values: shape (n, p), as they were explained. stale_days: source -> shape (n,),
+    days since its newest row where that is too long ago, else 0.
+    """
+
+    wordbook: Wordbook
+    names: tuple[str, ...]
+    as_of: dt.date
+    contributions: Floats
+    values: Floats
+    feature: npt.NDArray[np.int16]
+    side: npt.NDArray[np.int8]
+    percent: npt.NDArray[np.int8]
+    level: npt.NDArray[np.int8]
+    topic_names: tuple[str, ...]
+    topics: Floats
+    kinds: Floats
+    data_dates: Mapping[str, dt.date]
+    stale_days: Mapping[str, npt.NDArray[np.int32]]
+
+    def __len__(self) -> int:
+        return len(self.feature)
+
+    def _said(self, name: str, language: Language, cells: npt.NDArray[np.intp], place: int) -> list[str]:
+        """The sentences of one feature for some cells (positions in `feature`, flattened)."""
+        entry = self.wordbook.catalogue[name]
+        rows = cells // PLACES
+        texts, which = wording.render(entry, self.values[rows, place], language)
+        side, percent, level = (part.ravel()[cells].astype(np.int64) for part in (self.side, self.percent, self.level))
+        code = ((side + 1) * 101 + percent) * 3 + level
+        source = next((table for table in entry.sources if table in self.wordbook.sources), "")
+        days = self.stale_days[source][rows].astype(np.int64) if source in self.stale_days else np.zeros(len(rows), np.int64)
+        months = np.where(days < 60, days, (days // 30) * 30)
+        key = (which * 4096 + code) * 65536 + np.minimum(months, 65535)
+        _, first, back = np.unique(key, return_index=True, return_inverse=True)
+        comparisons: dict[int, str] = {}
+        tails: dict[int, str] = {}
+        written = []
+        for cell in first:
+            comparison = comparisons.get(int(code[cell]))
+            if comparison is None:
+                area = LEVELS[int(level[cell])]
+                comparison = wording.compare(int(side[cell]), int(percent[cell]), area, language)
+                comparisons[int(code[cell])] = comparison
+            tail = tails.get(int(months[cell]))
+            if tail is None:
+                tail = tails[int(months[cell])] = self._tail(source, int(months[cell]), language)
+            written.append(texts[which[cell]] + comparison + tail)
+        return [written[number] for number in back]
+
+    def _tail(self, source: str, stale: int, language: Language) -> str:
+        """The date of the data, or for how long they have not been renewed."""
+        if not source:
+            return ""
+        label = getattr(self.wordbook.sources[source].label, language)
+        if stale:
+            ago = wording.gap(stale, language)
+            return f"（{label}数据已{ago}未更新）" if language == "zh" else f" ({label} data not renewed for {ago})"
+        if source not in self.data_dates:
+            return ""
+        day = wording.format_date(self.data_dates[source], language)
+        return f"（{label}数据截至{day}）" if language == "zh" else f" ({label} data to {day})"
+
+    def sentences(self, language: Language) -> npt.NDArray[np.object_]:
+        """Shape (n, 7): one sentence a reason, empty text where there is none."""
+        flat = np.full(self.feature.size, "", dtype=object)
+        chosen = self.feature.ravel()
+        order = np.argsort(chosen, kind="stable")
+        edges = np.searchsorted(chosen[order], np.arange(len(self.names) + 1))
+        for place, name in enumerate(self.names):
+            cells = order[edges[place] : edges[place + 1]]
+            if len(cells):
+                flat[cells] = self._said(name, language, cells, place)
+        return flat.reshape(self.feature.shape)
+
+    def texts(self, language: Language) -> list[str]:
+        """All reasons of each household in one line, raising first."""
+        rows = self.sentences(language).tolist()
+        between, turn = ("；", "。另一方面：") if language == "zh" else ("; ", ". On the other hand: ")
+        end = "。" if language == "zh" else "."
+        out = []
+        for row in rows:
+            up = between.join([text for text in row[:MOST_RAISING] if text])
+            down = between.join([text for text in row[MOST_RAISING:] if text])
+            if not up:
+                up = _NOTHING[language]
+            whole = f"{up}{turn}{down}{end}" if down else up + end
+            out.append(whole if language == "zh" else whole[:1].upper() + whole[1:])
+        return out
+
+    @cached_property
+    def risk_kinds(self) -> list[str]:
+        """Risk kinds of each household's raising reasons, heaviest first, joined by `;`. Empty where nothing raises the risk."""
+        kind_of = np.array([KINDS.index(self.wordbook.catalogue[name].risk_kind) for name in self.names] + [-1], np.int64)
+        told = kind_of[self.feature[:, :MOST_RAISING]]
+        mask = np.zeros((len(self), len(KINDS)), bool)
+        rows, _ = np.nonzero(told >= 0)
+        mask[rows, told[told >= 0]] = True
+        weight = np.where(mask, self.kinds, -np.inf)
+        order = np.argsort(-weight, axis=1, kind="stable")
+        amount = mask.sum(axis=1)
+        code = np.zeros(len(self), np.int64)
+        for slot in range(MOST_RAISING):
+            code = code * 16 + np.where(slot < amount, order[:, slot] + 1, 0)
+        different, back = np.unique(code, return_inverse=True)
+        words = []
+        for number in different:
+            digits = [(int(number) >> (4 * slot)) & 15 for slot in range(MOST_RAISING - 1, -1, -1)]
+            words.append(";".join(KINDS[digit - 1] for digit in digits if digit))
+        return [words[number] for number in back]
+
+    def of(self, row: int) -> list[Reason]:
+        """The reasons of one household, raising first."""
+        return self.only(np.array([row]))._of_first()
+
+    def _of_first(self) -> list[Reason]:
+        zh, en = self.sentences("zh")[0], self.sentences("en")[0]
+        everything = float(np.abs(self.topics[0]).sum()) or 1.0
+        reasons = []
+        for slot in range(PLACES):
+            place = int(self.feature[0, slot])
+            if place < 0:
+                continue
+            entry = self.wordbook.catalogue[self.names[place]]
+            topic = self.topic_names.index(entry.topic)
+            reasons.append(
+                Reason(
+                    slot < MOST_RAISING, entry.risk_kind, entry.topic, str(zh[slot]), str(en[slot]),
+                    float(self.values[0, place]), entry.unit, float(abs(self.topics[0, topic])) / everything,
+                    LEVELS[int(self.level[0, slot])], entry.sources,
+                )
+            )  # fmt: skip
+        return reasons
+
+    def only(self, rows: npt.NDArray[np.intp]) -> ReasonTable:
+        """The reasons of these households."""
+        stale = {name: days[rows] for name, days in self.stale_days.items()}
+        return ReasonTable(
+            self.wordbook, self.names, self.as_of, self.contributions[rows], self.values[rows], self.feature[rows], self.side[rows],
+            self.percent[rows], self.level[rows], self.topic_names, self.topics[rows], self.kinds[rows], self.data_dates, stale,
+        )  # fmt: skip
+
+    def notes(self, language: Language) -> list[str]:
+        """Sources that the catalogue's features rest on and that are stale, for each household; empty text where all are fresh."""
+        notes = np.full(len(self), "", dtype=object)
+        for source, days in self.stale_days.items():
+            rounded = np.where(days < 60, days, (days // 30) * 30)
+            for gap in np.unique(rounded[rounded > 0]):
+                text = self._tail(source, int(gap), language).strip("（） ()")
+                hit = rounded == gap
+                notes[hit] = [f"{note}{'；' if language == 'zh' else '; '}{text}" if note else text for note in notes[hit]]
+        return [str(note) for note in notes]
+
+
+_NOTHING: Final = {"zh": "没有哪一方面明显抬高风险", "en": "nothing in the records clearly raises the risk"}
+
+
+def give_reasons(
+    wordbook: Wordbook,
+    names: Sequence[str],
+    values: Floats,
+    contributions: Floats,
+    village_code: npt.NDArray[np.object_],
+    reference: Reference,
+    *,
+    as_of: dt.date,
+    ages: Mapping[str, Floats] | None = None,
+) -> ReasonTable:
+    """Choose the reasons of n households.
+
+    values, contributions: shape (n, p), columns as in `names`, each of which is in the catalogue. reference: what values are compared with, and how
+    new each source is. ages: source -> shape (n,), days since the household's own newest row (NaN: none), where that is known.
+    """
+    catalogue = wordbook.catalogue
+    entries = [catalogue[name] for name in names]
+    topic_names = tuple(dict.fromkeys(entry.topic for entry in entries))
+    topic = np.array([topic_names.index(entry.topic) for entry in entries], np.int64)
+    riskier = np.array([{"higher": 1, "lower": -1, "unclear": 0}[entry.riskier_when] for entry in entries], np.int64)
+    flags = np.array([entry.unit == "flag" for entry in entries], np.bool_)
+    tellable = np.array([entry.family not in UNTOLD for entry in entries], np.bool_)
+    fitted = reference.select(names)
+    township, county = fitted.places(village_code)
+    n = len(values)
+    feature, side = np.full((n, PLACES), -1, np.int16), np.zeros((n, PLACES), np.int8)
+    percent, level = np.zeros((n, PLACES), np.int8), np.zeros((n, PLACES), np.int8)
+    choose_reasons(
+        contributions, values, topic, len(topic_names), riskier, flags, tellable, township, county, fitted.start, fitted.known,
+        fitted.cut, fitted.below, fitted.upto, FEWEST, BEYOND, MOST_RAISING, ALWAYS_RAISING, SHARE_RAISING, MOST_LOWERING,
+        SHARE_LOWERING, LEAST, feature, side, percent, level,
+    )  # fmt: skip
+    topics, kinds = np.zeros((n, len(topic_names))), np.zeros((n, len(KINDS)))
+    for place, entry in enumerate(entries):
+        topics[:, topic[place]] += contributions[:, place]
+        kinds[:, KINDS.index(entry.risk_kind)] += contributions[:, place]
+    return ReasonTable(
+        wordbook, tuple(names), as_of, contributions, values, feature, side, percent, level, topic_names, topics, kinds,
+        reference.data_dates, _stale(wordbook, reference.data_dates, as_of, n, ages or {}),
+    )  # fmt: skip
+
+
+def _stale(
+    wordbook: Wordbook, dates: Mapping[str, dt.date], as_of: dt.date, n: int, ages: Mapping[str, Floats]
+) -> dict[str, npt.NDArray[np.int32]]:
+    stale = {}
+    for name, source in wordbook.sources.items():
+        if name not in dates:
+            continue
+        days = np.full(n, float((as_of - dates[name]).days))
+        if source.each_household and name in ages:
+            days = np.fmax(days, ages[name])
+        days = np.where(days > source.stale_after_days, days, 0)
+        if days.any():
+            stale[name] = days.astype(np.int32)
+    return stale

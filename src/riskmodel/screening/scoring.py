@@ -1,0 +1,402 @@
+"""Scores: the cohort of a day in order, each household with its probability, band, reasons and what is needed to compute it again.
+
+The order is that of the raw margin; ties end in a keyed hash of the household, never in the order of a file. A score is a priority signal for
+verification, not a finding about anybody.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from riskmodel.errors import DataError, Fault
+from riskmodel.features.catalogue import Catalogue, load_catalogue
+from riskmodel.features.matrix import FeatureMatrix
+from riskmodel.policy import Policy
+from riskmodel.project import Project
+from riskmodel.screening import wording
+from riskmodel.screening.explain import Explainer
+from riskmodel.screening.gate import pass_gate
+from riskmodel.screening.reasons import Reason, ReasonTable, Wordbook, give_reasons
+from riskmodel.screening.reference import Reference
+from riskmodel.screening.settings import ScreeningSettings, load_settings
+from riskmodel.tables import Tables
+from riskmodel.tables.schema import TABLES
+from riskmodel.training.cohorts import cohort
+from riskmodel.training.model import Model, mean_of_members
+from riskmodel.vocabulary import COUNTY_DIGITS, GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH, TOWNSHIP_DIGITS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+Floats = npt.NDArray[np.float64]
+HASH_BYTES: Final = 16
+RULE: Final = "rule_"
+
+
+def feature_hashes(values: Floats) -> list[str]:
+    """BLAKE2b of each row's bytes (little-endian float64, in the model's order of features), 32 hex digits.
+
+    One NaN and one zero: NaN of any payload and -0.0 hash like the ordinary ones, because they score alike.
+    """
+    plain = np.ascontiguousarray(values, dtype="<f8") + 0.0  # -0.0 + 0.0 is 0.0
+    plain[np.isnan(plain)] = np.nan
+    return [hashlib.blake2b(row, digest_size=HASH_BYTES).hexdigest() for row in plain.view(f"V{8 * plain.shape[1]}").ravel()]
+
+
+def in_order(margin: Floats, household_id: npt.NDArray[np.object_], key: str) -> npt.NDArray[np.intp]:
+    """Positions by margin, highest first; equal margins by a keyed hash of the household."""
+    order = np.argsort(-margin, kind="stable")
+    ranked = margin[order]
+    tied = np.flatnonzero(ranked[1:] == ranked[:-1])
+    if not len(tied):
+        return order
+    first = np.concatenate([[True], ranked[1:] != ranked[:-1]])
+    starts = np.flatnonzero(first)
+    stops = np.append(starts[1:], len(order))
+    secret = hashlib.blake2b(key.encode(), digest_size=32).digest()
+    for start, stop in zip(starts, stops, strict=True):
+        if stop - start > 1:
+            some = order[start:stop]
+            hashes = [hashlib.blake2b(str(item).encode(), key=secret).digest() for item in household_id[some]]
+            order[start:stop] = some[sorted(range(len(some)), key=hashes.__getitem__)]
+    return order
+
+
+def data_dates(tables: Tables, as_of: dt.date) -> dict[str, dt.date]:
+    """How new each table is on the day: table -> newest `known_on` on or before it. Absent and empty tables are left out."""
+    dates = {}
+    for name, frame in tables.frames.items():
+        if TABLES[name].form == "values":
+            continue
+        newest = frame.filter(pl.col("known_on") <= as_of)["known_on"].max()
+        if isinstance(newest, dt.date):
+            dates[name] = newest
+    return dates
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Why one household stands where it stands. Never shown without SIGNAL_ZH or SIGNAL_EN."""
+
+    household_id: str
+    as_of: dt.date
+    horizon_months: int
+    rank: int
+    of: int
+    probability: float
+    low: float
+    high: float
+    grade: str
+    risk_kinds: tuple[str, ...]
+    raising: tuple[Reason, ...]
+    lowering: tuple[Reason, ...]
+    notes_zh: str
+    notes_en: str
+    checks_zh: str
+    checks_en: str
+    model_version: str
+
+    def __iter__(self) -> Any:
+        return iter((*self.raising, *self.lowering))
+
+    def __len__(self) -> int:
+        return len(self.raising) + len(self.lowering)
+
+    def text(self) -> str:
+        """Both languages, for a terminal or a printed page."""
+        zh = [
+            f"{self.household_id}　截止日{wording.format_date(self.as_of, 'zh')}　第{self.rank:,}位（共{self.of:,}户）",
+            f"今后{self.horizon_months}个月概率 {self.probability:.1%}（波动区间 {self.low:.1%} 至 {self.high:.1%}）　优先级：{GRADES[self.grade][0]}",
+            "抬高风险：",
+            *(f"  {place}. {reason.zh}" for place, reason in enumerate(self.raising, 1)),
+            *(["  没有哪一方面明显抬高风险"] if not self.raising else []),
+            *(["降低风险："] if self.lowering else []),
+            *(f"  · {reason.zh}" for reason in self.lowering),
+            *([f"数据提示：{self.notes_zh}"] if self.notes_zh else []),
+            *(["入户核实：", *(f"  {line}" for line in self.checks_zh.splitlines())] if self.checks_zh else []),
+            SIGNAL_ZH,
+        ]
+        kinds = ", ".join(RISK_KINDS[kind][1] for kind in self.risk_kinds)
+        en = [
+            f"{self.household_id}, as of {wording.format_date(self.as_of, 'en')}: place {self.rank:,} of {self.of:,}",
+            f"Probability within {self.horizon_months} months {self.probability:.1%} (band {self.low:.1%} to {self.high:.1%}), "
+            f"grade {GRADES[self.grade][1]}" + (f", risk kinds: {kinds}" if kinds else ""),
+            "Raises the risk:",
+            *(f"  {place}. {_capital(reason.en)}" for place, reason in enumerate(self.raising, 1)),
+            *(["  nothing in the records clearly raises the risk"] if not self.raising else []),
+            *(["Lowers it:"] if self.lowering else []),
+            *(f"  · {_capital(reason.en)}" for reason in self.lowering),
+            *([f"About the data: {self.notes_en}"] if self.notes_en else []),
+            *(["To verify:", *(f"  {line}" for line in self.checks_en.splitlines())] if self.checks_en else []),
+            SIGNAL_EN,
+        ]
+        return "\n".join([*zh, "", *en])
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scored cohort of a day. `frame` holds the columns of `pandas()`, sorted by rank; `order` the position of each in `matrix`.
+
+    matrix: all features of the cohort, households ascending. table: its reasons, in the matrix's order. signal: the sentence under which
+    anything of it may be shown.
+    """
+
+    as_of: dt.date
+    horizon: int
+    model_version: str
+    catalogue_hash: str
+    policy_hash: str
+    matrix: FeatureMatrix
+    table: ReasonTable
+    base: float
+    reference: Reference
+    order: npt.NDArray[np.intp]
+    frame: pl.DataFrame
+    note: str = ""
+    signal_zh: str = SIGNAL_ZH
+    signal_en: str = SIGNAL_EN
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def pandas(self) -> pd.DataFrame:
+        """One row a household, sorted by rank: household_id, as_of, horizon_months, probability, low, high (all 0 to 1), margin, rank (1 is first),
+        grade, risk_kinds (`;`-separated), reasons_zh, reasons_en, notes_zh, notes_en (gaps in the data), model_version, village_code,
+        township_code, catalogue_hash, policy_hash, feature_hash and the rule columns (1 hit, 0 not, missing: unknown).
+        """
+        return self.frame.to_pandas()
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {str(name): place for place, name in enumerate(self.frame["household_id"])}
+
+    def row(self, household_id: str) -> dict[str, Any]:
+        """The columns of one household. Raises DataError when it was not scored."""
+        try:
+            return self.frame.row(self._places[household_id], named=True)
+        except KeyError:
+            raise DataError(
+                Fault(
+                    f"household {household_id}", f"not in the cohort as of {self.as_of}", "a household of the cohort",
+                    "Check the id. Households without members in force, and monitored ones, are not scored.",
+                )
+            ) from None  # fmt: skip
+
+    def reasons(self, household_id: str) -> Explained:
+        """Why a household stands where it stands, with `.text()` in both languages. Raises DataError when it was not scored."""
+        row = self.row(household_id)
+        place = int(self.order[self._places[household_id]])
+        told = self.table.of(place)
+        kinds = tuple(kind for kind in row["risk_kinds"].split(";") if kind)
+        labour = self._has_labour(place)
+        book = self.table.wordbook
+        return Explained(
+            household_id, self.as_of, self.horizon, row["rank"], len(self), row["probability"], row["low"], row["high"], row["grade"],
+            kinds, tuple(reason for reason in told if reason.raises), tuple(reason for reason in told if not reason.raises),
+            row["notes_zh"], row["notes_en"], book.to_check(kinds, labour, "zh"), book.to_check(kinds, labour, "en"), self.model_version,
+        )  # fmt: skip
+
+    def _has_labour(self, place: int) -> bool | None:
+        """Whether anybody in the household can work; None: not known."""
+        for name in LABOUR_FEATURES:
+            if name in self.matrix.names:
+                value = self.matrix.values[place, self.matrix.names.index(name)]
+                return None if np.isnan(value) else bool(value > 0)
+        return None
+
+    def contributions(self, household_id: str | None = None) -> tuple[Floats, float]:
+        """Contributions to the margin and base: shape (n, p) in the matrix's order, or (p,) for one household."""
+        if household_id is None:
+            return self.table.contributions, self.base
+        self.row(household_id)
+        return self.table.contributions[int(self.order[self._places[household_id]])], self.base
+
+    def waterfall(self, household_id: str, language: wording.Language = "zh") -> Figure:
+        """shap's waterfall of one household, with the catalogue's labels, for analysts."""
+        from riskmodel.screening.plots import waterfall
+
+        self.row(household_id)
+        return waterfall(self.table, self.base, int(self.order[self._places[household_id]]), language)
+
+
+# The first of these that the catalogue has says whether a household has labour.
+LABOUR_FEATURES: Final = ("labourers", "labour", "labour_members", "members_labour", "workers")
+
+
+@dataclass(frozen=True)
+class ScreeningModel:
+    """A model with everything that turns its margin into words. Make it with `load`."""
+
+    model: Model
+    explainer: Explainer | None
+    catalogue: Catalogue
+    policy: Policy
+    wordbook: Wordbook
+    settings: ScreeningSettings
+    project: Project
+    catalogue_hash: str
+    policy_hash: str
+    reference: Reference | None = None
+    profile: Mapping[str, Mapping[str, Any]] | None = None
+
+    @classmethod
+    def load(cls, project: Project, which: str = "champion") -> ScreeningModel:
+        """The champion or the model of a run. Raises ModelError when there is none or it is damaged, ProjectError for a faulty project."""
+        from riskmodel.training import load_model_folder
+
+        return cls.of(project, Model.load(load_model_folder(project, which)))
+
+    @classmethod
+    def of(
+        cls, project: Project, model: Model, *, explainer: Explainer | None = None, reference: Reference | None = None
+    ) -> ScreeningModel:
+        """Around a model that is already there (a release, a test). `reference`: what single households are compared with."""
+        catalogue = load_catalogue(project)
+        if explainer is None and model.booster_texts:
+            explainer = Explainer.from_booster_texts(model.booster_texts)
+        profile = model.record.get("profile")
+        return cls(
+            model, explainer, catalogue, Policy.load(project), Wordbook.load(project, catalogue), load_settings(project), project,
+            project.hash("features/catalogue.yaml", "features/codelists"), project.hash("features/policy"), reference,
+            profile if isinstance(profile, Mapping) else None,
+        )  # fmt: skip
+
+    @property
+    def version(self) -> str:
+        return self.model.version
+
+    def features(self, tables: Tables, as_of: dt.date, households: Sequence[str] | None = None) -> FeatureMatrix:
+        """All features of the cohort (or of these households) on the day."""
+        from riskmodel.features import build
+
+        if households is None:
+            households = cohort(tables, as_of)["household_id"].to_list()
+        return build(tables, as_of, catalogue=self.catalogue, policy=Policy.load(self.project, tables), households=households)
+
+    def score(
+        self,
+        tables: Tables,
+        as_of: dt.date,
+        horizon: int = 12,
+        *,
+        reference: Reference | None = None,
+        accept_missing: Collection[str] = (),
+    ) -> Scores:
+        """Score and explain the cohort of a day.
+
+        reference: what values are compared with; without it, the cohort itself (townships and counties of at least 30 households). Raises
+        GateError with every fault of the features, ModelError for a horizon that the model does not offer.
+        """
+        matrix = self.features(tables, as_of)
+        if not len(matrix):
+            raise DataError(
+                Fault(
+                    f"cohort as of {as_of}",
+                    "nobody",
+                    "households in force, with members, not monitored",
+                    "Check the date and the tables.",
+                )
+            )
+        return self.score_matrix(
+            matrix, horizon, reference=reference, dates=data_dates(tables, as_of), accept_missing=accept_missing
+        )
+
+    def score_matrix(
+        self,
+        matrix: FeatureMatrix,
+        horizon: int = 12,
+        *,
+        reference: Reference | None = None,
+        dates: Mapping[str, dt.date] | None = None,
+        accept_missing: Collection[str] = (),
+    ) -> Scores:
+        """The same from features that are already there. dates: table -> newest `known_on`."""
+        model = self.model
+        values = pass_gate(
+            matrix, model.feature_names, self.catalogue, profile=self.profile, accept_missing=accept_missing
+        )  # fmt: skip
+        margins = model.margins(values)
+        margin = mean_of_members(margins)
+        low, high = (model.probability(part, horizon) for part in np.quantile(margins, [0.1, 0.9], axis=1))
+        probability = model.probability(margin, horizon)
+        contributions, base = self.contributions(values)
+        reference = reference or self.reference or Reference.of(matrix.select(model.feature_names), dates)
+        ages = {name: matrix.column(f"{name}_age_days") for name in self.wordbook.sources if f"{name}_age_days" in matrix.names}
+        table = give_reasons(
+            self.wordbook,
+            model.feature_names,
+            values,
+            contributions,
+            matrix.village_code,
+            reference,
+            as_of=matrix.as_of,
+            ages=ages,
+        )
+        order = in_order(margin, matrix.household_id, self.settings.key)
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(1, len(order) + 1)
+        flags = {name: matrix.column(name) for name in matrix.names if name.startswith(RULE)}
+        frame = pl.DataFrame(
+            {
+                "household_id": pl.Series(matrix.household_id.tolist(), dtype=pl.String),
+                "as_of": pl.Series([matrix.as_of] * len(matrix), dtype=pl.Date),
+                "horizon_months": pl.Series(np.full(len(matrix), horizon, np.int32)),
+                "probability": probability,
+                "low": np.minimum(low, probability),
+                "high": np.maximum(high, probability),
+                "margin": margin,
+                "rank": rank,
+                "grade": self.grades(rank, probability, flags),
+                "risk_kinds": table.risk_kinds,
+                "reasons_zh": table.texts("zh"),
+                "reasons_en": table.texts("en"),
+                "notes_zh": table.notes("zh"),
+                "notes_en": table.notes("en"),
+                "model_version": pl.Series([self.version] * len(matrix), dtype=pl.String),
+                "village_code": pl.Series(matrix.village_code.tolist(), dtype=pl.String),
+                "township_code": pl.Series([code[:TOWNSHIP_DIGITS] for code in matrix.village_code], dtype=pl.String),
+                "county_code": pl.Series([code[:COUNTY_DIGITS] for code in matrix.village_code], dtype=pl.String),
+                "catalogue_hash": pl.Series([self.catalogue_hash] * len(matrix), dtype=pl.String),
+                "policy_hash": pl.Series([self.policy_hash] * len(matrix), dtype=pl.String),
+                "feature_hash": feature_hashes(values),
+                **{name: pl.Series(column).fill_nan(None) for name, column in flags.items()},
+            }
+        )[order]
+        return Scores(
+            matrix.as_of, horizon, self.version, self.catalogue_hash, self.policy_hash, matrix, table, base, reference, order, frame,
+            self.explainer.note if self.explainer else "",
+        )  # fmt: skip
+
+    def contributions(self, values: Floats) -> tuple[Floats, float]:
+        """Contributions of each feature to the mean margin, shape (n, p), and the base. Raises ModelError where a learner has none."""
+        if self.explainer is not None:
+            return self.explainer.contributions(values)
+        return self.model.contributions(values)
+
+    def grades(self, rank: npt.NDArray[np.int64], probability: Floats, flags: Mapping[str, Floats]) -> npt.NDArray[np.object_]:
+        """Order of urgency from rules, the county's capacity and probability, as `serving/screening.yaml` says. Leads are added by the list."""
+        rules = self.settings.grades
+        place = list(GRADES)
+        grade = np.full(len(rank), place.index("none"), np.int64)
+        for name in ("yellow", "orange"):
+            cut = getattr(rules, name)
+            hit = (rank <= cut.capacity_share * self.settings.capacity) | (probability >= cut.probability)
+            grade[hit] = place.index(name)
+        for name, column in flags.items():
+            given = rules.leads.get("guarantee" if name == "rule_guarantee_failed" else "rule", "none")
+            grade = np.where(column == 1, np.minimum(grade, place.index(given)), grade)
+        return np.array(place, dtype=object)[grade]

@@ -1,0 +1,152 @@
+"""Words around numbers: values with their units, comparisons, dates and gaps, in Chinese and English, right for 0, 1, many and unknown."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from riskmodel.features.catalogue import Feature, Unit
+
+Language = Literal["zh", "en"]
+LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
+
+# unit -> (digits after the point, zh pattern, en pattern for one, en pattern otherwise)
+_PATTERNS: Final[dict[str, tuple[int, str, str, str]]] = {
+    "yuan": (0, "{}元", "{} yuan", "{} yuan"),
+    "yuan_per_person": (0, "人均{}元", "{} yuan per person", "{} yuan per person"),
+    "ratio": (1, "{}倍", "{} times", "{} times"),
+    "times": (1, "{}次", "once", "{} times"),
+    "visits": (1, "{}次", "{} visit", "{} visits"),
+    "people": (1, "{}人", "{} person", "{} people"),
+    "months": (1, "{}个月", "{} month", "{} months"),
+    "days": (0, "{}天", "{} day", "{} days"),
+    "years": (1, "{}年", "{} year", "{} years"),
+    "level": (0, "{}级", "level {}", "level {}"),
+    "mu": (1, "{}亩", "{} mu", "{} mu"),
+    "km": (1, "{}公里", "{} km", "{} km"),
+    "households": (0, "{}户", "{} household", "{} households"),
+}
+_UNKNOWN: Final = {"zh": "不详", "en": "unknown"}
+_YES_NO: Final = {"zh": ("否", "是"), "en": ("no", "yes")}
+
+
+def digits_of(unit: Unit) -> int:
+    """Digits after the point that a value of this unit is said with (a share: of the share, not of its percent)."""
+    return 2 if unit == "share" else 0 if unit == "flag" else _PATTERNS[unit][0]
+
+
+def format_value(value: float, unit: Unit, language: Language) -> str:
+    """A value with its unit, written out: 23,400元, 61%, 1 person, 2 people. NaN: unknown."""
+    if math.isnan(value):
+        return _UNKNOWN[language]
+    if unit == "flag":
+        return _YES_NO[language][int(value != 0)]
+    if unit == "share":
+        return _percent(value, language)
+    digits, zh, one, many = _PATTERNS[unit]
+    number = _number(value, digits)
+    if number in ("0", "-0") and value != 0:  # rounded away, but not nothing
+        least = "1" if digits == 0 else "0." + "0" * (digits - 1) + "1"
+        if language == "zh":
+            return ("不到" if value > 0 else "略低于0，不到") + zh.format(least)
+        return ("less than " if value > 0 else "just under zero, less than ") + (one if least == "1" else many).format(least)
+    if language == "zh":
+        return zh.format(number)
+    if unit == "times" and number == "2":
+        return "twice"
+    return (one if number == "1" else many).format(number)
+
+
+def _number(value: float, digits: int) -> str:
+    text = f"{value:,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _percent(value: float, language: Language) -> str:
+    percent = value * 100
+    if 0 < percent < 0.5:
+        return "不到1%" if language == "zh" else "less than 1%"
+    text = f"{percent:,.0f}%"
+    return "0%" if text == "-0%" else text
+
+
+def sentence(feature: Feature, value: float, language: Language) -> str:
+    """The catalogue's sentence about a value. Unknown and zero have their own, if the catalogue gives one."""
+    said = getattr(feature.sentence, language)
+    label = getattr(feature.label, language)
+    if math.isnan(value):
+        general = f"暂无“{label}”的记录" if language == "zh" else f"no record of {_lower(label)}"
+        return str(said.missing or general)
+    if value == 0 and said.zero:
+        return str(said.zero)
+    if value == 0 and feature.unit == "flag":
+        return f"{label}：否" if language == "zh" else f"{label}: no"
+    return str(said.value).replace("{value}", format_value(value, feature.unit, language))
+
+
+def _lower(label: str) -> str:
+    """A label in the middle of a sentence; abbreviations keep their capitals."""
+    return label[:1].lower() + label[1:] if label[1:2].islower() or label[1:2] == " " else label
+
+
+def compare(side: int, percent: int, level: str, language: Language) -> str:
+    """A comparison a person can picture. side: 1 higher than `percent` of the households of the area, -1 lower, 2: so many share it; 0: nothing."""
+    if side == 0:
+        return ""
+    if language == "zh":
+        area = "本乡镇" if level == "township" else "本县"
+        if side == 2:
+            return f"（{area}约{percent}%的农户有此情况）" if percent else f"（{area}不到1%的农户有此情况）"
+        return f"，{'高于' if side > 0 else '低于'}{area}{percent}%的农户"
+    area = f"in the {level}"
+    if side == 2:
+        return f" (as {'about ' + str(percent) + '%' if percent else 'less than 1%'} of households {area})"
+    return f", {'higher' if side > 0 else 'lower'} than for {percent}% of households {area}"
+
+
+def format_date(day: dt.date, language: Language) -> str:
+    """2025年11月20日 or 20 November 2025, whatever the machine's locale."""
+    months = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ]
+    return f"{day.year}年{day.month}月{day.day}日" if language == "zh" else f"{day.day} {months[day.month - 1]} {day.year}"
+
+
+def gap(days: int, language: Language) -> str:
+    """How long ago, as people say it: 12天, 3个月, 2年."""
+    if days < 60:
+        return format_value(days, "days", language)
+    if days < 730:
+        return format_value(round(days / 30.44), "months", language)
+    return format_value(int(days / 365.25), "years", language)
+
+
+def render(feature: Feature, values: npt.NDArray[np.float64], language: Language) -> tuple[list[str], npt.NDArray[np.intp]]:
+    """Sentences for many values: (the different sentences, for each value the place of its sentence). Each is written once."""
+    digits = digits_of(feature.unit)
+    shown = np.round(values, digits)
+    keep = (shown == 0) & (values != 0)  # a value that is rounded away must not become the sentence for zero
+    shown[keep] = values[keep]
+    different, place = np.unique(shown, return_inverse=True)
+    return [sentence(feature, float(value), language) for value in different], place
+
+
+def join(sentences: Sequence[str], language: Language) -> str:
+    """Several sentences in one line."""
+    return ("；" if language == "zh" else "; ").join(sentences)
