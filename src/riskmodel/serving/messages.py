@@ -96,6 +96,8 @@ class ScoreAnswer(Strict):
     margin: float = Field(description="raw margin, by which lists are ordered")
     risk_kinds: list[str]
     reasons: list[Reason]
+    notes_zh: str = Field(description="gaps and stale records in the data, empty when there are none")
+    notes_en: str
     model_version: str
     feature_hash: str = Field(description="hash of the feature vector: the same bytes as in a batch run")
     context_as_of: dt.date = Field(description="day of the area figures and comparisons that the release carries")

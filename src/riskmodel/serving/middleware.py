@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from riskmodel.errors import Fault
+from riskmodel.errors import Fault, UserError
 from riskmodel.serving.messages import Problem
 
 BODY_LIMIT = 2 * 1024 * 1024  # bytes; one household's rows of ten years are about a tenth of this
@@ -97,6 +97,11 @@ class OneShapeOfErrors:
                 await _refuse(send, status, detail, faults, keep)
 
         await self.app(scope, receive, shaped)
+
+
+def as_problem(error: UserError) -> str:
+    """A fault of the caller's rows as the text that `OneShapeOfErrors` turns into a problem with status 422."""
+    return orjson.dumps({"detail": str(error), "faults": [fault.as_dict() for fault in error.faults]}).decode()
 
 
 def _read(status: int, body: bytes) -> tuple[int, str, list[dict[str, str]]]:

@@ -1,0 +1,88 @@
+"""The desk: takes one household's rows, answers its score and reasons, by the same functions as a batch run."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from riskmodel.errors import DataError, Fault
+from riskmodel.features import build, prepare_records
+from riskmodel.policy import Policy
+from riskmodel.project import Project
+from riskmodel.serving.messages import Reason, ScoreAnswer, ScoreRequest
+from riskmodel.serving.release import Release, newest_release, open_release
+from riskmodel.tables import Tables, tables_of
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Around one opened release. Scores do not depend on earlier calls."""
+
+    release: Release
+
+    @classmethod
+    def open(cls, project: Project | None = None) -> Desk:
+        """On the project's current release. Raises ModelError when there is none, or when it is damaged."""
+        return cls(open_release(newest_release(project or Project.find())))
+
+    @cached_property
+    def _policy(self) -> Policy:
+        rows: dict[str, list[dict[str, Any]]] = {"policy": self.release.policy_rows} if self.release.policy_rows else {}
+        return Policy.load(self.release.model.project, tables_of(rows) if rows else Tables({}))
+
+    def score(self, request: ScoreRequest) -> ScoreAnswer:
+        """Score and explain one household. Raises DataError with every fault of its rows, GateError for values that may not be scored."""
+        release = self.release
+        given = request.tables.model_dump(exclude_none=True)  # type: ignore[attr-defined]
+        faults = _not_one_household(given, request.as_of, release.as_of)
+        if faults:
+            raise DataError(faults)
+        tables_of(given)  # the contract's own checks: orphans, two versions of one day, known before it happened
+        household = given["households"][0]["household_id"]
+        matrix = build(
+            prepare_records(given),
+            request.as_of,
+            catalogue=release.model.catalogue,
+            policy=self._policy,
+            households=[household],
+            context=release.context,
+        )
+        scores = release.model.score_matrix(matrix, request.horizon_months)
+        row, told = scores.row(household), scores.reasons(household)
+        return ScoreAnswer(
+            household_id=household,
+            as_of=request.as_of,
+            horizon_months=request.horizon_months,
+            probability=row["probability"],
+            low=row["low"],
+            high=row["high"],
+            margin=row["margin"],
+            risk_kinds=list(told.risk_kinds),
+            reasons=[Reason(zh=reason.zh, en=reason.en, risk_kind=reason.risk_kind, raises=reason.raises) for reason in told],
+            notes_zh=told.notes_zh,
+            notes_en=told.notes_en,
+            model_version=scores.model_version,
+            feature_hash=row["feature_hash"],
+            context_as_of=release.context.as_of,
+        )
+
+
+def _not_one_household(given: dict[str, list[dict[str, Any]]], as_of: dt.date, context_as_of: dt.date) -> list[Fault]:
+    faults = []
+    households = sorted({row["household_id"] for row in given["households"]})
+    if len(households) != 1:
+        faults.append(
+            Fault("tables.households", f"{len(households)} households", "all versions of one household", "Send one at a time.")
+        )
+    if as_of != context_as_of:
+        faults.append(
+            Fault(
+                "as_of",
+                as_of.isoformat(),
+                f"{context_as_of.isoformat()}, the day of this release's area figures",
+                "Ask for that day, or have a newer release made (`riskmodel release`).",
+            )
+        )
+    return faults
