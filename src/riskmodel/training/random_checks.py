@@ -1,0 +1,242 @@
+"""What the list misses, from households that were looked at by chance: recall, miss rate and calibration, or `not_estimable`.
+
+Visits to listed households say nothing about those who were not listed. Only two kinds of look do: a sweep that goes to everybody, and
+random checks with a known chance of being drawn. Each confirmed household that was drawn with chance c stands for 1 / c households
+(Horvitz and Thompson, "A generalization of sampling without replacement", J. Am. Stat. Assoc. 47 (1952)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from riskmodel.errors import DataError, Fault
+from riskmodel.training.resampling import LEVEL
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOT_ESTIMABLE: Final = "not_estimable"
+ROUTES: Final = ("listed", "random_check", "sweep", "none")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval, or `not_estimable` with the reason why."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    why: str = ""
+
+    @property
+    def estimable(self) -> bool:
+        return self.value is not None
+
+    def text(self, form: str = "{:.1%}") -> str:
+        """`18.2% [12.0%, 27.1%]`, or `not_estimable`."""
+        if self.value is None or self.low is None or self.high is None:
+            return NOT_ESTIMABLE
+        return f"{form.format(self.value)} [{form.format(self.low)}, {form.format(self.high)}]"
+
+    def as_dict(self) -> dict[str, float | str | None]:
+        """For JSON: value, low, high (null where not estimable), and `status`."""
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "status": "estimated" if self.estimable else NOT_ESTIMABLE,
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True)
+class CheckedRecall:
+    """What random checks and sweeps say about a list. Make it with `recall_from_checks`.
+
+    recall: share of all confirmed-or-would-be-confirmed that stood on the list. miss_rate: share of the households not listed that would
+    be confirmed (false omission). observed_expected: estimated confirmations in the whole cohort over the sum of the probabilities.
+    confirmed_listed: confirmations on the list, unvisited ones made up for; missed: estimated confirmations outside it.
+    """
+
+    recall: Estimate
+    miss_rate: Estimate
+    observed_expected: Estimate
+    confirmed_listed: float
+    missed: Estimate
+    checks: int
+    checks_confirmed: int
+
+    def table(self) -> pd.DataFrame:
+        """A row a figure: value, low, high, status, why."""
+        import pandas as pd
+
+        figures = {name: getattr(self, name) for name in ("recall", "miss_rate", "observed_expected", "missed")}
+        return pd.DataFrame([{"figure": name} | figure.as_dict() for name, figure in figures.items()])
+
+
+def recall_from_checks(checks: pl.DataFrame | pd.DataFrame, *, layers: Sequence[str] = (), level: float = LEVEL) -> CheckedRecall:
+    """Recall, miss rate and calibration of one or several lists, from households looked at by chance.
+
+    checks: one row a household and list, the **whole cohort** of each list:
+
+    =======================  ===================================================================================================
+    route                    `listed` (on the list), `random_check` (drawn), `sweep` (visited because everybody of its layer was),
+                             `none` (not visited, or visited for another reason: a lead is no random look)
+    inclusion_probability    chance of being drawn that the design gave the household, for every household that is not listed;
+                             1 for swept ones; 0 or missing: could not be drawn
+    label                    1, 0 or missing (not visited, not reached, or the outcome is not known yet)
+    probability              optional: calibrated probability; missing throughout: no observed / expected
+    =======================  ===================================================================================================
+
+    layers: columns within which chances were set, such as cycle, township and score layer. A drawn household that nobody reached counts as
+    missing at random within its layer: those reached stand for it (a layer in which nobody was reached is shared out over the others). The
+    same holds for listed households that were not reached.
+
+    The interval of the missed confirmations is the gamma interval for a weighted sum of rare counts (Fay and Feuer, Stat. Med. 16 (1997)),
+    design-based; it errs on the wide side and has an upper end when no check confirmed anything. The listed count is taken as known.
+
+    `not_estimable`: no household outside the list was looked at by chance, or some could not have been drawn. Raises DataError for
+    faults of the frame.
+    """
+    frame = pl.from_pandas(checks) if not isinstance(checks, pl.DataFrame) else checks
+    frame = _checked(frame, layers)
+    keys = list(layers) or ["_all"]
+    frame = frame.with_columns(_all=pl.lit(0))
+    listed, outside = frame.filter(pl.col("route") == "listed"), frame.filter(pl.col("route") != "listed")
+    confirmed_listed = _listed_confirmations(listed, keys)
+    looked = outside.filter(pl.col("route").is_in(["random_check", "sweep"]))
+    count, confirmed = looked["label"].count(), int(looked["label"].sum() or 0)
+
+    def none(why: str) -> CheckedRecall:
+        empty = Estimate(None, None, None, why)
+        return CheckedRecall(empty, empty, empty, confirmed_listed, empty, count, confirmed)
+
+    if not outside.height:
+        return none("Every household of the cohort was listed: there is nothing to miss.")
+    if not count:
+        return none("No household outside the list was looked at by chance: visits to the list say nothing about the others.")
+    closed = outside.filter(pl.col("inclusion_probability").fill_null(0.0) <= 0).height
+    if closed:
+        return none(f"{closed} households outside the list could not be drawn (inclusion probability missing or 0).")
+    if listed.height and not listed["label"].count():
+        return none("Nobody on the list was reached.")
+    known = looked.drop_nulls("label").join(_response(looked, keys), on=keys, how="left")
+    known = known.with_columns(chance=pl.col("inclusion_probability") / pl.col("stands_for"))
+    weight = 1 / known["chance"].to_numpy()
+    label = known["label"].to_numpy()
+    # Layers where everybody was looked at are a count, not a sample.
+    counted = float((label * (weight == 1)).sum())
+    sampled = weight[(label == 1) & (weight > 1)]
+    heaviest = float(weight[weight > 1].max()) if (weight > 1).any() else 0.0
+    total = counted + float(sampled.sum())
+    low, high = gamma_interval(sampled, heaviest, level)
+    missed = Estimate(total, counted + low, min(float(outside.height), counted + high))
+    assert missed.low is not None and missed.high is not None
+    return CheckedRecall(
+        recall=_recall(confirmed_listed, missed),
+        miss_rate=Estimate(total / outside.height, missed.low / outside.height, missed.high / outside.height),
+        observed_expected=_calibration(frame, confirmed_listed, missed),
+        confirmed_listed=confirmed_listed,
+        missed=missed,
+        checks=count,
+        checks_confirmed=confirmed,
+    )
+
+
+def gamma_interval(
+    weights: np.ndarray[tuple[int], np.dtype[np.float64]], heaviest: float, level: float = LEVEL
+) -> tuple[float, float]:
+    """Interval of a weighted sum of rare independent counts, given the weight of each event that was seen.
+
+    heaviest: the largest weight that an event could have had; it moves the upper end. Covers at least `level` in all but contrived cases.
+    """
+    from scipy.special import gammaincinv
+
+    tail = (1 - level) / 2
+    total, variance = float(weights.sum()), float((weights**2).sum())
+    low = float(variance / total * gammaincinv(total**2 / variance, tail)) if total else 0.0
+    if not heaviest:
+        return low, total
+    over, spread = total + heaviest, variance + heaviest**2
+    return low, float(spread / over * gammaincinv(over**2 / spread, 1 - tail))
+
+
+def _response(visited: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """For each layer somebody was reached in: how many drawn households each of those reached stands for (`stands_for`, at least 1).
+
+    Layers in which nobody was reached are shared out over all others. Chances differ inside a layer, so households count by what they stand for.
+    """
+    by_layer = visited.with_columns(mass=1 / pl.col("inclusion_probability"))
+    by_layer = by_layer.group_by(keys).agg(
+        drawn=pl.col("mass").sum(), reached=pl.col("mass").filter(pl.col("label").is_not_null()).sum()
+    )
+    spread = float(by_layer["drawn"].to_numpy().sum() / by_layer.filter(pl.col("reached") > 0)["drawn"].to_numpy().sum())
+    return by_layer.filter(pl.col("reached") > 0).select(*keys, stands_for=pl.col("drawn") / pl.col("reached") * spread)
+
+
+def _listed_confirmations(listed: pl.DataFrame, keys: list[str]) -> float:
+    """Confirmations on the list; in each layer those reached stand for those not reached. 0 when nobody was reached."""
+    if not listed["label"].count():
+        return 0.0
+    everybody = listed.with_columns(inclusion_probability=pl.lit(1.0))
+    stands_for = listed.drop_nulls("label").join(_response(everybody, keys), on=keys, how="left")
+    return float((stands_for["label"] * stands_for["stands_for"]).sum())
+
+
+def _recall(confirmed_listed: float, missed: Estimate) -> Estimate:
+    assert missed.value is not None and missed.low is not None and missed.high is not None
+    if confirmed_listed + missed.value <= 0:
+        return Estimate(None, None, None, "Nobody was confirmed, on the list or outside it.")
+
+    def share(lost: float) -> float:
+        return confirmed_listed / (confirmed_listed + lost) if confirmed_listed + lost > 0 else 1.0
+
+    return Estimate(share(missed.value), share(missed.high), share(missed.low))
+
+
+def _calibration(frame: pl.DataFrame, confirmed_listed: float, missed: Estimate) -> Estimate:
+    assert missed.value is not None and missed.low is not None and missed.high is not None
+    if "probability" not in frame.columns or frame["probability"].null_count():
+        return Estimate(None, None, None, "No calibrated probability for every household.")
+    expected = float(frame["probability"].sum())
+    if not expected > 0:
+        return Estimate(None, None, None, "The probabilities sum to 0.")
+    value, low, high = ((confirmed_listed + lost) / expected for lost in (missed.value, missed.low, missed.high))
+    return Estimate(value, low, high)
+
+
+def _checked(frame: pl.DataFrame, layers: Sequence[str]) -> pl.DataFrame:
+    wanted = ("route", "inclusion_probability", "label", *layers)
+    if absent := [name for name in wanted if name not in frame.columns]:
+        raise DataError(Fault("checks", f"no column {', '.join(absent)}", "the columns of `recall_from_checks`", "Add it."))
+    numbers = [name for name in ("inclusion_probability", "label", "probability") if name in frame.columns]
+    frame = frame.with_columns(
+        pl.col("route").cast(pl.String), *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in numbers)
+    )
+    faults = []
+    if wrong := frame.filter(~pl.col("route").is_in(list(ROUTES)).fill_null(value=False)).height:
+        faults.append(
+            Fault("checks.route", f"{wrong} unknown values", ", ".join(ROUTES), "Say how each household came to be visited.")
+        )
+    if wrong := frame.filter(~pl.col("label").is_in([0.0, 1.0])).height:
+        faults.append(
+            Fault("checks.label", f"{wrong} values other than 1, 0 or missing", "1, 0 or missing", "Mend the outcomes.")
+        )
+    if wrong := frame.filter(~pl.col("inclusion_probability").is_between(0, 1)).height:
+        faults.append(
+            Fault("checks.inclusion_probability", f"{wrong} values outside 0 to 1", "chances", "Store the chance of the draw.")
+        )
+    drawn = pl.col("route").is_in(["random_check", "sweep"]) & (pl.col("inclusion_probability").fill_null(0.0) <= 0)
+    if wrong := frame.filter(drawn).height:
+        remedy = "Store the chance with the draw; it cannot be found out later."
+        faults.append(
+            Fault("checks.inclusion_probability", f"{wrong} drawn households without their chance", "the chance", remedy)
+        )
+    if faults:
+        raise DataError(faults)
+    return frame
