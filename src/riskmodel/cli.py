@@ -191,7 +191,7 @@ def visit_list(
     with replacing(output) as draft:
         data = rm.read_tables(tables)
         scores = rm.score(data, as_of, model=model, project=project)
-        visits = rm.screening_list(scores, data, as_of=as_of, capacity=capacity, project=project)
+        visits = rm.screening_list(scores, data, as_of=as_of, capacity=capacity, issue=True, project=project)
         (visits.to_excel if output.suffix == ".xlsx" else visits.to_csv)(draft)
     _console().print(f"{visits.summary()}\n{output}")
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from riskmodel.screening.listing import VisitList
-    from riskmodel.screening.returns import Recorded
     from riskmodel.screening.scoring import Scores, ScreeningModel
+    from riskmodel.serving.casebook import Recorded
     from riskmodel.tables import CheckReport, Tables
     from riskmodel.training import Comparison, Promotion, Run
 
@@ -136,14 +136,21 @@ def score(
 
 
 def screening_list(
-    scores: Scores, tables: Tables | PathLike, *, as_of: dt.date | str, capacity: int, project: ProjectLike = None
+    scores: Scores,
+    tables: Tables | PathLike,
+    *,
+    as_of: dt.date | str,
+    capacity: int,
+    issue: bool = False,
+    project: ProjectLike = None,
 ) -> VisitList:
-    """The visit list of a day: leads that must be seen, then the model's order, then random checks, within the capacity."""
-    from riskmodel.screening.listing import screening_list as make
-    from riskmodel.screening.settings import load_settings
+    """The visit list of a day: leads that must be seen, what was left over, the model's order, random checks, within the capacity.
 
-    here = open_project(project)
-    return make(scores, _tables(tables), day(as_of), capacity=capacity, settings=load_settings(here))
+    `issue`: keep it in the casebook as given out. Only then can its results be recorded, and what is not done be carried over.
+    """
+    from riskmodel.serving.casebook import next_list
+
+    return next_list(open_project(project), scores, _tables(tables), day(as_of), capacity=capacity, issue=issue)
 
 
 def explain(
@@ -166,7 +173,7 @@ def explain(
 
 def record(file: PathLike, *, project: ProjectLike = None) -> Recorded:
     """Take verification results back in from a filled list; refused rows come back in a file that says why."""
-    from riskmodel.screening.returns import record as take_in
+    from riskmodel.serving.casebook import record as take_in
 
     return take_in(open_project(project), Path(file))
 

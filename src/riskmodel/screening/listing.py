@@ -161,7 +161,8 @@ class VisitList:
 
 
 def cycle_of(as_of: dt.date, length: str) -> str:
-    """Name of the cycle that a day belongs to: 2026-W05, 2026-01 or 2026-Q1."""
+    """Name of the cycle whose visits begin the day after the as-of date: 2026-W05, 2026-01 or 2026-Q1."""
+    as_of += dt.timedelta(days=1)
     if length == "week":
         year, week, _ = as_of.isocalendar()
         return f"{year}-W{week:02d}"
@@ -179,7 +180,7 @@ def screening_list(
     settings: ScreeningSettings | None = None,
     previous: VisitList | None = None,
 ) -> VisitList:
-    """The visit list of the cycle in which `as_of` lies.
+    """The visit list of the cycle whose visits begin the day after `as_of`.
 
     scores: Scores, or a frame (pandas or polars) with household_id, margin, probability; further columns of COLUMNS, `rule_…` columns and
     `checks_zh`/`checks_en` are used where they are there. tables: what is known of the county; only rows known by `as_of` are read.
@@ -228,7 +229,7 @@ def screening_list(
         .then(pl.lit("recent"))
         .otherwise(pl.lit("open"))
     )
-    carried, withdrawn = _carried(everybody, previous, capacity, settings, now)
+    carried, withdrawn = _carried(everybody, previous, as_of, capacity, settings, now)
     listed, waiting, strata = _choose(everybody, carried, cycle, capacity, settings, notes)
 
     rows = _grade(listed, capacity, settings)
@@ -314,7 +315,7 @@ def _scored(scores: Any, as_of: dt.date, capacity: int) -> pl.DataFrame:
 
 
 def _from_pandas(frame: pd.DataFrame) -> pl.DataFrame:
-    columns = {}
+    columns: dict[str, Any] = {}
     for name in frame.columns:
         values = frame[name].tolist()
         if str(name).endswith(("_zh", "_en")) or name == "risk_kinds":
@@ -384,9 +385,17 @@ def _checks(language: str) -> pl.Expr:
 
 
 def _carried(
-    everybody: pl.DataFrame, previous: VisitList | None, capacity: int, settings: ScreeningSettings, now: pl.DataFrame
+    everybody: pl.DataFrame,
+    previous: VisitList | None,
+    as_of: dt.date,
+    capacity: int,
+    settings: ScreeningSettings,
+    now: pl.DataFrame,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Households of the last list that nobody has met since: those carried over, and those no longer."""
+    """Households of the last list that nobody has met since: those carried over, and those no longer.
+
+    A last list that is older than all the cycles of carry-over together carries nothing.
+    """
     schema = {
         "household_id": pl.String,
         "times_carried": pl.Int64,
@@ -394,7 +403,8 @@ def _carried(
         "stratum": pl.String,
         "inclusion_probability": pl.Float64,
     }
-    if previous is None:
+    longest = dt.timedelta(days={"week": 7, "month": 31, "quarter": 92}[settings.cycle] * (settings.carry_over.cycles + 1))
+    if previous is None or as_of - previous.as_of > longest:
         return pl.DataFrame(schema=schema), everybody.clear()
     undone = (
         previous.rows.join(now.select("household_id", seen="last_visit"), on="household_id", how="left")
@@ -442,7 +452,8 @@ def _choose(
     quotas = _quotas(everybody, capacity, settings)
     ahead = open_.filter(pl.col("was") == "carried")
     rest = open_.filter(pl.col("was").is_null())
-    chosen = _fill(ahead, rest, leads, max(room, 0), quotas, settings)
+    first = ahead.sort("place").head(int(settings.carry_over.share * max(room, 0)))["household_id"].to_list()
+    chosen = _fill(ahead, rest, leads, first, max(room, 0), quotas, settings)
     picks = pl.concat([ahead, rest]).filter(pl.col("household_id").is_in(chosen))
     _say_tie(rest, set(chosen), notes)
 
@@ -540,33 +551,34 @@ def _fill(
     ahead: pl.DataFrame,
     rest: pl.DataFrame,
     leads: pl.DataFrame,
+    first: list[str],
     room: int,
     quotas: Mapping[str, int],
     settings: ScreeningSettings,
 ) -> list[str]:
-    """Household ids that get the `room` visits: carried over first, then the model's order, under the quotas.
+    """Household ids that get the `room` visits: the `first` of those carried over, then everybody in the model's order, under the quotas.
 
     Leads count against the quota of their area. Proportional quotas that an area cannot use go to the model's order; fixed ones do not.
     """
-    line = [
-        *ahead.sort("place").select("household_id", "area").iter_rows(),
-        *rest.sort("place").select("household_id", "area").iter_rows(),
-    ]
+    early = set(first)
+    everyone = pl.concat([frame.select("household_id", "area", "place") for frame in (ahead, rest)]).sort("place")
+    pairs = list(everyone.select("household_id", "area").iter_rows())
+    line = [pair for pair in pairs if pair[0] in early] + [pair for pair in pairs if pair[0] not in early]
     if not quotas:
         return [name for name, _ in line[:room]]
     used: dict[str, int] = dict.fromkeys(quotas, 0)
     for area in leads["area"].to_list():
         used[area] = used.get(area, 0) + 1
-    first: list[str] = []
+    chosen: list[str] = []
     for name, area in line:
-        if len(first) < room and used.get(area, 0) < quotas.get(area, 0):
-            first.append(name)
+        if len(chosen) < room and used.get(area, 0) < quotas.get(area, 0):
+            chosen.append(name)
             used[area] = used.get(area, 0) + 1
     if settings.quotas.rule == "fixed":
-        return first
-    taken = set(first)
-    second = [name for name, _ in line if name not in taken]
-    return first + second[: room - len(first)]
+        return chosen
+    taken = set(chosen)
+    others = [name for name, _ in line if name not in taken]
+    return chosen + others[: room - len(chosen)]
 
 
 def _say_tie(rest: pl.DataFrame, chosen: set[str], notes: list[tuple[str, str]]) -> None:
@@ -602,7 +614,7 @@ def grade_of(
     """Grade of a household, and why, in zh and en. rank: place in the model's order, 1 first; None: not scored."""
     rules = settings.grades
     found: list[tuple[str, str, str]] = [
-        (rules.leads[kind], f"线索：{LEAD_KINDS[kind][0]}", f"lead: {LEAD_KINDS[kind][1]}")  # type: ignore[index]
+        (rules.leads[kind], f"线索：{LEAD_KINDS[kind][0]}", f"lead: {LEAD_KINDS[kind][1]}")
         for kind in lead_kinds
         if kind in rules.leads
     ]

@@ -35,6 +35,7 @@ class CarryOver(Strict):
     """How often, and how far down the order, a visit that was not made is carried over."""
 
     cycles: Annotated[int, Field(ge=0, le=24)] = 2
+    share: Share = 0.5
     within: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
 
 

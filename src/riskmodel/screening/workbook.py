@@ -53,10 +53,9 @@ def write_excel(visits: VisitList, path: Path, *, township: str | None = None) -
 def write_excels(visits: VisitList, folder: Path) -> list[Path]:
     """Write one workbook for the county and one for each township: `<cycle>-<area code>.xlsx`. Returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [write_excel(visits, folder / f"{visits.cycle}-{visits.county_code}.xlsx")]
-    for township in visits.rows["township_code"].unique().sort().to_list():
-        paths.append(write_excel(visits, folder / f"{visits.cycle}-{township}.xlsx", township=township))
-    return paths
+    county = write_excel(visits, folder / f"{visits.cycle}-{visits.county_code}.xlsx")
+    townships = visits.rows["township_code"].unique().sort().to_list()
+    return [county, *(write_excel(visits, folder / f"{visits.cycle}-{code}.xlsx", township=code) for code in townships)]
 
 
 def write_whole(path: Path, content: bytes) -> Path:
@@ -177,8 +176,9 @@ def _print_layout(sheet: Any, visits: VisitList, area: str) -> None:
     sheet.set_landscape()
     sheet.set_margins(left=0.35, right=0.35, top=0.6, bottom=0.6)
     sheet.fit_to_pages(1, 0)
-    sheet.set_header(f"&L&9{visits.cycle}  {area}&C&10&B{SIGNAL_ZH}&R&9{visits.as_of.isoformat()}", {"margin": 0.3})
-    sheet.set_footer(f"&L&9{SIGNAL_ZH}&C&9{SIGNAL_EN}&R&9&P / &N", {"margin": 0.3})
+    # The blank after each font size keeps it apart from a text that begins with a digit.
+    sheet.set_header(f"&L&9 {visits.cycle}   {area}&C&10&B{SIGNAL_ZH}&R&9 {visits.as_of.isoformat()}", {"margin": 0.3})
+    sheet.set_footer(f"&L&9 {SIGNAL_ZH}&C&9 {SIGNAL_EN}&R&9 &P / &N", {"margin": 0.3})
 
 
 def _cell(sheet: Any, line: int, place: int, column: FormColumn, row: dict[str, Any], style: dict[str, Any]) -> None:
@@ -378,7 +378,6 @@ def _height(row: dict[str, Any], columns: Sequence[FormColumn]) -> float:
 def write_csv(visits: VisitList, path: Path) -> Path:
     """Write the list with empty visit columns as CSV, in route order. Returns the path."""
     buffer = io.StringIO()
-    language = visits.settings.workbook.language
     names = [column.name for column in (*READ, *FILL)]
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(["cycle", "list_hash", *names])
@@ -392,7 +391,6 @@ def write_csv(visits: VisitList, path: Path) -> Path:
                 *("" if cell is None else harmless(cell) if isinstance(cell, str) else str(cell) for cell in cells),
             ]
         )
-    assert language in ("zh", "en")
     return write_whole(path, buffer.getvalue().encode("utf-8-sig"))
 
 

@@ -1,0 +1,105 @@
+"""The audit: append-only, each entry chained to the one before it by its hash.
+
+An edited entry no longer fits its hash, a deleted one leaves a gap; a cut tail is found against a head that was exported before.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+
+from riskmodel.serving.casebook.schema import audit
+
+BEGINNING: Final = "0" * 64
+_FIELDS: Final = ("number", "at", "actor", "role", "purpose", "action", "subject", "model_version", "details", "previous")
+
+
+@dataclass(frozen=True)
+class Head:
+    """The newest entry: its number (0: none yet) and hash."""
+
+    number: int
+    hash: str
+
+
+def append(
+    connection: Connection,
+    *,
+    actor: str,
+    action: str,
+    subject: str,
+    role: str = "",
+    purpose: str = "",
+    model_version: str = "",
+    details: Mapping[str, Any] | None = None,
+) -> Head:
+    """Add one entry inside a writing transaction: who, in which role, for which purpose, did what to what, with which model."""
+    last = head(connection)
+    entry: dict[str, Any] = {
+        "number": last.number + 1,
+        "at": now(),
+        "actor": actor,
+        "role": role,
+        "purpose": purpose,
+        "action": action,
+        "subject": subject,
+        "model_version": model_version,
+        "details": json.dumps(details or {}, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
+        "previous": last.hash,
+    }
+    entry["hash"] = _hash(entry)
+    connection.execute(audit.insert().values(entry))
+    return Head(entry["number"], entry["hash"])
+
+
+def head(connection: Connection) -> Head:
+    """The newest entry."""
+    row = connection.execute(select(audit.c.number, audit.c.hash).order_by(audit.c.number.desc()).limit(1)).first()
+    return Head(0, BEGINNING) if row is None else Head(row.number, row.hash)
+
+
+def entries(connection: Connection, *, since: int = 0) -> Iterator[dict[str, Any]]:
+    """All entries from a number on, oldest first."""
+    for row in connection.execute(select(audit).where(audit.c.number >= since).order_by(audit.c.number)).mappings():
+        yield dict(row)
+
+
+def verify(connection: Connection, exported: Head | None = None) -> list[str]:
+    """What is wrong with the chain, in words; empty if it holds. `exported`: a head that was written down before."""
+    faults = []
+    expected, before = 1, BEGINNING
+    at_export: str | None = None
+    for entry in entries(connection):
+        number = entry["number"]
+        if number != expected:
+            faults.append(f"entries {expected} to {number - 1} are missing")
+        if entry["previous"] != before:
+            faults.append(f"entry {number} does not follow the entry before it")
+        if _hash(entry) != entry["hash"]:
+            faults.append(f"entry {number} was changed")
+        expected, before = number + 1, entry["hash"]
+        if exported is not None and number == exported.number:
+            at_export = entry["hash"]
+    if exported is not None and exported.number > 0:
+        if expected - 1 < exported.number:
+            faults.append(
+                f"the tail was cut: entry {exported.number} was there when the head was exported, the newest now is {expected - 1}"
+            )
+        elif at_export != exported.hash:
+            faults.append(f"entry {exported.number} is not the one whose hash was exported")
+    return faults
+
+
+def now() -> str:
+    """The moment, UTC, ISO 8601 to the microsecond."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
+
+
+def _hash(entry: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps([entry[name] for name in _FIELDS], ensure_ascii=False).encode()).hexdigest()
