@@ -50,7 +50,7 @@ def small_county(households: int = 24, seed: int = 7) -> Records:
             "category": "lifted" if number % 3 else "general",
             "relocated": number % 5 == 0,
             "relocation_site": "惠民小区" if number % 5 == 0 else None,
-            "cultivated_land_mu": 3.5 if number % 2 else None,
+            "cultivated_land_mu": 3.5 if number % 8 else None,
             "distance_km": 1.25,
             "housing_grade": "AB"[number % 2],
             "safe_water": True,

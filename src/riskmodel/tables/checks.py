@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,12 +9,12 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from riskmodel.tables import identity
-from riskmodel.tables.county import repeated_rows, version_key
+from riskmodel.tables.county import dtype_of, repeated_rows, version_key
 from riskmodel.tables.findings import SHOWN_ROWS, Finding
 from riskmodel.tables.mapping import MAPPING_FILE, TableMapping
-from riskmodel.tables.schema import MEMBER_TABLES, TABLES, Column, Table
+from riskmodel.tables.schema import TABLES, Column, Table
 from riskmodel.tables.sources import Source
-from riskmodel.tables.values import Complaint, clean_text, convert, dtype_of, mask_identity
+from riskmodel.tables.values import Complaint, clean_text, convert, mask_identity
 
 _NOBODY = pl.Series([], dtype=pl.UInt32)
 
@@ -251,7 +250,7 @@ def check_rows(sheet: Sheet) -> None:
             sheet.add("error", "birth_date", complaint)
     if table.name == "households":
         for inner, outer in (("township_code", "county_code"), ("village_code", "township_code")):
-            loose = (~frame[inner].str.starts_with(frame[outer])).fill_null(False)
+            loose = frame.select((~pl.col(inner).str.starts_with(pl.col(outer))).fill_null(False)).to_series()
             if loose.any():
                 found = f"an area that does not lie in its {outer.removesuffix('_code')}"
                 remedy = "Correct the code that is wrong; after a change of boundaries give all codes of one year."
@@ -343,6 +342,3 @@ def absent_tables(present: Mapping[str, object]) -> list[Finding]:
             remedy = "Scoring goes on without it; put it there before training."
             findings.append(Finding("warning", "missing_table", table.name, "", "", (), 0, "no such table", expected, remedy))
     return findings
-
-
-__all__ = ["MEMBER_TABLES", "Sheet", "absent_tables", "check_owners", "check_rows", "dt", "typed_sheet"]

@@ -20,6 +20,9 @@ from riskmodel.tables.schema import TABLES, Column, Table
 if TYPE_CHECKING:
     import pandas as pd
 
+# A column for positions in a frame; `place` and others are columns of the contract.
+ROW = "(row)"
+
 
 def dtype_of(column: Column) -> pl.DataType:
     """The polars type in which a column is kept. `codes` (several risk kinds) stay one text joined by `;`."""
@@ -154,14 +157,14 @@ def from_frames(frames: Mapping[str, pl.DataFrame], hashes: Mapping[str, str] | 
 
 def repeated_rows(frame: pl.DataFrame, table: Table) -> tuple[pl.Series, pl.Series]:
     """Positions of exact duplicates (all but the first of each), and of different rows with the same key and known_on."""
-    place = pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True).alias("place")
+    place = pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True).alias(ROW)
     version = version_key(table)
     # Most keys stand once: only the rows of those that do not are compared.
     suspects = frame.with_columns(place).filter(frame[version[0]].is_duplicated())
     suspects = suspects.filter(pl.struct(version).is_duplicated())
     first = suspects.unique(subset=list(table.names), keep="first", maintain_order=True)
-    repeated = suspects.join(first.select("place"), on="place", how="anti")["place"].sort()
-    conflicting = first.filter(pl.struct(version).is_duplicated())["place"].sort()
+    repeated = suspects.join(first.select(ROW), on=ROW, how="anti")[ROW].sort()
+    conflicting = first.filter(pl.struct(version).is_duplicated())[ROW].sort()
     return repeated, conflicting
 
 
@@ -184,11 +187,11 @@ def in_force_intervals(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
         return frame.sort(version_key(table))
     several = frame[table.key].is_duplicated() if frame.height else pl.Series([], dtype=pl.Boolean)
     if several.any():
-        place = pl.int_range(0, pl.len(), dtype=pl.UInt32).alias("place")
+        place = pl.int_range(0, pl.len(), dtype=pl.UInt32).alias(ROW)
         versions = frame.select(place, table.key, "known_on").filter(several).sort(table.key, "known_on")
         next_known = pl.when(pl.col(table.key).shift(-1) == pl.col(table.key)).then(pl.col("known_on").shift(-1))
-        versions = versions.select("place", replaced_on=next_known).sort("place")
-        replaced = pl.repeat(None, frame.height, dtype=pl.Date, eager=True).scatter(versions["place"], versions["replaced_on"])
+        versions = versions.select(ROW, replaced_on=next_known).sort(ROW)
+        replaced = pl.repeat(None, frame.height, dtype=pl.Date, eager=True).scatter(versions[ROW], versions["replaced_on"])
         frame = frame.with_columns(replaced.alias("replaced_on"))
     else:
         frame = frame.with_columns(pl.lit(None, pl.Date).alias("replaced_on"))

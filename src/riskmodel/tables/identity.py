@@ -55,10 +55,7 @@ def identities(text: pl.Series, *, free_text: bool) -> Iterator[tuple[str, pl.Se
     Values are never repeated in the words.
     """
     length = text.str.len_bytes()
-    if free_text:
-        candidates = text.str.contains(r"\d{17}[0-9Xx]").fill_null(False)
-    else:
-        candidates = (length == 18).fill_null(False)
+    candidates = (text.str.contains(r"\d{17}[0-9Xx]") if free_text else length == 18).fill_null(False)
     if candidates.any():
         places = candidates.arg_true()
         numbers = text.gather(places).str.extract(_ID_INSIDE, 1)

@@ -77,9 +77,11 @@ def _table_mapping(document: Document, table: Table, entry: Any, faults: list[Fa
     if not isinstance(entry, dict):
         faults.append(Fault(where(name), f"{entry!r}", "keys " + ", ".join(KEYS), "See docs/tables.md."))
         return TableMapping()
-    for key in entry:
-        if key not in KEYS:
-            faults.append(Fault(where(name, key), f"unknown key `{key}`", "one of " + ", ".join(KEYS), "Correct its spelling."))
+    faults += [
+        Fault(where(name, key), f"unknown key `{key}`", "one of " + ", ".join(KEYS), "Correct its spelling.")
+        for key in entry
+        if key not in KEYS
+    ]
     columns: dict[str, str] = {}
     units: dict[str, str] = {}
     ours_from: dict[str, str] = {}

@@ -17,6 +17,7 @@ from riskmodel.tables.findings import CheckReport, Finding, TableSummary
 from riskmodel.tables.mapping import MAPPING_FILE, TableMapping, read_mapping
 from riskmodel.tables.schema import TABLES
 from riskmodel.tables.sources import Part, Source, Trouble, find_sources, read_source
+from riskmodel.tables.suspicions import look_for_suspicions
 
 
 @dataclass
@@ -57,7 +58,7 @@ def read_tables(folder: str | Path, *, quarantine: Path | None = None) -> Tables
 
 def check_tables(folder: str | Path) -> CheckReport:
     """Everything wrong (errors) or strange (warnings) in a folder of tables, at once. Raises DataError for a broken tables.yaml."""
-    return receive(Path(folder)).report()
+    return receive(Path(folder), warn=True).report()
 
 
 def tables_of(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Tables:
@@ -98,8 +99,8 @@ def _series(name: str, values: list[Any]) -> pl.Series:
     return pl.Series(name, texts, dtype=pl.String)
 
 
-def receive(folder: Path) -> Delivery:
-    """Read and check a folder. Raises DataError only for a `tables.yaml` that cannot be used."""
+def receive(folder: Path, *, warn: bool = False) -> Delivery:
+    """Read and check a folder; `warn` also looks for suspicions. Raises DataError only for a `tables.yaml` that cannot be used."""
     mappings = read_mapping(folder)
     found, troubles = find_sources(folder, mappings)
     sources = {
@@ -120,11 +121,16 @@ def receive(folder: Path) -> Delivery:
                     "warning",
                 )
             )
-    return check_sources(str(folder), sources, mappings, troubles)
+    return check_sources(str(folder), sources, mappings, troubles, warn=warn)
 
 
 def check_sources(
-    folder: str, sources: Mapping[str, Source], mappings: Mapping[str, TableMapping], troubles: list[Trouble]
+    folder: str,
+    sources: Mapping[str, Source],
+    mappings: Mapping[str, TableMapping],
+    troubles: list[Trouble],
+    *,
+    warn: bool = False,
 ) -> Delivery:
     """All checks over all tables that were found."""
     findings = [_of_trouble("", trouble) for trouble in troubles]
@@ -143,6 +149,8 @@ def check_sources(
         check_rows(sheet)
         sheets[name] = sheet
     check_owners(sheets)
+    if warn:
+        look_for_suspicions(sheets)
     for name, sheet in sheets.items():
         findings += sheet.findings
         counts = {"exact duplicates removed": sheet.repeated.len(), "rows refused": sheet.refused_rows().len()}

@@ -1,0 +1,448 @@
+"""What is strange but may be true: kept, used, and reported. From the field's audit rules, and from comparing counties and months.
+
+Thresholds are of this check only; none has a legal meaning, and none changes a row.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+
+import polars as pl
+
+from riskmodel.tables.checks import Sheet, whole
+from riskmodel.tables.county import ROW
+from riskmodel.tables.values import Complaint
+
+ROW_RIGHT = ROW + "_right"
+KEPT = "Nothing is changed. Ask the department; correct it at its source."
+
+# Ages (years, at known_on) at which a member may attend; generous, because rural pupils start late and repeat years.
+SCHOOL_AGES: Mapping[str, tuple[int, int]] = {
+    "preschool": (2, 9),
+    "primary": (4, 17),
+    "junior": (9, 20),
+    "senior": (13, 24),
+    "vocational": (13, 26),
+    "college": (15, 45),
+}
+WAGE_RANGE = (100.0, 30_000.0)  # yuan a month; the audit rule's own range
+WORKING_AGE = 16
+OLDEST = 110
+CENT = 0.011
+
+# Where the median of positive values (yuan, mu, km) of any county should lie; far outside, the unit is likely another.
+USUAL_MEDIANS: Mapping[tuple[str, str], tuple[float, float]] = {
+    ("income", "amount"): (20, 300_000),
+    ("expenditure", "amount"): (5, 500_000),
+    ("medical", "total_cost"): (3, 300_000),
+    ("medical", "self_paid"): (0.5, 100_000),
+    ("medical", "compliant_self_paid"): (0.5, 100_000),
+    ("employment", "monthly_wage"): (200, 30_000),
+    ("assistance", "amount"): (20, 1_000_000),
+    ("assets", "value"): (200, 10_000_000),
+    ("shocks", "loss"): (20, 10_000_000),
+    ("households", "cultivated_land_mu"): (0.05, 500),
+    ("households", "distance_km"): (0.01, 200),
+    ("policy", "value"): (1_000, 200_000),
+}
+UNIT_RATIO = 300.0  # between the usual spread of counties (below 10) and 千元 or 万元 for 元 (1,000 or 10,000)
+ENOUGH_VALUES = 20
+
+# A missing value is usual in these columns; in the next ones it is looked for only where a value is due.
+USUALLY_MISSING = {
+    ("households", "relocation_site"),
+    ("members", "left_on"),
+    ("income", "member_id"),
+    ("disability", "valid_until"),
+    ("shocks", "household_id"),
+    ("shocks", "area_code"),
+    ("shocks", "loss"),
+    ("assistance", "ended_on"),
+    ("assistance", "amount"),
+    ("leads", "topic"),
+    ("authorisations", "revoked_on"),
+}
+DUE_WHERE: Mapping[tuple[str, str], pl.Expr] = {
+    ("medical", "hospital_days"): pl.col("kind") == "inpatient",
+    ("employment", "monthly_wage"): pl.col("employed"),
+    ("employment", "place"): pl.col("employed"),
+    ("employment", "channel"): pl.col("employed"),
+    ("verifications", "object_class"): pl.col("outcome") == "risk_confirmed",
+    ("verifications", "risk_kinds"): pl.col("outcome") == "risk_confirmed",
+}
+MISSING_SHARE = 0.2
+
+MONTHS_OF_A_DELIVERY = 12
+ENOUGH_ROWS = 20
+LAG_CHANGE_DAYS = 30
+
+
+def look_for_suspicions(sheets: Mapping[str, Sheet]) -> None:
+    """Add all warnings to the sheets."""
+    counties = county_of_owner(sheets)
+    for name, sheet in sheets.items():
+        if not sheet.frame.height:
+            continue
+        for column, mask, found, expected in _contradictions(name, sheet.frame, sheets):
+            mask = mask.fill_null(False)
+            if mask.any():
+                sheet.add("warning", column, Complaint("contradiction", mask.arg_true(), found, expected, KEPT))
+        _missing_shares(sheet)
+        placed = with_county(sheet, counties)
+        _units(sheet, placed)
+        _deliveries(sheet, placed)
+        _lags(sheet)
+    _stopped(sheets)
+    _households_without_members(sheets)
+
+
+def newest(frame: pl.DataFrame, key: str) -> pl.DataFrame:
+    """The newest version of each state row, with its position in the file as `(row)`."""
+    return frame.with_row_index(ROW).sort("known_on", ROW).unique(subset=[key], keep="last", maintain_order=True)
+
+
+def county_of_owner(sheets: Mapping[str, Sheet]) -> dict[str, pl.DataFrame]:
+    """`household_id` -> county and `member_id` -> county, by the newest version."""
+    if "households" not in sheets:
+        return {}
+    homes = newest(sheets["households"].frame, "household_id").select("household_id", county="county_code")
+    counties = {"household_id": homes}
+    if "members" in sheets:
+        people = newest(sheets["members"].frame, "member_id").select("member_id", "household_id")
+        counties["member_id"] = people.join(homes, on="household_id", how="left").select("member_id", "county")
+    return counties
+
+
+def with_county(sheet: Sheet, counties: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """The table with a column `county` (null where it is not known)."""
+    frame, table = sheet.frame, sheet.table
+    if table.name == "households":
+        return frame.with_columns(county=pl.col("county_code"))
+    if table.form == "values":
+        return frame.with_columns(county=pl.col("area_code").str.slice(0, 6))
+    owner = "household_id" if "household_id" in table.names else "member_id"
+    if owner not in counties:
+        return frame.with_columns(county=pl.lit(None, pl.String))
+    known = counties[owner]
+    if known["county"].n_unique() <= 1:
+        only = known["county"][0] if known.height else None
+        return frame.with_columns(county=pl.lit(only, pl.String))
+    return frame.join(known, on=owner, how="left", maintain_order="left")
+
+
+def _years(born: str = "birth_date", at: str = "known_on") -> pl.Expr:
+    before_birthday = pl.col(at).dt.ordinal_day() < pl.col(born).dt.ordinal_day()
+    return pl.col(at).dt.year() - pl.col(born).dt.year() - before_birthday.cast(pl.Int32)
+
+
+def _contradictions(name: str, frame: pl.DataFrame, sheets: Mapping[str, Sheet]) -> Iterator[tuple[str, pl.Series, str, str]]:
+    """(column, rows, found, expected) for the audit rules of the field."""
+
+    def rows(condition: pl.Expr) -> pl.Series:
+        return frame.select(condition.fill_null(False)).to_series()
+
+    def at(places: pl.Series) -> pl.Series:
+        return (
+            pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True).scatter(places, True)
+            if places.len()
+            else rows(pl.lit(False))
+        )
+
+    working = pl.col("labour").is_in(["skilled", "ordinary"])
+    if name == "members":
+        age = _years()
+        pupils = pl.col("schooling").is_in(["preschool", "primary", "junior", "senior"])
+        yield "labour", rows(pupils & working), "pupils marked as labour", "labour `none` for a pupil"
+        yield (
+            "labour",
+            rows((age < WORKING_AGE) & working & ~pupils),
+            f"labour under {WORKING_AGE} years",
+            "labour `none` for a child",
+        )
+        unfit = pl.lit(False)
+        for level, (youngest, oldest) in SCHOOL_AGES.items():
+            unfit = unfit | ((pl.col("schooling") == level) & ~age.is_between(youngest, oldest))
+        yield "schooling", rows(unfit), "an age that does not fit the school level", "birth_date and schooling that go together"
+        yield "birth_date", rows(age > OLDEST), f"an age over {OLDEST} years", "a birth_date of a living person, or left_on"
+        yield "left_on", rows(pl.col("left_on") < pl.col("birth_date")), "left before birth", "left_on after birth_date"
+        yield "tekun", rows(pl.col("dibao") & pl.col("tekun")), "dibao and tekun at once", "one of the two"
+        neither = ~pl.col("medical_insured") & ~pl.col("pension_insured") & (age >= WORKING_AGE) & pl.col("left_on").is_null()
+        yield "medical_insured", rows(neither), "an adult with neither medical nor pension insurance", "at least one of the two"
+        people = newest(frame, "member_id")
+        persons = frame.with_row_index(ROW).join(people.select("member_id", "sex", "birth_date"), on="member_id", how="left")
+        other = (pl.col("sex") != pl.col("sex_right")) | (pl.col("birth_date") != pl.col("birth_date_right"))
+        other_person = persons.filter(other)[ROW].sort()
+        yield (
+            "member_id",
+            at(other_person),
+            "two persons with one number: sex or birth differ from the newest version",
+            "one number a person",
+        )
+        here = people.filter(pl.col("left_on").is_null())
+        heads = here.group_by("household_id").agg((pl.col("relation") == "head").sum().alias("heads"), pl.col(ROW).min())
+        yield (
+            "relation",
+            at(heads.filter(pl.col("heads") == 0)[ROW].sort()),
+            "a household without a head (its first member is named)",
+            "one head",
+        )
+        several = heads.filter(pl.col("heads") > 1).join(here.filter(pl.col("relation") == "head"), on="household_id")
+        yield "relation", at(several[ROW_RIGHT].sort()), "more than one head in a household", "one head"
+        if "guarantees" in sheets and sheets["guarantees"].frame.height:
+            insured = newest(sheets["guarantees"].frame, "household_id").filter(pl.col("insured_ok"))
+            without = here.filter(~pl.col("medical_insured")).join(insured, on="household_id", how="semi")
+            found = "not insured, though guarantees say that the household's medical cover is ok"
+            yield "medical_insured", at(without[ROW].sort()), found, "members and guarantees that agree"
+        if "disability" in sheets and sheets["disability"].frame.height:
+            severe = sheets["disability"].frame.filter((pl.col("kind") == "physical") & (pl.col("level") <= 2))
+            able = people.filter(working).join(severe, on="member_id", how="semi")
+            found = "physical disability of level 1 or 2, marked as skilled or ordinary labour"
+            yield "labour", at(able[ROW].sort()), found, "labour `weak`, `lost` or `none`"
+    elif name == "employment":
+        low, high = WAGE_RANGE
+        wage = pl.col("monthly_wage")
+        outside = (wage > 0) & ~wage.is_between(low, high)
+        yield "monthly_wage", rows(outside), f"a monthly wage outside {low:,.0f} to {high:,.0f} yuan", "a month's wage in yuan"
+        yield "monthly_wage", rows(~pl.col("employed") & (wage > 0)), "a wage without employment", "no wage, or employed true"
+        month_end = pl.col("occurred_on") == pl.col("occurred_on").dt.month_end()
+        yield "occurred_on", rows(~month_end), "not the last day of a month", "the last day of the month that was worked"
+        month = frame.select(pl.struct("member_id", pl.col("occurred_on").dt.truncate("1mo")).is_duplicated()).to_series()
+        if month.any():
+            versions = frame.filter(month).with_columns(month=pl.col("occurred_on").dt.truncate("1mo"))
+            ids = (
+                versions.group_by("member_id", "month").agg(pl.col("event_id").n_unique().alias("ids")).filter(pl.col("ids") > 1)
+            )
+            marked = frame.with_columns(month=pl.col("occurred_on").dt.truncate("1mo")).with_row_index(ROW)
+            doubled = marked.join(ids, on=["member_id", "month"], how="semi")[ROW].sort()
+            yield "event_id", at(doubled), "several records of one member and month", "one; a correction keeps its event_id"
+    elif name == "medical":
+        parts = pl.col("reimbursed") + pl.col("self_paid")
+        yield (
+            "total_cost",
+            rows(parts > pl.col("total_cost") + 1),
+            "reimbursed and self-paid together exceed the total cost",
+            "parts of the total",
+        )
+        over = pl.col("compliant_self_paid") > pl.col("self_paid") + CENT
+        yield "compliant_self_paid", rows(over), "compliant self-paid above self-paid", "a part of self_paid"
+        stay = (pl.col("hospital_days") > 0) & (pl.col("kind") != "inpatient")
+        yield "hospital_days", rows(stay), "hospital days without a hospital stay", "kind `inpatient`"
+    elif name == "verifications":
+        confirmed = pl.col("outcome") == "risk_confirmed"
+        classed = (pl.col("object_class").is_not_null() | pl.col("risk_kinds").is_not_null()) & ~confirmed
+        yield (
+            "object_class",
+            rows(classed & (pl.col("outcome") == "no_risk")),
+            "a class or risk kinds without a confirmed risk",
+            "empty cells",
+        )
+        if "households" in sheets:
+            homes = newest(sheets["households"].frame, "household_id").select("household_id", "category")
+            marked = frame.with_row_index(ROW).join(homes, on="household_id", how="inner")
+            wrong = ((pl.col("object_class") == "unstable_lifted") & (pl.col("category") == "general")) | (
+                (pl.col("object_class") == "marginal") & (pl.col("category") == "lifted")
+            )
+            found = "an object class that does not fit the household's category"
+            yield (
+                "object_class",
+                at(marked.filter(wrong)[ROW].sort()),
+                found,
+                "unstable_lifted for lifted, marginal for general",
+            )
+        if "members" in sheets and "disability" in sheets:
+            certified = sheets["disability"].frame.select("member_id").unique()
+            homes_certified = sheets["members"].frame.join(certified, on="member_id", how="semi").select("household_id").unique()
+            disabled = frame.with_row_index(ROW).filter(confirmed & pl.col("risk_kinds").str.contains("disability"))
+            uncertified = disabled.join(homes_certified, on="household_id", how="anti")[ROW].sort()
+            yield (
+                "risk_kinds",
+                at(uncertified),
+                "risk by disability, but nobody in the household has a certificate",
+                "a row in disability",
+            )
+    for earlier, later, found in (
+        ("occurred_on", "valid_until", "a certificate that ended before it began"),
+        ("occurred_on", "ended_on", "a measure that ended before it began"),
+        ("occurred_on", "revoked_on", "an authorisation that was revoked before it was given"),
+    ):
+        if later in frame.columns and earlier in frame.columns:
+            yield later, rows(pl.col(later) < pl.col(earlier)), found, f"{later} on or after {earlier}"
+
+
+def missing_shares(sheet: Sheet) -> dict[str, float]:
+    """Share of missing values of each column, only of rows where a value is due; 1 for an absent column."""
+    shares = {}
+    frame = sheet.frame
+    for column in sheet.table.columns:
+        due = DUE_WHERE.get((sheet.table.name, column.name))
+        rows = frame.filter(due.fill_null(False)) if due is not None else frame
+        shares[column.name] = rows[column.name].null_count() / rows.height if rows.height else 0.0
+    return shares
+
+
+def _missing_shares(sheet: Sheet) -> None:
+    for name, share in missing_shares(sheet).items():
+        if share >= MISSING_SHARE and name not in sheet.absent and (sheet.table.name, name) not in USUALLY_MISSING:
+            if not sheet.table.column(name).optional:
+                continue
+            found = f"{share:.0%} of the values are missing where one is due"
+            expected = f"under {MISSING_SHARE:.0%}"
+            remedy = "The features of this column will often be unknown. Ask the department whether the extract is complete."
+            sheet.add("warning", name, whole("missing_share", found, expected, remedy))
+
+
+def _units(sheet: Sheet, placed: pl.DataFrame) -> None:
+    """Medians of a county against its neighbours, of a month against the other months, and against what is usual at all."""
+    name = sheet.table.name
+    for column in sheet.table.columns:
+        if column.kind not in ("money", "number") or column.name in sheet.absent:
+            continue
+        positive = placed.filter(pl.col(column.name) > 0)
+        if positive.height < min(ENOUGH_VALUES, 3 if name == "policy" else ENOUGH_VALUES) and name != "policy":
+            continue
+        value = pl.col(column.name).median().alias("median")
+        remedy = f"If the extract counts in another unit, write `{column.name}: {{from: …, unit: 万元}}` under `columns` in tables.yaml."
+        unit = column.unit or ""
+        suspected: set[str] = set()
+        medians = (
+            positive.group_by("county")
+            .agg(value, pl.len())
+            .filter((pl.col("len") >= ENOUGH_VALUES) | (name == "policy"))
+            .sort("county")
+        )
+        for county, median in medians.select("county", "median").iter_rows():
+            others = medians.filter(pl.col("county") != county)["median"].median()
+            usual = USUAL_MEDIANS.get((name, column.name))
+            if isinstance(others, float) and not 1 / UNIT_RATIO < median / others < UNIT_RATIO and medians.height > 2:
+                expected = f"about the {others:,.6g} {unit} of the other counties"
+            elif (
+                isinstance(others, float)
+                and medians.height == 2
+                and not 1 / UNIT_RATIO < median / others < UNIT_RATIO
+                and (usual is None or not usual[0] <= median <= usual[1])
+            ):
+                expected = f"about the {others:,.6g} {unit} of the other county"
+            elif usual and not usual[0] <= median <= usual[1]:
+                expected = f"a median between {usual[0]:,.6g} and {usual[1]:,.6g} {unit}"
+            else:
+                continue
+            suspected.add(str(county))
+            found = f"a median of {median:,.6g} in county {county}: another unit?"
+            sheet.add("warning", column.name, whole("unit_suspect", found, expected, remedy))
+        if "known_on" not in positive.columns:
+            continue
+        months = positive.group_by("county", pl.col("known_on").dt.truncate("1mo").alias("month")).agg(value, pl.len())
+        months = months.filter(pl.col("len") >= ENOUGH_VALUES).with_columns(usual=pl.col("median").median().over("county"))
+        ratio = pl.col("median") / pl.col("usual")
+        odd = months.filter((ratio >= UNIT_RATIO) | (ratio <= 1 / UNIT_RATIO)).sort("county", "month")
+        for county, month, median, _, usual_median in odd.iter_rows():
+            if str(county) not in suspected:
+                found = f"a median of {median:,.6g} in the delivery of {month:%Y-%m} of county {county}: another unit?"
+                sheet.add(
+                    "warning",
+                    column.name,
+                    whole("unit_suspect", found, f"about the {usual_median:,.6g} {unit} of its other months", remedy),
+                )
+
+
+def months_delivered(frame: pl.DataFrame) -> pl.DataFrame:
+    """`month`, `rows`: rows by month of known_on, months without rows included."""
+    counted = (
+        frame.drop_nulls("known_on")
+        .group_by(pl.col("known_on").dt.truncate("1mo").alias("month"))
+        .agg(rows=pl.len())
+        .sort("month")
+    )
+    if not counted.height:
+        return counted
+    first, last = counted["month"][0], counted["month"][-1]
+    calendar = pl.DataFrame({"month": pl.date_range(first, last, "1mo", eager=True)})
+    return calendar.join(counted, on="month", how="left", maintain_order="left").with_columns(pl.col("rows").fill_null(0))
+
+
+def is_monthly(months: pl.DataFrame) -> bool:
+    """Whether a department delivers every month: a year or more, nearly every month with rows."""
+    if months.height < MONTHS_OF_A_DELIVERY:
+        return False
+    filled = months.filter(pl.col("rows") >= ENOUGH_ROWS).height
+    return filled >= 0.8 * months.height
+
+
+def _deliveries(sheet: Sheet, placed: pl.DataFrame) -> None:
+    """Months in which a monthly delivery nearly or wholly failed, by county."""
+    if sheet.table.form != "event":
+        return
+    for (code,), part in placed.select("county", "known_on").group_by("county", maintain_order=True):
+        county = str(code)
+        months = months_delivered(part)
+        if not is_monthly(months):
+            continue
+        # The first and the last month may be partly delivered.
+        inner = months.slice(1, months.height - 2)
+        usual = inner["rows"].rolling_median(13, min_samples=4, center=True)
+        thin = inner.with_columns(usual=usual).filter(pl.col("rows") < 0.1 * pl.col("usual"))
+        if thin.height:
+            named = ", ".join(f"{month:%Y-%m} ({rows:,} rows)" for month, rows, _ in thin.head(6).iter_rows())
+            more = f" and {thin.height - 6} more months" if thin.height > 6 else ""
+            found = f"a gap in the delivery of county {county}: {named}{more}"
+            expected = f"about {thin['usual'].median():,.0f} rows a month"
+            remedy = "Ask the department to deliver these months again; until then the county looks quiet when it was not."
+            sheet.add("warning", "known_on", whole("delivery_gap", found, expected, remedy))
+
+
+def _stopped(sheets: Mapping[str, Sheet]) -> None:
+    """Monthly deliveries that ended earlier than the others."""
+    last: dict[str, dt.date] = {}
+    for name, sheet in sheets.items():
+        if sheet.table.form == "event" and sheet.frame.height:
+            months = months_delivered(sheet.frame)
+            if months.height and is_monthly(months):
+                last[name] = months["month"][-1]
+    if not last:
+        return
+    newest_month = max(last.values())
+    for name, month in last.items():
+        behind = (newest_month.year - month.year) * 12 + newest_month.month - month.month
+        if behind >= 3:
+            found = f"nothing known after {month:%Y-%m}, while other departments deliver until {newest_month:%Y-%m}"
+            remedy = "Ask the department for the months since; features of this table grow old."
+            sheets[name].add("warning", "known_on", whole("delivery_gap", found, "a delivery as new as the others", remedy))
+
+
+def lags(frame: pl.DataFrame) -> pl.DataFrame:
+    """`quarter` (of known_on), `lag` (median days from occurred_on to known_on), `rows`; without the first half-year, which is cut off."""
+    start = frame["known_on"].min()
+    if not isinstance(start, dt.date):
+        return pl.DataFrame(schema={"quarter": pl.Date, "lag": pl.Float64, "rows": pl.UInt32})
+    later = frame.select("known_on", "occurred_on").drop_nulls().filter(pl.col("known_on") >= start + dt.timedelta(days=184))
+    days = (pl.col("known_on") - pl.col("occurred_on")).dt.total_days()
+    by_quarter = later.group_by(pl.col("known_on").dt.truncate("1q").alias("quarter"))
+    return by_quarter.agg(lag=days.median(), rows=pl.len()).sort("quarter").filter(pl.col("rows") >= ENOUGH_ROWS)
+
+
+def _lags(sheet: Sheet) -> None:
+    if sheet.table.form != "event" or sheet.table.announced:
+        return
+    quarters = lags(sheet.frame)
+    for place in range(3, quarters.height):
+        before = quarters["lag"][:place].median()
+        now = quarters["lag"][place]
+        assert isinstance(before, float) and isinstance(now, float)
+        if abs(now - before) >= LAG_CHANGE_DAYS and not 0.5 < (now + 1) / (before + 1) < 2:
+            quarter = quarters["quarter"][place]
+            found = f"since {quarter:%Y-%m} rows become known {now:.0f} days after they occurred (median), {before:.0f} days before that"
+            remedy = "Ask what changed in the exchange; labels and freshness of this table mean something else from that day on."
+            sheet.add("warning", "known_on", whole("lag_changed", found, "a steady reporting lag", remedy))
+            return
+
+
+def _households_without_members(sheets: Mapping[str, Sheet]) -> None:
+    if "households" not in sheets or "members" not in sheets:
+        return
+    homes = newest(sheets["households"].frame, "household_id")
+    alone = homes.join(sheets["members"].frame, on="household_id", how="anti")[ROW].sort()
+    if alone.len():
+        remedy = "Such a household is in no cohort. Deliver its members, or ask whether it still exists."
+        complaint = Complaint("no_members", alone, "households without any member", "at least one member", remedy)
+        sheets["households"].add("warning", "household_id", complaint)
