@@ -230,10 +230,11 @@ def _append(parts: dict[str, list[Any]], tree: dict[str, str], weight: float, n_
     right = _numbers(tree, "right_child", nodes, np.int64, where)
     cover = _numbers(tree, "internal_count", nodes, np.float64, where)
     leaf_cover = _numbers(tree, "leaf_count", leaves, np.float64, where) if nodes else np.ones(1)
-    children = np.sort(np.concatenate([left, right]))
-    if nodes and not (
-        np.array_equal(children, np.r_[np.arange(-leaves, 0), np.arange(1, nodes)]) and _within(feature, n_features)
-    ):
+    # Each leaf and each node but the root is somebody's child, once, and LightGBM numbers children after their parents: no circle.
+    children = np.concatenate([left, right])
+    parents = np.tile(np.arange(nodes), 2)
+    sound = np.array_equal(np.sort(children), np.r_[np.arange(-leaves, 0), np.arange(1, nodes)])
+    if nodes and not (sound and ((children > parents) | (children < 0)).all() and _within(feature, n_features)):
         raise _damaged(where, "nodes that do not form a tree")
 
     is_category = (decision & 1) == 1
