@@ -221,6 +221,26 @@ def _refuse(faults: Iterable[Fault]) -> None:
         raise DataError(faults)
 
 
+def visits_of(capacities: Sequence[float], sizes: npt.NDArray[np.int64]) -> Floats:
+    """Visits of each list, shape (dates, capacities): the number, at most everybody, or the share of the date's households, at least one."""
+    wanted = np.array(capacities, dtype=np.float64)[None, :]
+    whole = np.array([isinstance(capacity, (int, np.integer)) for capacity in capacities])[None, :]
+    households = sizes[:, None].astype(np.float64)
+    return np.where(whole, np.minimum(wanted, households), np.maximum(1.0, np.round(wanted * households)))
+
+
+def on_the_list(prepared: Prepared, capacity: float) -> Floats:
+    """Chance of each row to stand among the first of its date, shape (rows,): 1, 0, or the share of a group of equal margins that is cut."""
+    capacity_name(capacity)
+    visits = np.repeat(visits_of([capacity], prepared.sizes)[:, 0], prepared.sizes)
+    place = np.arange(len(prepared.label)) - np.repeat(prepared.starts[:-1], prepared.sizes)
+    tie = np.concatenate([[0], np.cumsum(prepared.ends_tie)[:-1]])
+    size = np.bincount(tie)[tie]
+    before = np.minimum.reduceat(place, np.flatnonzero(np.concatenate([[True], prepared.ends_tie[:-1]])))[tie]
+    chance: Floats = np.clip((visits - before) / size, 0.0, 1.0)
+    return chance
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Every number of one model on one set of lists. Make it with `evaluate`.
@@ -337,9 +357,7 @@ def _evaluate(prepared: Prepared, capacities: Sequence[float], draws: int, seed:
         )
     weights = village_weights(len(prepared.villages), draws if len(prepared.villages) >= resampling.MIN_VILLAGES else 0, seed)
     sizes = prepared.sizes[:, None]
-    wanted = np.array([[capacity] for capacity in capacities], dtype=np.float64).T
-    whole = np.array([isinstance(capacity, (int, np.integer)) for capacity in capacities])
-    visits = np.where(whole, np.minimum(wanted, sizes), np.maximum(1.0, np.round(wanted * sizes)))
+    visits = visits_of(capacities, prepared.sizes)
     shares = np.hstack([visits / sizes, np.broadcast_to(CURVE_SHARES, (len(sizes), len(CURVE_SHARES)))])
     order = np.argsort(shares, axis=1, kind="stable").astype(np.int64)
     sums = ranked_sums(
