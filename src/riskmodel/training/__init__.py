@@ -1,1 +1,29 @@
+"""Training: plans, the clock, learners, calibration, comparison, promotion. `train`, `compare` and `promote` are the doors."""
 
+from __future__ import annotations
+
+from riskmodel.training.cohorts import cohort
+from riskmodel.training.comparing import Comparison, compare
+from riskmodel.training.labels import labels
+from riskmodel.training.model import Model
+from riskmodel.training.plan import Plan, load_plan, plan_names
+from riskmodel.training.promotion import Promotion, load_model_folder
+from riskmodel.training.running import Run, train, train_many
+from riskmodel.training.samples import Workbench
+
+__all__ = [
+    "Comparison",
+    "Model",
+    "Plan",
+    "Promotion",
+    "Run",
+    "Workbench",
+    "cohort",
+    "compare",
+    "labels",
+    "load_model_folder",
+    "load_plan",
+    "plan_names",
+    "train",
+    "train_many",
+]

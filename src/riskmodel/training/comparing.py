@@ -1,0 +1,180 @@
+"""Runs side by side: the same tables, the same as-of dates, the same households, the same bootstrap draws."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from riskmodel.errors import Fault, ModelError
+from riskmodel.project import Project
+from riskmodel.training import registry
+from riskmodel.training.plan import Plan, PlanError
+from riskmodel.training.running import capacities_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from riskmodel.training import evaluation
+
+TRUTH = "true probability (sees luck that no feature can)"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several runs, judged on what they have in common. Make it with `compare`.
+
+    runs: name -> run id. result: the figures, with `.value`, `.interval` and paired `.differences()`; the first run is the baseline.
+    """
+
+    runs: dict[str, str]
+    result: evaluation.Comparison = field(repr=False)
+    predictions: dict[str, pl.DataFrame] = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    def table(self) -> pd.DataFrame:
+        """A row a run, a column a figure: `value [low, high]`, 95 % village-cluster bootstrap."""
+        return self.result.table()
+
+    def numbers(self) -> pd.DataFrame:
+        """The raw figures, a row a run, metric and capacity."""
+        return self.result.numbers()
+
+    def differences(self, baseline: str | None = None) -> pd.DataFrame:
+        """Paired differences from a baseline run, with a verdict."""
+        return self.result.differences(baseline)
+
+    def text(self, *, width: int = 120) -> str:
+        """The comparison for a terminal, with the run ids below."""
+        listed = "\n".join(f"{run}  {name}" for name, run in self.runs.items())
+        return "\n".join([self.result.text(width=width), *self.notes, "Runs:", listed])
+
+    def figure(self) -> Figure:
+        """Recall against visits, all runs in one picture, with 95 % bands."""
+        from matplotlib.figure import Figure
+
+        picture = Figure(figsize=(8, 5), layout="constrained")
+        axes = picture.subplots()
+        for name in self.result.names:
+            curve = self.result[name].curve
+            line = axes.plot(100 * curve["share"].to_numpy(), 100 * curve["recall"].to_numpy(), label=name)[0]
+            low, high = 100 * curve["recall_low"].to_numpy(), 100 * curve["recall_high"].to_numpy()
+            axes.fill_between(100 * curve["share"].to_numpy(), low, high, color=line.get_color(), alpha=0.12, linewidth=0)
+        axes.set_xlim(0, 20)
+        axes.set_xlabel("households visited, % of the cohort")
+        axes.set_ylabel("later confirmed households among them, %")
+        axes.legend(fontsize=8)
+        axes.grid(alpha=0.3)
+        return picture
+
+
+def compare(
+    project: Project,
+    run_ids: Sequence[str] = (),
+    *,
+    truth: Path | pl.DataFrame | None = None,
+    draws: int = 400,
+    seed: int = 0,
+) -> Comparison:
+    """Judge runs on identical as-of dates and households.
+
+    run_ids: finished runs; without them the newest of each plan on the newest run's tables. truth: the truth of a synthetic county
+    (`truth.parquet` or its folder), shown as one more row. Raises ModelError: no runs, or nothing in common.
+    """
+    runs = [registry.find_run(project, run) for run in run_ids] or newest_of_each_plan(project)
+    if not runs:
+        raise ModelError(
+            Fault(
+                str(project.mlruns), "no finished run", "at least one", "Train a plan first: `riskmodel train PLAN --tables DIR`."
+            )
+        )
+    hashes = {run["tags"].get("riskmodel.tables_hash") for run in runs}
+    horizons = {run["tags"].get("riskmodel.horizon_months") for run in runs}
+    if len(hashes) > 1 or len(horizons) > 1:
+        what = "different tables" if len(hashes) > 1 else f"different horizons ({', '.join(sorted(map(str, horizons)))} months)"
+        raise ModelError(
+            Fault(
+                ", ".join(run["id"][:8] for run in runs),
+                f"the runs were made on {what}",
+                "runs on the same tables and with the same horizon",
+                "Train the plans on the same tables, then compare those runs.",
+            )
+        )
+    names = _names(runs)
+    predictions = {name: predictions_of(project, run["id"]) for name, run in zip(names, runs, strict=True)}
+    _something_common(predictions)
+    if truth is not None:
+        true = true_predictions(truth, next(iter(predictions.values())))
+        if true is not None:
+            predictions[TRUTH] = true
+    from riskmodel.training.evaluation import compare_predictions
+
+    plan = plan_of(project, runs[-1]["id"])
+    result = compare_predictions(predictions, capacities=capacities_of(plan), draws=draws, seed=seed)
+    return Comparison({name: run["id"] for name, run in zip(names, runs, strict=True)}, result, predictions)
+
+
+def newest_of_each_plan(project: Project) -> list[dict[str, Any]]:
+    """The newest finished run of each plan on the tables of the newest run, in the order of training; baselines first."""
+    finished = registry.finished_runs(project)
+    if not finished:
+        return []
+    wanted = [(finished[0]["tags"].get(f"riskmodel.{name}")) for name in ("tables_hash", "horizon_months")]
+    newest: dict[str, dict[str, Any]] = {}
+    for run in finished:
+        if [run["tags"].get(f"riskmodel.{name}") for name in ("tables_hash", "horizon_months")] == wanted:
+            newest.setdefault(run["plan"], run)
+    baselines = ("income_rule", "department_rules")
+    return sorted(newest.values(), key=lambda run: (run["tags"].get("riskmodel.learner") not in baselines, run["started"]))
+
+
+def predictions_of(project: Project, run_id: str) -> pl.DataFrame:
+    """The test predictions of a run: household_id, village_code, township_code, as_of, margin, probability, label, groups."""
+    return pl.read_parquet(registry.artifact(project, run_id, "predictions.parquet"))
+
+
+def plan_of(project: Project, run_id: str) -> Plan:
+    """The plan as it was when the run was made."""
+    from riskmodel.project import fit, read_document
+
+    try:
+        return fit(read_document(registry.artifact(project, run_id, "plan.yaml")), Plan)
+    except PlanError as error:
+        raise ModelError(error.faults) from None
+
+
+def _names(runs: Sequence[dict[str, Any]]) -> list[str]:
+    plans = [run["plan"] for run in runs]
+    return [name if plans.count(name) == 1 else f"{name} {run['id'][:8]}" for name, run in zip(plans, runs, strict=True)]
+
+
+def _something_common(predictions: dict[str, pl.DataFrame]) -> None:
+    days: set[dt.date] = set.intersection(*(set(frame["as_of"].unique().to_list()) for frame in predictions.values()))
+    if not days:
+        listed = "; ".join(
+            f"{name}: {', '.join(map(str, sorted(frame['as_of'].unique())))}" for name, frame in predictions.items()
+        )
+        raise ModelError(
+            Fault(
+                "test dates", listed, "at least one as-of date in common", "Give the plans the same as_of grid, and train again."
+            )
+        )
+
+
+def true_predictions(truth: Path | pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame | None:
+    """The true probability as if it were a model, on the rows of `like`; None where the truth has none of these dates."""
+    if isinstance(truth, Path):
+        truth = pl.read_parquet(truth / "truth.parquet" if truth.is_dir() else truth)
+    joined = like.join(
+        truth.select("household_id", pl.col("as_of").cast(pl.Date), true=pl.col("true_probability_12m").cast(pl.Float64)),
+        on=["household_id", "as_of"],
+        how="inner",
+    )
+    if not joined.height:
+        return None
+    return joined.with_columns(margin=pl.col("true"), probability=pl.col("true")).drop("true")

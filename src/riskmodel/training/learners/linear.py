@@ -1,0 +1,164 @@
+"""Ridge logistic regression whose every number can be read: medians, cuts, scales, coefficients, in JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from riskmodel.training.learners.base import Ensemble, Task, household_weights, log_loss
+from riskmodel.training.samples import Floats
+
+# An indicator is kept for a feature that is unknown for at least this share of the training rows.
+MISSING_SHARE = 0.005
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How features become inputs, learned on the training rows: cut at low and high, missing replaced by the median, then (x − centre) /
+    scale; and one column 0/1 for each feature that is often missing, standardised alike."""
+
+    low: Floats
+    high: Floats
+    median: Floats
+    centre: Floats
+    scale: Floats
+    indicators: npt.NDArray[np.intp]
+    share_missing: Floats
+
+    def inputs(self, features: Floats) -> Floats:
+        """Shape (n, p + indicators)."""
+        unknown = np.isnan(features)
+        filled = np.where(unknown, self.median, np.clip(features, self.low, self.high))
+        numbers = (filled - self.centre) / self.scale
+        spread = np.sqrt(self.share_missing * (1 - self.share_missing))
+        return np.hstack([numbers, (unknown[:, self.indicators] - self.share_missing) / spread])
+
+
+@dataclass(frozen=True)
+class LinearMember:
+    """margin = intercept + Σ coefficient · input."""
+
+    preparation: Preparation
+    coefficient: Floats
+    intercept: float
+
+    def margin(self, features: Floats) -> Floats:
+        inputs = self.preparation.inputs(features)
+        # Summed row by row in one fixed order, so that one household alone gives the same bytes as in a batch.
+        return np.asarray(self.intercept + (inputs * self.coefficient).sum(axis=1))
+
+    def contributions(self, features: Floats) -> tuple[Floats, float]:
+        """Each feature's part of the margin (its indicator's part included), shape (n, p), and the intercept."""
+        parts = self.preparation.inputs(features) * self.coefficient
+        count = features.shape[1]
+        values = parts[:, :count].copy()
+        values[:, self.preparation.indicators] += parts[:, count:]
+        return values, self.intercept
+
+    def as_dict(self) -> dict[str, Any]:
+        names = ("low", "high", "median", "centre", "scale", "indicators", "share_missing")
+        kept = {name: getattr(self.preparation, name).tolist() for name in names}
+        return {**kept, "coefficient": self.coefficient.tolist(), "intercept": self.intercept}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> LinearMember:
+        kept = {
+            name: np.array(data[name], dtype=np.float64) for name in ("low", "high", "median", "centre", "scale", "share_missing")
+        }
+        preparation = Preparation(indicators=np.array(data["indicators"], dtype=np.intp), **kept)
+        return cls(preparation, np.array(data["coefficient"], dtype=np.float64), float(data["intercept"]))
+
+
+def prepare_inputs(features: Floats, winsorise: float) -> Preparation:
+    """Learn medians, cuts and scales from the training rows, shape (n, p). A feature without any value becomes 0 throughout."""
+    unknown = np.isnan(features)
+    count = features.shape[1]
+    low, high, median = np.zeros(count), np.zeros(count), np.zeros(count)
+    for place in range(count):
+        known = features[~unknown[:, place], place]
+        if len(known):
+            low[place], median[place], high[place] = np.quantile(known, [winsorise, 0.5, 1 - winsorise])
+            if low[place] == high[place]:  # a rare flag: cutting would erase it
+                low[place], high[place] = known.min(), known.max()
+    filled = np.where(unknown, median, np.clip(features, low, high))
+    scale = filled.std(axis=0)
+    share = unknown.mean(axis=0)
+    indicators = np.flatnonzero((share >= MISSING_SHARE) & (share <= 1 - MISSING_SHARE))
+    # Features that are missing together (a whole table) would give the same column many times over; the first one serves.
+    distinct: dict[bytes, int] = {}
+    for place in indicators.tolist():
+        distinct.setdefault(np.packbits(unknown[:, place]).tobytes(), place)
+    kept = np.array(sorted(distinct.values()), dtype=np.intp)
+    return Preparation(low, high, median, filled.mean(axis=0), np.where(scale > 1e-12, scale, 1.0), kept, share[kept])
+
+
+def fit_logistic(task: Task) -> Ensemble:
+    """Newton's method, one member a part of the villages; the penalty is the one that does best on the parts the members did not see,
+    at the later dates."""
+    train, later = task.train, task.calibrate
+    preparation = prepare_inputs(train.features, task.parameters.winsorise)
+    inputs, later_inputs = preparation.inputs(train.features), preparation.inputs(later.features)
+    parts, later_parts = task.parts(train), task.parts(later)
+    losses = dict.fromkeys(task.parameters.penalties, 0.0)
+    fitted: dict[tuple[float, int], Floats] = {}
+    for number in range(task.members):
+        rows, unseen = parts != number, later_parts == number
+        weight = household_weights(train.household_id[rows], task.seed * 1000 + number)
+        beta = None
+        for penalty in sorted(task.parameters.penalties, reverse=True):
+            beta = newton(inputs[rows], train.label[rows], weight, penalty, beta)
+            fitted[penalty, number] = beta
+            margin = beta[0] + later_inputs[unseen] @ beta[1:]
+            losses[penalty] += float(log_loss(margin, later.label[unseen]).sum())
+        task.tell(f"logistic regression, member {number + 1} of {task.members}", (number + 1) / task.members)
+    best = min(losses, key=lambda penalty: (losses[penalty], -penalty))
+    members = tuple(
+        LinearMember(preparation, fitted[best, number][1:], float(fitted[best, number][0])) for number in range(task.members)
+    )
+    return Ensemble(
+        members, {"penalty": best, "log_loss_by_penalty": {str(key): value / max(1, len(later)) for key, value in losses.items()}}
+    )
+
+
+def newton(inputs: Floats, label: Floats, weight: Floats, penalty: float, start: Floats | None = None) -> Floats:
+    """Coefficients of a ridge logistic regression, shape (1 + p,), the intercept (not penalised) first.
+
+    Minimises Σ weight · log loss + penalty / 2 · Σ coefficient². Newton's steps, halved while they make it worse.
+    """
+    count = inputs.shape[1]
+    if start is None:
+        share = float(np.clip((weight * label).sum() / weight.sum(), 1e-6, 1 - 1e-6))
+        start = np.concatenate([[np.log(share / (1 - share))], np.zeros(count)])
+    beta = start
+    ridge = np.concatenate([[0.0], np.full(count, penalty)])
+
+    def value(candidate: Floats) -> float:
+        margin = candidate[0] + inputs @ candidate[1:]
+        return float((weight * log_loss(margin, label)).sum() + 0.5 * (ridge * candidate**2).sum())
+
+    now = value(beta)
+    for _ in range(30):
+        margin = beta[0] + inputs @ beta[1:]
+        share_of = 1 / (1 + np.exp(-margin))
+        error = weight * (share_of - label)
+        slope = np.concatenate([[error.sum()], inputs.T @ error]) + ridge * beta
+        curve = weight * share_of * (1 - share_of)
+        scaled = inputs * np.sqrt(curve)[:, None]
+        bend = np.empty((count + 1, count + 1))
+        bend[1:, 1:] = scaled.T @ scaled
+        bend[0, 0] = curve.sum()
+        bend[0, 1:] = bend[1:, 0] = inputs.T @ curve
+        bend[np.diag_indices(count + 1)] += ridge + 1e-9
+        step = np.linalg.solve(bend, slope)
+        size = 1.0
+        while size > 1e-4 and value(beta - size * step) > now:
+            size /= 2
+        beta = beta - size * step
+        after = value(beta)
+        if now - after < 1e-7 * abs(now):
+            break
+        now = after
+    return beta

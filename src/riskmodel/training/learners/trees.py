@@ -1,0 +1,163 @@
+"""LightGBM done carefully: native Boosters, deterministic, one Dataset a fold, stopped together on villages and dates they never saw."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from riskmodel.training.learners.base import Ensemble, Task, household_weights, log_loss
+from riskmodel.training.samples import Floats, Sample
+
+# Trees are grown this many at a time before the members are stopped together.
+STEP = 10
+
+
+@dataclass
+class TreeMember:
+    """A LightGBM model as its text. The Booster is made on first use."""
+
+    text: str
+    _booster: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def booster(self) -> Any:
+        """The native Booster. Never make it from text whose hash was not checked: a damaged text aborts the process."""
+        import lightgbm as lgb
+
+        if self._booster is None:
+            self._booster = lgb.Booster(model_str=self.text)
+        return self._booster
+
+    def margin(self, features: Floats) -> Floats:
+        return np.asarray(self.booster.predict(features, raw_score=True, num_threads=1), dtype=np.float64)
+
+    @property
+    def trees_hash(self) -> str:
+        """SHA-256 of the trees: the model text before its `parameters:` block."""
+        return trees_hash(self.text)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"trees": self.trees_hash}
+
+
+def trees_hash(text: str) -> str:
+    """SHA-256 of a LightGBM model text before its `parameters:` block, which names threads and other things that change no tree."""
+    return hashlib.sha256(text.split("\nparameters:", 1)[0].encode()).hexdigest()
+
+
+def parameters_of(task: Task, number: int) -> dict[str, Any]:
+    """LightGBM's own parameters for one member."""
+    wanted = task.parameters
+    parameters: dict[str, Any] = {
+        "objective": "binary",
+        "metric": "none",
+        "boost_from_average": True,
+        "learning_rate": wanted.learning_rate,
+        "num_leaves": wanted.leaves,
+        "max_depth": wanted.depth_at_most,
+        "min_data_in_leaf": wanted.rows_in_leaf_at_least,
+        "min_sum_hessian_in_leaf": wanted.weight_in_leaf_at_least,
+        "feature_fraction": wanted.features_a_tree,
+        "bagging_fraction": wanted.rows_a_tree,
+        "bagging_freq": 1 if wanted.rows_a_tree < 1 else 0,
+        "lambda_l1": wanted.penalty_l1,
+        "lambda_l2": wanted.penalty_l2,
+        "path_smooth": wanted.path_smooth,
+        "seed": task.seed * 1000 + number,
+        "num_threads": task.threads,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+        **binning(wanted),
+    }
+    if wanted.monotone:
+        parameters |= {"monotone_constraints": list(task.signs), "monotone_constraints_method": "advanced"}
+    return parameters
+
+
+def binning(wanted: Any) -> dict[str, Any]:
+    """Parameters that belong to the Dataset: they are the same for every member and trial of a fold."""
+    return {
+        "max_bin": wanted.bins,
+        "min_data_in_bin": 20,
+        "feature_pre_filter": False,
+        "use_missing": True,
+        "zero_as_missing": False,
+        "data_random_seed": 1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
+
+
+def dataset_of(sample: Sample, wanted: Any, threads: int) -> Any:
+    """The binned training rows of a fold, made once and shared by members and trials."""
+    import lightgbm as lgb
+
+    data = lgb.Dataset(
+        sample.features,
+        label=sample.label,
+        feature_name=[str(name) for name in sample.names],
+        params={**binning(wanted), "num_threads": threads},
+        free_raw_data=True,
+    )
+    return data.construct()
+
+
+def fit_lightgbm(task: Task, dataset: Any = None, *, report: Any = None) -> Ensemble:
+    """Members in step: after every few trees the log loss of each on its unseen villages at the later dates is pooled; they stop together
+    when it has not improved for `patience` trees, and keep the number of trees that was best.
+
+    dataset: binned training rows to use again. report(trees, loss): called at each step; an exception it raises stops the fit.
+    """
+    import lightgbm as lgb
+
+    wanted, train, later = task.parameters, task.train, task.calibrate
+    data = dataset if dataset is not None else dataset_of(train, wanted, task.threads)
+    parts, later_parts = task.parts(train), task.parts(later)
+    boosters, unseen, sums = [], [], []
+    for number in range(task.members):
+        rows = np.flatnonzero(parts != number)
+        part = data.subset(rows.tolist())
+        part.set_weight(household_weights(train.household_id[rows], task.seed * 1000 + number))
+        boosters.append(lgb.Booster(parameters_of(task, number), part))
+        places = np.flatnonzero(later_parts == number)
+        unseen.append((np.ascontiguousarray(later.features[places]), later.label[places]))
+        sums.append(np.zeros(len(places)))
+    best_trees, best_loss = 0, np.inf
+    grown = 0
+    finished = [False] * task.members
+    while grown < wanted.rounds_at_most:
+        step = min(STEP, wanted.rounds_at_most - grown)
+        total = 0.0
+        for number, booster in enumerate(boosters):
+            for _ in range(step):
+                if not finished[number]:
+                    finished[number] = booster.update()
+            inputs, label = unseen[number]
+            if len(label):
+                sums[number] = _added(booster, inputs, sums[number], grown)
+                total += float(log_loss(sums[number], label).sum())
+        grown += step
+        loss = total / max(1, len(later))
+        if loss < best_loss - 1e-7:
+            best_trees, best_loss = grown, loss
+        if report is not None:
+            report(grown, loss)
+        task.tell(f"LightGBM, {grown} trees × {task.members} members", min(0.99, grown / wanted.rounds_at_most))
+        if grown - best_trees >= wanted.patience or all(finished):
+            break
+    texts = [booster.model_to_string(num_iteration=max(1, best_trees)) for booster in boosters]
+    return Ensemble(tuple(TreeMember(text) for text in texts), {"trees": best_trees, "log_loss": best_loss, "grown": grown})
+
+
+def _added(booster: Any, inputs: Floats, so_far: Floats, first: int) -> Floats:
+    """The margin after the newest trees: only those are evaluated."""
+    newest = booster.current_iteration() - first
+    if newest <= 0:
+        return so_far
+    more = booster.predict(inputs, raw_score=True, start_iteration=first, num_iteration=newest, num_threads=1)
+    return so_far + np.asarray(more, dtype=np.float64)

@@ -1,0 +1,213 @@
+"""What a plan learns from and is examined on: rounds of train, calibrate and test rows, whatever table they come from."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import polars as pl
+
+from riskmodel.errors import Fault, PlanError
+from riskmodel.training.folds import Fold, Folds, make_folds
+from riskmodel.training.plan import PLAN_FOLDER, Plan
+from riskmodel.training.samples import Sample, Workbench, stack
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIGNS = {"higher": 1, "lower": -1, "unclear": 0}
+
+
+class FoldTable(Protocol):
+    """How the rounds were cut, for a person."""
+
+    def rows(self) -> list[dict[str, str]]: ...
+
+    def text(self) -> str: ...
+
+    def figure(self) -> Figure: ...
+
+
+@dataclass(frozen=True)
+class Round:
+    """Rows of one fit. train, calibrate: labelled only. test: the whole cohort, labelled or not; None in the final round."""
+
+    train: Sample
+    calibrate: Sample
+    test: Sample | None
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Everything a learner needs. exams: rounds whose tests are pooled into the predictions that are judged. final: the round whose
+    model is kept. facts: what the record says about the data."""
+
+    names: tuple[str, ...]
+    signs: tuple[int, ...]
+    exams: tuple[Round, ...]
+    final: Round
+    folds: FoldTable
+    facts: Mapping[str, Any]
+
+
+def county_lesson(
+    name: str, plan: Plan, bench: Workbench, until: dt.date, tell: Callable[[str, float], None] = lambda _, __: None
+) -> Lesson:
+    """The lesson of a plan on a county's tables. Raises PlanError when the tables are too short or the plan names unknown features."""
+    names = feature_names(name, plan, bench)
+    folds = make_folds(
+        plan,
+        first_day=bench.first_day,
+        until=until,
+        labelled_share=lambda day, known: bench.labelled_share(day, plan.horizon_months, known),
+    )
+    days = sorted({day for fold in (folds.evaluation, folds.final) for day in fold.train + fold.calibrate + fold.test})
+    external = external_margins(bench, plan) if plan.learner.name == "external" else None
+
+    def sample(day: dt.date, known_until: dt.date) -> Sample:
+        if external is None:
+            return bench.sample(day, plan.horizon_months, known_until, names)
+        return with_margin(bench.sample(day, plan.horizon_months, known_until, ()), external, day)
+
+    if external is None:
+        for number, day in enumerate(days):
+            tell(f"features as of {day}", number / len(days))
+            bench.features(day)
+
+    def rows(fold: Fold) -> Round:
+        learned = [stack([sample(day, fold.known_until) for day in part]).labelled() for part in (fold.train, fold.calibrate)]
+        test = stack([sample(day, until) for day in fold.test]) if fold.test else None
+        return Round(learned[0], learned[1], test)
+
+    exam, final = rows(folds.evaluation), rows(folds.final)
+    _enough(exam, plan, folds)
+    catalogue = bench.catalogue
+    signs = tuple(SIGNS[catalogue[feature].riskier_when] if feature in catalogue else 1 for feature in exam.train.names)
+    facts = {
+        "tables_hash": bench.tables_hash,
+        "until": str(until),
+        "first_day": str(folds.first_day),
+        "known_from": str(folds.first_day),
+    }
+    return Lesson(exam.train.names, signs, (exam,), final, folds, facts)
+
+
+def _enough(exam: Round, plan: Plan, folds: Folds) -> None:
+    faults = []
+    for use in ("train", "calibrate", "test"):
+        sample = getattr(exam, use)
+        confirmed = int(np.nansum(sample.label))
+        if confirmed < 2 or int((sample.label == 0).sum()) < 2:
+            faults.append(
+                Fault(
+                    f"{use} dates {', '.join(map(str, getattr(folds.evaluation, use)))}",
+                    f"{confirmed} confirmed and {int((sample.label == 0).sum())} cleared households",
+                    "at least 2 of each",
+                    "Bring verifications of these months, or choose other as-of dates.",
+                )
+            )
+    if faults:
+        raise PlanError(faults)
+
+
+def feature_names(name: str, plan: Plan, bench: Workbench) -> tuple[str, ...]:
+    """The features that the plan's learner takes, in the catalogue's order. Raises PlanError for names the catalogue does not have."""
+    catalogue = bench.catalogue
+    where = f"{PLAN_FOLDER / name}.yaml"
+    if plan.learner.name == "external":
+        return ()
+    if plan.learner.name == "income_rule":
+        wanted = [plan.learner.parameters.feature]
+        named = wanted
+    elif plan.learner.name == "department_rules":
+        wanted = [feature for feature in catalogue.with_status("rule") if catalogue[feature].unit == "flag"]
+        named = list(plan.learner.parameters.grave)
+    else:
+        named = [*plan.features.leave_out, *plan.features.also]
+        groups = plan.features.groups
+        chosen = {feature for feature in catalogue.with_status("active") if groups is None or catalogue[feature].family in groups}
+        chosen = (chosen | set(plan.features.also)) - set(plan.features.leave_out)
+        wanted = [feature for feature in catalogue.names if feature in chosen]
+    unknown = sorted({feature for feature in named if feature not in catalogue})
+    if unknown or not wanted:
+        raise PlanError(
+            Fault(
+                where,
+                f"no such feature: {', '.join(unknown)}" if unknown else "no feature is left",
+                "names of features/catalogue.yaml",
+                "Correct the spelling, or add the feature.",
+            )
+        )
+    return tuple(wanted)
+
+
+def external_margins(bench: Workbench, plan: Plan) -> pl.DataFrame:
+    """household_id, as_of, margin of another model, from the file that the plan names. Raises PlanError."""
+    path = bench.project.root / plan.learner.parameters.predictions
+    if not path.is_file():
+        raise PlanError(
+            Fault(
+                str(path),
+                "no such file",
+                "Parquet or CSV with household_id, as_of and margin",
+                "Let the other model write its margins for the as-of dates of this plan, then train again.",
+            )
+        )
+    frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, try_parse_dates=True)
+    missing = [column for column in ("household_id", "as_of", "margin") if column not in frame.columns]
+    if missing:
+        raise PlanError(
+            Fault(str(path), f"no column {', '.join(missing)}", "household_id, as_of and margin", "Add what is missing.")
+        )
+    return frame.select(pl.col("household_id").cast(pl.String), pl.col("as_of").cast(pl.Date), pl.col("margin").cast(pl.Float64))
+
+
+def with_margin(sample: Sample, external: pl.DataFrame, day: dt.date) -> Sample:
+    """The sample with the other model's margin as its only feature. Raises PlanError if households are without one."""
+    there = external.filter(pl.col("as_of") == day)
+    joined = pl.DataFrame({"household_id": sample.household_id.tolist()}).join(
+        there, on="household_id", how="left", maintain_order="left"
+    )
+    missing = joined["margin"].null_count()
+    if missing or joined.height != len(sample):
+        raise PlanError(
+            Fault(
+                f"external margins as of {day}",
+                f"{missing} of {len(sample)} cohort households without a margin",
+                "one margin for every household of the cohort and as-of date",
+                "Write the missing rows; the fold table names the as-of dates.",
+            )
+        )
+    from dataclasses import replace
+
+    return replace(sample, names=("external_margin",), features=joined["margin"].to_numpy().reshape(-1, 1).copy())
+
+
+def predictions_frame(tests: Sequence[Sample], margins: Sequence[Any], probabilities: Sequence[Any]) -> pl.DataFrame:
+    """The frame that `evaluation` takes: household_id, village_code, township_code, as_of, margin, probability, label (null:
+    unlabelled) and the audit groups; one row a test row, sorted by as_of and household_id."""
+    frames = [
+        pl.concat(
+            [
+                pl.DataFrame(
+                    {
+                        "household_id": test.household_id.tolist(),
+                        "village_code": test.village.tolist(),
+                        "township_code": test.township.tolist(),
+                        "as_of": pl.Series(test.as_of.tolist(), dtype=pl.Date),
+                        "margin": margin,
+                        "probability": probability,
+                        "label": pl.Series(test.label).fill_nan(None).cast(pl.Int8),
+                    },
+                    schema_overrides={"household_id": pl.String, "village_code": pl.String, "township_code": pl.String},
+                ),
+                test.groups,
+            ],
+            how="horizontal",
+        )
+        for test, margin, probability in zip(tests, margins, probabilities, strict=True)
+    ]
+    return pl.concat(frames).sort("as_of", "household_id")

@@ -1,0 +1,125 @@
+"""The model record: where a model comes from, what it was measured at, and what it is not. JSON in the model, prose beside it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from riskmodel.project import Project
+from riskmodel.training.fits import Fit
+from riskmodel.training.lessons import Lesson
+from riskmodel.training.plan import PLAN_FOLDER, Plan
+from riskmodel.training.samples import Floats
+from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
+
+STATEMENT = (
+    "The figures were measured with a model trained on the evaluation fold, on as-of dates after everything it had learned from. The "
+    "model that is kept was fitted again with the same recipe on all as-of dates whose labels were mature at the cut; it was not itself "
+    "measured on later dates."
+)
+
+
+def usual_values(names: Sequence[str], values: Floats) -> dict[str, dict[str, float]]:
+    """What is usual in the training rows, for the scoring gate. Of each feature the share known; of the known values that are not 0 the
+    median size (`typical`) and the 1 and 99 % quantiles (`low`, `high`). values: shape (n, p)."""
+    usual = {}
+    for place, name in enumerate(names):
+        column = values[:, place]
+        there = column[np.isfinite(column)]
+        entry = {"known": float(len(there) / max(1, len(column)))}
+        some = there[there != 0]
+        if len(some):
+            low, high = np.quantile(some, [0.01, 0.99])
+            entry |= {"typical": float(np.median(np.abs(some))), "low": float(low), "high": float(high)}
+        usual[name] = entry
+    return usual
+
+
+def model_record(
+    project: Project,
+    name: str,
+    plan: Plan,
+    lesson: Lesson,
+    exams: Sequence[Fit],
+    final: Fit,
+    metrics: Mapping[str, float],
+    commit: str,
+    model_version: str,
+) -> dict[str, Any]:
+    """Everything a reader of the record needs, as JSON: plan, hashes, folds, fits, figures, versions."""
+    catalogue = project.root / "features" / "catalogue.yaml"
+    return {
+        "plan": name,
+        "title": plan.title.model_dump(),
+        "learner": plan.learner.name,
+        "source": plan.source,
+        "horizon_months": plan.horizon_months,
+        "signal": {"zh": SIGNAL_ZH, "en": SIGNAL_EN},
+        "statement": STATEMENT,
+        "model_version": model_version,
+        "plan_hash": project.hash(PLAN_FOLDER / f"{name}.yaml"),
+        "catalogue_hash": project.hash("features/catalogue.yaml") if catalogue.is_file() else "",
+        "commit": commit,
+        "facts": dict(lesson.facts),
+        "plan_used": json.loads(plan.model_dump_json(exclude_none=True)),
+        "folds": lesson.folds.rows(),
+        "evaluation_fits": [dict(fit.notes) for fit in exams],
+        "final_fit": dict(final.notes),
+        "metrics": {key: value for key, value in metrics.items() if value == value},
+        "profile": usual_values(lesson.names, lesson.final.train.features),
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in ("lightgbm", "numpy", "scipy", "scikit-learn", "polars")},
+        },
+        "waivers": [],
+    }
+
+
+def record_text(record: Mapping[str, Any]) -> str:
+    """The record as a page to read (Markdown)."""
+    figures = record["metrics"]
+
+    def figure(name: str) -> str:
+        if name not in figures:
+            return "–"
+        span = f" [{figures[name + '_low']:.4g}, {figures[name + '_high']:.4g}]" if f"{name}_low" in figures else ""
+        return f"{figures[name]:.4g}{span}"
+
+    shown = [key for key in figures if not key.endswith(("_low", "_high"))]
+    final, facts = record["final_fit"], record["facts"]
+    lines = [
+        f"# {record['title']['en']} · {record['title']['zh']}",
+        "",
+        f"{record['signal']['zh']} · {record['signal']['en']}.",
+        "",
+        f"Plan `{record['plan']}`, learner {record['learner']}, horizon {record['horizon_months']} months, model {record['model_version']}.",
+        f"Code {record['commit']}; tables {str(facts.get('tables_hash', ''))[:12]}, known until {facts.get('until', '')}.",
+        "",
+        record["statement"],
+        "",
+        f"Final fit: {final['train_rows']:,} rows with {final['train_confirmed']:,} confirmed; calibrated on {final['calibrate_rows']:,} rows "
+        f"with {final['calibrate_confirmed']:,} confirmed.",
+        "",
+        "| figure | value [95 % interval] |",
+        "|---|---|",
+        *(f"| {name.replace('_', ' ')} | {figure(name)} |" for name in shown),
+        "",
+        "| fold | use | as of | label window ends | usable from |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {row['fold']} | {row['use']} | {row['as_of']} | {row['window_ends']} | {row['usable_from']} |"
+            for row in record["folds"]
+        ),
+        "",
+        "## Where it must not be used",
+        "",
+        "It puts households in order ahead of a visit by a person; it decides nothing. It was not made for other counties, for persons, or "
+        "for dates long after its cut. A low score closes nothing: leads and department rules stand on the list whatever the score.",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,278 @@
+"""Train a plan: learn, examine on later dates, refit on everything that is mature, keep the record."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from riskmodel.errors import Fault, PlanError
+from riskmodel.project import Project
+from riskmodel.tables import Tables
+from riskmodel.training import registry
+from riskmodel.training.fits import Fit, fit_round, months_of, task_of
+from riskmodel.training.lessons import Lesson, county_lesson, predictions_frame
+from riskmodel.training.model import Model
+from riskmodel.training.plan import PLAN_FOLDER, Plan, load_plan
+from riskmodel.training.record import model_record, record_text
+from riskmodel.training.samples import Workbench
+
+if TYPE_CHECKING:
+    from riskmodel.training.evaluation import Evaluation
+
+Progress = Callable[[str, float], None]
+
+# Shares of the cohort at which every run is judged, beside its own capacity.
+COMMON_CAPACITIES = (0.01, 0.02, 0.05, 0.1)
+METRIC_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: what was learned and how it did. id: MLflow's. folder: the model folder, for `Model.load`."""
+
+    id: str
+    plan: str
+    folder: Path
+    version: str
+    metrics: Mapping[str, float]
+    folds: str = field(repr=False)
+    seconds: float = 0.0
+
+    def text(self) -> str:
+        """A few lines for a terminal: folds, figures, id."""
+        keys = ("auc", "average_precision", "observed_expected", "brier")
+        figures = ", ".join(f"{name} {self.metrics[name]:.4g}" for name in keys if name in self.metrics)
+        return f"{self.folds}\n{self.plan} (model {self.version}): {figures}; {self.seconds:.0f} s\nrun {self.id}"
+
+
+def train(
+    project: Project,
+    plan_name: str,
+    tables: Tables | Path,
+    *,
+    until: dt.date | None = None,
+    progress: Progress | None = None,
+    bench: Workbench | None = None,
+) -> Run:
+    """Train one plan on what was known by `until` (default: the newest known_on), judge it on later dates, log the run.
+
+    tables: a county's tables; for a plan with `source: table` the folder that holds its file. progress: called with a text and the share
+    done, from 0 to 1. bench: features and labels to share with other plans. Raises PlanError (a faulty plan, tables that are too
+    short). Stopped by Ctrl-C the run is marked KILLED, by an error FAILED: it is never half of one.
+    """
+    plan = load_plan(project, plan_name)
+    tell = progress or (lambda _, __: None)
+    started = time.perf_counter()
+    with registry.logging_run(project, plan_name, {"riskmodel.plan": plan_name}) as log:
+        lesson = _lesson(project, plan_name, plan, tables, until, bench, lambda text, share: tell(text, 0.3 * share))
+        if plan.tuning is not None:
+            from riskmodel.training.tuning import tune
+
+            plan = tune(plan_name, plan, lesson, log, lambda text, share: tell(text, 0.3 + 0.1 * share))
+        exams, final = _fits(plan, lesson, lambda text, share: tell(text, 0.4 + 0.5 * share))
+        predictions = _predictions(plan, lesson, exams)
+        tell("evaluation", 0.92)
+        evaluation = judge(predictions, plan, name=plan_name)
+        metrics = flat_metrics(evaluation)
+        model = Model(
+            learner=plan.learner.name,
+            feature_names=lesson.names,
+            horizons=months_of(plan),
+            members=final.ensemble.members,
+            calibration=final.calibration,
+            signs=lesson.signs,
+        )
+        record = model_record(project, plan_name, plan, lesson, exams, final, metrics, code_commit(project), model.version)
+        model = Model(**{**model.__dict__, "record": record})
+        tell("writing the run", 0.96)
+        draft = Path(tempfile.mkdtemp(prefix="riskmodel-"))
+        try:
+            model.save(draft / "model")
+            _write(draft, project, plan_name, plan, lesson, predictions, evaluation, record)
+            log.folder(draft)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        log.parameters(_flat("", json.loads(plan.model_dump_json(exclude_none=True))))
+        log.metrics({**metrics, "seconds": time.perf_counter() - started})
+        log.tags(
+            {
+                "riskmodel.tables_hash": lesson.facts["tables_hash"],
+                "riskmodel.plan_hash": record["plan_hash"],
+                "riskmodel.catalogue_hash": record["catalogue_hash"],
+                "riskmodel.commit": record["commit"],
+                "riskmodel.version": model.version,
+                "riskmodel.learner": plan.learner.name,
+                "riskmodel.until": lesson.facts["until"],
+                "riskmodel.source": plan.source,
+                "riskmodel.horizon_months": plan.horizon_months,
+            }
+        )
+    tell("done", 1.0)
+    folder = registry.artifact(project, log.id, "model")
+    return Run(log.id, plan_name, folder, model.version, metrics, lesson.folds.text(), time.perf_counter() - started)
+
+
+def train_many(
+    project: Project,
+    plans: Sequence[str],
+    tables: Tables,
+    *,
+    until: dt.date | None = None,
+    progress: Progress | None = None,
+    bench: Workbench | None = None,
+) -> list[Run]:
+    """Train several plans on the same county; features and labels are made once."""
+    bench = bench or Workbench(project, tables)
+    tell = progress or (lambda _, __: None)
+    for name in plans:
+        load_plan(project, name)  # a faulty plan is refused before hours of work on the others
+    return [
+        train(
+            project,
+            name,
+            tables,
+            until=until,
+            bench=bench,
+            progress=lambda text, share, place=place, name=name: tell(f"{name}: {text}", (place + share) / len(plans)),  # type: ignore[misc]
+        )
+        for place, name in enumerate(plans)
+    ]
+
+
+def _lesson(
+    project: Project,
+    name: str,
+    plan: Plan,
+    tables: Tables | Path,
+    until: dt.date | None,
+    bench: Workbench | None,
+    tell: Progress,
+) -> Lesson:
+    if plan.source == "table":
+        from riskmodel.training.wide import table_lesson
+
+        return table_lesson(project, name, plan, tables if isinstance(tables, Path) else None)
+    if isinstance(tables, Path):
+        from riskmodel.tables import read_tables
+
+        tables = read_tables(tables)
+    newest = tables.newest_known_on
+    if until is not None and until > newest:
+        raise PlanError(
+            Fault(
+                f"until {until}",
+                f"the tables end on {newest}",
+                "a day on which the tables are known",
+                "Leave --until out, or name an earlier day: outcomes after the newest known_on would seem not to have happened.",
+            )
+        )
+    return county_lesson(name, plan, bench or Workbench(project, tables), until or newest, tell)
+
+
+def _fits(plan: Plan, lesson: Lesson, tell: Progress) -> tuple[list[Fit], Fit]:
+    rounds = [*lesson.exams, lesson.final]
+    fits = []
+    for place, part in enumerate(rounds):
+        name = "final model" if place == len(lesson.exams) else f"evaluation {place + 1} of {len(lesson.exams)}"
+
+        def step(text: str, share: float, place: int = place, name: str = name) -> None:
+            tell(f"{name}: {text}", (place + share) / len(rounds))
+
+        fits.append(fit_round(plan, part, task_of(plan, part, lesson.signs, progress=step)))
+    return fits[:-1], fits[-1]
+
+
+def _predictions(plan: Plan, lesson: Lesson, exams: Sequence[Fit]) -> pl.DataFrame:
+    tests = [part.test for part in lesson.exams if part.test is not None]
+    margins = [fit.margin(test.features) for fit, test in zip(exams, tests, strict=True)]
+    horizon = months_of(plan)[-1]
+    probabilities = [fit.calibration.probability(margin, horizon) for fit, margin in zip(exams, margins, strict=True)]
+    if len(tests) > 1:
+        # Margins of different fits are put on one scale, so that the pooled order is that of the probability.
+        margins = [np.log(value) - np.log1p(-value) for value in probabilities]
+    return predictions_frame(tests, margins, probabilities)
+
+
+def capacities_of(plan: Plan) -> list[float]:
+    """The plan's own capacity first, then the common shares."""
+    own: float = plan.capacity.visits_a_month if plan.capacity.visits_a_month is not None else plan.capacity.share or 0.03
+    return [own, *(share for share in COMMON_CAPACITIES if share != own)]
+
+
+def judge(predictions: pl.DataFrame, plan: Plan, *, name: str, draws: int = METRIC_DRAWS) -> Evaluation:
+    """The run's own evaluation, at its own capacity and the common shares."""
+    from riskmodel.training.evaluation import evaluate
+
+    return evaluate(predictions, capacities=capacities_of(plan), draws=draws, name=name)
+
+
+def flat_metrics(evaluation: Evaluation) -> dict[str, float]:
+    """`auc`, `recall_at_1%`, … with `_low` and `_high`, all as floats."""
+    metrics = {}
+    for metric, capacity in evaluation.values:
+        key = metric + (f"_at_{capacity}" if capacity else "")
+        metrics[key] = float(evaluation.value(metric, capacity))
+        metrics[f"{key}_low"], metrics[f"{key}_high"] = map(float, evaluation.interval(metric, capacity))
+    return metrics
+
+
+def code_commit(project: Project) -> str:
+    """The commit of the project's folder, `-changed` if files differ from it; `unknown` outside version control."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(project.root), "describe", "--always", "--dirty=-changed", "--abbrev=12", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
+def _flat(prefix: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {
+            key: item for name, part in value.items() for key, item in _flat(f"{prefix}.{name}" if prefix else name, part).items()
+        }
+    return {prefix: json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value}
+
+
+def _write(
+    folder: Path,
+    project: Project,
+    name: str,
+    plan: Plan,
+    lesson: Lesson,
+    predictions: pl.DataFrame,
+    evaluation: Evaluation,
+    record: Mapping[str, Any],
+) -> None:
+    predictions.write_parquet(folder / "predictions.parquet")
+    shutil.copyfile(project.root / PLAN_FOLDER / f"{name}.yaml", folder / "plan.yaml")
+    catalogue = project.root / "features" / "catalogue.yaml"
+    if plan.source == "county" and catalogue.is_file():
+        shutil.copyfile(catalogue, folder / "catalogue.yaml")
+    (folder / "folds.txt").write_text(lesson.folds.text(), encoding="utf-8")
+    (folder / "folds.json").write_text(json.dumps(lesson.folds.rows(), indent=1), encoding="utf-8")
+    (folder / "record.md").write_text(record_text(record), encoding="utf-8")
+    evaluation.numbers(by_date=True).to_csv(folder / "metrics.csv", index=False)
+    plots = folder / "plots"
+    plots.mkdir()
+    lesson.folds.figure().savefig(plots / "folds.png", dpi=110)
+    from riskmodel.training.pictures import run_pictures
+
+    for title, picture in run_pictures(evaluation).items():
+        picture.savefig(plots / f"{title}.png", dpi=110)
