@@ -14,6 +14,7 @@ medical:
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,11 @@ class TableMapping:
     ignore: tuple[str, ...] = ()
     not_identity: tuple[str, ...] = ()
     may_be_empty: bool = False
+
+
+def plain(text: str) -> str:
+    """NFKC without blanks at the ends: the form in which headings and cells are compared."""
+    return unicodedata.normalize("NFKC", text).strip(" \t\r\n\u3000\ufeff\u200b")
 
 
 def read_mapping(folder: Path) -> dict[str, TableMapping]:
@@ -87,6 +93,7 @@ def _table_mapping(document: Document, table: Table, entry: Any, faults: list[Fa
     ours_from: dict[str, str] = {}
 
     def rename(theirs: str, ours: str, *key: str) -> None:
+        theirs = plain(theirs)
         if ours not in table.names:
             near = difflib.get_close_matches(ours, table.names, n=1)
             hint = f"Did you mean `{near[0]}`?" if near else "Write `theirs: ours`, or `ours: {from: theirs, unit: …}`."
@@ -103,7 +110,10 @@ def _table_mapping(document: Document, table: Table, entry: Any, faults: list[Fa
             rename(str(key), value, name, "columns", key)
         elif isinstance(value, dict) and set(value) <= {"from", "unit"} and ("unit" in value or "from" in value):
             ours = str(key)
-            rename(str(value.get("from", ours)), ours, name, "columns", key)
+            if "from" in value:
+                rename(str(value["from"]), ours, name, "columns", key)
+            elif ours not in table.names:
+                rename(ours, ours, name, "columns", key)
             if "unit" in value and ours in table.names:
                 unit = str(value["unit"])
                 if unit_fits(table.column(ours), unit):
@@ -131,7 +141,7 @@ def _table_mapping(document: Document, table: Table, entry: Any, faults: list[Fa
             # YAML reads yes, no, true and 是: only the words of the contract are meant here.
             word = str(code).lower() if isinstance(code, bool) else str(code)
             if word in allowed:
-                codes.setdefault(ours, {})[str(theirs)] = word
+                codes.setdefault(ours, {})[plain(str(theirs))] = word
             else:
                 near = difflib.get_close_matches(word, allowed, n=1)
                 hint = f"Did you mean `{near[0]}`?" if near else "Correct the code."
@@ -165,6 +175,6 @@ def _mapping(document: Document, entry: Mapping[str, Any], faults: list[Fault], 
 def _list(document: Document, entry: Mapping[str, Any], faults: list[Fault], table: str, key: str) -> tuple[str, ...]:
     value = entry.get(key) or []
     if isinstance(value, list):
-        return tuple(str(item) for item in value)
+        return tuple(plain(str(item)) for item in value)
     faults.append(Fault(document.where(table, key), f"{value!r}", "a list, `[…, …]`", "Write it as a list."))
     return ()

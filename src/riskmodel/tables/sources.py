@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from riskmodel.tables.mapping import MAPPING_FILE, TableMapping
+from riskmodel.tables.mapping import MAPPING_FILE, TableMapping, plain
 from riskmodel.tables.schema import TABLES
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".xlsx")
@@ -277,7 +277,7 @@ def _read_csv(folder: Path, table: str, path: Path, mapping: TableMapping) -> So
             if sign in first_line:
                 found = f"columns separated by {word}"
                 return _refused(table, file, read_as, "wrong_separator", found, "commas", "Export it as CSV with commas.")
-    header = [_heading(cell) for cell in next(_csv_rows(first_line), [])]
+    header = [plain(cell) for cell in next(_csv_rows(first_line), [])]
     troubles: list[Trouble] = []
     twice = sorted({cell for cell in header if cell and header.count(cell) > 1})
     if twice:
@@ -356,10 +356,6 @@ def _csv_rows(text: str) -> Iterator[list[str]]:
     yield from csv.reader([text])
 
 
-def _heading(cell: str) -> str:
-    return str(pl.Series([cell]).str.normalize("NFKC").str.strip_chars()[0]).strip("\ufeff\u200b \t\r\n")
-
-
 def _without_blank_rows(frame: pl.DataFrame, numbers: pl.Series) -> tuple[pl.DataFrame, pl.Series | None]:
     blank = frame.select(pl.all_horizontal(pl.all().str.strip_chars() == "")).to_series() if frame.width else None
     if blank is not None and blank.any():
@@ -372,7 +368,7 @@ def find_encoding(data: bytes, named: str | None = None) -> tuple[str, tuple[str
     """UTF-8 or GB18030, or (found, expected, remedy) where neither is certain.
 
     UTF-8 is strict, so text that decodes is UTF-8, unless all it gives are signs that no Chinese table has while GB18030 gives
-    common characters (the well-known case is a file whose only Chinese is 联通). GB18030 decodes almost anything; it is taken
+    common characters (a file whose only Chinese is 模战 is an example). GB18030 decodes almost anything; it is taken
     only if nearly all of its characters are the common ones of GB 2312.
     """
     expected = "UTF-8 or GB18030"
@@ -472,7 +468,7 @@ def _read_excel(folder: Path, table: str, path: Path, mapping: TableMapping) -> 
         )
     rows = filled[names[0]]
     start = next(place for place, row in enumerate(rows) if any(cell not in ("", None) for cell in row))
-    header = [_heading(_cell(cell)[0]) for cell in rows[start]]
+    header = [plain(_cell(cell)[0]) for cell in rows[start]]
     while header and not header[-1]:
         header.pop()
     read_as = f"Excel, sheet {names[0]}"

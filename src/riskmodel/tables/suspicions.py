@@ -383,10 +383,12 @@ def _deliveries(sheet: Sheet, placed: pl.DataFrame) -> None:
         usual = inner["rows"].rolling_median(13, min_samples=4, center=True)
         thin = inner.with_columns(usual=usual).filter(pl.col("rows") < 0.1 * pl.col("usual"))
         if thin.height:
-            named = ", ".join(f"{month:%Y-%m} ({rows:,} rows)" for month, rows, _ in thin.head(6).iter_rows())
+            named = ", ".join(f"{month:%Y-%m} ({rows:,} rows)" for month, rows in thin.head(6).select("month", "rows").rows())
             more = f" and {thin.height - 6} more months" if thin.height > 6 else ""
             found = f"a gap in the delivery of county {county}: {named}{more}"
-            expected = f"about {thin['usual'].median():,.0f} rows a month"
+            usually = thin["usual"].median()
+            assert isinstance(usually, float)
+            expected = f"about {usually:,.0f} rows a month"
             remedy = "Ask the department to deliver these months again; until then the county looks quiet when it was not."
             sheet.add("warning", "known_on", whole("delivery_gap", found, expected, remedy))
 

@@ -135,7 +135,7 @@ def _from_text(text: pl.Series, column: Column, unit: str | None, codes: Mapping
         case "integer":
             parsed = known.with_columns(value=_integer(pl.col("text")))
         case "boolean":
-            lower = pl.col("text").str.to_lowercase()
+            lower = pl.col("text").replace(dict(codes or {})).str.to_lowercase()
             parsed = known.with_columns(value=pl.when(lower.is_in(_TRUE)).then(True).when(lower.is_in(_FALSE)).then(False))
         case "area":
             parsed = known.with_columns(value=pl.when(_area(pl.col("text"), column, table)).then(pl.col("text")))
