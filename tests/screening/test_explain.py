@@ -122,7 +122,7 @@ def test_one_tree_and_trees_of_a_single_leaf():
     agrees(train(X, y, trees=1), X)
     lonely = train(X, y, min_data_in_leaf=280, trees=3)
     assert "num_leaves=1" in lonely.model_to_string()
-    given, base = Explainer.from_booster_texts([lonely.model_to_string()]).contributions(X)
+    given, _ = Explainer.from_booster_texts([lonely.model_to_string()]).contributions(X)
     assert not given.any()
     agrees(lonely, X)
 
@@ -181,9 +181,10 @@ def test_linear_trees_several_classes_and_damaged_texts_are_refused():
     text = train(X, y).model_to_string()
     with pytest.raises(ModelError, match="not whole"):
         Explainer.from_booster_texts([text[: len(text) // 2]])
+    first = next(line for line in text.splitlines() if line.startswith("left_child="))
+    circle = text.replace(first, "left_child=0 " + first.split(" ", 1)[1], 1)
     with pytest.raises(ModelError, match="do not form a tree"):
-        first = next(line for line in text.splitlines() if line.startswith("left_child="))
-        Explainer.from_booster_texts([text.replace(first, "left_child=0 " + first.split(" ", 1)[1], 1)])
+        Explainer.from_booster_texts([circle])
     with pytest.raises(ModelError, match="features, where the first"):
         Explainer.from_booster_texts([text, train(X[:, :6], y).model_to_string()])
     with pytest.raises(ModelError, match="shape"):

@@ -234,7 +234,7 @@ class Scores:
 
 
 # The first of these that the catalogue has says whether a household has labour.
-LABOUR_FEATURES: Final = ("labourers", "labour", "labour_members", "members_labour", "workers")
+LABOUR_FEATURES: Final = ("able_members",)
 
 
 @dataclass(frozen=True)

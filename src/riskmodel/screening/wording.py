@@ -50,21 +50,23 @@ def format_value(value: float, unit: Unit, language: Language) -> str:
         return _percent(value, language)
     digits, zh, one, many = _PATTERNS[unit]
     number = _number(value, digits)
-    if number in ("0", "-0") and value != 0:  # rounded away, but not nothing
+    if number == "0" and value != 0:  # rounded away, but not nothing
+        if value < 0:
+            return zh.format("约0") if language == "zh" else f"about {many.format(0)}"
         least = "1" if digits == 0 else "0." + "0" * (digits - 1) + "1"
-        if language == "zh":
-            return ("不到" if value > 0 else "略低于0，不到") + zh.format(least)
-        return ("less than " if value > 0 else "just under zero, less than ") + (one if least == "1" else many).format(least)
+        return "不到" + zh.format(least) if language == "zh" else "less than " + (one if least == "1" else many).format(least)
     if language == "zh":
         return zh.format(number)
     if unit == "times" and number == "2":
         return "twice"
-    return (one if number == "1" else many).format(number)
+    single = number == "1" or (number == "-1" and unit != "times")
+    return (one if single else many).format(number)
 
 
 def _number(value: float, digits: int) -> str:
     text = f"{value:,.{digits}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
 
 
 def _percent(value: float, language: Language) -> str:
