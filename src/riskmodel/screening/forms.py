@@ -39,27 +39,27 @@ class FormColumn:
 
 # What the visitor reads, in the order of the sheet. Nothing here tells a random check from the model's order.
 READ: Final = (
-    FormColumn("number", "序号", "No.", 5),
-    FormColumn("township_code", "乡镇", "Township", 10.5),
-    FormColumn("village_code", "村", "Village", 13.5),
-    FormColumn("household_id", "户编号", "Household", 13, wrap=True),
-    FormColumn("grade", "优先级", "Grade", 7),
-    FormColumn("because", "优先依据", "Why this grade", 20, wrap=True),
-    FormColumn("probability", "概率", "Probability", 9),
-    FormColumn("reasons", "主要理由", "Reasons", 44, wrap=True),
+    FormColumn("number", "序号", "No.", 4.5),
+    FormColumn("township_code", "乡镇", "Township", 10),
+    FormColumn("village_code", "村", "Village", 13),
+    FormColumn("household_id", "户编号", "Household", 11.5, wrap=True),
+    FormColumn("grade", "优先级", "Grade", 6.5),
+    FormColumn("because", "优先依据", "Why this grade", 17, wrap=True),
+    FormColumn("probability", "概率", "Probability", 8),
+    FormColumn("reasons", "主要理由", "Reasons", 42, wrap=True),
     FormColumn("check", "核实什么", "What to check", 24, wrap=True),
-    FormColumn("last_visit", "上次走访", "Last visit", 10.5),
+    FormColumn("last_visit", "上次走访", "Last visit", 10),
 )
 # What the visitor fills in.
 FILL: Final = (
-    FormColumn("visited_on", "走访日期", "Visited on", 10.5, fill=True),
-    FormColumn("outcome", "核实结果", "Outcome", 12, fill=True, wrap=True),
-    FormColumn("risk_1", "风险类型一", "Risk kind 1", 8.5, fill=True, wrap=True),
-    FormColumn("risk_2", "风险类型二", "Risk kind 2", 8.5, fill=True, wrap=True),
-    FormColumn("risk_3", "风险类型三", "Risk kind 3", 8.5, fill=True, wrap=True),
-    FormColumn("disagreement", "与理由不符", "Disagrees", 14, fill=True, wrap=True),
-    FormColumn("visitor", "走访组", "Team", 7.5, fill=True),
-    FormColumn("note", "备注", "Note", 16, fill=True, wrap=True),
+    FormColumn("visited_on", "走访日期", "Visited on", 10, fill=True),
+    FormColumn("outcome", "核实结果", "Outcome", 11, fill=True, wrap=True),
+    FormColumn("risk_1", "风险一", "Risk 1", 6.5, fill=True, wrap=True),
+    FormColumn("risk_2", "风险二", "Risk 2", 6.5, fill=True, wrap=True),
+    FormColumn("risk_3", "风险三", "Risk 3", 6.5, fill=True, wrap=True),
+    FormColumn("disagreement", "与理由不符", "Disagrees", 11.5, fill=True, wrap=True),
+    FormColumn("visitor", "走访组", "Team", 6.5, fill=True),
+    FormColumn("note", "备注", "Note", 13, fill=True, wrap=True),
 )
 RISK_COLUMNS: Final = ("risk_1", "risk_2", "risk_3")
 

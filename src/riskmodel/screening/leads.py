@@ -67,7 +67,7 @@ def standing(tables: Tables, as_of: dt.date) -> pl.DataFrame:
     """Where each household stands on the day, one row a household known by then, sorted by household_id.
 
     Columns: household_id, township_code, village_code, people (members in force; 0: dead or moved), monitored, monitored_since (first
-    confirmation of the present spell, null if not monitored), last_visit and last_outcome (newest visit that met somebody, null: none known).
+    confirmation of the present spell, null if not monitored), last_visit, last_outcome and last_origin (newest visit that met somebody, null: none known).
     """
     known = tables.known_by(as_of)
     people = known.get("members").group_by("household_id").agg(people=pl.len())
@@ -91,7 +91,11 @@ def standing(tables: Tables, as_of: dt.date) -> pl.DataFrame:
         visits.filter(pl.col("outcome") != "unreachable")
         .sort("household_id", "occurred_on", "known_on", "event_id")
         .group_by("household_id", maintain_order=True)
-        .agg(last_visit=pl.col("occurred_on").last(), last_outcome=pl.col("outcome").last())
+        .agg(
+            last_visit=pl.col("occurred_on").last(),
+            last_outcome=pl.col("outcome").last(),
+            last_origin=pl.col("origin").last().cast(pl.String),
+        )
     )
     return (
         known.get("households")

@@ -49,6 +49,8 @@ COLUMNS: Final[dict[str, Any]] = {
     "risk_kinds": pl.String,
     "reasons_zh": pl.String,
     "reasons_en": pl.String,
+    "notes_zh": pl.String,
+    "notes_en": pl.String,
     "check_zh": pl.String,
     "check_en": pl.String,
     "leads_zh": pl.String,
@@ -73,7 +75,8 @@ class VisitList:
     place in the route (township, village, urgency), by which files for visitors are sorted and which gives nothing away.
     inclusion_probability: chance with which the household came on the list: 1 but for random checks.
     monitored: monitored households with open leads (kept apart). left_out: who would have come but did not, and why.
-    strata: random checks by stratum: households, drawn, inclusion_probability. rules: department rules met, and since when, of
+    strata: random checks by stratum: households, drawn, inclusion_probability. drawn_from: everybody who could be drawn: household_id,
+    probability, stratum, inclusion_probability, drawn; together with the list the population of every estimate. rules: department rules met, and since when, of
     everybody scored (the next list needs it). notes: what a reader must know, in zh and en.
     """
 
@@ -86,6 +89,7 @@ class VisitList:
     monitored: pl.DataFrame
     left_out: pl.DataFrame
     strata: pl.DataFrame
+    drawn_from: pl.DataFrame
     rules: pl.DataFrame
     notes: tuple[tuple[str, str], ...]
     model_version: str
@@ -182,8 +186,8 @@ def screening_list(
 ) -> VisitList:
     """The visit list of the cycle whose visits begin the day after `as_of`.
 
-    scores: Scores, or a frame (pandas or polars) with household_id, margin, probability; further columns of COLUMNS, `rule_…` columns and
-    `checks_zh`/`checks_en` are used where they are there. tables: what is known of the county; only rows known by `as_of` are read.
+    scores: Scores, or a frame (pandas or polars) with household_id, margin, probability; further columns of COLUMNS, `rule_…` columns are
+    used where they are there. tables: what is known of the county; only rows known by `as_of` are read.
     capacity: visits the county can give in the cycle. previous: the last list, for carry-over and for what is new.
 
     Leads are all on the list, even beyond the capacity; random checks are kept then too; the notes say so. Raises UserError with
@@ -217,7 +221,9 @@ def screening_list(
         )
 
     everybody = _everybody(scored, now, leads, settings, cycle)
-    quiet = pl.col("last_visit").is_not_null() & (pl.col("last_visit") > as_of - dt.timedelta(days=settings.recent_visit_days))
+    peace = settings.recent_visits
+    still = pl.when(pl.col("last_origin") == "sweep").then(peace.sweep_days).otherwise(peace.days)
+    quiet = (pl.lit(as_of) - pl.col("last_visit")).dt.total_days() < still
     everybody = everybody.with_columns(
         fate=pl.when(pl.col("people").fill_null(0) == 0)
         .then(pl.lit("gone"))
@@ -225,14 +231,14 @@ def screening_list(
         .then(pl.lit("monitored"))
         .when(pl.col("lead_kinds").is_not_null())
         .then(pl.lit("lead"))
-        .when(quiet)
+        .when(quiet.fill_null(False))
         .then(pl.lit("recent"))
         .otherwise(pl.lit("open"))
     )
     carried, withdrawn = _carried(everybody, previous, as_of, capacity, settings, now)
-    listed, waiting, strata = _choose(everybody, carried, cycle, capacity, settings, notes)
+    listed, waiting, drawn_from = _choose(everybody, carried, cycle, capacity, settings, notes)
 
-    rows = _grade(listed, capacity, settings)
+    rows = _grade(_what_to_check(listed, scores), capacity, settings)
     rows = _number(rows, settings)
     rows = rows.with_columns(
         cycle=pl.lit(cycle),
@@ -245,7 +251,7 @@ def screening_list(
         [
             _why(everybody.filter(pl.col("fate") == "gone"), "去世、迁出或无在册成员", "died, moved away, or no member in force"),
             _why(everybody.filter(pl.col("fate") == "recent").sort("place").head(capacity),
-                 f"{settings.recent_visit_days}天内已走访且无新情况", f"visited within {settings.recent_visit_days} days and nothing new"),
+                 "近期已走访且无新情况", "visited a short time ago and nothing new"),
             _why(withdrawn, "结转到期或排位已下降", "carried over long enough, or its score has fallen"),
             _why(waiting, "超出走访能力或名额", "beyond the capacity or the quota"),
         ]
@@ -256,8 +262,9 @@ def screening_list(
     counts |= {fate: int((everybody["fate"] == fate).sum()) for fate in ("gone", "monitored", "recent")}
     if counts["recent"]:
         notes.append(
-            (f"{counts['recent']}户在{settings.recent_visit_days}天内已走访且无新情况，本期不再上门。",
-             f"{counts['recent']} households were visited within {settings.recent_visit_days} days and nothing new is known: not visited again.")
+            (f"{counts['recent']}户近期已走访（{peace.days}天内，集中排查后{peace.sweep_days}天内）且无新情况，本期不再上门。",
+             f"{counts['recent']} households were visited a short time ago ({peace.days} days, {peace.sweep_days} after a sweep) "
+                "and nothing new is known: not visited again.")
         )  # fmt: skip
     areas = now["village_code"].to_list()
     return VisitList(
@@ -269,7 +276,8 @@ def screening_list(
         rows=rows,
         monitored=_monitored(everybody),
         left_out=left_out,
-        strata=strata,
+        strata=strata_of(drawn_from),
+        drawn_from=drawn_from,
         rules=hits,
         notes=tuple(notes),
         model_version=", ".join(versions),
@@ -343,13 +351,15 @@ def _everybody(
         leads_zh=pl.col("zh").unique(maintain_order=True).str.join("\n"),
         leads_en=pl.col("en").unique(maintain_order=True).str.join("\n"),
     )
-    keep = [name for name in scored.columns if name in COLUMNS or name in ("checks_zh", "checks_en")]
-    drop = {"township_code", "village_code", "as_of", "grade", "cycle", "rank"}
+    keep = [name for name in scored.columns if name in COLUMNS]
+    drop = {"township_code", "village_code", "as_of", "grade", "cycle"}
     own = scored.select(name for name in keep if name not in drop)
     frame = own.join(told, on="household_id", how="full", coalesce=True).join(now, on="household_id", how="left")
     # A scored household that the tables do not hold on this day has no village: it is gone, and falls out below.
     frame = frame.with_columns(tie=pl.Series(tie_order(settings.key, cycle, frame["household_id"].to_list()), dtype=pl.String))
-    frame = frame.sort(["margin", "tie"], descending=[True, False], nulls_last=True).with_row_index("place")
+    # Scores put equal margins in order by their own keyed hash already; here only what comes without a rank needs one.
+    keys = ["margin", "rank", "tie"] if "rank" in frame.columns else ["margin", "tie"]
+    frame = frame.sort(keys, descending=[True, *([False] * (len(keys) - 1))], nulls_last=True).with_row_index("place")
     by_team = settings.quotas.by == "team"
     teams = settings.quotas.teams
     texts = {name: pl.lit(None, pl.String) for name, kind in COLUMNS.items() if kind == pl.String and name not in frame.columns}
@@ -364,8 +374,8 @@ def _everybody(
             if by_team
             else pl.col("township_code")
         ),
-        check_zh=pl.coalesce("checks_zh" if "checks_zh" in frame.columns else "check_zh", _checks("zh")),
-        check_en=pl.coalesce("checks_en" if "checks_en" in frame.columns else "check_en", _checks("en")),
+        check_zh=pl.coalesce("check_zh", _checks("zh")),
+        check_en=pl.coalesce("check_en", _checks("en")),
     )
 
 
@@ -382,6 +392,25 @@ def _checks(language: str) -> pl.Expr:
     text = joined.join("、" if language == "zh" else ", ")
     lead = pl.lit("核实是否存在：" if language == "zh" else "See whether there is: ")
     return pl.when(text.str.len_chars() > 0).then(lead + text)
+
+
+def _what_to_check(listed: pl.DataFrame, scores: Any) -> pl.DataFrame:
+    """The reviewed texts of the listed households, from scores that can explain themselves."""
+    if not callable(getattr(scores, "reasons", None)):
+        return listed
+    told = {}
+    for name in listed.filter(pl.col("margin").is_not_null())["household_id"].to_list():
+        explained = scores.reasons(name)
+        told[name] = (explained.checks_zh, explained.checks_en)
+    texts = pl.DataFrame(
+        [(name, zh or None, en or None) for name, (zh, en) in told.items()],
+        schema={"household_id": pl.String, "told_zh": pl.String, "told_en": pl.String},
+        orient="row",
+    )
+    listed = listed.join(texts, on="household_id", how="left", maintain_order="left")
+    return listed.with_columns(check_zh=pl.coalesce("told_zh", "check_zh"), check_en=pl.coalesce("told_en", "check_en")).drop(
+        "told_zh", "told_en"
+    )
 
 
 def _carried(
@@ -437,7 +466,7 @@ def _choose(
     settings: ScreeningSettings,
     notes: list[tuple[str, str]],
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Who is on the list (with listed_as, times_carried, stratum, inclusion_probability), who waits, and the strata of the draw."""
+    """Who is on the list (with listed_as, times_carried, stratum, inclusion_probability), who waits, and from whom was drawn."""
     checks = round(settings.random_checks.share * capacity)
     leads = everybody.filter(pl.col("fate") == "lead")
     open_ = everybody.filter(pl.col("fate") == "open").join(carried, on="household_id", how="left")
@@ -467,11 +496,6 @@ def _choose(
         inclusion_probability=pl.Series(draw.probability, dtype=pl.Float64),
         drawn=pl.Series(draw.drawn, dtype=pl.Boolean),
     )
-    strata = (
-        drawable.group_by("stratum")
-        .agg(households=pl.len(), drawn=pl.col("drawn").sum(), inclusion_probability=pl.col("inclusion_probability").first())
-        .sort("stratum")
-    )
     if checks == 0:
         notes.append(
             (
@@ -492,7 +516,15 @@ def _choose(
         how="diagonal",
     ).with_columns(pl.col("times_carried").fill_null(0))
     waiting = ahead.filter(~pl.col("household_id").is_in(chosen)).drop("was", "times_carried")
-    return listed, waiting, strata
+    population = drawable.select("household_id", "probability", "stratum", "inclusion_probability", "drawn")
+    return listed, waiting, population
+
+
+def strata_of(drawn_from: pl.DataFrame) -> pl.DataFrame:
+    """The draw by stratum (township/layer): households, drawn, inclusion_probability of each."""
+    counts = {"households": pl.len().cast(pl.Int64), "drawn": pl.col("drawn").cast(pl.Int64).sum()}
+    by_stratum = drawn_from.group_by("stratum").agg(**counts, inclusion_probability=pl.col("inclusion_probability").first())
+    return by_stratum.sort("stratum")
 
 
 def _quotas(everybody: pl.DataFrame, capacity: int, settings: ScreeningSettings) -> dict[str, int]:

@@ -31,6 +31,13 @@ class Leads(Strict):
     rule_quiet_days: Annotated[int, Field(ge=0)] = 365
 
 
+class RecentVisits(Strict):
+    """How long a household is left in peace after a visit, unless something new is known."""
+
+    days: Annotated[int, Field(ge=0)] = 90
+    sweep_days: Annotated[int, Field(ge=0)] = 30
+
+
 class CarryOver(Strict):
     """How often, and how far down the order, a visit that was not made is carried over."""
 
@@ -134,7 +141,7 @@ class ScreeningSettings(Strict):
     capacity: Annotated[int, Field(ge=1)] = 600
     key: Annotated[str, Field(min_length=1)] = "county-list-1"
     leads: Leads = Leads()
-    recent_visit_days: Annotated[int, Field(ge=0)] = 90
+    recent_visits: RecentVisits = RecentVisits()
     carry_over: CarryOver = CarryOver()
     random_checks: RandomChecks = RandomChecks()
     quotas: Quotas = Quotas()

@@ -97,7 +97,7 @@ def sheet_rows(visits: VisitList, *, township: str | None = None) -> list[dict[s
                 "grade_code": row["grade"],
                 "because": "\n".join(because),
                 "probability": row["probability"],
-                "reasons": row[f"reasons_{language}"]
+                "reasons": "\n".join(text for text in (row[f"reasons_{language}"], row[f"notes_{language}"]) if text)
                 or ("未评分：按线索核实" if language == "zh" else "not scored: follow the lead"),
                 "check": row[f"check_{language}"] or "",
                 "last_visit": row["last_visit"],
@@ -174,7 +174,7 @@ def _list_sheet(
 def _print_layout(sheet: Any, visits: VisitList, area: str) -> None:
     sheet.set_paper(9)  # A4
     sheet.set_landscape()
-    sheet.set_margins(left=0.35, right=0.35, top=0.6, bottom=0.6)
+    sheet.set_margins(left=0.25, right=0.25, top=0.6, bottom=0.6)
     sheet.fit_to_pages(1, 0)
     # The blank after each font size keeps it apart from a text that begins with a digit.
     sheet.set_header(f"&L&9 {visits.cycle}   {area}&C&10&B{SIGNAL_ZH}&R&9 {visits.as_of.isoformat()}", {"margin": 0.3})

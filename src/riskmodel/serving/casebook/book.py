@@ -15,12 +15,12 @@ from sqlalchemy import Connection, Engine, func, select
 
 from riskmodel.errors import Fault, UserError
 from riskmodel.project import Project
-from riskmodel.screening.listing import COLUMNS, VisitList, screening_list
+from riskmodel.screening.listing import COLUMNS, VisitList, screening_list, strata_of
 from riskmodel.screening.returns import Judged, OpenList, Refusal, Result, judge, read_filled, returned_bytes
 from riskmodel.screening.settings import ScreeningSettings, load_settings
 from riskmodel.screening.workbook import write_whole
 from riskmodel.serving.casebook import audit
-from riskmodel.serving.casebook.schema import cycles, list_rows, lists, rules_met, strata, visits
+from riskmodel.serving.casebook.schema import cycles, drawn_from, list_rows, lists, rules_met, visits
 from riskmodel.serving.casebook.store import address, connect, reading, writing
 from riskmodel.tables import Tables, from_frames
 
@@ -111,7 +111,7 @@ class Casebook:
                 )
             )
             _insert(connection, list_rows, _rows_of(visit_list))
-            _insert(connection, strata, [{"list_hash": name, **row} for row in visit_list.strata.iter_rows(named=True)])
+            _insert(connection, drawn_from, [{"list_hash": name, **row} for row in visit_list.drawn_from.iter_rows(named=True)])
             _insert(connection, rules_met, [{"list_hash": name, **row} for row in visit_list.rules.iter_rows(named=True)])
             audit.append(
                 connection,
@@ -309,16 +309,11 @@ class Casebook:
             hits = connection.execute(
                 select(rules_met.c.household_id, rules_met.c.rule, rules_met.c.since).where(rules_met.c.list_hash == key)
             ).all()
-            drawn = connection.execute(
-                select(strata.c.stratum, strata.c.households, strata.c.drawn, strata.c.inclusion_probability)
-                .where(strata.c.list_hash == key)
-                .order_by(strata.c.stratum)
-            ).all()
+            population = _population(connection, key)
         columns = {name: [row[name] for row in rows] for name in COLUMNS}
         frame = pl.DataFrame(columns, schema={name: pl.String if kind == pl.Date else kind for name, kind in COLUMNS.items()})
         frame = frame.with_columns(pl.col(name).str.to_date() for name, kind in COLUMNS.items() if kind == pl.Date)
         rule_schema = {"household_id": pl.String, "rule": pl.String, "since": pl.Date}
-        strata_schema = {"stratum": pl.String, "households": pl.Int64, "drawn": pl.Int64, "inclusion_probability": pl.Float64}
         return VisitList(
             cycle=head.cycle,
             as_of=head.as_of,
@@ -328,11 +323,52 @@ class Casebook:
             rows=frame,
             monitored=pl.DataFrame(),
             left_out=pl.DataFrame(),
-            strata=pl.DataFrame([tuple(row) for row in drawn], schema=strata_schema, orient="row"),
+            strata=strata_of(population),
+            drawn_from=population,
             rules=pl.DataFrame([tuple(row) for row in hits], schema=rule_schema, orient="row"),
             notes=tuple((zh, en) for zh, en in json.loads(head.notes)),
             model_version=head.model_version,
         )
+
+    def checks(self, list_hash: str | None = None) -> pl.DataFrame:
+        """What was found on lists and in their random checks, for `recall_from_checks`: one list, or the one in force of every cycle.
+
+        Columns: cycle, household_id, route (`listed`, `random_check`, `none`), inclusion_probability, label (1 confirmed, 0 no risk, missing:
+        not visited or not reached), probability, stratum. The population is everybody who was listed or could be drawn; households left
+        in peace after a recent visit, and checks carried over (they belong to the list that drew them), are not in it.
+        """
+        with reading(self.engine) as connection:
+            heads = connection.execute(select(lists).order_by(lists.c.issued_number)).all()
+            # Of several lists of a cycle the newest is the one in force.
+            in_force = {(head.county_code, head.cycle): head for head in heads}.values()
+            wanted = [head for head in (heads if list_hash else in_force) if list_hash in (None, head.list_hash)]
+            found = connection.execute(select(visits).order_by(visits.c.visited_on, visits.c.number)).all()
+            parts = [self._checks(connection, head, found) for head in wanted]
+        kinds = {"cycle": pl.String, "household_id": pl.String, "route": pl.String, "inclusion_probability": pl.Float64}
+        kinds |= {"label": pl.Int64, "probability": pl.Float64, "stratum": pl.String}
+        return pl.DataFrame([row for part in parts for row in part], schema=kinds, orient="row")
+
+    @staticmethod
+    def _checks(connection: Connection, head: Any, found: Sequence[Any]) -> list[tuple[Any, ...]]:
+        rows = connection.execute(
+            select(list_rows.c.household_id, list_rows.c.listed_as, list_rows.c.content).where(
+                list_rows.c.list_hash == head.list_hash
+            )
+        )
+        listed = {row.household_id: json.loads(row.content)["probability"] for row in rows if row.listed_as != "random_check"}
+        # The first decisive result after the list counts: a drawn household may be met one cycle later.
+        said: dict[str, int] = {}
+        for visit in found:
+            if visit.visited_on >= head.as_of and visit.outcome in ("risk_confirmed", "no_risk"):
+                said.setdefault(visit.household_id, int(visit.outcome == "risk_confirmed"))
+        table: list[tuple[Any, ...]] = [
+            (head.cycle, name, "listed", 1.0, said.get(name), probability, "listed")
+            for name, probability in sorted(listed.items())
+        ]
+        for name, probability, stratum, chance, drawn in _population(connection, head.list_hash).iter_rows():
+            route = "random_check" if drawn else "none"
+            table.append((head.cycle, name, route, chance, said.get(name) if drawn else None, probability, stratum))
+        return table
 
     def disagreements(self) -> dict[str, int]:
         """How often visitors disagreed, by kind of reason; newest versions only. By no place and no person: it is the feature backlog."""
@@ -411,6 +447,17 @@ def record(project: Project, file: str | Path, *, by: str = "command line", toda
     if returned is not None:
         write_whole(returned, returned_bytes(judged.refused))
     return Recorded(path, new, corrected, unchanged, judged.empty, judged.refused, conflicts, returned)
+
+
+def _population(connection: Connection, list_hash: str) -> pl.DataFrame:
+    columns = (drawn_from.c.household_id, drawn_from.c.probability, drawn_from.c.stratum)
+    chance = (drawn_from.c.inclusion_probability, drawn_from.c.drawn)
+    rows = connection.execute(
+        select(*columns, *chance).where(drawn_from.c.list_hash == list_hash).order_by(drawn_from.c.household_id)
+    ).all()
+    kinds = (pl.String, pl.Float64, pl.String, pl.Float64, pl.Boolean)
+    names = ("household_id", "probability", "stratum", "inclusion_probability", "drawn")
+    return pl.DataFrame([tuple(row) for row in rows], schema=dict(zip(names, kinds, strict=True)), orient="row")
 
 
 def _rows_of(visit_list: VisitList) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -62,15 +63,16 @@ list_rows = Table(
 )
 Index("list_rows_by_household", list_rows.c.household_id)
 
-# The strata of the random checks: how many households each had, and the chance of each.
-strata = Table(
-    "strata",
+# Everybody who could be drawn for a random check, and with which chance: the population of every estimate of misses.
+drawn_from = Table(
+    "drawn_from",
     metadata,
     Column("list_hash", String(64), ForeignKey("lists.list_hash"), primary_key=True),
-    Column("stratum", String(64), primary_key=True),
-    Column("households", Integer, nullable=False),
-    Column("drawn", Integer, nullable=False),
+    Column("household_id", String(200), primary_key=True),
+    Column("probability", Float),
+    Column("stratum", String(64), nullable=False),
     Column("inclusion_probability", Float, nullable=False),
+    Column("drawn", Boolean, nullable=False),
 )
 
 # Department rules met on the day of a list, and since when: the next list needs them to know what is new.

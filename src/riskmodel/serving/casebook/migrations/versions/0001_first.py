@@ -77,6 +77,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("list_hash", "household_id"),
     )
     op.create_table(
+        "drawn_from",
+        sa.Column("list_hash", sa.String(length=64), nullable=False),
+        sa.Column("household_id", sa.String(length=200), nullable=False),
+        sa.Column("probability", sa.Float(), nullable=True),
+        sa.Column("stratum", sa.String(length=64), nullable=False),
+        sa.Column("inclusion_probability", sa.Float(), nullable=False),
+        sa.Column("drawn", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["list_hash"],
+            ["lists.list_hash"],
+        ),
+        sa.PrimaryKeyConstraint("list_hash", "household_id"),
+    )
+    op.create_table(
         "list_rows",
         sa.Column("list_hash", sa.String(length=64), nullable=False),
         sa.Column("household_id", sa.String(length=200), nullable=False),
@@ -107,19 +121,6 @@ def upgrade() -> None:
             ["lists.list_hash"],
         ),
         sa.PrimaryKeyConstraint("list_hash", "household_id", "rule"),
-    )
-    op.create_table(
-        "strata",
-        sa.Column("list_hash", sa.String(length=64), nullable=False),
-        sa.Column("stratum", sa.String(length=64), nullable=False),
-        sa.Column("households", sa.Integer(), nullable=False),
-        sa.Column("drawn", sa.Integer(), nullable=False),
-        sa.Column("inclusion_probability", sa.Float(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["list_hash"],
-            ["lists.list_hash"],
-        ),
-        sa.PrimaryKeyConstraint("list_hash", "stratum"),
     )
     op.create_table(
         "visits",
