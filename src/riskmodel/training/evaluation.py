@@ -42,7 +42,7 @@ import polars as pl
 
 from riskmodel.errors import DataError, Fault
 from riskmodel.training import resampling
-from riskmodel.training.resampling import Floats, interval, ranked_sums, village_weights
+from riskmodel.training.resampling import Floats, interval, ranked_sums, ratio, village_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -398,13 +398,6 @@ def _evaluate(prepared: Prepared, capacities: Sequence[float], draws: int, seed:
     )
 
 
-def _ratio(over: Floats, under: Floats) -> Floats:
-    """over / under, NaN where there is nothing to divide by."""
-    result: Floats = np.full(np.broadcast(over, under).shape, np.nan)
-    np.divide(over, under, out=result, where=under > 0)
-    return result
-
-
 def _centred(figures: Floats) -> Floats:
     """Shift the draws so that their mean is the figure of the county as it is (place 0), not below 0."""
     if len(figures) > 1 and np.isfinite(figures).any():
@@ -415,7 +408,7 @@ def _centred(figures: Floats) -> Floats:
 def _mean_of_dates(values: Floats) -> Floats:
     """Mean over the last axis of what is defined; NaN when nothing is."""
     defined = np.isfinite(values)
-    return _ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1).astype(np.float64))
+    return ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1).astype(np.float64))
 
 
 def _along_the_list(sums: Floats, names: tuple[str, ...]) -> tuple[dict[Key, Floats], dict[Key, Floats]]:
@@ -423,23 +416,23 @@ def _along_the_list(sums: Floats, names: tuple[str, ...]) -> tuple[dict[Key, Flo
     positives, negatives = sums[..., resampling.POSITIVES], sums[..., resampling.NEGATIVES]
     both = (positives > 0) & (negatives > 0)
     dated: dict[Key, Floats] = {
-        ("auc", ""): np.where(both, _ratio(sums[..., resampling.PAIRS], positives * negatives), np.nan),
-        ("average_precision", ""): np.where(both, _ratio(sums[..., resampling.AVERAGE_PRECISION], positives), np.nan),
-        ("base_rate", ""): _ratio(positives, positives + negatives),
+        ("auc", ""): np.where(both, ratio(sums[..., resampling.PAIRS], positives * negatives), np.nan),
+        ("average_precision", ""): np.where(both, ratio(sums[..., resampling.AVERAGE_PRECISION], positives), np.nan),
+        ("base_rate", ""): ratio(positives, positives + negatives),
     }
     pooled = {key: _mean_of_dates(values) for key, values in dated.items()}
     for place, name in enumerate(names):
         part = sums[..., resampling.HEAD + resampling.PER_CAPACITY * place :]
         hits, labelled, expected = part[..., resampling.HITS], part[..., resampling.LABELLED], part[..., resampling.EXPECTED]
-        precision, recall = _ratio(hits, labelled), _ratio(hits, positives)
+        precision, recall = ratio(hits, labelled), ratio(hits, positives)
         dated["precision", name], dated["recall", name] = precision, recall
-        dated["lift", name] = _ratio(precision, dated["base_rate", ""])
-        dated["visits_per_confirmed", name] = _ratio(np.ones_like(precision), precision)
-        dated["observed_expected", name] = _ratio(hits, expected)
+        dated["lift", name] = ratio(precision, dated["base_rate", ""])
+        dated["visits_per_confirmed", name] = ratio(np.ones_like(precision), precision)
+        dated["observed_expected", name] = ratio(hits, expected)
         pooled["precision", name], pooled["recall", name] = _mean_of_dates(precision), _mean_of_dates(recall)
-        pooled["lift", name] = _ratio(pooled["precision", name], pooled["base_rate", ""])
-        pooled["visits_per_confirmed", name] = _ratio(np.ones(len(sums)), pooled["precision", name])
-        pooled["observed_expected", name] = _ratio(hits.sum(axis=1), expected.sum(axis=1))
+        pooled["lift", name] = ratio(pooled["precision", name], pooled["base_rate", ""])
+        pooled["visits_per_confirmed", name] = ratio(np.ones(len(sums)), pooled["precision", name])
+        pooled["observed_expected", name] = ratio(hits.sum(axis=1), expected.sum(axis=1))
     return pooled, dated
 
 
@@ -455,16 +448,16 @@ def _bounds(sums: Floats, names: tuple[str, ...]) -> dict[Key, dict[str, float]]
         open_on_list = np.maximum(0.0, listed - labelled)
         pairs = {
             "precision": {
-                "worst_ties": _ratio(worst, part[:, resampling.LABELLED_WORST]),
-                "best_ties": _ratio(best, part[:, resampling.LABELLED_BEST]),
-                "if_none_confirmed": _ratio(hits, listed),
-                "if_all_confirmed": _ratio(hits + open_on_list, listed),
+                "worst_ties": ratio(worst, part[:, resampling.LABELLED_WORST]),
+                "best_ties": ratio(best, part[:, resampling.LABELLED_BEST]),
+                "if_none_confirmed": ratio(hits, listed),
+                "if_all_confirmed": ratio(hits + open_on_list, listed),
             },
             "recall": {
-                "worst_ties": _ratio(worst, positives),
-                "best_ties": _ratio(best, positives),
-                "if_none_confirmed": _ratio(hits, positives + unlabelled - open_on_list),
-                "if_all_confirmed": _ratio(hits + open_on_list, positives + open_on_list),
+                "worst_ties": ratio(worst, positives),
+                "best_ties": ratio(best, positives),
+                "if_none_confirmed": ratio(hits, positives + unlabelled - open_on_list),
+                "if_all_confirmed": ratio(hits + open_on_list, positives + open_on_list),
             },
         }
         for metric, figures in pairs.items():
@@ -488,8 +481,8 @@ def _curve(sums: Floats, named: int, sizes: npt.NDArray[np.int64], villages: int
     positives = sums[..., resampling.POSITIVES]
     for place, share in enumerate(CURVE_SHARES):
         part = sums[..., resampling.HEAD + resampling.PER_CAPACITY * (named + place) :]
-        recall = _mean_of_dates(_ratio(part[..., resampling.HITS], positives))
-        precision = _mean_of_dates(_ratio(part[..., resampling.HITS], part[..., resampling.LABELLED]))
+        recall = _mean_of_dates(ratio(part[..., resampling.HITS], positives))
+        precision = _mean_of_dates(ratio(part[..., resampling.HITS], part[..., resampling.LABELLED]))
         row = {"share": float(share), "visits": float(share * sizes.mean())}
         for metric, figures in (("recall", recall), ("precision", precision)):
             low, high = interval(figures[1:], villages=villages, value=float(figures[0]), most=1)
@@ -532,20 +525,20 @@ def _calibration(prepared: Prepared, weights: Floats) -> tuple[dict[Key, Floats]
     square = summed((probability - outcome) ** 2, date, dates)
     surprise = summed(-np.where(outcome == 1, np.log(inside), np.log1p(-inside)), date, dates)
     parts = {("brier", ""): (square, rows), ("log_loss", ""): (surprise, rows), ("observed_expected", ""): (observed, expected)}
-    dated = {key: _ratio(over, under) for key, (over, under) in parts.items()}
-    pooled = {key: _ratio(over.sum(axis=1), under.sum(axis=1)) for key, (over, under) in parts.items()}
+    dated = {key: ratio(over, under) for key, (over, under) in parts.items()}
+    pooled = {key: ratio(over.sum(axis=1), under.sum(axis=1)) for key, (over, under) in parts.items()}
     if not has_probability:
         pooled["ece", ""] = np.full(len(weights), np.nan)
         return pooled, dated, pl.DataFrame(schema=dict.fromkeys(RELIABILITY_COLUMNS, pl.Float64))
     group = _bins_of_equal_mass(probability, np.ones(len(probability)), CALIBRATION_BINS)
     gap = np.abs(summed(outcome - probability, group, CALIBRATION_BINS))
-    pooled["ece", ""] = _ratio(gap.sum(axis=1), rows.sum(axis=1))
+    pooled["ece", ""] = ratio(gap.sum(axis=1), rows.sum(axis=1))
     # Bins of equal expected confirmations: each point of the picture rests on as much, also in the rare top.
     group = _bins_of_equal_mass(probability, probability, RELIABILITY_BINS)
     size = summed(np.ones(len(outcome)), group, RELIABILITY_BINS)
     share, mean = (
-        _ratio(summed(outcome, group, RELIABILITY_BINS), size),
-        _ratio(summed(probability, group, RELIABILITY_BINS), size),
+        ratio(summed(outcome, group, RELIABILITY_BINS), size),
+        ratio(summed(probability, group, RELIABILITY_BINS), size),
     )
     table = []
     for place in np.flatnonzero(size[0] > 0):
@@ -623,6 +616,45 @@ class Comparison:
         value, spread = _difference(self.evaluations[model], self.evaluations[baseline or self.baseline], key)
         return (value, *interval(spread, villages=self.evaluations[model].counts["villages"]))
 
+    def regret(self, metric: str = "recall", capacity: float | str = "") -> pd.DataFrame:
+        """How much each model lost against the best model of each as-of date, so that one lucky date does not choose it.
+
+        A row a model: dates (on which every model has the figure), mean (regret, mean of the dates) with low and high from the paired draws,
+        worst (largest regret), worst_as_of, best_on (dates on which it was the best, ties shared). Always at least 0: the best of several noisy
+        figures is too good, so that even equal models show some regret; compare models, not a model with 0.
+        """
+        import pandas as pd
+
+        name = capacity if isinstance(capacity, str) else capacity_name(capacity)
+        better = METRICS[metric].better
+        models = list(self.evaluations.values())
+        figures = np.stack([model.date_values[metric, name] for model in models])
+        drawn = np.stack([model.date_draws[metric, name] for model in models])
+        if better == 0:
+            figures, drawn = -_distance(figures), -_distance(drawn)
+        elif better < 0:
+            figures, drawn = -figures, -drawn
+        lost, lost_drawn = figures.max(axis=0) - figures, drawn.max(axis=0) - drawn
+        usable = np.isfinite(lost).all(axis=0)
+        rows = []
+        for place, model in enumerate(models):
+            regrets = np.where(usable, lost[place], np.nan)
+            low, high = interval(_mean_of_dates(lost_drawn[place]), villages=model.counts["villages"])
+            row: dict[str, Any] = {
+                "model": model.name,
+                "dates": int(usable.sum()),
+                "mean": float(_mean_of_dates(regrets)),
+                "low": low,
+                "high": high,
+            }
+            worst = int(np.nanargmax(regrets)) if usable.any() else None
+            row |= {
+                "worst": float("nan") if worst is None else float(regrets[worst]),
+                "worst_as_of": None if worst is None else model.as_of[worst],
+            }
+            rows.append(row | {"best_on": int((regrets == 0).sum())})
+        return pd.DataFrame(rows)
+
     def text(self, *, width: int = 120) -> str:
         """The comparison for a terminal of `width` columns, without colour."""
         return _rendered(self, width)
@@ -636,9 +668,9 @@ def _difference(model: Evaluation, base: Evaluation, key: Key) -> tuple[float, F
     return float((value - base_value)[0]), spread - base_spread
 
 
-def _distance(ratio: Floats) -> Floats:
+def _distance(figures: Floats) -> Floats:
     """How far a ratio is from 1: 1.25 and 0.8 are equally far. NaN for 0."""
-    return np.abs(np.log(ratio, out=np.full(ratio.shape, np.nan), where=ratio > 0))
+    return np.abs(np.log(figures, out=np.full(figures.shape, np.nan), where=figures > 0))
 
 
 def _verdict(metric: str, low: float, high: float) -> str:

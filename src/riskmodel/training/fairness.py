@@ -17,7 +17,7 @@ import polars as pl
 
 from riskmodel.errors import DataError, Fault
 from riskmodel.training.evaluation import DRAWS, Prepared, capacity_name, on_the_list, prepare_predictions
-from riskmodel.training.resampling import MIN_VILLAGES, Floats, interval, village_weights, wilson
+from riskmodel.training.resampling import MIN_VILLAGES, Floats, interval, ratio, village_weights, wilson
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -217,7 +217,7 @@ def _audit_one(
         """Hits and confirmed a village; and recall and false omission a draw."""
         hits, confirmed = by_village(listed, where & positive), by_village(np.ones_like(listed), where & positive)
         missed, outside = by_village(1 - listed, where & positive), by_village(1 - listed, where & labelled)
-        return hits, confirmed, _share(weights @ hits, weights @ confirmed), _share(weights @ missed, weights @ outside)
+        return hits, confirmed, ratio(weights @ hits, weights @ confirmed), ratio(weights @ missed, weights @ outside)
 
     hits, confirmed, recall, omission = shares(member)
     hits_rest, confirmed_rest, recall_rest, omission_rest = shares(rest)
@@ -247,12 +247,6 @@ def _audit_one(
         "_confirmed_rest": found_rest,
         "_pair": pair,
     }
-
-
-def _share(over: Floats, under: Floats) -> Floats:
-    result: Floats = np.full(len(over), np.nan)
-    np.divide(over, under, out=result, where=under > 0)
-    return result
 
 
 def _span(figures: Floats, villages: int, trials: int) -> tuple[float, float]:

@@ -41,6 +41,13 @@ def village_weights(villages: int, draws: int, seed: int) -> Floats:
     return weights
 
 
+def ratio(over: Floats, under: Floats) -> Floats:
+    """over / under, NaN where there is nothing to divide by."""
+    result: Floats = np.full(np.broadcast(over, under).shape, np.nan)
+    np.divide(over, under, out=result, where=under > 0)
+    return result
+
+
 def wilson(share: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
     """Interval of a share of independent trials, also when it is 0 or 1. NaN without trials.
 
