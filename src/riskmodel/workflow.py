@@ -97,11 +97,15 @@ def train(plan: str, tables: Tables | PathLike, *, until: dt.date | str | None =
     return fit(open_project(project), plan, _tables(tables), until=None if until is None else day(until))
 
 
-def compare(runs: Sequence[str | Run] = (), *, project: ProjectLike = None) -> Comparison:
-    """Runs side by side on identical as-of dates and households. Without runs: the newest of each plan."""
+def compare(runs: Sequence[str | Run] = (), *, truth: PathLike | None = None, project: ProjectLike = None) -> Comparison:
+    """Runs side by side on identical as-of dates and households. Without runs: the newest of each plan.
+
+    truth: `truth.parquet` of a synthetic county; the true probability, which sees luck that no feature can, is shown as one more row.
+    """
     from riskmodel.training import compare as set_side_by_side
 
-    return set_side_by_side(open_project(project), [run if isinstance(run, str) else run.id for run in runs])
+    ids = [run if isinstance(run, str) else run.id for run in runs]
+    return set_side_by_side(open_project(project), ids, truth=None if truth is None else Path(truth))
 
 
 def promote(
