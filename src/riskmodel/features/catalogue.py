@@ -60,11 +60,13 @@ class Words(Strict):
 class Sentence(Strict):
     """What a reason says in one language. `{value}` is the value with its unit, written out.
 
-    `zero` is said when the value is 0 (a flag: no), `missing` when nothing is known; without them `value` and a general sentence serve.
+    `zero` is said when the value is 0 (a flag: no), `negative` when it is below 0 (there `{value}` is its size, without the sign), `missing`
+    when nothing is known; without them `value` and a general sentence serve.
     """
 
     value: Annotated[str, Field(min_length=1)]
     zero: str | None = None
+    negative: str | None = None
     missing: str | None = None
 
 

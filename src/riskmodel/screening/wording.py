@@ -78,7 +78,7 @@ def _percent(value: float, language: Language) -> str:
 
 
 def sentence(feature: Feature, value: float, language: Language) -> str:
-    """The catalogue's sentence about a value. Unknown and zero have their own, if the catalogue gives one."""
+    """The catalogue's sentence about a value. Unknown, zero and values below 0 (said by their size) have their own, if the catalogue gives one."""
     said = getattr(feature.sentence, language)
     label = getattr(feature.label, language)
     if math.isnan(value):
@@ -88,6 +88,10 @@ def sentence(feature: Feature, value: float, language: Language) -> str:
         return str(said.zero)
     if value == 0 and feature.unit == "flag":
         return f"{label}：否" if language == "zh" else f"{label}: no"
+    if value < 0 and said.negative:
+        return str(said.negative).replace("{value}", format_value(-value, feature.unit, language))
+    if value < 0 and said.negative:
+        return str(said.negative).replace("{value}", format_value(-value, feature.unit, language))
     return str(said.value).replace("{value}", format_value(value, feature.unit, language))
 
 
@@ -96,18 +100,26 @@ def _lower(label: str) -> str:
     return label[:1].lower() + label[1:] if label[1:2].islower() or label[1:2] == " " else label
 
 
-def compare(side: int, percent: int, level: str, language: Language) -> str:
-    """A comparison a person can picture. side: 1 higher than `percent` of the households of the area, -1 lower, 2: so many share it; 0: nothing."""
-    if side == 0:
+def compare(side: int, percent: int, level: str, language: Language, *, below_zero: bool = False) -> str:
+    """A comparison a person can picture, to be put after a sentence.
+
+    side: 1 higher than `percent` of the households of the area, -1 lower, 2: so many share it; 0: nothing. level: township or county. below_zero:
+    the sentence tells a loss or a fall by its size, so `lower` would be taken for less of it; then the place among all is said.
+    """
+    if side == 0 or (below_zero and side > 0):
         return ""
     if language == "zh":
         area = "本乡镇" if level == "township" else "本县"
         if side == 2:
             return f"（{area}约{percent}%的农户有此情况）" if percent else f"（{area}不到1%的农户有此情况）"
+        if below_zero:
+            return f"，处于{area}最低的{100 - percent}%"
         return f"，{'高于' if side > 0 else '低于'}{area}{percent}%的农户"
     area = f"in the {level}"
     if side == 2:
         return f" (as {'about ' + str(percent) + '%' if percent else 'less than 1%'} of households {area})"
+    if below_zero:
+        return f", among the lowest {100 - percent}% {area}"
     return f", {'higher' if side > 0 else 'lower'} than for {percent}% of households {area}"
 
 

@@ -1,0 +1,192 @@
+"""What feature functions share: windows, sums and questions about people. Plain loops, so that the kernel compiles them.
+
+Every function here may be called by any feature function. Rows come cut in time (`features.kernel`), in canonical order.
+
+`when` is the clock of the as-of date T: `when.as_of` (T itself), `when.back[n]` (T less n calendar months) and `when.first[n]` (the first day
+of the month n months before the month of T), all as days since 1970-01-01, n from 0 to 60, and `when.ymd` (T as yyyymmdd). "The last n months"
+of bills and events are the days after back[n] up to T; "n whole months" of money flows are first[n] up to the day before first[0].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from riskmodel.features.rows import AT_PRIMARY, NEVER, ORDINARY, PRODUCTION, SKILLED
+
+Row = Any  # one record of features.rows.SHAPES
+Rows = Sequence[Any]  # the rows in force at T, in canonical order
+
+NAN = float("nan")
+
+
+class When(NamedTuple):
+    """The clock of an as-of date; see above."""
+
+    as_of: int
+    ymd: int
+    back: Sequence[int]
+    first: Sequence[int]
+
+
+def share(part: float, whole: float) -> float:
+    """part / whole; NaN when the whole is not above 0 or unknown."""
+    if whole > 0.0:
+        return part / whole
+    return NAN
+
+
+def age(member: Row, when: When) -> int:
+    """Completed years of age at T."""
+    return (when.ymd - member.birth_date) // 10000
+
+
+def of_working_age(member: Row, when: When) -> bool:
+    """16 to 59 years old."""
+    years = age(member, when)
+    return years >= 16 and years <= 59
+
+
+def at_school(member: Row) -> bool:
+    """At any school from primary on."""
+    return member.schooling >= AT_PRIMARY
+
+
+def able(member: Row, when: When) -> bool:
+    """Counts as labour: skilled or ordinary, 16 or older, not at school."""
+    return (member.labour == SKILLED or member.labour == ORDINARY) and age(member, when) >= 16 and not at_school(member)
+
+
+def money_between(flows: Rows, start: int, end: int) -> float:
+    """Sum of `amount` from day `start` up to the day before `end`; 0 without a row."""
+    total = 0.0
+    for flow in flows:
+        if flow.occurred_on >= start and flow.occurred_on < end:
+            total += flow.amount
+    return total
+
+
+def rows_between(flows: Rows, start: int, end: int) -> int:
+    """Number of rows from day `start` up to the day before `end`."""
+    count = 0
+    for flow in flows:
+        if flow.occurred_on >= start and flow.occurred_on < end:
+            count += 1
+    return count
+
+
+def income_between(income: Rows, source: int, start: int, end: int) -> float:
+    """Income of one source from day `start` up to the day before `end`; NaN without a single row of any source."""
+    total = 0.0
+    rows = 0
+    for flow in income:
+        if flow.occurred_on >= start and flow.occurred_on < end:
+            rows += 1
+            if flow.source == source:
+                total += flow.amount
+    if rows == 0:
+        return NAN
+    return total
+
+
+def spent_between(expenditure: Rows, purpose: int, start: int, end: int) -> float:
+    """Expenditure for one purpose from day `start` up to the day before `end`; 0 without a row."""
+    total = 0.0
+    for flow in expenditure:
+        if flow.purpose == purpose and flow.occurred_on >= start and flow.occurred_on < end:
+            total += flow.amount
+    return total
+
+
+def gross_income(income: Rows, start: int, end: int) -> float:
+    """Income of all sources from day `start` up to the day before `end`; NaN without a single row."""
+    if rows_between(income, start, end) == 0:
+        return NAN
+    return money_between(income, start, end)
+
+
+def net_income(income: Rows, expenditure: Rows, start: int, end: int) -> float:
+    """All income less production expenditure from day `start` up to the day before `end`; NaN without a row of income."""
+    return gross_income(income, start, end) - spent_between(expenditure, PRODUCTION, start, end)
+
+
+def self_paid_since(medical: Rows, start: int, as_of: int) -> float:
+    """Self-paid medical cost after day `start`, up to T; 0 without a bill."""
+    total = 0.0
+    for bill in medical:
+        if bill.occurred_on > start and bill.occurred_on <= as_of:
+            total += bill.self_paid
+    return total
+
+
+def compliant(bill: Row) -> float:
+    """Compliant self-paid cost of a bill; the whole self-paid cost where the insurance does not say."""
+    if bill.compliant_self_paid >= 0.0:
+        return bill.compliant_self_paid
+    return bill.self_paid
+
+
+def compliant_between(medical: Rows, start: int, end: int) -> float:
+    """Compliant self-paid cost from day `start` up to the day before `end`."""
+    total = 0.0
+    for bill in medical:
+        if bill.occurred_on >= start and bill.occurred_on < end:
+            total += compliant(bill)
+    return total
+
+
+def days_since_newest(events: Rows, as_of: int) -> float:
+    """Days from the newest event on or before T; NaN without one."""
+    newest = -NEVER
+    for event in events:
+        if event.occurred_on <= as_of and event.occurred_on > newest:
+            newest = event.occurred_on
+    if newest == -NEVER:
+        return NAN
+    return float(as_of - newest)
+
+
+def age_of_newest_record(rows: Rows, as_of: int) -> float:
+    """Days from the newest known_on; NaN without a row."""
+    newest = -NEVER
+    for row in rows:
+        if row.known_on > newest:
+            newest = row.known_on
+    if newest == -NEVER:
+        return NAN
+    return float(as_of - newest)
+
+
+def valid(certificate: Row, as_of: int) -> bool:
+    """A disability certificate in force at T."""
+    return certificate.occurred_on <= as_of and certificate.valid_until >= as_of
+
+
+def flag(answer: bool) -> float:
+    """1.0 for yes, 0.0 for no."""
+    if answer:
+        return 1.0
+    return 0.0
+
+
+def newest_day(rows: Rows) -> int:
+    """Newest occurred_on; -NEVER without a row."""
+    newest = -NEVER
+    for row in rows:
+        newest = max(newest, row.occurred_on)
+    return newest
+
+
+def months_ago(day: int, when: When) -> int:
+    """How many months before the month of T the day lies: 0 in the same month; 60 at most."""
+    months = 0
+    while months < 60 and day < when.first[months]:
+        months += 1
+    return months
+
+
+def end_of_month(months: int, when: When) -> int:
+    """The day after the month that lies `months` before the month of T; the day after T for the month of T."""
+    if months == 0:
+        return when.as_of + 1
+    return when.first[months - 1]

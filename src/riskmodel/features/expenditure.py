@@ -1,0 +1,81 @@
+"""Expenditure: what must be spent, against what comes in. Yuan, twelve whole months unless said otherwise; no row in a present table is 0."""
+
+from riskmodel.features.common import (
+    Row,
+    Rows,
+    When,
+    compliant_between,
+    gross_income,
+    income_between,
+    money_between,
+    net_income,
+    share,
+    spent_between,
+)
+from riskmodel.features.rows import (
+    BUSINESS,
+    CARE,
+    DEBT,
+    DISASTER,
+    EDUCATION,
+    HOUSING,
+    PRODUCTION,
+)
+
+
+def _rigid(expenditure: Rows, medical: Rows, start: int, end: int) -> float:
+    """Education, care, disaster and housing cost, and compliant self-paid medical cost: what a household cannot choose."""
+    total = compliant_between(medical, start, end)
+    for flow in expenditure:
+        if flow.occurred_on >= start and flow.occurred_on < end:
+            if flow.purpose == EDUCATION or flow.purpose == CARE or flow.purpose == DISASTER or flow.purpose == HOUSING:
+                total += flow.amount
+    return total
+
+
+def rigid_spending_pp_12m(expenditure: Rows, medical: Rows, members: Rows, policy: Row) -> float:
+    """(education + care + disaster + housing + compliant self-paid medical cost) / members, over the accounting window."""
+    return _rigid(expenditure, medical, policy.accounting_start, policy.accounting_end) / len(members)
+
+
+def rigid_share_12m(expenditure: Rows, medical: Rows, income: Rows, policy: Row) -> float:
+    """Rigid spending / net income, over the accounting window; unknown unless net income is above 0."""
+    rigid = _rigid(expenditure, medical, policy.accounting_start, policy.accounting_end)
+    return share(rigid, net_income(income, expenditure, policy.accounting_start, policy.accounting_end))
+
+
+def education_spending_12m(expenditure: Rows, when: When) -> float:
+    """Sum of education spending of the last 12 whole months."""
+    return spent_between(expenditure, EDUCATION, when.first[12], when.first[0])
+
+
+def education_share_12m(expenditure: Rows, income: Rows, when: When) -> float:
+    """Education spending / all income, last 12 whole months."""
+    return share(
+        spent_between(expenditure, EDUCATION, when.first[12], when.first[0]), gross_income(income, when.first[12], when.first[0])
+    )
+
+
+def debt_share_12m(expenditure: Rows, income: Rows, when: When) -> float:
+    """Debt payments / all income, last 12 whole months."""
+    return share(
+        spent_between(expenditure, DEBT, when.first[12], when.first[0]), gross_income(income, when.first[12], when.first[0])
+    )
+
+
+def care_spending_12m(expenditure: Rows, when: When) -> float:
+    """Sum of care spending of the last 12 whole months."""
+    return spent_between(expenditure, CARE, when.first[12], when.first[0])
+
+
+def production_cost_ratio_12m(expenditure: Rows, income: Rows, when: When) -> float:
+    """Production expenditure / business income, last 12 whole months; above 1: producing at a loss."""
+    return share(
+        spent_between(expenditure, PRODUCTION, when.first[12], when.first[0]),
+        income_between(income, BUSINESS, when.first[12], when.first[0]),
+    )
+
+
+def spending_income_ratio_12m(expenditure: Rows, income: Rows, when: When) -> float:
+    """All expenditure recorded / all income, last 12 whole months."""
+    return share(money_between(expenditure, when.first[12], when.first[0]), gross_income(income, when.first[12], when.first[0]))

@@ -1,0 +1,362 @@
+"""The kernel: all feature functions, compiled into one function over households.
+
+Feature functions are plain Python (`income.py`, `illness.py`, …): each names the rows it wants as arguments and returns one number. Here their
+source is put into one generated module, with a driver that cuts each household's rows at T once and calls them all; numba compiles it. The
+generated file is named by the hash of everything in it, so that a changed function is always compiled anew (numba itself does
+not notice a changed callee), and the compiled code is kept beside it.
+
+Where: RISKMODEL_CACHE, else `~/.cache/riskmodel`, else a temporary folder. No fastmath: sums keep their order, and the same rows give
+the same bits on any machine.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import inspect
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import numpy as np
+
+from riskmodel.features import (
+    area,
+    assets,
+    assistance,
+    common,
+    disability,
+    employment,
+    expenditure,
+    freshness,
+    guarantees,
+    history,
+    household,
+    illness,
+    income,
+    neighbours,
+    rows,
+    rules,
+    shocks,
+)
+from riskmodel.features.rows import OF_HOUSEHOLD, OF_PERSON, TABLE_NAMES
+from riskmodel.policy import NUMBERS
+
+FAMILIES: Final[Mapping[str, ModuleType]] = {
+    "income": income,
+    "expenditure": expenditure,
+    "illness": illness,
+    "disability": disability,
+    "household": household,
+    "guarantees": guarantees,
+    "shocks": shocks,
+    "employment": employment,
+    "assistance": assistance,
+    "history": history,
+    "area": area,
+    "freshness": freshness,
+    "assets": assets,
+    "rules": rules,
+}
+# What a feature function may name as an argument, beside the tables.
+GIVEN: Final = ("household", "village", "township", "county", "policy", "when")
+POLICY_SHAPE: Final = np.dtype(
+    [(name, "f8") for name in NUMBERS] + [("accounting_start", "i4"), ("accounting_end", "i4")], align=True
+)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One feature (or count of neighbours): the function that makes it and the tables it reads."""
+
+    name: str
+    family: str
+    function: Callable[..., float]
+    takes: tuple[str, ...]
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Tables whose absence makes the value unknown, in the contract's names."""
+        return tuple(name for name in self.takes if name in TABLE_NAMES)
+
+    @property
+    def formula(self) -> str:
+        return inspect.getdoc(self.function) or ""
+
+
+def _functions(module: ModuleType) -> dict[str, Callable[..., Any]]:
+    """Functions that a module defines itself, in the order of its lines."""
+    own = {
+        name: value for name, value in vars(module).items() if inspect.isfunction(value) and value.__module__ == module.__name__
+    }
+    return dict(sorted(own.items(), key=lambda item: item[1].__code__.co_firstlineno))
+
+
+@lru_cache(maxsize=1)
+def definitions() -> dict[str, Definition]:
+    """All features by name: the public functions of the family modules."""
+    found: dict[str, Definition] = {}
+    for family, module in FAMILIES.items():
+        for name, function in _functions(module).items():
+            if not name.startswith("_"):
+                assert name not in found, f"two features are called {name}"
+                found[name] = Definition(name, family, function, tuple(inspect.signature(function).parameters))
+    return found
+
+
+@lru_cache(maxsize=1)
+def counts() -> dict[str, Definition]:
+    """What is counted about the households of an area: the public functions of `neighbours.py`."""
+    return {
+        name: Definition(name, "neighbours", function, tuple(inspect.signature(function).parameters))
+        for name, function in _functions(neighbours).items()
+        if not name.startswith("_")
+    }
+
+
+# ------------------------------------------------------------------------------------------------------------------------------
+
+
+def _compiled(function: Callable[..., Any]) -> str:
+    """Source of one function, without annotations and docstring, marked for the compiler."""
+    tree = ast.parse(inspect.getsource(function))
+    definition = tree.body[0]
+    assert isinstance(definition, ast.FunctionDef)
+    definition.returns = None
+    for argument in definition.args.args:
+        argument.annotation = None
+    if ast.get_docstring(definition) is not None:
+        definition.body = definition.body[1:]
+    return f"@njit(error_model='numpy')\n{ast.unparse(definition)}\n"
+
+
+def _arguments() -> list[str]:
+    names = []
+    for table in ("households", "members", *OF_HOUSEHOLD, *OF_PERSON, "area_shocks"):
+        names += [f"{table}_rows", f"{table}_starts"]
+    return names
+
+
+def _cuts(wanted: set[str], pad: str) -> list[str]:
+    """Lines that cut one household's rows at T into scratch space."""
+    lines = [
+        "household = one_in_force(households_rows, households_starts[h], households_starts[h + 1], as_of)",
+        "members = cut_members(members_rows, members_starts[h], members_starts[h + 1], as_of, members_scratch)",
+    ]
+    for table in OF_HOUSEHOLD:
+        if table not in wanted:
+            continue
+        cut = f"cut({table}_rows, {table}_starts[h], {table}_starts[h + 1], as_of, {table}_scratch, 0)"
+        if table == "shocks":
+            lines.append(f"found = {cut}")
+            for scope in ("village", "township", "county"):
+                lines.append(
+                    f"found = cut_area(area_shocks_rows, area_shocks_starts, household.{scope}_events, as_of, shocks_scratch, found)"
+                )
+            lines.append("shocks = shocks_scratch[:found]")
+        elif table == "assets":
+            lines.append(
+                "authorised = is_authorised(authorisations_rows, authorisations_starts[h], authorisations_starts[h + 1], as_of)"
+            )
+            lines.append(f"found = {cut}")
+            lines.append("assets = assets_scratch[:found]")
+        else:
+            lines.append(f"{table} = {table}_scratch[:{cut}]")
+    for table in OF_PERSON:
+        if table in wanted:
+            lines.append(
+                f"{table} = {table}_scratch[:cut_persons({table}_rows, {table}_starts, members, as_of, {table}_scratch)]"
+            )
+    return [pad + line for line in lines]
+
+
+def _condition(definition: Definition) -> str:
+    places = [f"present[{TABLE_NAMES.index(table)}]" for table in definition.tables if table not in ("households", "members")]
+    if "assets" in definition.takes:
+        places.append("authorised")
+    return " and ".join(places) or "True"
+
+
+def source() -> str:
+    """The generated module, as text."""
+    features, own_counts = definitions(), counts()
+    helpers = list(_functions(common).values())
+    for module in (*FAMILIES.values(), neighbours):
+        helpers += [function for name, function in _functions(module).items() if name.startswith("_")]
+    public = [definition.function for definition in (*own_counts.values(), *features.values())]
+    wanted = {table for definition in features.values() for table in definition.tables}
+    counted = {table for definition in own_counts.values() for table in definition.tables}
+    arguments = ", ".join(_arguments())
+    constants = "\n".join(
+        f"{name} = {value!r}" for name, value in vars(rows).items() if name.isupper() and isinstance(value, int)
+    )
+    fields = ", ".join(own_counts)
+
+    def scratch(tables: set[str]) -> list[str]:
+        names = [name for name in ("members", *OF_HOUSEHOLD, *OF_PERSON) if name in tables | {"members"}]
+        return [f"    {name}_scratch = np.empty(limits[{TABLE_NAMES.index(name)}], {name}_shape)" for name in names]
+
+    lines = [
+        '"""Generated from the feature functions; do not edit."""',
+        "from collections import namedtuple",
+        "import numpy as np",
+        "from numba import njit",
+        "from riskmodel.features.rows import SHAPES",
+        constants,
+        "NAN = np.nan",
+        "When = namedtuple('When', ['as_of', 'ymd', 'back', 'first'])",
+        f"Counts = namedtuple('Counts', {list(own_counts)!r})",
+        *[f"{name}_shape = SHAPES[{name!r}]" for name in TABLE_NAMES],
+        _CUTTING,
+        *[_compiled(function) for function in (*helpers, *public)],
+        "@njit(cache=True, nogil=True, error_model='numpy')",
+        f"def count_neighbours(targets, as_of, ymd, back, first, present, limits, {arguments}, out):",
+        "    when = When(as_of, ymd, back, first)",
+        *scratch(counted),
+        "    for k in range(len(targets)):",
+        "        h = targets[k]",
+        *_cuts(counted, "        "),
+        *[
+            f"        out[k, {place}] = {one.name}({', '.join(one.takes)}) if {_condition(one)} else 0"
+            for place, one in enumerate(own_counts.values())
+        ],
+        "",
+        "@njit(cache=True, nogil=True, error_model='numpy')",
+        "def build_features(targets, as_of, ymd, back, first, present, limits, policies, policy_of, "
+        f"village_counts, township_counts, county_counts, own_counts, {arguments}, out):",
+        "    when = When(as_of, ymd, back, first)",
+        *scratch(wanted),
+        "    for k in range(len(targets)):",
+        "        h = targets[k]",
+        *_cuts(wanted, "        "),
+        "        policy = policies[policy_of[household.village]]",
+    ]
+    for scope in ("village", "township", "county"):
+        values = ", ".join(
+            f"max({scope}_counts[household.{scope}, {place}] - own_counts[k, {place}], 0)" for place in range(len(own_counts))
+        )
+        lines.append(f"        {scope} = Counts({values})")
+    for place, one in enumerate(features.values()):
+        lines.append(f"        out[k, {place}] = {one.name}({', '.join(one.takes)}) if {_condition(one)} else NAN")
+    lines += ["", "@njit(cache=True, nogil=True, error_model='numpy')", _IN_FORCE, f"# counts: {fields}", ""]
+    return "\n".join(lines)
+
+
+_CUTTING: Final = """
+@njit(error_model='numpy')
+def one_in_force(rows, start, stop, as_of):
+    for i in range(start, stop):
+        if rows[i].known_on <= as_of and as_of < rows[i].replaced_on:
+            return rows[i]
+    return rows[start]
+
+@njit(error_model='numpy')
+def cut(rows, start, stop, as_of, scratch, n):
+    for i in range(start, stop):
+        if rows[i].known_on <= as_of and as_of < rows[i].replaced_on:
+            scratch[n] = rows[i]
+            n += 1
+    return n
+
+@njit(error_model='numpy')
+def cut_members(rows, start, stop, as_of, scratch):
+    n = 0
+    for i in range(start, stop):
+        if rows[i].known_on <= as_of and as_of < rows[i].replaced_on and rows[i].left_on > as_of:
+            scratch[n] = rows[i]
+            n += 1
+    return scratch[:n]
+
+@njit(error_model='numpy')
+def cut_persons(rows, starts, members, as_of, scratch):
+    n = 0
+    for member in members:
+        n = cut(rows, starts[member.person], starts[member.person + 1], as_of, scratch, n)
+    return n
+
+@njit(error_model='numpy')
+def cut_area(rows, starts, place, as_of, scratch, n):
+    if place >= 0:
+        n = cut(rows, starts[place], starts[place + 1], as_of, scratch, n)
+    return n
+
+@njit(error_model='numpy')
+def is_authorised(rows, start, stop, as_of):
+    for i in range(start, stop):
+        row = rows[i]
+        if row.known_on <= as_of and as_of < row.replaced_on and row.scope == SCOPE_ASSETS:
+            if row.occurred_on <= as_of and row.revoked_on > as_of:
+                return True
+    return False
+"""
+
+_IN_FORCE: Final = """def in_force(as_of, households_rows, households_starts, members_rows, members_starts, out):
+    for h in range(len(out)):
+        here = False
+        for i in range(households_starts[h], households_starts[h + 1]):
+            if households_rows[i].known_on <= as_of and as_of < households_rows[i].replaced_on:
+                here = True
+        somebody = False
+        for i in range(members_starts[h], members_starts[h + 1]):
+            if members_rows[i].known_on <= as_of and as_of < members_rows[i].replaced_on and members_rows[i].left_on > as_of:
+                somebody = True
+        out[h] = here and somebody
+"""
+
+
+# ------------------------------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def cache_folder() -> Path:
+    """Where the generated module and its compiled code are kept."""
+    named = os.environ.get("RISKMODEL_CACHE")
+    candidates = [Path(named)] if named else [Path.home() / ".cache" / "riskmodel"]
+    for folder in candidates:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK):
+                return folder
+        except OSError:
+            continue
+    return Path(tempfile.mkdtemp(prefix="riskmodel-"))
+
+
+_LOCK: Final = threading.Lock()
+_LOADED: Final[dict[str, ModuleType]] = {}
+
+
+def kernel() -> ModuleType:
+    """The compiled kernel of the feature functions as they are now. The first call after a change compiles, which takes about a minute."""
+    with _LOCK:
+        if "kernel" not in _LOADED:
+            _LOADED["kernel"] = _load()
+        return _LOADED["kernel"]
+
+
+def _load() -> ModuleType:
+    import numba
+
+    text = source()
+    shapes = repr(rows.SHAPES) + repr(POLICY_SHAPE)
+    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version} {shapes}\n{text}".encode()).hexdigest()[:16]
+    path = cache_folder() / f"kernel_{digest}.py"
+    if not path.is_file():
+        beside = path.with_suffix(f".{os.getpid()}.tmp")
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    name = f"riskmodel_kernel_{digest}"
+    specification = importlib.util.spec_from_file_location(name, path)
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    specification.loader.exec_module(module)
+    return module
