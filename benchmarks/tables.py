@@ -125,7 +125,7 @@ def run(road: str, folder: Path, store: Path) -> dict[str, float]:
     if road == "pandas":
         import pandas
     else:
-        from riskmodel.tables import check_tables, read_tables
+        from riskmodel.tables import check_tables, read_tables, store_tables
     start = time.perf_counter()
     if road == "pandas":
         kept = [

@@ -2,6 +2,20 @@
 
 from riskmodel.tables.county import Tables, from_frames
 from riskmodel.tables.findings import CheckReport, Finding
-from riskmodel.tables.reading import check_tables, read_tables, tables_of
+from riskmodel.tables.quarantine import Quarantined, quarantine
+from riskmodel.tables.reading import check_tables, read_tables, store_tables, tables_of
+from riskmodel.tables.store import Stored
 
-__all__ = ["CheckReport", "Finding", "Tables", "check_tables", "from_frames", "read_tables", "tables_of"]
+__all__ = [
+    "CheckReport",
+    "Finding",
+    "Quarantined",
+    "Stored",
+    "Tables",
+    "check_tables",
+    "from_frames",
+    "quarantine",
+    "read_tables",
+    "store_tables",
+    "tables_of",
+]

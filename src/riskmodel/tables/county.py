@@ -53,11 +53,13 @@ class Tables:
 
     `frames` holds only tables that are there: an absent table is unknown, not empty. Every state and event frame has one more
     column, `replaced_on` (null: still in force). Rows are sorted by owner (household or member), occurred_on, known_on and key.
-    `hashes` are the content hashes of what was read, for the record of a run.
+    `hashes` are the content hashes of what was read, for the record of a run; `refused` counts the rows of each table that were set
+    aside in quarantine (none otherwise), so that a plan can say whether it goes on without them.
     """
 
     frames: Mapping[str, pl.DataFrame]
     hashes: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
 
     def __contains__(self, name: str) -> bool:
         return name in self.frames
@@ -94,7 +96,7 @@ class Tables:
             cut["members"] = cut["members"].filter(~left)
         if "assets" in cut:
             cut["assets"] = cut["assets"].join(authorised(self, as_of), on="household_id", how="semi", maintain_order="left")
-        return Tables(cut, self.hashes)
+        return Tables(cut, self.hashes, self.refused)
 
     def of_households(self, household_ids: Iterable[str]) -> Tables:
         """Only the rows of these households, of everybody who was ever a member of one, and of the areas (shocks, policy)."""
@@ -111,7 +113,7 @@ class Tables:
                 part[name] = frame.join(people, on="member_id", how="semi", maintain_order="left")
             else:
                 part[name] = frame
-        return Tables(part, self.hashes)
+        return Tables(part, self.hashes, self.refused)
 
     @property
     def newest_known_on(self) -> dt.date:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from riskmodel.tables.county import Tables, in_force_intervals, without_rows
 from riskmodel.tables.findings import CheckReport, Finding, TableSummary
 from riskmodel.tables.mapping import MAPPING_FILE, TableMapping, read_mapping
 from riskmodel.tables.schema import TABLES
-from riskmodel.tables.sources import Part, Source, Trouble, find_sources, read_source
+from riskmodel.tables.sources import Part, Source, Trouble, find_sources, hash_of, read_source
+from riskmodel.tables.store import Stored, is_store, kept_as_is, read_store, sources_hash, up_to_date, write_store
 from riskmodel.tables.suspicions import look_for_suspicions
 
 
@@ -28,19 +29,24 @@ class Delivery:
     sheets: dict[str, Sheet]
     findings: list[Finding]
     summaries: list[TableSummary]
+    mapping_hash: dict[str, str] = field(default_factory=dict)
 
     def report(self) -> CheckReport:
         order = {name: place for place, name in enumerate(TABLES)}
         findings = sorted(self.findings, key=lambda finding: order.get(finding.table, -1))
         return CheckReport(self.folder, findings, self.summaries)
 
+    def frames(self) -> Iterator[tuple[str, pl.DataFrame]]:
+        """Each table of a delivery without errors, in canonical order; its sheet is emptied, so that memory holds one copy."""
+        for name, sheet in self.sheets.items():
+            frame = in_force_intervals(without_rows(sheet.frame, sheet.repeated), sheet.table)
+            sheet.frame = sheet.frame.clear()
+            yield name, frame
+
     def tables(self) -> Tables:
         """The tables of a delivery without errors."""
-        frames = {
-            name: in_force_intervals(without_rows(sheet.frame, sheet.repeated), sheet.table)
-            for name, sheet in self.sheets.items()
-        }
-        return Tables(frames, {name: sheet.source.hash for name, sheet in self.sheets.items()})
+        hashes = {name: sheet.source.hash for name, sheet in self.sheets.items()}
+        return Tables(dict(self.frames()), hashes | self.mapping_hash)
 
 
 def read_tables(folder: str | Path, *, quarantine: Path | None = None) -> Tables:
@@ -49,11 +55,34 @@ def read_tables(folder: str | Path, *, quarantine: Path | None = None) -> Tables
     `quarantine`: a folder for refused rows; the rest goes on. Without it one refused row refuses the folder.
     Raises DataError with every fault at once: where, what was found, what was expected, what to do.
     """
-    delivery = receive(Path(folder))
+    folder = Path(folder)
+    if quarantine is not None:
+        from riskmodel.tables.quarantine import quarantine as set_aside
+
+        return set_aside(folder, quarantine).tables
+    if is_store(folder):
+        return read_store(folder)
+    return _checked(folder).tables()
+
+
+def store_tables(folder: str | Path, store: str | Path) -> Stored:
+    """Check a folder and keep its tables in the store; at once done if the store holds them already.
+
+    Only partitions (table and county) whose content changed are written. Raises DataError with every fault; the store is then as before.
+    """
+    folder, store = Path(folder), Path(store)
+    if up_to_date(folder, store):
+        return kept_as_is(store)
+    sources = sources_hash(folder)
+    return write_store(_checked(folder).frames(), sources, store)
+
+
+def _checked(folder: Path) -> Delivery:
+    delivery = receive(folder)
     report = delivery.report()
     if not report.ok:
         raise DataError(report.faults())
-    return delivery.tables()
+    return delivery
 
 
 def check_tables(folder: str | Path) -> CheckReport:
@@ -121,7 +150,10 @@ def receive(folder: Path, *, warn: bool = False) -> Delivery:
                     "warning",
                 )
             )
-    return check_sources(str(folder), sources, mappings, troubles, warn=warn)
+    delivery = check_sources(str(folder), sources, mappings, troubles, warn=warn)
+    if mappings:
+        delivery.mapping_hash = {MAPPING_FILE: hash_of(folder, [folder / MAPPING_FILE])}
+    return delivery
 
 
 def check_sources(

@@ -158,7 +158,7 @@ def read_source(folder: Path, table: str, files: list[Path], mapping: TableMappi
         source = _read_excel(folder, table, files[0], mapping)
     else:
         source = _read_csv(folder, table, files[0], mapping)
-    source.hash = _hash(folder, files)
+    source.hash = hash_of(folder, files)
     return source
 
 
@@ -167,7 +167,8 @@ def _form(path: Path) -> str:
     return "parquet" if lower.endswith(".parquet") else "xlsx" if lower.endswith(".xlsx") else "csv"
 
 
-def _hash(folder: Path, files: list[Path]) -> str:
+def hash_of(folder: Path, files: list[Path]) -> str:
+    """SHA-256 over the names (within the folder) and bytes of a table's files."""
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")

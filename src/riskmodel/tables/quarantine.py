@@ -1,0 +1,141 @@
+"""Refused rows are written to files, with the reason beside each, and the rest goes on. Nothing is dropped without a trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from riskmodel.errors import DataError
+from riskmodel.tables.checks import Sheet, owner_columns
+from riskmodel.tables.county import Tables
+from riskmodel.tables.findings import CheckReport
+from riskmodel.tables.reading import Delivery, receive
+from riskmodel.tables.sources import read_source
+from riskmodel.tables.store import write_whole
+from riskmodel.tables.values import Complaint
+
+_IDENTITY = r"\b\d{17}[0-9Xx]\b|1[3-9]\d{9}"
+_FORMULA = r"^([=+\-@＝＋－＠\t\r])"
+_NUMBER = r"^[+-]?[\d.,]+$"
+WITHHELD = "(withheld)"
+IDENTITY_CHECKS = ("identity_number", "phone_number", "person_names")
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """What went on, and what was set aside. `refused`: rows by table; `files`: where they lie; `report`: everything that was found."""
+
+    tables: Tables
+    report: CheckReport
+    refused: dict[str, int]
+    files: list[Path]
+
+
+def quarantine(folder: str | Path, into: str | Path) -> Quarantined:
+    """Read a folder, write its refused rows to `into/<table>.csv` (UTF-8), and go on with the others.
+
+    Beside the cells as they stood in the file, each row has its file, its row number and the checks it failed. Rows whose household or
+    member was refused go with it. Cells that hold an identity are withheld. Raises DataError where a whole table is at fault: a missing
+    column, a cut file, an identity column; such a table has to be mended or left out.
+    """
+    folder, into = Path(folder), Path(into)
+    delivery = receive(folder, warn=True)
+    report = delivery.report()
+    hopeless = [finding for finding in report.errors if not finding.rows or finding.check in ("truncated_file", "ragged_row")]
+    if hopeless:
+        raise DataError([finding.fault() for finding in hopeless])
+    refuse_dependants(delivery.sheets)
+    into.mkdir(parents=True, exist_ok=True)
+    files = []
+    refused = {}
+    for name, sheet in delivery.sheets.items():
+        rows = sheet.refused_rows()
+        path = into / f"{name}.csv"
+        if not rows.len():
+            path.unlink(missing_ok=True)  # of an earlier delivery
+            continue
+        refused[name] = rows.len()
+        write_whole(path, _refused_cells(folder, sheet, rows))
+        files.append(path)
+    report = delivery.report()
+    for path, text in ((into / "report.txt", report.text()), (into / "report.json", report.json())):
+        write_whole(path, text.encode("utf-8"))
+        files.append(path)
+    return Quarantined(_kept(delivery, refused), report, refused, files)
+
+
+def refuse_dependants(sheets: dict[str, Sheet]) -> None:
+    """Rows of households and members of which nothing is left are refused with them."""
+    for home, key in (("households", "household_id"), ("members", "member_id")):
+        if home not in sheets or not sheets[home].refused_rows().len():
+            continue
+        owner = sheets[home]
+        bad = owner.refused_rows()
+        place = pl.int_range(0, owner.frame.height, dtype=pl.UInt32, eager=True)
+        left = owner.frame.filter(~place.is_in(bad.implode()))[key].drop_nulls().unique()
+        for sheet in sheets.values():
+            if key not in owner_columns(sheet.table):
+                continue
+            ids = sheet.frame[key]
+            alone = ~ids.is_in(left.implode()).fill_null(True)
+            already = sheet.refused_rows()
+            if already.len():
+                alone = alone.scatter(already, False)
+            if alone.any():
+                found = f"rows of a {key.removesuffix('_id')} that was refused"
+                remedy = f"Mend the row of {home}; these come back with it."
+                sheet.add("error", key, Complaint("owner_refused", alone.arg_true(), found, f"a {key} of {home}", remedy))
+
+
+def _refused_cells(folder: Path, sheet: Sheet, rows: pl.Series) -> bytes:
+    """The refused rows as they stood in the file, with file, row number and reasons."""
+    paths = [folder / file for file in sheet.source.files]
+    again = read_source(folder, sheet.table.name, paths, sheet.mapping)
+    assert again.frame is not None
+    cells = again.frame[rows].select(pl.all().cast(pl.String, strict=False))
+    telling = {finding.column for finding in sheet.findings if finding.check in IDENTITY_CHECKS}
+    theirs = {ours: theirs for theirs, ours in sheet.mapping.columns.items()}
+    by_name = {column.name: column.zh for column in sheet.table.columns}
+    areas = {column.name for column in sheet.table.columns if column.kind == "area"}
+    hidden = {name for column in telling for name in (column, theirs.get(column), by_name.get(column)) if name}
+    plain = [
+        pl.when(pl.lit(name in hidden))
+        .then(pl.lit(WITHHELD))
+        .otherwise(pl.col(name).str.replace_all(_IDENTITY, WITHHELD))
+        .alias(name)
+        for name in cells.columns
+        if name not in areas
+    ]
+    cells = cells.with_columns(plain)
+    cells = cells.with_columns(_harmless(name) for name in cells.columns)
+    reasons: dict[int, list[str]] = {int(row): [] for row in rows}
+    for check, refused in sheet.refused:
+        for row in refused.to_list():
+            if check not in reasons[row]:
+                reasons[row].append(check)
+    places = [sheet.source.place(int(row)) for row in rows]
+    left = pl.DataFrame(
+        {
+            "(file)": [file for file, _ in places],
+            "(row)": [row for _, row in places],
+            "(refused because)": ["; ".join(reasons[int(row)]) for row in rows],
+        }
+    )
+    return pl.concat([left, cells], how="horizontal").write_csv().encode("utf-8")
+
+
+def _harmless(name: str) -> pl.Expr:
+    """A cell that a spreadsheet would run as a formula gets a mark in front; plain numbers stay."""
+    cell = pl.col(name)
+    formula = cell.str.contains(_FORMULA) & ~cell.str.contains(_NUMBER)
+    return pl.when(formula).then(pl.concat_str(pl.lit("'"), cell)).otherwise(cell).alias(name)
+
+
+def _kept(delivery: Delivery, refused: dict[str, int]) -> Tables:
+    for sheet in delivery.sheets.values():
+        bad = pl.concat([sheet.refused_rows(), sheet.repeated]).unique().sort()
+        sheet.repeated = bad
+    tables = delivery.tables()
+    return Tables(tables.frames, tables.hashes, refused)
