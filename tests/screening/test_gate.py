@@ -10,7 +10,8 @@ import pytest
 from riskmodel.errors import GateError
 from riskmodel.features.catalogue import Catalogue
 from riskmodel.features.matrix import FeatureMatrix
-from riskmodel.screening.gate import pass_gate, profile_of
+from riskmodel.screening.gate import pass_gate
+from riskmodel.training.record import usual_values
 
 NAMES = ("income", "stays", "dropout", "wage")
 
@@ -56,7 +57,7 @@ def changed(matrix, name, change):
     return FeatureMatrix(matrix.as_of, matrix.household_id, matrix.village_code, matrix.names, values)
 
 
-PROFILE = profile_of(NAMES, county().values)
+PROFILE = usual_values(NAMES, county().values)
 
 
 def put(row, value):

@@ -43,24 +43,6 @@ EMPTIED: Final = 0.95  # share unknown now, where in training most values were k
 USUALLY_KNOWN: Final = 0.5
 
 
-def profile_of(names: Sequence[str], values: Floats) -> dict[str, dict[str, float]]:
-    """What is usual: for each feature the share known, and of the known values that are not 0 the median size and the 1 and 99 % quantiles.
-
-    values: shape (n, p). A feature that is never known has only `known`.
-    """
-    profile: dict[str, dict[str, float]] = {}
-    for place, name in enumerate(names):
-        column = values[:, place]
-        there = column[~np.isnan(column)]
-        entry = {"known": float(len(there) / len(column)) if len(column) else 0.0}
-        some = there[there != 0]
-        if len(some):
-            low, high = np.quantile(some, [0.01, 0.99])
-            entry |= {"typical": float(np.median(np.abs(some))), "low": float(low), "high": float(high)}
-        profile[name] = entry
-    return profile
-
-
 def pass_gate(
     matrix: FeatureMatrix,
     names: Sequence[str],
@@ -71,7 +53,7 @@ def pass_gate(
 ) -> Floats:
     """The values of `names` for n households, shape (n, p), in this order, C-contiguous float64, ready to be scored.
 
-    profile: see `profile_of`; without it units and gaps are not compared. accept_missing: tables whose absence is known and accepted. Raises
+    profile: see `training.record.usual_values`; without it units and gaps are not compared. accept_missing: tables whose absence is known and accepted. Raises
     GateError with every fault: features that are not there, types, infinite values, values out of range, units, sources that ran dry.
     """
     faults: list[Fault] = []

@@ -412,7 +412,7 @@ def stand(start, known, cut, below, upto, area, column, value, fewest):  # fmt: 
 
 @compiled
 def choose_reasons(
-    contributions, values, topic, n_topics, riskier, is_flag, tellable, township, county, start, known, cut, below, upto, fewest, beyond,
+    contributions, values, topic, n_topics, riskier, is_flag, zero_said, compared, tellable, township, county, start, known, cut, below, upto, fewest, beyond,
     most_raising, always_raising, share_raising, most_lowering, share_lowering, least, feature, side, percent, level,
 ):  # fmt: skip
     """For each row, the features that speak for its weightiest topics: `most_raising` places, then `most_lowering`.
@@ -479,12 +479,13 @@ def choose_reasons(
                                 continue
                     best, best_weight, best_missing = column, given, missing
                     best_side, best_percent, best_level = 0, 0, where
-                    if where == 0:
+                    if where == 0 or not compared[column]:
+                        best_level = 0
                         continue
                     step = 1 if count >= 500 else 5 if count >= 100 else 10
-                    if is_flag[column]:
+                    if is_flag[column] or (value == 0 and zero_said[column]):
                         same = 1.0 - here - there
-                        if value != 0 and same * count >= beyond and same < 0.25:
+                        if same * count >= beyond and same < 0.25:
                             best_side = 2
                             best_percent = int(np.rint(same * 100 / step)) * step
                             if step > 1 and best_percent == 0:

@@ -11,7 +11,7 @@ import polars as pl
 
 from riskmodel.screening import wording
 from riskmodel.screening.explain import as_explanation, shap_plots
-from riskmodel.screening.reasons import KINDS, ReasonTable
+from riskmodel.screening.reasons import KINDS, MOST_RAISING, ReasonTable
 from riskmodel.screening.wording import Language
 from riskmodel.vocabulary import RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     import shap
     from matplotlib.figure import Figure
+
+    from riskmodel.screening.scoring import Scores
 
 CHINESE_FONTS: Final = (
     "Noto Sans CJK SC",
@@ -47,27 +49,20 @@ def explanation(
 
 def waterfall(table: ReasonTable, base: float, row: int, language: Language = "zh", most: int = 12) -> Figure:
     """How one household's margin comes about, from the expected margin upwards. Values are written out with their units."""
-    import matplotlib
-
     with _plotting(language):
         from matplotlib import pyplot as plt
 
         entries = [table.wordbook.catalogue[name] for name in table.names]
-        shown = np.array(
-            [
-                wording.format_value(float(value), entry.unit, language)
-                for value, entry in zip(table.values[row], entries, strict=True)
-            ],
-            dtype=object,
-        )
-        names = [f"{label}: {text}" for label, text in zip(labels(table, language), shown, strict=True)]
+        names = [
+            f"{label}: {wording.format_value(float(value), entry.unit, language)}"
+            for label, value, entry in zip(labels(table, language), table.values[row], entries, strict=True)
+        ]
         one = as_explanation(table.contributions[[row]], base, None, names)[0]
-        figure = plt.figure(figsize=(10, 6))
+        plt.figure(figsize=(10, 6))
         shap_plots().waterfall(one, max_display=most, show=False)
-        figure = plt.gcf()
+        figure: Figure = plt.gcf()
         figure.text(0.01, 0.005, SIGNAL_ZH if language == "zh" and _chinese_font() else SIGNAL_EN, fontsize=8, color="0.35")
         plt.close(figure)
-        assert matplotlib is not None
         return figure
 
 
@@ -102,11 +97,40 @@ def importance_plot(table: ReasonTable, language: Language = "zh") -> Figure:
         from matplotlib import pyplot as plt
 
         frame = importance(table).filter(pl.col("kind") == "risk_kind").sort("importance")
+        figure: Figure
         figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
         axes.barh(frame[language if _chinese_font() else "en"].to_list(), frame["importance"].to_list(), color="#1f77b4")
         axes.set_xlabel(
             "平均绝对贡献（原始分）" if language == "zh" and _chinese_font() else "mean absolute contribution (margin)"
         )
+        plt.close(figure)
+        return figure
+
+
+def frequent_reasons(scores: Scores, language: Language = "zh", most: int = 12, first: int = 600) -> Figure:
+    """How often each topic is told as raising the risk, among the first households of the order and in the whole cohort, as bars."""
+    with _plotting(language):
+        from matplotlib import pyplot as plt
+
+        table = scores.table
+        catalogue = table.wordbook.catalogue
+        first = min(first, len(scores))
+        head, all_rows = table.feature[scores.order[:first], :MOST_RAISING], table.feature[:, :MOST_RAISING]
+        spoken = language if _chinese_font() else "en"
+        share = {}
+        for place, name in enumerate(table.names):
+            share[name] = ((head == place).any(axis=1).mean(), (all_rows == place).any(axis=1).mean())
+        told = sorted(share, key=lambda name: share[name][0], reverse=True)[:most][::-1]
+        figure: Figure
+        figure, axes = plt.subplots(figsize=(9, 0.42 * len(told) + 1.6), layout="constrained")
+        rows = np.arange(len(told))
+        words = (f"前{first:,}户", "全部") if spoken == "zh" else (f"first {first:,} households", "whole cohort")
+        axes.barh(rows + 0.2, [100 * share[name][0] for name in told], height=0.4, color="#b3412f", label=words[0])
+        axes.barh(rows - 0.2, [100 * share[name][1] for name in told], height=0.4, color="#9aa7b3", label=words[1])
+        axes.set_yticks(rows, [getattr(catalogue[name].label, spoken) for name in told])
+        axes.set_xlabel("提到该理由的农户（%）" if spoken == "zh" else "households for which it is told as a reason (%)")
+        axes.set_title(SIGNAL_ZH if spoken == "zh" else SIGNAL_EN, fontsize=9, color="0.35")
+        axes.legend()
         plt.close(figure)
         return figure
 

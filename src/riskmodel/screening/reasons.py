@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
-from riskmodel.features.catalogue import Catalogue, Strict, Words
+from riskmodel.features.catalogue import Catalogue, Feature, Strict, Words
 from riskmodel.project import Project
 from riskmodel.screening import wording
 from riskmodel.screening.kernels import choose_reasons
@@ -168,7 +168,8 @@ class ReasonTable:
         rows = cells // PLACES
         texts, which = wording.render(entry, self.values[rows, place], language)
         side, percent, level = (part.ravel()[cells].astype(np.int64) for part in (self.side, self.percent, self.level))
-        code = ((side + 1) * 101 + percent) * 3 + level
+        below_zero = (self.values[rows, place] < 0) & (getattr(entry.sentence, language).negative is not None)
+        code = (((side + 1) * 101 + percent) * 3 + level) * 2 + below_zero
         source = next((table for table in entry.sources if table in self.wordbook.sources), "")
         days = self.stale_days[source][rows].astype(np.int64) if source in self.stale_days else np.zeros(len(rows), np.int64)
         months = np.where(days < 60, days, (days // 30) * 30)
@@ -181,7 +182,9 @@ class ReasonTable:
             comparison = comparisons.get(int(code[cell]))
             if comparison is None:
                 area = LEVELS[int(level[cell])]
-                comparison = wording.compare(int(side[cell]), int(percent[cell]), area, language)
+                comparison = wording.compare(
+                    int(side[cell]), int(percent[cell]), area, language, below_zero=bool(below_zero[cell])
+                )
                 comparisons[int(code[cell])] = comparison
             tail = tails.get(int(months[cell]))
             if tail is None:
@@ -217,7 +220,7 @@ class ReasonTable:
     def texts(self, language: Language) -> list[str]:
         """All reasons of each household in one line, raising first."""
         rows = self.sentences(language).tolist()
-        between, turn = ("；", "。另一方面：") if language == "zh" else ("; ", ". On the other hand: ")
+        between, turn = ("；", "。另一方面：") if language == "zh" else (". ", ". On the other hand: ")
         end = "。" if language == "zh" else "."
         out = []
         for row in rows:
@@ -318,14 +321,17 @@ def give_reasons(
     topic = np.array([topic_names.index(entry.topic) for entry in entries], np.int64)
     riskier = np.array([{"higher": 1, "lower": -1, "unclear": 0}[entry.riskier_when] for entry in entries], np.int64)
     flags = np.array([entry.unit == "flag" for entry in entries], np.bool_)
+    zero_said = np.array([bool(entry.sentence.zh.zero and entry.sentence.en.zero) for entry in entries], np.bool_)
+    compared = np.array([entry.family != "area" for entry in entries], np.bool_)
     tellable = np.array([entry.family not in UNTOLD for entry in entries], np.bool_)
     fitted = reference.select(names)
     township, county = fitted.places(village_code)
     n = len(values)
+    told = _without_small_villages(entries, contributions, village_code, reference)
     feature, side = np.full((n, PLACES), -1, np.int16), np.zeros((n, PLACES), np.int8)
     percent, level = np.zeros((n, PLACES), np.int8), np.zeros((n, PLACES), np.int8)
     choose_reasons(
-        contributions, values, topic, len(topic_names), riskier, flags, tellable, township, county, fitted.start, fitted.known,
+        told, values, topic, len(topic_names), riskier, flags, zero_said, compared, tellable, township, county, fitted.start, fitted.known,
         fitted.cut, fitted.below, fitted.upto, FEWEST, BEYOND, MOST_RAISING, ALWAYS_RAISING, SHARE_RAISING, MOST_LOWERING,
         SHARE_LOWERING, LEAST, feature, side, percent, level,
     )  # fmt: skip
@@ -337,6 +343,22 @@ def give_reasons(
         wordbook, tuple(names), as_of, contributions, values, feature, side, percent, level, topic_names, topics, kinds,
         reference.data_dates, _stale(wordbook, reference.data_dates, as_of, n, ages or {}),
     )  # fmt: skip
+
+
+def _without_small_villages(
+    entries: Sequence[Feature], contributions: Floats, village_code: npt.NDArray[np.object_], reference: Reference
+) -> Floats:
+    """Contributions from which reasons are chosen: what is counted about the neighbours is not told where they are few."""
+    places = [place for place, entry in enumerate(entries) if entry.family == "area"]
+    if not places:
+        return contributions
+    few = np.array([reference.households.get(str(code), 0) < FEWEST for code in village_code], np.bool_)
+    if not few.any():
+        return contributions
+    told = contributions.copy()
+    for place in places:
+        told[few, place] = 0.0
+    return told
 
 
 def _stale(

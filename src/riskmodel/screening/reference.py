@@ -8,9 +8,11 @@ never so far out that fewer than five households stand beyond.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -36,7 +38,7 @@ class Reference:
 
     areas: codes of counties (6 digits) and townships (9). start: shape (areas, p + 1), into cut, below and upto: sorted cut points, the share of
     known values strictly below each, and the share up to and including it. known: shape (areas, p), number of known values.
-    data_dates: table -> newest known_on. A feature with fewer than 30 known values in an area has no cut points there.
+    data_dates: table -> newest known_on. households: village (12 digits) -> number of households, where there are at least 30. A feature with fewer than 30 known values in an area has no cut points there.
     """
 
     as_of: dt.date
@@ -48,6 +50,7 @@ class Reference:
     below: npt.NDArray[np.float64]
     upto: npt.NDArray[np.float64]
     data_dates: Mapping[str, dt.date]
+    households: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, matrix: FeatureMatrix, data_dates: Mapping[str, dt.date] | None = None) -> Reference:
@@ -62,6 +65,8 @@ class Reference:
                 if len(inside) >= FEWEST:
                     areas.append(str(code))
                     members.append(inside)
+        counted = zip(*np.unique(matrix.village_code.astype(str), return_counts=True), strict=True)
+        villages = {str(code): int(number) for code, number in counted if number >= FEWEST}
         p = len(matrix.names)
         start, known = np.zeros((len(areas), p + 1), np.int64), np.zeros((len(areas), p), np.int64)
         cuts, belows, uptos = [], [], []
@@ -77,7 +82,7 @@ class Reference:
         empty = [np.zeros(0)]
         return cls(
             matrix.as_of, matrix.names, tuple(areas), start, known, np.concatenate(cuts or empty),
-            np.concatenate(belows or empty), np.concatenate(uptos or empty), dict(data_dates or {}),
+            np.concatenate(belows or empty), np.concatenate(uptos or empty), dict(data_dates or {}), villages,
         )  # fmt: skip
 
     @classmethod
@@ -87,6 +92,24 @@ class Reference:
         none = np.zeros(0)
         shape = np.zeros((0, p + 1), np.int64), np.zeros((0, p), np.int64)
         return cls(as_of, tuple(names), (), *shape, none, none, none, dict(data_dates or {}))
+
+    @cached_property
+    def hash(self) -> str:
+        """BLAKE2b of everything in it, 32 hex digits."""
+        digest = hashlib.blake2b(self._words(), digest_size=16)
+        for part in (self.start, self.known, self.cut, self.below, self.upto):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
+    def _words(self) -> bytes:
+        words = {
+            "as_of": self.as_of.isoformat(),
+            "names": list(self.names),
+            "areas": list(self.areas),
+            "data_dates": {name: day.isoformat() for name, day in sorted(self.data_dates.items())},
+            "households": dict(sorted(self.households.items())),
+        }
+        return json.dumps(words, ensure_ascii=False).encode()
 
     def select(self, names: Sequence[str]) -> Reference:
         """The same areas with these features, in this order. A feature that is not known here has nothing to compare with."""
@@ -107,8 +130,9 @@ class Reference:
             start[area, len(names)] = at
         rows = np.concatenate(parts) if parts else np.zeros(0, np.int64)
         return Reference(
-            self.as_of, tuple(names), self.areas, start, known, self.cut[rows], self.below[rows], self.upto[rows], self.data_dates
-        )
+            self.as_of, tuple(names), self.areas, start, known, self.cut[rows], self.below[rows], self.upto[rows], self.data_dates,
+            self.households,
+        )  # fmt: skip
 
     def places(self, village_code: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """For each household the place of its township and of its county in `areas`, -1 where there is none."""
@@ -120,13 +144,7 @@ class Reference:
     def save(self, folder: Path) -> Path:
         """Write it into a folder, as plain arrays without pickle."""
         path = folder / REFERENCE_FILE
-        words = {
-            "as_of": self.as_of.isoformat(),
-            "names": list(self.names),
-            "areas": list(self.areas),
-            "data_dates": {name: day.isoformat() for name, day in self.data_dates.items()},
-        }
-        text = np.frombuffer(json.dumps(words, ensure_ascii=False).encode(), np.uint8)
+        text = np.frombuffer(self._words(), np.uint8)
         with path.open("wb") as file:
             np.savez(
                 file, allow_pickle=False, words=text, start=self.start, known=self.known, cut=self.cut, below=self.below, upto=self.upto
@@ -145,10 +163,11 @@ class Reference:
             names, areas = tuple(words["names"]), tuple(words["areas"])
             dates = {name: dt.date.fromisoformat(day) for name, day in words["data_dates"].items()}
             as_of = dt.date.fromisoformat(words["as_of"])
+            households = {str(code): int(number) for code, number in words["households"].items()}
         except Exception as error:  # a damaged file fails in many ways; the answer is one
             raise ModelError(Fault(str(path), str(error) or type(error).__name__, "comparison distributions", "Write the release again.")) from None  # fmt: skip
         shapes = start.shape == (len(areas), len(names) + 1) and known.shape == (len(areas), len(names))
         within = not start.size or (start.min() >= 0 and start.max() <= len(cut) and (np.diff(start, axis=1) >= 0).all())
         if not (shapes and within and len(cut) == len(below) == len(upto)):
             raise ModelError(Fault(str(path), "arrays that do not fit each other", "comparison distributions", "Write the release again."))  # fmt: skip
-        return cls(as_of, names, areas, start, known, cut, below, upto, dates)
+        return cls(as_of, names, areas, start, known, cut, below, upto, dates, households)

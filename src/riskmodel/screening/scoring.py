@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -176,7 +177,7 @@ class Scores:
     def pandas(self) -> pd.DataFrame:
         """One row a household, sorted by rank: household_id, as_of, horizon_months, probability, low, high (all 0 to 1), margin, rank (1 is first),
         grade, risk_kinds (`;`-separated), reasons_zh, reasons_en, notes_zh, notes_en (gaps in the data), model_version, village_code,
-        township_code, catalogue_hash, policy_hash, feature_hash and the rule columns (1 hit, 0 not, missing: unknown).
+        township_code, county_code, catalogue_hash, policy_hash, reference_hash, feature_hash and the rule columns (1 hit, 0 not, missing: unknown).
         """
         return self.frame.to_pandas()
 
@@ -233,6 +234,19 @@ class Scores:
         return waterfall(self.table, self.base, int(self.order[self._places[household_id]]), language)
 
 
+def _ages(matrix: FeatureMatrix, wordbook: Wordbook) -> dict[str, Floats]:
+    """Days since each household's own newest row, for sources that should have one; unknown where nobody is there to report about."""
+    ages = {}
+    for name, source in wordbook.sources.items():
+        column = f"{name}_age_days"
+        if source.each_household and column in matrix.names:
+            ages[name] = matrix.column(column)
+            for able in LABOUR_FEATURES:
+                if name == "employment" and able in matrix.names:
+                    ages[name] = np.where(matrix.column(able) > 0, ages[name], np.nan)
+    return ages
+
+
 # The first of these that the catalogue has says whether a household has labour.
 LABOUR_FEATURES: Final = ("able_members",)
 
@@ -279,6 +293,13 @@ class ScreeningModel:
     def version(self) -> str:
         return self.model.version
 
+    def policy_hash_with(self, tables: Tables) -> str:
+        """Hash of the project's dated values, and of those that the county brings along in its table `policy`."""
+        if "policy" not in tables or not tables["policy"].height:
+            return self.policy_hash
+        rows = json.dumps(sorted(map(str, tables["policy"].rows())), ensure_ascii=False)
+        return hashlib.sha256((self.policy_hash + rows).encode()).hexdigest()
+
     def features(self, tables: Tables, as_of: dt.date, households: Sequence[str] | None = None) -> FeatureMatrix:
         """All features of the cohort (or of these households) on the day."""
         from riskmodel.features import build
@@ -301,8 +322,8 @@ class ScreeningModel:
         reference: what values are compared with; without it, the cohort itself (townships and counties of at least 30 households). Raises
         GateError with every fault of the features, ModelError for a horizon that the model does not offer.
         """
-        matrix = self.features(tables, as_of)
-        if not len(matrix):
+        households = cohort(tables, as_of)["household_id"].to_list()
+        if not households:
             raise DataError(
                 Fault(
                     f"cohort as of {as_of}",
@@ -312,8 +333,9 @@ class ScreeningModel:
                 )
             )
         return self.score_matrix(
-            matrix, horizon, reference=reference, dates=data_dates(tables, as_of), accept_missing=accept_missing
-        )
+            self.features(tables, as_of, households), horizon, reference=reference, dates=data_dates(tables, as_of),
+            accept_missing=accept_missing, policy_hash=self.policy_hash_with(tables),
+        )  # fmt: skip
 
     def score_matrix(
         self,
@@ -323,8 +345,10 @@ class ScreeningModel:
         reference: Reference | None = None,
         dates: Mapping[str, dt.date] | None = None,
         accept_missing: Collection[str] = (),
+        policy_hash: str | None = None,
     ) -> Scores:
-        """The same from features that are already there. dates: table -> newest `known_on`."""
+        """The same from features that are already there. dates: table -> newest `known_on`; policy_hash: see `policy_hash_with`."""
+        policy_hash = policy_hash or self.policy_hash
         model = self.model
         values = pass_gate(
             matrix, model.feature_names, self.catalogue, profile=self.profile, accept_missing=accept_missing
@@ -335,7 +359,7 @@ class ScreeningModel:
         probability = model.probability(margin, horizon)
         contributions, base = self.contributions(values)
         reference = reference or self.reference or Reference.of(matrix.select(model.feature_names), dates)
-        ages = {name: matrix.column(f"{name}_age_days") for name in self.wordbook.sources if f"{name}_age_days" in matrix.names}
+        ages = _ages(matrix, self.wordbook)
         table = give_reasons(
             self.wordbook,
             model.feature_names,
@@ -371,13 +395,14 @@ class ScreeningModel:
                 "township_code": pl.Series([code[:TOWNSHIP_DIGITS] for code in matrix.village_code], dtype=pl.String),
                 "county_code": pl.Series([code[:COUNTY_DIGITS] for code in matrix.village_code], dtype=pl.String),
                 "catalogue_hash": pl.Series([self.catalogue_hash] * len(matrix), dtype=pl.String),
-                "policy_hash": pl.Series([self.policy_hash] * len(matrix), dtype=pl.String),
+                "policy_hash": pl.Series([policy_hash] * len(matrix), dtype=pl.String),
+                "reference_hash": pl.Series([reference.hash] * len(matrix), dtype=pl.String),
                 "feature_hash": feature_hashes(values),
                 **{name: pl.Series(column).fill_nan(None) for name, column in flags.items()},
             }
         )[order]
         return Scores(
-            matrix.as_of, horizon, self.version, self.catalogue_hash, self.policy_hash, matrix, table, base, reference, order, frame,
+            matrix.as_of, horizon, self.version, self.catalogue_hash, policy_hash, matrix, table, base, reference, order, frame,
             self.explainer.note if self.explainer else "",
         )  # fmt: skip
 
@@ -392,9 +417,11 @@ class ScreeningModel:
         rules = self.settings.grades
         place = list(GRADES)
         grade = np.full(len(rank), place.index("none"), np.int64)
+        # Places in the order mean something only among more households than can be visited.
+        whole = len(rank) > self.settings.capacity
         for name in ("yellow", "orange"):
             cut = getattr(rules, name)
-            hit = (rank <= cut.capacity_share * self.settings.capacity) | (probability >= cut.probability)
+            hit = (whole & (rank <= cut.capacity_share * self.settings.capacity)) | (probability >= cut.probability)
             grade[hit] = place.index(name)
         for name, column in flags.items():
             given = rules.leads.get("guarantee" if name == "rule_guarantee_failed" else "rule", "none")

@@ -19,7 +19,7 @@ LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
 _PATTERNS: Final[dict[str, tuple[int, str, str, str]]] = {
     "yuan": (0, "{}元", "{} yuan", "{} yuan"),
     "yuan_per_person": (0, "人均{}元", "{} yuan per person", "{} yuan per person"),
-    "ratio": (1, "{}倍", "{} times", "{} times"),
+    "ratio": (1, "{}倍", "1.0 times", "{} times"),
     "times": (1, "{}次", "once", "{} times"),
     "visits": (1, "{}次", "{} visit", "{} visits"),
     "people": (1, "{}人", "{} person", "{} people"),
@@ -69,6 +69,14 @@ def _number(value: float, digits: int) -> str:
     return "0" if text == "-0" else text
 
 
+def coarse_share(value: float, language: Language) -> str:
+    """A share of the neighbours, in steps of 5 %, so that nobody can be counted out of it."""
+    steps = round(abs(value) * 20) * 5
+    if steps == 0:
+        return "不到5%" if language == "zh" else "less than 5%"
+    return f"约{steps}%" if language == "zh" else f"about {steps}%"
+
+
 def _percent(value: float, language: Language) -> str:
     percent = value * 100
     if 0 < percent < 0.5:
@@ -78,11 +86,14 @@ def _percent(value: float, language: Language) -> str:
 
 
 def sentence(feature: Feature, value: float, language: Language) -> str:
-    """The catalogue's sentence about a value. Unknown, zero and values below 0 (said by their size) have their own, if the catalogue gives one."""
+    """The catalogue's sentence about a value. Unknown, zero and values below 0 (said by their size) have their own, if the catalogue gives one.
+
+    Shares of an area's other households are said in steps of 5 %.
+    """
     said = getattr(feature.sentence, language)
     label = getattr(feature.label, language)
     if math.isnan(value):
-        general = f"暂无“{label}”的记录" if language == "zh" else f"no record of {_lower(label)}"
+        general = f"暂无“{label}”的记录" if language == "zh" else f"There is no record for “{label}”"
         return str(said.missing or general)
     if value == 0 and said.zero:
         return str(said.zero)
@@ -90,14 +101,11 @@ def sentence(feature: Feature, value: float, language: Language) -> str:
         return f"{label}：否" if language == "zh" else f"{label}: no"
     if value < 0 and said.negative:
         return str(said.negative).replace("{value}", format_value(-value, feature.unit, language))
-    if value < 0 and said.negative:
-        return str(said.negative).replace("{value}", format_value(-value, feature.unit, language))
-    return str(said.value).replace("{value}", format_value(value, feature.unit, language))
-
-
-def _lower(label: str) -> str:
-    """A label in the middle of a sentence; abbreviations keep their capitals."""
-    return label[:1].lower() + label[1:] if label[1:2].islower() or label[1:2] == " " else label
+    below = bool(value < 0 and said.negative)
+    size = -value if below else value
+    coarse = feature.family == "area" and feature.unit == "share"
+    text = coarse_share(size, language) if coarse else format_value(size, feature.unit, language)
+    return str(said.negative if below else said.value).replace("{value}", text)
 
 
 def compare(side: int, percent: int, level: str, language: Language, *, below_zero: bool = False) -> str:
