@@ -7,7 +7,7 @@ from riskmodel.training.comparing import Comparison, compare
 from riskmodel.training.labels import labels
 from riskmodel.training.model import Model
 from riskmodel.training.plan import Plan, load_plan, plan_names
-from riskmodel.training.promotion import Promotion, load_model_folder
+from riskmodel.training.promotion import Promotion, examine, load_model_folder, promote, rollback
 from riskmodel.training.running import Run, train, train_many
 from riskmodel.training.samples import Workbench
 
@@ -20,10 +20,13 @@ __all__ = [
     "Workbench",
     "cohort",
     "compare",
+    "examine",
     "labels",
     "load_model_folder",
     "load_plan",
     "plan_names",
+    "promote",
+    "rollback",
     "train",
     "train_many",
 ]

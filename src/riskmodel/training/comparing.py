@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from riskmodel.errors import Fault, ModelError
+from riskmodel.errors import Fault, ModelError, ProjectError
 from riskmodel.project import Project
 from riskmodel.training import registry
-from riskmodel.training.plan import Plan, PlanError
+from riskmodel.training.plan import Plan
 from riskmodel.training.running import capacities_of
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def plan_of(project: Project, run_id: str) -> Plan:
 
     try:
         return fit(read_document(registry.artifact(project, run_id, "plan.yaml")), Plan)
-    except PlanError as error:
+    except ProjectError as error:
         raise ModelError(error.faults) from None
 
 

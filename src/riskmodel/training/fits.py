@@ -65,10 +65,9 @@ def fit_round(plan: Plan, rows: Round, task: Task) -> Fit:
     later = rows.calibrate
     margins = ensemble.margins(later.features)
     mean = mean_of_members(margins)
+    honest = mean
     if len(ensemble.members) > 1:
         honest = expected_ensemble(margins[np.arange(len(later)), task.parts(later)], mean)
-    else:
-        honest = mean
     calibration = fit_beta(honest, intervals_of(later, task.months), task.months)
     expected = calibration.probability(honest, task.months[-1])
     notes = {

@@ -99,9 +99,10 @@ def _number(day: dt.date) -> float:
     return float(date2num(day))
 
 
-def grid(plan: Plan, first_day: dt.date, until: dt.date) -> list[dt.date]:
+def grid(plan: Plan, first_day: dt.date, until: dt.date, known_from: dt.date | None = None) -> list[dt.date]:
     """The plan's as-of dates with a mature label on `until` and enough history behind them, newest first."""
-    step, oldest = plan.as_of.every_months, max(OLDEST, add_months(first_day, plan.as_of.history_months))
+    step = plan.as_of.every_months
+    oldest = max(OLDEST, add_months(first_day, plan.as_of.history_months), known_from or OLDEST)
     month = dt.date(until.year, until.month, 1)
     while month > oldest and matures_on(_day(plan, month), plan.horizon_months, plan.label.reporting_lag_days) > until:
         month = add_months(month, -1)
@@ -118,15 +119,23 @@ def _day(plan: Plan, month: dt.date) -> dt.date:
 
 
 def make_folds(
-    plan: Plan, *, first_day: dt.date, until: dt.date, labelled_share: Callable[[dt.date, dt.date], float] = lambda _, __: 1.0
+    plan: Plan,
+    *,
+    first_day: dt.date,
+    until: dt.date,
+    known_from: dt.date | None = None,
+    labelled_share: Callable[[dt.date, dt.date], float] = lambda _, __: 1.0,
 ) -> Folds:
-    """The evaluation fold and the final fold of a plan. `labelled_share(as_of, known_until)`: share of the cohort with an outcome.
+    """The evaluation fold and the final fold of a plan.
+
+    first_day: where the history begins; known_from: from when it was known (an as-of date lies after `history_months` of history, and
+    not before known_from). labelled_share(as_of, known_until): share of the cohort with an outcome.
 
     Raises PlanError that says how many months of data are missing.
     """
     left_out: list[tuple[dt.date, str]] = []
     days = []
-    for day in grid(plan, first_day, until):
+    for day in grid(plan, first_day, until, known_from):
         share = labelled_share(day, until)
         if share < plan.label.labelled_share_at_least:
             left_out.append((day, f"{share:.0%} verified"))

@@ -61,6 +61,7 @@ def county_lesson(
     folds = make_folds(
         plan,
         first_day=bench.first_day,
+        known_from=bench.known_from,
         until=until,
         labelled_share=lambda day, known: bench.labelled_share(day, plan.horizon_months, known),
     )
@@ -90,7 +91,7 @@ def county_lesson(
         "tables_hash": bench.tables_hash,
         "until": str(until),
         "first_day": str(folds.first_day),
-        "known_from": str(folds.first_day),
+        "known_from": str(bench.known_from),
     }
     return Lesson(exam.train.names, signs, (exam,), final, folds, facts)
 

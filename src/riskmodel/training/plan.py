@@ -62,7 +62,7 @@ class AsOfGrid(Strict):
     calibrate: Count = 1
     train_at_least: Count = 2
     train_at_most: Count = 8
-    history_months: Annotated[int, Field(ge=0)] = 6
+    history_months: Annotated[int, Field(ge=0)] = 4
 
 
 class LabelRules(Strict):

@@ -317,3 +317,13 @@ def _history(store: MlflowClient) -> list[dict[str, Any]]:
 def history(project: Project) -> list[dict[str, Any]]:
     """Which version was in force from when, oldest first: version, run_id, plan, at (UTC), by, because, waivers, …"""
     return _history(client(project))
+
+
+def annotate(project: Project, run_id: str, promotion: Mapping[str, Any]) -> None:
+    """Keep the account of a promotion (checks, waivers, who, why) with the run."""
+    store = client(project)
+    with tempfile.TemporaryDirectory() as folder:
+        name = dt.datetime.now(dt.UTC).strftime("promotion_%Y%m%dT%H%M%SZ.json")
+        path = Path(folder) / name
+        path.write_text(json.dumps(promotion, ensure_ascii=False, indent=1), encoding="utf-8")
+        store.log_artifact(run_id, str(path), "promotions")

@@ -26,6 +26,7 @@ from riskmodel.training.model import Model
 from riskmodel.training.plan import PLAN_FOLDER, Plan, load_plan
 from riskmodel.training.record import model_record, record_text
 from riskmodel.training.samples import Workbench
+from riskmodel.training.soundness import leak_hunt, signs_hold, stability
 
 if TYPE_CHECKING:
     from riskmodel.training.evaluation import Evaluation
@@ -94,6 +95,12 @@ def train(
             signs=lesson.signs,
         )
         record = model_record(project, plan_name, plan, lesson, exams, final, metrics, code_commit(project), model.version)
+        tests = [part.test for part in lesson.exams if part.test is not None]
+        record["leak_hunt"] = leak_hunt(lesson.final.train)
+        record["stability"] = stability(exams, tests)
+        record["monotone"] = signs_hold(
+            final, lesson.final.train, lesson.signs, bool(getattr(plan.learner.parameters, "monotone", False))
+        )
         model = Model(**{**model.__dict__, "record": record})
         tell("writing the run", 0.96)
         draft = Path(tempfile.mkdtemp(prefix="riskmodel-"))

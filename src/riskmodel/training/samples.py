@@ -25,6 +25,8 @@ Strings = npt.NDArray[np.object_]
 
 # Ends of the intervals of the discrete-time hazard, in months after the as-of date.
 INTERVALS = (3, 6, 12)
+# Tables that run on from month to month (and the two that everything hangs on): where they begin, the history begins.
+RUNNING_TABLES = ("households", "members", "income", "expenditure", "medical", "employment")
 
 
 @dataclass(frozen=True)
@@ -122,13 +124,21 @@ class Workbench:
 
     @property
     def first_day(self) -> dt.date:
-        """The oldest known_on of any event: the day from which this county is known."""
+        """The day from which this county's history runs: the newest of the first days of its running tables (income, medical, …)."""
+        return self._newest_beginning("occurred_on")
+
+    @property
+    def known_from(self) -> dt.date:
+        """The day from which all running tables, households and members were known; before it a cohort would be half a county."""
+        return self._newest_beginning("known_on")
+
+    def _newest_beginning(self, column: str) -> dt.date:
         days = [
-            frame["known_on"].min()
-            for frame in self.tables.frames.values()
-            if {"known_on", "occurred_on"} <= set(frame.columns) and frame.height
+            frame[column if column in frame.columns else "known_on"].min()
+            for name, frame in self.tables.frames.items()
+            if name in RUNNING_TABLES and frame.height
         ]
-        return min(days)  # type: ignore[type-var, return-value]
+        return max(days)  # type: ignore[type-var, return-value]
 
     @property
     def tables_hash(self) -> str:
