@@ -227,7 +227,9 @@ def two_months(small_county, falling, settings, done=(), shift=0, **later):
     scores = falling(40).assign(as_of=NEXT)
     if shift:
         scores["margin"] = scores["margin"].to_numpy()[::-1].copy()
-    return first, screening_list(scores, small_county(40, verifications=seen, **later), NEXT, capacity=10, settings=settings, previous=first)
+    return first, screening_list(
+        scores, small_county(40, verifications=seen, **later), NEXT, capacity=10, settings=settings, previous=first
+    )
 
 
 def test_what_was_done_makes_room_and_what_was_not_is_carried_over(small_county, falling):
@@ -271,7 +273,9 @@ def test_a_much_older_list_carries_nothing(small_county, falling):
 
 def test_grades_come_from_leads_capacity_and_probability_with_the_reason_in_words(small_county, falling):
     broken = {"household_id": "h039", "known_on": "2025-12-01"}
-    broken |= dict.fromkeys(["food_clothing_ok", "schooling_ok", "insured_ok", "housing_ok", "water_ok"], True) | {"water_ok": False}
+    broken |= dict.fromkeys(["food_clothing_ok", "schooling_ok", "insured_ok", "housing_ok", "water_ok"], True) | {
+        "water_ok": False
+    }
     scores = falling(40)
     scores["probability"] = 0.05
     tables = small_county(40, guarantees=[broken], leads=[lead("h038", channel="media")])

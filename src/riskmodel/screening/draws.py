@@ -18,10 +18,10 @@ def tie_order(key: str, cycle: str, household_ids: Sequence[str]) -> list[str]:
     return [hmac.new(key.encode(), f"{cycle}\0{name}".encode(), hashlib.sha256).hexdigest() for name in household_ids]
 
 
-def seeded(seed: int, cycle: str) -> np.random.Generator:
-    """The generator of a cycle's draw: the same seed and cycle give the same draw on every machine."""
-    digest = hashlib.sha256(f"{seed}\0{cycle}".encode()).digest()
-    return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
+def chance_of(seed: int, cycle: str, name: str) -> float:
+    """A number strictly between 0 and 1 for a name, evenly spread over seeds; the same on every machine and in every version of numpy."""
+    digest = hashlib.sha256(f"{seed}\0{cycle}\0{name}".encode()).digest()
+    return (int.from_bytes(digest[:6], "big") + 0.5) / 2**48
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,23 @@ class Draw:
 
 
 def draw_checks(
-    townships: Sequence[str], order: npt.NDArray[np.intp], visits: int, layers: Sequence[Layer], generator: np.random.Generator
+    household_ids: Sequence[str],
+    townships: Sequence[str],
+    order: npt.NDArray[np.intp],
+    visits: int,
+    layers: Sequence[Layer],
+    *,
+    seed: int,
+    cycle: str,
 ) -> Draw:
     """Draw `visits` households by township and score layer, each with a known chance above zero.
 
-    townships: one a household. order: place of each household in the model's order (0: highest score among them).
+    household_ids, townships: one a household, in any order. order: place of each household in the model's order (0: highest score among them).
     A household's chance is proportional to the weight of its layer, and never above 1. The draw is systematic over the strata
     (township, layer), in random order within each: the number drawn is exact, and each stratum gets its share to within one visit.
     Source of the design: systematic sampling with unequal probabilities (Madow 1949).
     """
-    count = len(townships)
+    count = len(household_ids)
     if count == 0:
         return Draw(np.zeros(0), [], np.zeros(0, dtype=bool))
     edges = np.cumsum([layer.share for layer in layers])
@@ -57,10 +64,10 @@ def draw_checks(
     drawn = np.zeros(count, dtype=bool)
     if visits <= 0:
         return Draw(chance, stratum, drawn)
-    shuffled = generator.permutation(count)
-    walk = shuffled[np.argsort(np.array(stratum)[shuffled], kind="stable")]
+    numbers = np.array([chance_of(seed, cycle, name) for name in household_ids])
+    walk = np.lexsort((np.array(household_ids), numbers, np.array(stratum)))
     reached = np.cumsum(chance[walk])
-    start = generator.random()
+    start = chance_of(seed, cycle, "")
     # Each whole number passed is a draw. The last sum may miss its whole number by a rounding error: then nothing is lost,
     # because start lies strictly between.
     passed = np.floor(reached - start + 1).astype(np.int64)

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from riskmodel.errors import Fault, UserError
-from riskmodel.screening.draws import draw_checks, seeded, tie_order
+from riskmodel.screening.draws import draw_checks, tie_order
 from riskmodel.screening.leads import LEAD_KINDS, open_leads, rule_hits, standing
 from riskmodel.screening.settings import ScreeningSettings
 from riskmodel.tables import Tables
@@ -489,8 +489,15 @@ def _choose(
     drawable = rest.filter(~pl.col("household_id").is_in(chosen)).filter(pl.col("margin").is_not_null()).sort("household_id")
     new_checks = checks - old_checks.height
     order = np.argsort(np.argsort(drawable["place"].to_numpy(), kind="stable"), kind="stable")
-    generator = seeded(settings.random_checks.seed, cycle)
-    draw = draw_checks(drawable["township_code"].to_list(), order, new_checks, settings.random_checks.layers, generator)
+    draw = draw_checks(
+        drawable["household_id"].to_list(),
+        drawable["township_code"].to_list(),
+        order,
+        new_checks,
+        settings.random_checks.layers,
+        seed=settings.random_checks.seed,
+        cycle=cycle,
+    )
     drawable = drawable.with_columns(
         stratum=pl.Series(draw.stratum, dtype=pl.String),
         inclusion_probability=pl.Series(draw.probability, dtype=pl.Float64),
