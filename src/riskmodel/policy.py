@@ -138,16 +138,11 @@ class Policy:
                 files[name] = relative
                 units[name] = one.unit
                 series[name] = {area: _dated(values) for area, values in one.values.items()}
-        for name in (*NUMBERS, "accounting_window"):
-            if name not in files:
-                faults.append(
-                    Fault(
-                        f"{project.root / POLICY_FOLDER}",
-                        f"no file has `{name}`",
-                        "a dated value",
-                        f"Add `{name}` to a file there.",
-                    )
-                )
+        faults += [
+            Fault(f"{project.root / POLICY_FOLDER}", f"no file has `{name}`", "a dated value", f"Add `{name}` to a file there.")
+            for name in (*NUMBERS, "accounting_window")
+            if name not in files
+        ]
         if faults:
             raise ProjectError(faults)
         return cls(files, series, _from_table(tables), units, project.hash(POLICY_FOLDER))

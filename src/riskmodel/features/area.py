@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-any-return"
 """Area: how the neighbours fare, as known at T. Neighbours are all other households of the village, township or county.
 
 `village`, `township` and `county` hold the counts of `neighbours.py` without the household itself. Unknown where there is nobody else.

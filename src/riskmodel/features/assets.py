@@ -1,3 +1,5 @@
+# ruff: noqa: SIM110
+# mypy: disable-error-code="no-any-return"
 """Assets: readable only under the household's authorisation in force at T, and unknown without one. The newest state of each kind counts."""
 
 from riskmodel.features.common import Rows, When, flag

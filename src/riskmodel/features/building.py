@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
+import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def build(
     parts = [(0, len(targets))]
     if threads > 1 and len(targets) > 1000:
         edges = np.linspace(0, len(targets), threads + 1).astype(int)
-        parts = list(zip(edges[:-1], edges[1:], strict=True))
+        parts = list(itertools.pairwise(edges))
 
     def run(part: tuple[int, int]) -> None:
         start, stop = part

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-any-return"
 """What feature functions share: windows, sums and questions about people. Plain loops, so that the kernel compiles them.
 
 Every function here may be called by any feature function. Rows come cut in time (`features.kernel`), in canonical order.

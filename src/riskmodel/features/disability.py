@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-any-return"
 """Disability: certificates in force at T. Level 1 is the gravest of 4; severe is up to the policy's level (2). No certificate counts 0."""
 
 from riskmodel.features.common import NAN, Row, Rows, When, able, age, of_working_age, valid

@@ -1,3 +1,5 @@
+# ruff: noqa: SIM102
+# mypy: disable-error-code="no-any-return"
 """Employment: the monthly labour record, the earliest sign. Reports arrive late, so "now" is each member's newest report known at T.
 
 A month of a member is worked when its report says so. Members without a report count as not known to work: 0 months.

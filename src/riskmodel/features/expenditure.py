@@ -1,3 +1,5 @@
+# ruff: noqa: SIM102
+# mypy: disable-error-code="no-any-return"
 """Expenditure: what must be spent, against what comes in. Yuan, twelve whole months unless said otherwise; no row in a present table is 0."""
 
 from riskmodel.features.common import (

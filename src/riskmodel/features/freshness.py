@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-any-return"
 """Freshness: days from the newest record (known_on) of each department about the household to T. Unknown where there is none.
 
 A stale record makes every other feature of its department doubtful, so it is said beside the score.

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-any-return"
 """The household: who lives together, who can work, what the house is like. State in force at T; ages in completed years at T."""
 
 from riskmodel.features.common import NAN, Row, Rows, When, able, age, at_school, flag, of_working_age

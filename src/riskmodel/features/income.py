@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-any-return"
 """Income: what comes in, how steadily, from whom, and how far it lies from the monitoring line.
 
 Money in yuan; "a person" divides by the members in force at T. Net income = wage + business + property + transfer - production

@@ -135,7 +135,7 @@ def _compiled(function: Callable[..., Any]) -> str:
         argument.annotation = None
     if ast.get_docstring(definition) is not None:
         definition.body = definition.body[1:]
-    return f"@njit(error_model='numpy')\n{ast.unparse(definition)}\n"
+    return f"@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)\n{ast.unparse(definition)}\n"
 
 
 def _arguments() -> list[str]:
@@ -157,10 +157,10 @@ def _cuts(wanted: set[str], pad: str) -> list[str]:
         cut = f"cut({table}_rows, {table}_starts[h], {table}_starts[h + 1], as_of, {table}_scratch, 0)"
         if table == "shocks":
             lines.append(f"found = {cut}")
-            for scope in ("village", "township", "county"):
-                lines.append(
-                    f"found = cut_area(area_shocks_rows, area_shocks_starts, household.{scope}_events, as_of, shocks_scratch, found)"
-                )
+            lines += [
+                f"found = cut_area(area_shocks_rows, area_shocks_starts, household.{scope}_events, as_of, shocks_scratch, found)"
+                for scope in ("village", "township", "county")
+            ]
             lines.append("shocks = shocks_scratch[:found]")
         elif table == "assets":
             lines.append(
@@ -170,11 +170,11 @@ def _cuts(wanted: set[str], pad: str) -> list[str]:
             lines.append("assets = assets_scratch[:found]")
         else:
             lines.append(f"{table} = {table}_scratch[:{cut}]")
-    for table in OF_PERSON:
-        if table in wanted:
-            lines.append(
-                f"{table} = {table}_scratch[:cut_persons({table}_rows, {table}_starts, members, as_of, {table}_scratch)]"
-            )
+    lines += [
+        f"{table} = {table}_scratch[:cut_persons({table}_rows, {table}_starts, members, as_of, {table}_scratch)]"
+        for table in OF_PERSON
+        if table in wanted
+    ]
     return [pad + line for line in lines]
 
 
@@ -251,14 +251,14 @@ def source() -> str:
 
 
 _CUTTING: Final = """
-@njit(error_model='numpy')
+@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def one_in_force(rows, start, stop, as_of):
     for i in range(start, stop):
         if rows[i].known_on <= as_of and as_of < rows[i].replaced_on:
             return rows[i]
     return rows[start]
 
-@njit(error_model='numpy')
+@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def cut(rows, start, stop, as_of, scratch, n):
     for i in range(start, stop):
         if rows[i].known_on <= as_of and as_of < rows[i].replaced_on:
@@ -266,7 +266,7 @@ def cut(rows, start, stop, as_of, scratch, n):
             n += 1
     return n
 
-@njit(error_model='numpy')
+@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def cut_members(rows, start, stop, as_of, scratch):
     n = 0
     for i in range(start, stop):
@@ -275,20 +275,20 @@ def cut_members(rows, start, stop, as_of, scratch):
             n += 1
     return scratch[:n]
 
-@njit(error_model='numpy')
+@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def cut_persons(rows, starts, members, as_of, scratch):
     n = 0
     for member in members:
         n = cut(rows, starts[member.person], starts[member.person + 1], as_of, scratch, n)
     return n
 
-@njit(error_model='numpy')
+@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def cut_area(rows, starts, place, as_of, scratch, n):
     if place >= 0:
         n = cut(rows, starts[place], starts[place + 1], as_of, scratch, n)
     return n
 
-@njit(error_model='numpy')
+@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def is_authorised(rows, start, stop, as_of):
     for i in range(start, stop):
         row = rows[i]

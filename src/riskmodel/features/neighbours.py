@@ -1,10 +1,11 @@
+# mypy: disable-error-code="no-any-return"
 """What is counted about the households of a village, township and county at T. Each function says of one household whether it counts.
 
 The sums stand in `AreaContext`; features of `area.py` get them without the household itself.
 """
 
-from riskmodel.features.common import NEVER, Rows, When
-from riskmodel.features.rows import INPATIENT, OWN, RISK_CONFIRMED, RISK_ELIMINATED, UNREACHABLE
+from riskmodel.features.common import Rows, When
+from riskmodel.features.rows import INPATIENT, NEVER, OWN, RISK_CONFIRMED, RISK_ELIMINATED, UNREACHABLE
 
 
 def households(members: Rows) -> int:

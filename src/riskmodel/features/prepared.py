@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -444,7 +444,7 @@ def _shock(row: Mapping[str, Any], end: int, scope: int) -> tuple[Any, ...]:
 
 
 # Each in the order of the fields in SHAPES; the third argument is the person where the record has one.
-_MAKERS: Final = {
+_MAKERS: Final[Mapping[str, Callable[[Mapping[str, Any], int, int], tuple[Any, ...]]]] = {
     "income": lambda row, end, person: (
         row["amount"],
         _day(row["occurred_on"]),

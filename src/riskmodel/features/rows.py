@@ -178,8 +178,16 @@ SHAPES: Final[dict[str, np.dtype[np.void]]] = {
     "verifications": _shape(occurred_on=_DAY, known_on=_DAY, replaced_on=_DAY, origin=_CODE, outcome=_CODE),
 }
 TABLE_NAMES: Final = tuple(SHAPES)
-OF_HOUSEHOLD: Final = tuple(
-    ["income", "expenditure", "guarantees", "assistance", "leads", "authorisations", "assets", "verifications", "shocks"]
+OF_HOUSEHOLD: Final = (
+    "income",
+    "expenditure",
+    "guarantees",
+    "assistance",
+    "leads",
+    "authorisations",
+    "assets",
+    "verifications",
+    "shocks",
 )
 OF_PERSON: Final = ("medical", "disability", "employment")
 WORKED_OUT: Final = frozenset(

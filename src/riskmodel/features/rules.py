@@ -1,3 +1,5 @@
+# ruff: noqa: SIM102
+# mypy: disable-error-code="no-any-return"
 """Department rules in use (`domain`): each says 1 hit, 0 not, NaN unknown. They are baselines and leads, never predictors.
 
 Thresholds stand in `features/policy/department_rules.yaml`, with their place, date and source.

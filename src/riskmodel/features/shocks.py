@@ -1,3 +1,5 @@
+# ruff: noqa: SIM102
+# mypy: disable-error-code="no-any-return"
 """Shocks: what befell the household itself, and what befell everybody of its village, township or county. Occurred by T and known by T."""
 
 from riskmodel.features.common import NAN, Row, Rows, When, flag, gross_income, income_between, share
