@@ -117,5 +117,6 @@ def test_a_group_column_that_is_not_there_is_named() -> None:
 
 def test_every_audited_group_has_a_name_in_both_languages() -> None:
     assert {"ethnic_minority", "female_head", "elderly_only", "disability", "remote", "relocated", "category"} == set(GROUP_NAMES)
-    assert group_label("female_head", "true") == "female head: yes"
-    assert group_label("female_head", "true", "zh") == "女性户主：是"
+    assert group_label("female_head", "true") == "female head"
+    assert group_label("female_head", "false", "zh") == "女性户主：否"
+    assert group_label("category", "lifted", "zh") == "户类型：脱贫户"

@@ -49,9 +49,11 @@ VALUE_NAMES: Final[dict[str, tuple[str, str]]] = {
 
 
 def group_label(group: str, value: str, language: str = "en") -> str:
-    """`female head: yes` or `女性户主：是`; names that are not known stand as they are."""
+    """`female head`, `female head: no` or `户类型：脱贫户`; names that are not known stand as they are."""
     place = 0 if language == "zh" else 1
     name = GROUP_NAMES.get(group, (group, group))[place]
+    if value == "true":
+        return name
     return f"{name}{'：' if language == 'zh' else ': '}{VALUE_NAMES.get(value, (value, value))[place]}"
 
 
@@ -103,7 +105,7 @@ class GroupAudit:
                 "confirmed": row["confirmed"],
                 "recall": span(row, "recall", "recall_low", "recall_high"),
                 "others": f"{100 * row['recall_others']:.1f}%" if np.isfinite(row["recall_others"]) else "–",
-                "gap, points": span(row, "gap", "gap_low", "gap_high", ""),
+                "gap (points)": span(row, "gap", "gap_low", "gap_high", ""),
                 "false omission": span(row, "false_omission", "false_omission_low", "false_omission_high"),
                 "would find": f"{100 * row['detectable']:.0f} points" if np.isfinite(row["detectable"]) else "–",
                 "verdict": row["verdict"],
@@ -117,17 +119,29 @@ class GroupAudit:
         """The audit for a terminal, without colour."""
         import io
 
+        from rich.box import SIMPLE_HEAD
         from rich.console import Console
         from rich.table import Table
 
         out = io.StringIO()
-        table = Table(title=f"{self.name}: who is missed, at a capacity of {self.capacity}", title_justify="left", title_style="")
-        frame = self.table().reset_index()
+        table = Table(
+            title=f"{self.name}: who is missed, at a capacity of {self.capacity}",
+            title_justify="left",
+            title_style="",
+            box=SIMPLE_HEAD,
+        )
+        frame = self.table().reset_index().drop(columns="others")
         for column in frame.columns:
-            table.add_column(str(column), justify="left" if column in ("group", "verdict") else "right", overflow="fold")
+            words = column in ("group", "verdict")
+            table.add_column(str(column), justify="left" if words else "right", no_wrap=column != "group", overflow="fold")
         for row in frame.itertuples(index=False):
-            table.add_row(*(str(cell).replace("[", r"\[") for cell in row))
-        Console(width=width, no_color=True, highlight=False, file=out).print(table)
+            table.add_row(*(str(cell).replace(" points", "").replace("[", r"\[") for cell in row))
+        console = Console(width=width, no_color=True, highlight=False, file=out)
+        console.print(table)
+        console.print(
+            "[low, high]: 95 % interval, whole villages drawn again. would find: the gap in points that this audit finds nine times in ten.",
+            markup=False,
+        )
         return out.getvalue()
 
 
