@@ -151,6 +151,24 @@ def test_a_comparison_names_its_area_and_nothing_is_said_without_one():
     assert wording.compare(1, 97, "township", "en") == ", higher than for 97% of households in the township"
     assert wording.compare(2, 3, "county", "en") == " (as about 3% of households in the county)"
     assert wording.compare(0, 0, "", "zh") == ""
+    assert wording.compare(-1, 92, "township", "zh", below_zero=True) == "，处于本乡镇最低的8%", (
+        "a fall by 30% is not lower than others' falls"
+    )
+    assert wording.compare(1, 70, "township", "en", below_zero=True) == ""
+    assert wording.compare(-1, 89, "township", "zh", manner="since") == "，比本乡镇89%的农户间隔更短"
+    assert wording.compare(1, 75, "county", "en", manner="distance") == ", farther than for 75% of households in the county"
+    assert wording.compare(1, 88, "township", "zh", manner="age") == "，比本乡镇88%的农户更年长"
+
+
+def test_ages_distances_and_times_ago_are_compared_in_their_own_words(project):
+    from riskmodel.features.catalogue import load_catalogue
+
+    catalogue = load_catalogue(project)
+    manners = {name: wording.manner(feature) for name, feature in catalogue.root.items()}
+    assert manners["head_age"] == "age" and manners["distance_km"] == "distance" and manners["days_since_inpatient"] == "since"
+    assert manners["hospital_days_12m"] == "count" and manners["village_monitored_share"] == "nothing"
+    assert wording.sentence(catalogue["head_age"], 75.0, "zh") == "户主年龄75岁"
+    assert wording.sentence(catalogue["village_monitored_share"], 0.031, "zh") == "本村有约5%的其他农户正在监测"
 
 
 def test_every_sentence_of_the_catalogue_can_be_said_for_a_grid_of_values(project):
@@ -168,7 +186,7 @@ def test_every_sentence_of_the_catalogue_can_be_said_for_a_grid_of_values(projec
                 text = wording.sentence(feature, value, language)
                 where = f"{name} at {value} ({language}): {text!r}"
                 assert text.strip() == text and text, where
-                assert "{" not in text and "nan" not in text.split() and "None" not in text, where
+                assert "{" not in text and "nan" not in text.split() and not re.search(r"\bNone\b(?! of)", text), where
                 assert name not in text or "_" not in name, f"a feature's name is shown: {where}"
                 assert "log-odds" not in text and "SHAP" not in text, where
                 assert not text.endswith((".", "。", "；", ";", ",", "，")), f"the list of reasons sets the points: {where}"
@@ -177,5 +195,7 @@ def test_every_sentence_of_the_catalogue_can_be_said_for_a_grid_of_values(projec
                     assert not re.search(r"[,;:!?](?!\d)", text), f"Chinese points are wanted: {where}"
                 else:
                     assert not re.search(r"[一-鿿，。；：]", text), where
-                    assert not re.search(r"(?<![\d.,])1 (?:people|visits|months|days|years|households|times|members)\b", text), where
+                    assert not re.search(r"(?<![\d.,-])1 (?:people|visits|months|days|years|households|times|members)\b", text), (
+                        where
+                    )
                     assert "  " not in text, where

@@ -496,7 +496,7 @@ def choose_reasons(
                         direction = 1 if here >= there else -1
                     share = min(here if direction > 0 else there, 1.0 - beyond / count)
                     told = int(np.floor(share * 100 / step + 1e-9)) * step
-                    if told >= 50:
+                    if told >= 60:
                         best_side, best_percent = direction, told
                 if best >= 0:
                     feature[row, offset + said] = best

@@ -34,6 +34,11 @@ CHINESE_FONTS: Final = (
 )
 
 
+def spoken(language: Language) -> Language:
+    """The language that labels can be drawn in: English where the machine has no font with Chinese signs."""
+    return language if language == "en" or _chinese_font() else "en"
+
+
 def labels(table: ReasonTable, language: Language) -> list[str]:
     """The features' labels in the table's order."""
     return [getattr(table.wordbook.catalogue[name].label, language) for name in table.names]
@@ -44,7 +49,7 @@ def explanation(
 ) -> shap.Explanation:
     """The cohort (or some rows of it) as a `shap.Explanation`: every plot of shap works on it."""
     keep = np.arange(len(table)) if rows is None else np.asarray(rows)
-    return as_explanation(table.contributions[keep], base, table.values[keep], labels(table, language))
+    return as_explanation(table.contributions[keep], base, table.values[keep], labels(table, spoken(language)))
 
 
 def waterfall(table: ReasonTable, base: float, row: int, language: Language = "zh", most: int = 12) -> Figure:
@@ -52,6 +57,7 @@ def waterfall(table: ReasonTable, base: float, row: int, language: Language = "z
     with _plotting(language):
         from matplotlib import pyplot as plt
 
+        language = spoken(language)
         entries = [table.wordbook.catalogue[name] for name in table.names]
         names = [
             f"{label}: {wording.format_value(float(value), entry.unit, language)}"
@@ -61,7 +67,7 @@ def waterfall(table: ReasonTable, base: float, row: int, language: Language = "z
         plt.figure(figsize=(10, 6))
         shap_plots().waterfall(one, max_display=most, show=False)
         figure: Figure = plt.gcf()
-        figure.text(0.01, 0.005, SIGNAL_ZH if language == "zh" and _chinese_font() else SIGNAL_EN, fontsize=8, color="0.35")
+        figure.text(0.01, 0.005, SIGNAL_ZH if language == "zh" else SIGNAL_EN, fontsize=8, color="0.35")
         plt.close(figure)
         return figure
 
@@ -99,10 +105,8 @@ def importance_plot(table: ReasonTable, language: Language = "zh") -> Figure:
         frame = importance(table).filter(pl.col("kind") == "risk_kind").sort("importance")
         figure: Figure
         figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-        axes.barh(frame[language if _chinese_font() else "en"].to_list(), frame["importance"].to_list(), color="#1f77b4")
-        axes.set_xlabel(
-            "平均绝对贡献（原始分）" if language == "zh" and _chinese_font() else "mean absolute contribution (margin)"
-        )
+        axes.barh(frame[spoken(language)].to_list(), frame["importance"].to_list(), color="#1f77b4")
+        axes.set_xlabel("平均绝对贡献（原始分）" if spoken(language) == "zh" else "mean absolute contribution (margin)")
         plt.close(figure)
         return figure
 
@@ -116,7 +120,7 @@ def frequent_reasons(scores: Scores, language: Language = "zh", most: int = 12, 
         catalogue = table.wordbook.catalogue
         first = min(first, len(scores))
         head, all_rows = table.feature[scores.order[:first], :MOST_RAISING], table.feature[:, :MOST_RAISING]
-        spoken = language if _chinese_font() else "en"
+        language = spoken(language)
         share = {}
         for place, name in enumerate(table.names):
             share[name] = ((head == place).any(axis=1).mean(), (all_rows == place).any(axis=1).mean())
@@ -124,12 +128,12 @@ def frequent_reasons(scores: Scores, language: Language = "zh", most: int = 12, 
         figure: Figure
         figure, axes = plt.subplots(figsize=(9, 0.42 * len(told) + 1.6), layout="constrained")
         rows = np.arange(len(told))
-        words = (f"前{first:,}户", "全部") if spoken == "zh" else (f"first {first:,} households", "whole cohort")
+        words = (f"前{first:,}户", "全部") if language == "zh" else (f"first {first:,} households", "whole cohort")
         axes.barh(rows + 0.2, [100 * share[name][0] for name in told], height=0.4, color="#b3412f", label=words[0])
         axes.barh(rows - 0.2, [100 * share[name][1] for name in told], height=0.4, color="#9aa7b3", label=words[1])
-        axes.set_yticks(rows, [getattr(catalogue[name].label, spoken) for name in told])
-        axes.set_xlabel("提到该理由的农户（%）" if spoken == "zh" else "households for which it is told as a reason (%)")
-        axes.set_title(SIGNAL_ZH if spoken == "zh" else SIGNAL_EN, fontsize=9, color="0.35")
+        axes.set_yticks(rows, [getattr(catalogue[name].label, language) for name in told])
+        axes.set_xlabel("提到该理由的农户（%）" if language == "zh" else "households for which it is told as a reason (%)")
+        axes.set_title(SIGNAL_ZH if language == "zh" else SIGNAL_EN, fontsize=9, color="0.35")
         axes.legend()
         plt.close(figure)
         return figure

@@ -40,6 +40,7 @@ PLACES: Final = MOST_RAISING + MOST_LOWERING
 LEVELS: Final = ("", "township", "county")
 # Families whose features say how the data are, not how the household is: their part of a score is not told as a reason of the household.
 UNTOLD: Final = ("freshness",)
+REGISTERS: Final = ("households", "members", "policy", "authorisations")
 KINDS: Final = tuple(RISK_KINDS)
 
 
@@ -170,11 +171,12 @@ class ReasonTable:
         side, percent, level = (part.ravel()[cells].astype(np.int64) for part in (self.side, self.percent, self.level))
         below_zero = (self.values[rows, place] < 0) & (getattr(entry.sentence, language).negative is not None)
         code = (((side + 1) * 101 + percent) * 3 + level) * 2 + below_zero
-        source = next((table for table in entry.sources if table in self.wordbook.sources), "")
+        source = self._main_source(entry)
         days = self.stale_days[source][rows].astype(np.int64) if source in self.stale_days else np.zeros(len(rows), np.int64)
         months = np.where(days < 60, days, (days // 30) * 30)
         key = (which * 4096 + code) * 65536 + np.minimum(months, 65535)
         _, first, back = np.unique(key, return_index=True, return_inverse=True)
+        manner = wording.manner(entry)
         comparisons: dict[int, str] = {}
         tails: dict[int, str] = {}
         written = []
@@ -183,7 +185,7 @@ class ReasonTable:
             if comparison is None:
                 area = LEVELS[int(level[cell])]
                 comparison = wording.compare(
-                    int(side[cell]), int(percent[cell]), area, language, below_zero=bool(below_zero[cell])
+                    int(side[cell]), int(percent[cell]), area, language, manner=manner, below_zero=bool(below_zero[cell])
                 )
                 comparisons[int(code[cell])] = comparison
             tail = tails.get(int(months[cell]))
@@ -191,6 +193,11 @@ class ReasonTable:
                 tail = tails[int(months[cell])] = self._tail(source, int(months[cell]), language)
             written.append(texts[which[cell]] + comparison + tail)
         return [written[number] for number in back]
+
+    def _main_source(self, entry: Feature) -> str:
+        """The table whose date is said with a feature: the first that is not merely needed to know who lives there."""
+        known = [table for table in entry.sources if table in self.wordbook.sources]
+        return next((table for table in known if table not in REGISTERS), known[0] if known else "")
 
     def _tail(self, source: str, stale: int, language: Language) -> str:
         """The date of the data, or for how long they have not been renewed."""
@@ -234,13 +241,15 @@ class ReasonTable:
 
     @cached_property
     def risk_kinds(self) -> list[str]:
-        """Risk kinds of each household's raising reasons, heaviest first, joined by `;`. Empty where nothing raises the risk."""
+        """Risk kinds of each household's raising reasons, heaviest first, `other` last, joined by `;`. Empty where nothing raises the risk."""
         kind_of = np.array([KINDS.index(self.wordbook.catalogue[name].risk_kind) for name in self.names] + [-1], np.int64)
         told = kind_of[self.feature[:, :MOST_RAISING]]
         mask = np.zeros((len(self), len(KINDS)), bool)
         rows, _ = np.nonzero(told >= 0)
         mask[rows, told[told >= 0]] = True
+        # `other` (mostly income) names no risk that a visitor could look for: it stands last.
         weight = np.where(mask, self.kinds, -np.inf)
+        weight[:, KINDS.index("other")] -= 1e6
         order = np.argsort(-weight, axis=1, kind="stable")
         amount = mask.sum(axis=1)
         code = np.zeros(len(self), np.int64)
@@ -322,7 +331,7 @@ def give_reasons(
     riskier = np.array([{"higher": 1, "lower": -1, "unclear": 0}[entry.riskier_when] for entry in entries], np.int64)
     flags = np.array([entry.unit == "flag" for entry in entries], np.bool_)
     zero_said = np.array([bool(entry.sentence.zh.zero and entry.sentence.en.zero) for entry in entries], np.bool_)
-    compared = np.array([entry.family != "area" for entry in entries], np.bool_)
+    compared = np.array([wording.manner(entry) != "nothing" for entry in entries], np.bool_)
     tellable = np.array([entry.family not in UNTOLD for entry in entries], np.bool_)
     fitted = reference.select(names)
     township, county = fitted.places(village_code)

@@ -105,30 +105,55 @@ def sentence(feature: Feature, value: float, language: Language) -> str:
     size = -value if below else value
     coarse = feature.family == "area" and feature.unit == "share"
     text = coarse_share(size, language) if coarse else format_value(size, feature.unit, language)
+    if language == "zh" and manner(feature) == "age":
+        text = text.replace("年", "岁")
     return str(said.negative if below else said.value).replace("{value}", text)
 
 
-def compare(side: int, percent: int, level: str, language: Language, *, below_zero: bool = False) -> str:
+def manner(feature: Feature) -> str:
+    """How values of a feature are compared: amount, count, since (how long ago), distance, age, or nothing (levels, figures of an area)."""
+    if feature.unit == "level" or feature.family == "area":
+        return "nothing"
+    if feature.label.zh.startswith("距最近") or "至今" in feature.label.zh:
+        return "since"
+    if feature.unit == "years" and "年龄" in feature.label.zh:
+        return "age"
+    if feature.unit == "km":
+        return "distance"
+    return "amount" if feature.unit in ("yuan", "yuan_per_person", "share", "ratio", "flag") else "count"
+
+
+# manner -> zh for more and less (around the share of households), en for more and less
+_COMPARED: Final = {
+    "amount": ("高于{}", "低于{}", "higher than for", "lower than for"),
+    "count": ("多于{}", "少于{}", "more than for", "less than for"),
+    "since": ("比{}间隔更久", "比{}间隔更短", "longer ago than for", "more recently than for"),
+    "distance": ("比{}更远", "比{}更近", "farther than for", "nearer than for"),
+    "age": ("比{}更年长", "比{}更年轻", "older than in", "younger than in"),
+}
+
+
+def compare(side: int, percent: int, level: str, language: Language, *, manner: str = "amount", below_zero: bool = False) -> str:
     """A comparison a person can picture, to be put after a sentence.
 
-    side: 1 higher than `percent` of the households of the area, -1 lower, 2: so many share it; 0: nothing. level: township or county. below_zero:
-    the sentence tells a loss or a fall by its size, so `lower` would be taken for less of it; then the place among all is said.
+    side: 1 higher than `percent` of the households of the area, -1 lower, 2: so many share it; 0: nothing. level: township or county. manner: see
+    `manner`. below_zero: the sentence tells a loss or a fall by its size, so `lower` would be taken for less of it; then the place among
+    all is said.
     """
     if side == 0 or (below_zero and side > 0):
         return ""
-    if language == "zh":
-        area = "本乡镇" if level == "township" else "本县"
-        if side == 2:
-            return f"（{area}约{percent}%的农户有此情况）" if percent else f"（{area}不到1%的农户有此情况）"
-        if below_zero:
-            return f"，处于{area}最低的{100 - percent}%"
-        return f"，{'高于' if side > 0 else '低于'}{area}{percent}%的农户"
-    area = f"in the {level}"
+    zh = language == "zh"
+    area = ("本乡镇" if level == "township" else "本县") if zh else f"in the {level}"
     if side == 2:
+        if zh:
+            return f"（{area}约{percent}%的农户有此情况）" if percent else f"（{area}不到1%的农户有此情况）"
         return f" (as {'about ' + str(percent) + '%' if percent else 'less than 1%'} of households {area})"
     if below_zero:
-        return f", among the lowest {100 - percent}% {area}"
-    return f", {'higher' if side > 0 else 'lower'} than for {percent}% of households {area}"
+        return f"，处于{area}最低的{100 - percent}%" if zh else f", among the lowest {100 - percent}% {area}"
+    words = _COMPARED[manner]
+    if zh:
+        return "，" + words[0 if side > 0 else 1].format(f"{area}{percent}%的农户")
+    return f", {words[2 if side > 0 else 3]} {percent}% of households {area}"
 
 
 def format_date(day: dt.date, language: Language) -> str:
