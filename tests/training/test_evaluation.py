@@ -262,6 +262,14 @@ def test_a_model_compared_with_itself_differs_by_nothing() -> None:
     assert (differences["verdict"] == "not certain").all()
 
 
+def test_a_share_of_what_the_truth_reaches_is_paired() -> None:
+    truth, model = invented(19, noise=0.0), invented(19, noise=1.0)
+    comparison = compare_predictions({"truth": truth, "model": model}, capacities=[0.05], draws=100)
+    row = comparison.ratios("truth").set_index("metric").loc["recall"]
+    assert row["value"] == pytest.approx(comparison["model"].value("recall", 0.05) / comparison["truth"].value("recall", 0.05))
+    assert 0.3 < row["low"] < row["value"] < row["high"]
+
+
 def test_models_that_disagree_about_a_label_are_not_compared() -> None:
     table = invented(16)
     other = table.with_columns(label=1 - pl.col("label"))
@@ -280,6 +288,28 @@ def test_the_text_fits_120_columns_and_names_every_model() -> None:
     for name in tables:
         assert name in text
     assert "…" not in text
+
+
+def test_intervals_hold_the_truth_and_figures_are_not_biased() -> None:
+    # Reduced; `python benchmarks/evaluation.py coverage` draws 1,000 counties. Here 150 of 100 villages, so one in fifty is noise.
+    def county(seed: int, villages: int = 100) -> pl.DataFrame:
+        return invented(seed, households=25 * villages, villages=villages, noise=0.7)
+
+    large = [evaluate(county(10_000 + seed, villages=3000), capacities=[0.02], draws=0) for seed in range(3)]
+    found: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
+    for seed in range(150):
+        result = evaluate(county(seed), capacities=[0.02], draws=200, seed=seed)
+        for key, value in result.values.items():
+            found.setdefault(key, []).append((value, *result.interval(*key)))
+    covered = {}
+    for key, rows in found.items():
+        value, low, high = np.array(rows).T
+        # Average precision and ECE belong to a county of this size: their truth is the mean over such counties.
+        truth = np.nanmean(value) if key[0] in ("average_precision", "ece") else np.mean([each.values[key] for each in large])
+        assert abs(np.nanmean(value) - truth) < np.nanstd(value), key
+        covered[key] = np.mean((low <= truth) & (truth <= high))
+    assert np.mean(list(covered.values())) >= 0.93, covered
+    assert min(covered.values()) >= 0.88, covered
 
 
 def test_every_metric_has_its_name_in_both_languages() -> None:

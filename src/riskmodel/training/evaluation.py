@@ -616,6 +616,27 @@ class Comparison:
         value, spread = _difference(self.evaluations[model], self.evaluations[baseline or self.baseline], key)
         return (value, *interval(spread, villages=self.evaluations[model].counts["villages"]))
 
+    def ratios(self, reference: str) -> pd.DataFrame:
+        """Each model's figures as a share of the reference's, on the same draws: model, reference, metric, capacity, value, low, high.
+
+        With the true hazard of a synthetic county as one of the models this is the share of what can be reached. Only figures of which more
+        is better; NaN where the reference has 0.
+        """
+        import pandas as pd
+
+        best = self.evaluations[reference]
+        rows = []
+        for name, evaluation in self.evaluations.items():
+            for (metric, capacity), value in evaluation.values.items():
+                if name == reference or METRICS[metric].better != 1:
+                    continue
+                share = ratio(np.array([value]), np.array([best.values[metric, capacity]]))
+                spread = ratio(evaluation.draws[metric, capacity], best.draws[metric, capacity])
+                low, high = interval(spread, villages=evaluation.counts["villages"])
+                row = {"model": name, "reference": reference, "metric": metric, "capacity": capacity}
+                rows.append(row | {"value": float(share[0]), "low": low, "high": high})
+        return pd.DataFrame(rows, columns=["model", "reference", "metric", "capacity", "value", "low", "high"])
+
     def regret(self, metric: str = "recall", capacity: float | str = "") -> pd.DataFrame:
         """How much each model lost against the best model of each as-of date, so that one lucky date does not choose it.
 
