@@ -112,6 +112,7 @@ class Policy:
     units: Mapping[str, str] = field(repr=False)
     hash: str = ""
     _known: dict[tuple[str, str, dt.date], DatedValue] = field(default_factory=dict, repr=False, compare=False)
+    _records: dict[tuple[str, dt.date], tuple[float, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def load(cls, project: Project, tables: Tables | None = None) -> Policy:
@@ -180,6 +181,15 @@ class Policy:
         raise PolicyError(
             Fault(where, f"`accounting_window` is {form!r}", f"one of {', '.join(ACCOUNTING_WINDOWS)}", "Correct the value.")
         )
+
+    def record(self, area_code: str, on: dt.date) -> tuple[float, ...]:
+        """All NUMBERS in order, then first day and day after the last of the accounting window, as days since 1970-01-01."""
+        key = (area_code, on)
+        if key not in self._records:
+            start, end = self.accounting_window(area_code, on)
+            days = (float((day - dt.date(1970, 1, 1)).days) for day in (start, end))
+            self._records[key] = (*(self.value(name, area_code, on) for name in NUMBERS), *days)
+        return self._records[key]
 
     def _look_up(self, name: str, area_code: str, on: dt.date) -> DatedValue:
         areas = [area_code[:width] for width in _WIDTHS if len(area_code) >= width] + [NATIONAL]

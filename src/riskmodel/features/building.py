@@ -14,13 +14,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from riskmodel.errors import DataError, Fault
 from riskmodel.features import kernel as kernels
 from riskmodel.features.catalogue import Catalogue
 from riskmodel.features.context import AreaContext
 from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.features.prepared import Prepared, day_number, prepare
-from riskmodel.features.rows import NEVER, OF_HOUSEHOLD, OF_PERSON, TABLE_NAMES
-from riskmodel.policy import NUMBERS, Policy
+from riskmodel.policy import Policy
 from riskmodel.tables import Tables
 
 MONTHS_BACK: Final = 61
@@ -72,31 +72,33 @@ def build(
     prepared = tables if isinstance(tables, Prepared) else prepare(tables)
     compiled = kernels.kernel()
     time = clock(as_of)
+    given_context = context is not None
     if households is None or context is None:
-        alive = in_force(prepared, as_of)
-    targets = np.flatnonzero(alive) if households is None else _targets(prepared, as_of, households)
+        everybody, versions = _alive(prepared, as_of)
     if context is None:
-        everybody = np.flatnonzero(alive)
         counted = _counts(prepared, everybody, time)
-        context = AreaContext.from_counts(prepared, as_of, everybody, counted, _versions(prepared, everybody, time.as_of))
-        own = counted if households is None else _counts(prepared, targets, time)
+        context = AreaContext.from_counts(prepared, as_of, counted, versions)
     else:
         context.refuse_other_day(as_of)
+    if households is None:
+        targets = everybody
+        own = _counts(prepared, targets, time) if given_context else counted
+    else:
+        targets, versions = _targets(prepared, as_of, households)
         own = _counts(prepared, targets, time)
-    names = list(kernels.definitions())
+    names = feature_names()
     out = np.empty((len(targets), len(names)))
-    policies, policy_of = _policies(prepared, policy, as_of)
+    area = prepared.rows["households"]["village"][versions]
+    policies, policy_of = _policies(prepared, policy, as_of, area)
     given = (
         *_time(time),
-        _present(prepared),
-        _limits(prepared),
+        prepared.present_flags,
+        prepared.limits,
         policies,
         policy_of,
-        context.array("village", prepared.villages),
-        context.array("township", prepared.townships),
-        context.array("county", prepared.counties),
+        *(context.array(level, codes) for level, codes in _levels(prepared)),
     )
-    rows = _arrays(prepared)
+    rows = prepared.arrays
     parts = [(0, len(targets))]
     if threads > 1 and len(targets) > 1000:
         edges = np.linspace(0, len(targets), threads + 1).astype(int)
@@ -111,55 +113,70 @@ def build(
     else:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(run, parts))
-    columns = [names.index(name) for name in catalogue.names]
-    values = out if columns == list(range(len(names))) else np.ascontiguousarray(out[:, columns])
-    versions = _versions(prepared, targets, time.as_of)
-    villages = np.array(prepared.villages, dtype=object)[prepared.rows["households"]["village"][versions]]
-    return FeatureMatrix(as_of, prepared.household_id[targets], villages, tuple(catalogue.names), values)
+    wanted = tuple(catalogue.root)
+    values = out if wanted == names else np.ascontiguousarray(out[:, [names.index(name) for name in wanted]])
+    villages = np.array(prepared.villages, dtype=object)[area]
+    return FeatureMatrix(as_of, prepared.household_id[targets], villages, wanted, values)
+
+
+@lru_cache(maxsize=1)
+def feature_names() -> tuple[str, ...]:
+    """All features that have a function, in the order of the kernel's columns."""
+    return tuple(kernels.definitions())
 
 
 def in_force(prepared: Prepared, as_of: dt.date) -> npt.NDArray[np.bool_]:
     """Which households are in force, with a member in force, on the day. Shape (n,)."""
-    alive = np.zeros(len(prepared), np.bool_)
-    rows, starts = prepared.rows, prepared.starts
-    kernels.kernel().in_force(
-        day_number(as_of), rows["households"], starts["households"], rows["members"], starts["members"], alive
-    )
-    return alive
+    return _versions(prepared, np.arange(len(prepared)), as_of) >= 0
 
 
 def count_context(tables: Tables | Prepared, as_of: dt.date) -> AreaContext:
     """What is counted about every area as of a day: integers only, so that it can be stored and used for one household later."""
     prepared = tables if isinstance(tables, Prepared) else prepare(tables)
-    everybody = np.flatnonzero(in_force(prepared, as_of))
-    time = clock(as_of)
-    counted = _counts(prepared, everybody, time)
-    return AreaContext.from_counts(prepared, as_of, everybody, counted, _versions(prepared, everybody, time.as_of))
+    everybody, versions = _alive(prepared, as_of)
+    return AreaContext.from_counts(prepared, as_of, _counts(prepared, everybody, clock(as_of)), versions)
 
 
-def _targets(prepared: Prepared, as_of: dt.date, households: Sequence[str]) -> npt.NDArray[np.intp]:
-    from riskmodel.errors import DataError, Fault
+Places = npt.NDArray[np.intp]
 
-    alive = in_force(prepared, as_of)
-    places = np.array([prepared.place_of(name) for name in households], np.intp)
-    faults = [
-        Fault(
-            f"households {prepared.household_id[place]}",
-            f"not in force with a member in force on {as_of}",
-            "a version known by then and somebody who has not left",
-            "Choose a later day, or leave the household out.",
+
+def _versions(prepared: Prepared, targets: Places, as_of: dt.date) -> Places:
+    """Row of the household version in force; -1 without one, or without a member in force. Shape (targets,)."""
+    rows, starts = prepared.rows, prepared.starts
+    out = np.empty(len(targets), np.intp)
+    kernels.kernel().find_versions(
+        targets, day_number(as_of), rows["households"], starts["households"], rows["members"], starts["members"], out
+    )
+    return out
+
+
+def _alive(prepared: Prepared, as_of: dt.date) -> tuple[Places, Places]:
+    """Positions of the households in force with a member in force, and the rows of their versions."""
+    versions = _versions(prepared, np.arange(len(prepared)), as_of)
+    everybody = np.flatnonzero(versions >= 0)
+    return everybody, versions[everybody]
+
+
+def _targets(prepared: Prepared, as_of: dt.date, households: Sequence[str]) -> tuple[Places, Places]:
+    """The same for named households, ascending. Raises DataError for one that is not in force with a member then."""
+    targets = np.array([prepared.place_of(name) for name in sorted(set(households))], np.intp)
+    versions = _versions(prepared, targets, as_of)
+    if (versions < 0).any():
+        raise DataError(
+            Fault(
+                f"households {prepared.household_id[place]}",
+                f"not in force with a member in force on {as_of}",
+                "a version known by then and somebody who has not left",
+                "Choose a later day, or leave the household out.",
+            )
+            for place in targets[versions < 0]
         )
-        for place in places
-        if not alive[place]
-    ]
-    if faults:
-        raise DataError(faults)
-    return places
+    return targets, versions
 
 
 def _counts(prepared: Prepared, targets: npt.NDArray[np.intp], time: Clock) -> npt.NDArray[np.int64]:
     out = np.zeros((len(targets), len(kernels.counts())), np.int64)
-    kernels.kernel().count_neighbours(targets, *_time(time), _present(prepared), _limits(prepared), *_arrays(prepared), out)
+    kernels.kernel().count_neighbours(targets, *_time(time), prepared.present_flags, prepared.limits, *prepared.arrays, out)
     return out
 
 
@@ -167,50 +184,17 @@ def _time(time: Clock) -> tuple[Any, ...]:
     return (time.as_of, time.ymd, time.back, time.first)
 
 
-def _present(prepared: Prepared) -> npt.NDArray[np.bool_]:
-    return np.array([name in prepared.present for name in TABLE_NAMES], np.bool_)
+def _levels(prepared: Prepared) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return (("village", prepared.villages), ("township", prepared.townships), ("county", prepared.counties))
 
 
-def _arrays(prepared: Prepared) -> tuple[npt.NDArray[Any], ...]:
-    names = ("households", "members", *OF_HOUSEHOLD, *OF_PERSON, "area_shocks")
-    return tuple(array for name in names for array in (prepared.rows[name], prepared.starts[name]))
-
-
-def _limits(prepared: Prepared) -> npt.NDArray[np.int64]:
-    """Most rows that any household may have in each table, for scratch space. Shape (tables,)."""
-    limits = np.zeros(len(TABLE_NAMES), np.int64)
-    starts = prepared.starts
-    for place, name in enumerate(TABLE_NAMES):
-        if name in OF_PERSON:
-            of_person = np.diff(starts[name])
-            running = np.concatenate([[0], np.cumsum(of_person[prepared.rows["members"]["person"]])])
-            limits[place] = np.diff(running[starts["members"]]).max(initial=0)
-        elif name != "households":
-            limits[place] = np.diff(starts[name]).max(initial=0)
-    wide = np.diff(starts["area_shocks"]).max(initial=0)
-    limits[TABLE_NAMES.index("shocks")] += 3 * wide
-    return limits
-
-
-def _versions(prepared: Prepared, targets: npt.NDArray[np.intp], day: int) -> npt.NDArray[np.intp]:
-    """Row of the household version in force, for households that have one. Shape (targets,)."""
-    rows = prepared.rows["households"]
-    good = np.flatnonzero((rows["known_on"] <= day) & (rows["replaced_on"] > day))
-    owner = np.searchsorted(prepared.starts["households"], good, side="right") - 1
-    row_of = np.full(len(prepared), -1, np.intp)
-    row_of[owner] = good
-    return row_of[targets]
-
-
-def _policies(prepared: Prepared, policy: Policy, as_of: dt.date) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int32]]:
-    """Policy values on the day: distinct records, and for each village the place of its own."""
-    found: dict[tuple[Any, ...], int] = {}
-    policy_of = np.empty(len(prepared.villages), np.int32)
-    for place, village in enumerate(prepared.villages):
-        start, end = policy.accounting_window(village, as_of)
-        values = (*(policy.value(name, village, as_of) for name in NUMBERS), day_number(start), day_number(end))
+def _policies(
+    prepared: Prepared, policy: Policy, as_of: dt.date, villages: npt.NDArray[np.int32]
+) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int32]]:
+    """Policy values on the day: distinct records, and for each village that is asked for the place of its own."""
+    found: dict[tuple[float, ...], int] = {}
+    policy_of = np.zeros(len(prepared.villages), np.int32)
+    for place in set(villages.tolist()):
+        values = policy.record(prepared.villages[place], as_of)
         policy_of[place] = found.setdefault(values, len(found))
     return np.array(list(found), kernels.POLICY_SHAPE), policy_of
-
-
-__all__ = ["NEVER", "build", "clock", "count_context", "in_force", "months_before"]

@@ -38,11 +38,10 @@ class AreaContext:
         cls,
         prepared: Prepared,
         as_of: dt.date,
-        targets: npt.NDArray[np.intp],
         counted: npt.NDArray[np.int64],
         versions: npt.NDArray[np.intp],
     ) -> AreaContext:
-        """Sum the households' own counts, shape (targets, counts), by area."""
+        """Sum the households' own counts, shape (households, counts), by the area of their versions in force, shape (households,)."""
         found: dict[str, tuple[int, ...]] = {}
         for level, codes in zip(_LEVELS, (prepared.villages, prepared.townships, prepared.counties), strict=True):
             area = prepared.rows["households"][level][versions]

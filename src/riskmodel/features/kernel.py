@@ -298,17 +298,18 @@ def is_authorised(rows, start, stop, as_of):
     return False
 """
 
-_IN_FORCE: Final = """def in_force(as_of, households_rows, households_starts, members_rows, members_starts, out):
-    for h in range(len(out)):
-        here = False
-        for i in range(households_starts[h], households_starts[h + 1]):
-            if households_rows[i].known_on <= as_of and as_of < households_rows[i].replaced_on:
-                here = True
+_IN_FORCE: Final = """def find_versions(targets, as_of, households_rows, households_starts, members_rows, members_starts, out):
+    for k in range(len(targets)):
+        h = targets[k]
+        out[k] = -1
         somebody = False
         for i in range(members_starts[h], members_starts[h + 1]):
             if members_rows[i].known_on <= as_of and as_of < members_rows[i].replaced_on and members_rows[i].left_on > as_of:
                 somebody = True
-        out[h] = here and somebody
+        if somebody:
+            for i in range(households_starts[h], households_starts[h + 1]):
+                if households_rows[i].known_on <= as_of and as_of < households_rows[i].replaced_on:
+                    out[k] = i
 """
 
 

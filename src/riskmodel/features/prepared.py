@@ -10,7 +10,7 @@ import datetime as dt
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -53,6 +53,33 @@ class Prepared:
 
     def __len__(self) -> int:
         return len(self.household_id)
+
+    @cached_property
+    def arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        """Rows and starts of every table, in the order of the kernel's arguments."""
+        names = ("households", "members", *OF_HOUSEHOLD, *OF_PERSON, "area_shocks")
+        return tuple(array for name in names for array in (self.rows[name], self.starts[name]))
+
+    @cached_property
+    def present_flags(self) -> npt.NDArray[np.bool_]:
+        """Which tables are there, in the order of SHAPES."""
+        return np.array([name in self.present for name in TABLE_NAMES], np.bool_)
+
+    @cached_property
+    def limits(self) -> npt.NDArray[np.int64]:
+        """Most rows that any household may have in each table, for the kernel's scratch space. Shape (tables,)."""
+        if len(self) == 1:  # all rows: more than enough, and quick
+            return np.array([len(self.rows[name]) + len(self.rows["area_shocks"]) * 3 for name in TABLE_NAMES], np.int64)
+        limits = np.zeros(len(TABLE_NAMES), np.int64)
+        for place, name in enumerate(TABLE_NAMES):
+            if name in OF_PERSON:
+                of_version = np.diff(self.starts[name])[self.rows["members"]["person"]]
+                running = np.concatenate([[0], np.cumsum(of_version)])
+                limits[place] = np.diff(running[self.starts["members"]]).max(initial=0)
+            else:
+                limits[place] = np.diff(self.starts[name]).max(initial=0)
+        limits[TABLE_NAMES.index("shocks")] += 3 * np.diff(self.starts["area_shocks"]).max(initial=0)
+        return limits
 
     def place_of(self, household_id: str) -> int:
         """Position of a household. Raises DataError when it is not there."""
