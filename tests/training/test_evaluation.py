@@ -220,6 +220,8 @@ def test_every_fault_of_a_frame_is_named_at_once() -> None:
     text = str(caught.value)
     for piece in ("margin: 2 values", "probability", "label", "1 rows repeat"):
         assert piece in text
+    with pytest.raises(DataError, match="as_of: type String"):
+        evaluate(table.with_columns(as_of=pl.lit("first of May")), capacities=[0.01])
     with pytest.raises(DataError, match="no column village_code"):
         evaluate(table.drop("village_code"), capacities=[0.01])
 

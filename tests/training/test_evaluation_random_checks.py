@@ -63,6 +63,7 @@ def test_no_miss_found_is_not_the_proof_of_no_miss() -> None:
     table = checks((6, "listed", None, 1, 0.3), (30, "random_check", 0.1, 0, 0.01), (270, "none", 0.1, None, 0.01))
     result = recall_from_checks(table)
     assert result.recall.value == 1.0
+    assert result.recall.text() == "at least 14.0%"
     # 3.69 events is the 97.5 % end of a Poisson count of nothing, each standing for ten.
     assert result.missed.high == pytest.approx(36.9, abs=0.1)
     assert result.recall.low == pytest.approx(6 / 42.9, abs=0.01)

@@ -147,14 +147,7 @@ def prepare_predictions(predictions: Frame, *, name: str = "predictions") -> Pre
         )
     if "probability" not in frame.columns:
         frame = frame.with_columns(probability=pl.lit(None, pl.Float64))
-    frame = frame.with_columns(
-        pl.col("household_id").cast(pl.String),
-        pl.col("village_code").cast(pl.String),
-        pl.col("as_of").cast(pl.Date),
-        pl.col("margin").cast(pl.Float64),
-        pl.col("probability").cast(pl.Float64).fill_nan(None),
-        pl.col("label").cast(pl.Float64).fill_nan(None),
-    )
+    frame = _typed(frame, name)
     _refuse(_faults(frame, name))
     frame = frame.sort(["as_of", "margin", "household_id"], descending=[False, True, False])
     new_date = frame["as_of"].ne_missing(frame["as_of"].shift(1)).to_numpy()
@@ -173,6 +166,27 @@ def prepare_predictions(predictions: Frame, *, name: str = "predictions") -> Pre
         probability=frame["probability"].fill_null(float("nan")).to_numpy(),
         ends_tie=ends_tie,
     )
+
+
+def _typed(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Every column in its type; NaN is missing. Raises DataError with one fault a column that cannot be read."""
+    types: dict[str, type[pl.DataType]] = {
+        "household_id": pl.String,
+        "village_code": pl.String,
+        "as_of": pl.Date,
+        "margin": pl.Float64,
+        "probability": pl.Float64,
+        "label": pl.Float64,
+    }
+    read, faults = {}, []
+    for column, dtype in types.items():
+        try:
+            read[column] = frame[column].cast(dtype)
+        except pl.exceptions.PolarsError:
+            faults.append(Fault(f"{name}.{column}", f"type {frame[column].dtype}", str(dtype()), "Convert the column."))
+    _refuse(faults)
+    numbers = [read[column].fill_nan(None) for column in ("probability", "label")]
+    return frame.with_columns(*read.values()).with_columns(*numbers)
 
 
 def _faults(frame: pl.DataFrame, name: str) -> list[Fault]:
