@@ -3,6 +3,6 @@
 `docs/synthetic-county.md` says what it imitates, what it does not, and how good the best possible score is on it.
 """
 
-from riskmodel.synthetic.county import Truth, synthesise, synthetic_county
+from riskmodel.synthetic.county import Truth, make_county, synthesise, synthetic_county
 
-__all__ = ["Truth", "synthesise", "synthetic_county"]
+__all__ = ["Truth", "make_county", "synthesise", "synthetic_county"]

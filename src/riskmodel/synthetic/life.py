@@ -7,14 +7,10 @@ by it, so that the truth cannot drift away from what happened. Money is yuan, in
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
-
-Floats = npt.NDArray[np.float64]
 
 # Columns of the state of a household.
 (
@@ -49,7 +45,8 @@ EMPLOYED = 26  # 26, 27, 28: the worker slots have a paid job
 LOST = 29  # 29, 30, 31: the worker slots are disabled for good
 INCOME_RING = 32
 BILL_RING = 44
-STATE = 56
+GAPS = 56  # bits of the guarantees that fail
+STATE = 57
 
 # Columns of the fixed traits of a household.
 (
@@ -70,24 +67,77 @@ STATE = 56
     T_AID,
     T_WATER_BAD,
     T_HOUSE_BAD,
+    T_HIDDEN,  # exp of everything lasting that no record shows
+    T_EASE,  # how far savings reach: exp of a part of the resilience
     TRAITS,
-) = range(18)
+) = range(20)
 
 # Bits of RISK_KINDS.
 ILLNESS, DISABILITY, EDUCATION, DISASTER, ACCIDENT, INDUSTRY, WORK, LABOUR, HOUSING, WATER, OTHER = (1 << k for k in range(11))
 # Kinds of events.
-MEDICAL, SHOCK, BEGAN, FOUND, ELIMINATED, DISABLED, PASSED = range(7)
+MEDICAL, SHOCK, BEGAN, FOUND, ELIMINATED, DISABLED, PASSED, HOUSE, HINT = range(9)
 # Kinds of household shocks.
 TRAFFIC, WORK_ACCIDENT, FIRE, FAILURE, FLOODED = range(5)
+# Channels of a hint that came to nothing.
+DECLARED, CADRE, DEPARTMENT = range(3)
+# Bits of the gaps in the guarantees.
+GAP_FOOD, GAP_SCHOOL, GAP_COVER, GAP_HOUSE, GAP_WATER = (1 << k for k in range(5))
 # Columns of an event.
 E_HOUSEHOLD, E_MONTH, E_KIND, E_A, E_B, E_C, E_D, E_E, E_SLOT, E_U = range(10)
 EVENT = 10
 
-LUCK_KEEPS = 0.93
-FRAILTY = 0.85
-LUCK_WEIGHT = 0.55
+WEIGHT = 7  # place in `out` of a future's weight
 
-jit: Any = numba.njit(cache=True, error_model="numpy")
+LUCK_KEEPS = 0.93
+FRAILTY = 0.70
+LUCK_WEIGHT = 0.45
+# Monthly levels of the hazard, for a household of average luck.
+LEVEL_LACK = 0.00045
+LEVEL_SUDDEN = 0.0086
+LEVEL_GAP = 0.005
+LEVEL_DISABLED = 0.0002
+LEVEL_REST = 0.00016
+
+# Without reference counts (these functions make no arrays) the months run a third faster.
+jit: Any = numba.njit(cache=True, error_model="numpy", _nrt=False)
+
+
+class Fixed(NamedTuple):
+    """What does not change from within: traits (N, TRAITS) and calendars of the households."""
+
+    traits: Any  # (N, TRAITS)
+    wage: Any  # (N, 3) yuan a month at the prices of the start; nan: no wage worker
+    loss: Any  # (N, 3) monthly chance to lose work
+    find: Any  # (N, 3) monthly chance to find work again
+    worker_from: Any  # (N, 3) month
+    worker_until: Any  # (N, 3) month
+    size: Any  # (N, M)
+    transfers: Any  # (N, M)
+    tuition: Any  # (N, M)
+    gaps: Any  # (N, M) bits of the guarantees that fail
+    village: Any  # (N,)
+    moves_at: Any  # (N,)
+    moves_to: Any  # (N,)
+
+
+class World(NamedTuple):
+    """Everything outside the households that moves with the months (M), the villages (V) or the crops (C)."""
+
+    moy: Any  # (M,) 0 for January
+    season: Any  # (C, 12) share of the year's harvest that is sold in the month
+    wage_level: Any  # (M,)
+    prices: Any  # (M,)
+    line: Any  # (M,) monitoring line, yuan a person and year
+    slack: Any  # (M,) how easily work is lost
+    sweep: Any  # (V, M) 1: the village's yearly sweep
+    intake: Any  # (M,) how readily hints are followed up
+
+
+class Sky(NamedTuple):
+    """What strikes many at once. The history has the county's own; each future of the truth draws another."""
+
+    price: Any  # (C, columns)
+    flood: Any  # (V, columns)
 
 
 @jit
@@ -115,14 +165,19 @@ def _n(rng: Any, i: int) -> float:
 
 
 @jit
-def _sigmoid(x: float) -> float:
-    return 1.0 / (1.0 + math.exp(-x))
+def _rare(rate: float, tilt: float, rng: Any, i: int, out: Any) -> bool:
+    """Whether a rare blow falls. Futures draw it `tilt` times as often and carry its weight in out[WEIGHT] (importance sampling)."""
+    drawn = min(rate * tilt, 0.2)
+    hit = bool(_u(rng, i) < drawn)
+    if hit:
+        out[WEIGHT] *= rate / drawn
+    else:
+        out[WEIGHT] *= (1.0 - rate) / (1.0 - drawn)
+    return hit
 
 
 @jit
-def _put(
-    events: Any, count: Any, i: int, m: int, kind: int, a: float, b: float, c: float, d: float, e: float, slot: int, u: float
-) -> None:
+def _put(events: Any, count: Any, i: int, m: int, kind: int, a: float, b: float, c: float, slot: int, u: float) -> None:
     k = count[0]
     count[0] = k + 1
     if k < events.shape[0]:
@@ -132,45 +187,34 @@ def _put(
         events[k, 3] = a
         events[k, 4] = b
         events[k, 5] = c
-        events[k, 6] = d
-        events[k, 7] = e
         events[k, 8] = slot
         events[k, 9] = u
 
 
 @jit
 def _bill(
-    s: Any,
-    traits: Any,
-    i: int,
-    m: int,
-    rng: Any,
-    events: Any,
-    count: Any,
-    record: bool,
-    total: float,
-    inpatient: bool,
-    group: float,
-    slot: int,
-    infl: float,
+    s: Any, i: int, m: int, rng: Any, traits: Any, events: Any, count: Any, record: bool, total: float, group: float, slot: int
 ) -> float:
-    """One hospital bill: insurance pays its part, the household the rest. Returns the compliant part that it pays itself."""
-    total = min(total * infl, 600_000.0)
+    """One hospital bill: insurance pays its part, the household the rest. Returns what the household pays."""
+    total = min(total, 600_000.0)
     outside = 0.04 + 0.22 * _u(rng, i)  # not on the insurance list
-    insured = _u(rng, i) < traits[i, T_INSURED]
     share = 0.0
+    lifted = traits[i, T_LIFTED]
+    insured = _u(rng, i) < traits[i, T_INSURED]
     if insured:
-        share = 0.60 + 0.12 * traits[i, T_LIFTED] - 0.10 * (_u(rng, i) < 0.35)  # referred outside the county: less
-    covered = total * (1.0 - outside)
-    compliant = covered * (1.0 - share)
+        share = 0.60 + 0.12 * lifted
+        if _u(rng, i) < 0.35:  # treated outside the county: less
+            share -= 0.10
+    compliant = total * (1.0 - outside) * (1.0 - share)
     if insured and compliant > 14_000.0:  # catastrophic insurance
-        compliant = 14_000.0 + (compliant - 14_000.0) * (0.40 - 0.12 * traits[i, T_LIFTED])
+        compliant = 14_000.0 + (compliant - 14_000.0) * (0.40 - 0.12 * lifted)
     paid = compliant + total * outside
     if record:
-        days = 0.0
-        if inpatient:
-            days = 3.0 + math.floor(total**0.5 / 14.0 + 4.0 * _u(rng, i))
-        _put(events, count, i, m, 0, total, total - paid, compliant, days, group, slot, _u(rng, i))
+        days = 3.0 + math.floor(math.sqrt(total) / 14.0 + 4.0 * _u(rng, i))
+        _put(events, count, i, m, MEDICAL, total, total - paid, compliant, slot, _u(rng, i))
+        if count[0] <= events.shape[0]:
+            events[count[0] - 1, E_D] = days
+            events[count[0] - 1, E_E] = group
     s[BILL_RING + m % 12] += compliant
     s[BILLS_12] += compliant
     s[SAVINGS] -= paid
@@ -182,110 +226,66 @@ def _month(
     s: Any,
     i: int,
     m: int,
-    md: int,
+    now: int,
+    column: int,
     village: int,
     rng: Any,
-    traits: Any,
-    wage_log: Any,
-    worker_from: Any,
-    worker_until: Any,
-    size: Any,
-    transfers: Any,
-    tuition: Any,
-    loss_rate: Any,
-    moy: int,
-    season: Any,
-    wage_level: float,
-    prices: float,
-    line: float,
-    slack: float,
-    price: Any,
-    flood: Any,
-    fm: int,
-    sweep: float,
-    intake: float,
+    fixed: Any,
+    world: Any,
+    sky: Any,
     events: Any,
     count: Any,
     record: bool,
     out: Any,
     wages: Any,
-    business: Any,
 ) -> None:
-    """Move household i through month m. `s` is its state; `out` gets hazard, detection and recovery of the month.
+    """Move household i through month m. `s` is its state; `out` gets hazard, detection, passing, and what a visitor would note.
 
-    md: month whose household composition holds (m in the history, the as-of month in the forward simulation). fm: column of `flood`
-    and `price`, which are the county's real ones in the history and drawn anew in the forward simulation.
+    now: the month whose household composition holds (m in the history, the as-of month in a future). column: place of the month in
+    `sky`. wages: (4,) gets the wages of the slots and the net income of the farm. `record`: note events, and what a visitor would note.
     """
-    people = float(size[i, md])
-    out[0] = 0.0
-    out[1] = 0.0
-    out[2] = 0.0
+    traits = fixed.traits
+    people = float(fixed.size[i, now])
+    for k in range(7):
+        out[k] = 0.0
+    wages[0] = wages[1] = wages[2] = math.nan
+    wages[3] = 0.0
     if people < 1.0:
         return
+    moy = world.moy[m]
+    prices = world.prices[m]
     resilience = traits[i, T_RESILIENCE]
     lifted = traits[i, T_LIFTED]
-    aid = traits[i, T_AID] + 0.8 * s[MONITORED]
+    aid = min(1.0, traits[i, T_AID] + 0.8 * s[MONITORED])
     s[HARVEST] = 0.9 * s[HARVEST] + 0.14 * _n(rng, i)
     s[LUCK] = LUCK_KEEPS * s[LUCK] + math.sqrt(1.0 - LUCK_KEEPS * LUCK_KEEPS) * _n(rng, i)
-    buffer = max(4_000.0, s[SAVINGS] + 0.35 * s[INCOME_12] - 0.25 * s[DEBT]) * math.exp(0.15 * resilience)
-    soft = (1.0 - 0.25 * min(1.0, aid)) / buffer
+    buffer = max(4_000.0, s[SAVINGS] + 0.35 * s[INCOME_12] - 0.25 * s[DEBT]) * traits[i, T_EASE]
+    soft = (1.0 - 0.25 * aid) / buffer
+    crop = int(traits[i, T_CROP])
+    price = sky.price[crop, column]
+    flood = sky.flood[village, column]
 
     # Serious illness goes on, or begins; with it the bills, and often the work of the ill person.
     ring = m % 12
-    s[BILLS_12] -= s[BILL_RING + ring]
+    s[BILLS_12] += traits[i, T_CHRONIC] * prices - s[BILL_RING + ring]
     s[BILL_RING + ring] = traits[i, T_CHRONIC] * prices
-    s[BILLS_12] += s[BILL_RING + ring]
     if s[ILL_MONTHS] > 0.0:
         s[ILL_MONTHS] -= 1.0
         if _u(rng, i) < 0.30:
-            paid = _bill(
-                s,
-                traits,
-                i,
-                m,
-                rng,
-                events,
-                count,
-                record,
-                4_200.0 * s[ILL_SEVERITY] ** 0.75 * (0.5 + _u(rng, i)),
-                True,
-                2.0,
-                int(s[ILL_SLOT]),
-                prices,
-            )
-            s[S_ILLNESS] += 1.2 * paid * soft
+            cost = 4_200.0 * prices * s[ILL_SEVERITY] ** 0.75 * (0.5 + _u(rng, i))
+            paid = _bill(s, i, m, rng, traits, events, count, record, cost, 2.0, int(s[ILL_SLOT]))
+            s[S_ILLNESS] += 0.95 * paid * soft
         if s[ILL_MONTHS] <= 0.0:
             s[ILL_SLOT] = -1.0
-    elif _u(rng, i) < traits[i, T_ILL_RATE] * math.exp(0.25 * s[LUCK]):
-        severity = min(30.0, _u(rng, i) ** (-1.0 / 1.55))
-        s[ILL_SEVERITY] = severity
+    elif _rare(traits[i, T_ILL_RATE] * (1.0 + 0.2 * s[LUCK]), 1.0 if record else 6.0, rng, i, out):
+        s[ILL_SEVERITY] = min(30.0, _u(rng, i) ** (-1.0 / 1.55))
         s[ILL_MONTHS] = 2.0 + math.floor(14.0 * _u(rng, i))
         s[ILL_SLOT] = -1.0
         if _u(rng, i) < traits[i, T_ILL_WORKER]:
             s[ILL_SLOT] = math.floor(_u(rng, i) * 2.999)
-        paid = _bill(
-            s,
-            traits,
-            i,
-            m,
-            rng,
-            events,
-            count,
-            record,
-            9_500.0 * severity * (0.6 + 0.8 * _u(rng, i)),
-            True,
-            1.0,
-            int(s[ILL_SLOT]),
-            prices,
-        )
-        s[S_ILLNESS] += 1.2 * paid * soft
-    if _u(rng, i) < 0.0062 * people:
-        total = 3_000.0 * math.exp(0.75 * _n(rng, i))
-        if _u(rng, i) < 0.03:
-            total *= 5.0
-        paid = _bill(s, traits, i, m, rng, events, count, record, total, True, 3.0, -1, prices)
-        if paid > 0.3 * buffer:
-            s[S_ILLNESS] += 0.8 * paid * soft
+        cost = 9_500.0 * prices * s[ILL_SEVERITY] * (0.6 + 0.8 * _u(rng, i))
+        paid = _bill(s, i, m, rng, traits, events, count, record, cost, 1.0, int(s[ILL_SLOT]))
+        s[S_ILLNESS] += 0.95 * paid * soft
 
     # Work.
     able = 0.0
@@ -293,33 +293,32 @@ def _month(
     lost_job = False
     wage = 0.0
     before = s[EARNERS]
+    carer = 0.06 if s[ILL_MONTHS] > 0.0 and s[ILL_SEVERITY] > 3.0 else 0.0
+    festival = 0.45 if moy == 1 else (0.85 if moy == 0 else 1.0)  # the weeks around the Spring Festival
     for w in range(3):
-        wages[w] = math.nan
-        if md < worker_from[i, w] or md >= worker_until[i, w]:
+        if now < fixed.worker_from[i, w] or now >= fixed.worker_until[i, w]:
             s[EMPLOYED + w] = 0.0
             continue
+        pay = fixed.wage[i, w]
         if s[LOST + w] > 0.0 or s[ILL_SLOT] == w:
-            if not math.isnan(wage_log[i, w]):
+            s[EMPLOYED + w] = 0.0
+            if not math.isnan(pay):
                 wages[w] = 0.0
-                s[EMPLOYED + w] = 0.0
             continue
         able += 1.0
-        if math.isnan(wage_log[i, w]):
+        if math.isnan(pay):
             continue
-        carer = 0.0
-        if s[ILL_MONTHS] > 0.0 and s[ILL_SEVERITY] > 3.0:
-            carer = 0.06
+        u = _u(rng, i)
         if s[EMPLOYED + w] > 0.0:
-            if _u(rng, i) < loss_rate[i, w] * slack * (1.0 - 0.25 * min(1.0, aid)) + carer:
+            if u < fixed.loss[i, w] * world.slack[m] * (1.0 - 0.25 * aid) + carer:
                 s[EMPLOYED + w] = 0.0
                 lost_job = True
-        elif _u(rng, i) < 0.24 * math.exp(0.22 * resilience - 12.0 * (loss_rate[i, w] - 0.012)) / slack * (1.0 - 6.0 * carer):
+        elif u < fixed.find[i, w] / world.slack[m] * (1.0 - 6.0 * carer):
             s[EMPLOYED + w] = 1.0
         wages[w] = 0.0
         if s[EMPLOYED + w] > 0.0:
             earners += 1.0
-            factor = 0.45 if moy == 1 else (0.85 if moy == 0 else 1.0)  # the weeks around the Spring Festival
-            wages[w] = math.exp(wage_log[i, w]) * wage_level * factor * (0.92 + 0.16 * _u(rng, i))
+            wages[w] = pay * world.wage_level[m] * festival * (0.92 + 0.16 * _u(rng, i))
             wage += wages[w]
     s[EARNERS] = earners
     dependants = people - able
@@ -330,113 +329,134 @@ def _month(
             s[S_WORK] += 0.20
 
     # Farm and project.
-    crop = int(traits[i, T_CROP])
     hands = 0.30 + 0.70 * min(1.0, (able + 0.3) / 1.6)
-    farm = traits[i, T_FARM] * season[crop, moy] * math.exp(s[HARVEST]) * price[crop, fm] * hands * prices
+    farm = traits[i, T_FARM] * world.season[crop, moy] * math.exp(s[HARVEST]) * price * hands * prices
+    project = traits[i, T_PROJECT]
+    failing = 0.0
     if s[PROJECT_DOWN] > 0.0:
         s[PROJECT_DOWN] -= 1.0
-    else:
-        farm += traits[i, T_PROJECT] / 12.0 * price[crop, fm] * prices
-        if traits[i, T_PROJECT] > 0.0 and _u(rng, i) < 0.0013 * (3.0 if price[crop, fm] < 0.85 else 1.0):
-            loss = traits[i, T_PROJECT] * (0.6 + 1.6 * _u(rng, i)) * prices
-            s[PROJECT_DOWN] = 12.0
-            s[DEBT] += 0.6 * loss
-            s[SAVINGS] -= 0.4 * loss
-            s[S_INDUSTRY] += 1.1 * loss * soft
-            if record:
-                _put(events, count, i, m, 1, 3, loss, 0.0, 0.0, 0.0, -1, _u(rng, i))
-    # Accidents, fire, floods.
-    if _u(rng, i) < 0.00022 * (able + 0.5):
-        kind = 0.0 if _u(rng, i) < 0.5 else 1.0
+    elif project > 0.0:
+        farm += project / 12.0 * price * prices
+        failing = 0.0013 * (3.0 if price < 0.85 else 1.0)
+
+    # At most one blow a month: hospital stay, accident, fire, failed project.
+    accident = 0.00022 * (able + 0.5)
+    blow = _rare(accident + 0.00007 + failing, 1.0 if record else 8.0, rng, i, out)
+    u = _u(rng, i) * (accident + 0.00007 + failing)
+    if not blow and _u(rng, i) < 0.0062 * people:
+        total = 3_000.0 * prices * math.exp(0.75 * _n(rng, i))
+        if _u(rng, i) < 0.03:
+            total *= 5.0
+        paid = _bill(s, i, m, rng, traits, events, count, record, total, 3.0, -1)
+        if paid > 0.3 * buffer:
+            s[S_ILLNESS] += 0.8 * paid * soft
+    elif blow and u < accident:
+        kind = float(TRAFFIC) if _u(rng, i) < 0.5 else float(WORK_ACCIDENT)
         slot = int(_u(rng, i) * 2.999)
-        severity = min(20.0, _u(rng, i) ** (-1.0 / 1.7))
-        paid = _bill(s, traits, i, m, rng, events, count, record, 16_000.0 * severity, True, 4.0, slot, prices)
+        cost = 16_000.0 * prices * min(20.0, _u(rng, i) ** (-1.0 / 1.7))
+        paid = _bill(s, i, m, rng, traits, events, count, record, cost, 4.0, slot)
         s[S_ACCIDENT] += 1.4 * paid * soft + 0.3
-        for_good = _u(rng, i) < 0.30 and md >= worker_from[i, slot] and md < worker_until[i, slot]
+        for_good = _u(rng, i) < 0.30 and now >= fixed.worker_from[i, slot] and now < fixed.worker_until[i, slot]
         if for_good:
             s[LOST + slot] = 1.0
             s[S_ACCIDENT] += 0.5
         if record:
-            _put(events, count, i, m, 1, kind, paid, 0.0, 0.0, 0.0, slot, _u(rng, i))
+            _put(events, count, i, m, SHOCK, kind, paid, 0.0, slot, _u(rng, i))
             if for_good:
-                _put(events, count, i, m, 5, 1.0 + math.floor(3.0 * _u(rng, i)), 0.0, 0.0, 0.0, 0.0, slot, _u(rng, i))
-    if _u(rng, i) < 0.00007:
+                _put(events, count, i, m, DISABLED, 1.0 + math.floor(3.0 * _u(rng, i)), 0.0, 0.0, slot, _u(rng, i))
+    elif blow and u < accident + 0.00007:
         loss = 12_000.0 * (0.5 + 2.5 * _u(rng, i)) * prices
         s[S_DISASTER] += 1.3 * loss * soft + 0.3
         s[SAVINGS] -= loss
         if _u(rng, i) < 0.5:
-            s[HOUSE_BAD] = 6.0
+            s[HOUSE_BAD] = 3.0 + math.floor(6.0 * _u(rng, i))
         if record:
-            _put(events, count, i, m, 1, 2, loss, 0.0, 0.0, 0.0, -1, _u(rng, i))
-    if flood[village, fm] > 0.0 and _u(rng, i) < 0.30 * min(1.0, flood[village, fm]):
-        loss = (0.5 * traits[i, T_FARM] + 5_000.0 * _u(rng, i) ** 2) * flood[village, fm] * (0.3 + 0.7 * _u(rng, i)) * prices
+            _put(events, count, i, m, SHOCK, FIRE, loss, s[HOUSE_BAD], -1, _u(rng, i))
+    elif blow:
+        loss = project * (0.6 + 1.6 * _u(rng, i)) * prices
+        s[PROJECT_DOWN] = 12.0
+        s[DEBT] += 0.6 * loss
+        s[SAVINGS] -= 0.4 * loss
+        s[S_INDUSTRY] += 1.1 * loss * soft
+        if record:
+            _put(events, count, i, m, SHOCK, FAILURE, loss, 0.0, -1, _u(rng, i))
+    if flood > 0.0 and _u(rng, i) < 0.30 * min(1.0, flood):
+        loss = (0.5 * traits[i, T_FARM] + 5_000.0 * _u(rng, i) ** 2) * flood * (0.3 + 0.7 * _u(rng, i)) * prices
         s[S_DISASTER] += 1.1 * loss * soft
         s[SAVINGS] -= loss
-        if _u(rng, i) < 0.04 * flood[village, fm] + 0.1 * traits[i, T_HOUSE_BAD]:
-            s[HOUSE_BAD] = 8.0
+        if _u(rng, i) < 0.04 * flood + 0.1 * traits[i, T_HOUSE_BAD]:
+            s[HOUSE_BAD] = 4.0 + math.floor(6.0 * _u(rng, i))
         if record:
-            _put(events, count, i, m, 1, 4, loss, 0.0, 0.0, 0.0, -1, _u(rng, i))
+            _put(events, count, i, m, SHOCK, FLOODED, loss, s[HOUSE_BAD], -1, _u(rng, i))
     if s[HOUSE_BAD] > 0.0:
         s[HOUSE_BAD] -= 1.0
 
     # The books.
-    fees = tuition[i, md] * prices
-    income = wage + farm + transfers[i, md] * prices + 140.0 * people * s[MONITORED] * prices
-    business[0] = farm
+    fees = fixed.tuition[i, now] * prices
+    income = wage + farm + fixed.transfers[i, now] * prices + 140.0 * people * s[MONITORED] * prices
+    wages[3] = farm
     s[INCOME_12] += income - s[INCOME_RING + ring]
     s[INCOME_RING + ring] = income
-    s[SAVINGS] += income - people * 640.0 * prices - 0.10 * income - traits[i, T_CHRONIC] * prices - fees
+    s[SAVINGS] += 0.9 * income - people * 640.0 * prices - traits[i, T_CHRONIC] * prices - fees
     if s[SAVINGS] < 0.0:
         s[DEBT] -= 0.7 * s[SAVINGS]
         s[SAVINGS] = 0.0
     s[SAVINGS] = min(s[SAVINGS], 0.9 * max(s[INCOME_12], 5_000.0))
-    pay = min(s[DEBT] * 0.03, 0.3 * s[SAVINGS])
-    s[DEBT] = min(s[DEBT] - pay, 200_000.0)
-    s[SAVINGS] -= pay
+    pay_back = min(s[DEBT] * 0.03, 0.3 * s[SAVINGS])
+    s[DEBT] = min(s[DEBT] - pay_back, 200_000.0)
+    s[SAVINGS] -= pay_back
     if moy == 8 and fees > 0.0:
         s[S_EDUCATION] += 3.0 * max(0.0, 12.0 * fees / max(s[INCOME_12], 6_000.0) - 0.22)
 
     # From the state to the hazard of a risk that a visitor would confirm.
-    recovery = 0.90 if able == 0.0 else (0.84 if able == 1.0 else 0.76)
+    keeps = (0.90 if able == 0.0 else (0.84 if able == 1.0 else 0.76)) - 0.012 * resilience
     stress = 0.0
-    for k in range(2, 8):
-        s[k] *= recovery - 0.012 * resilience
-        if s[k] > 6.0:
-            s[k] = 6.0
+    for k in range(S_ILLNESS, S_EDUCATION + 1):
+        s[k] = min(6.0, s[k] * keeps)
         stress += s[k]
-    ratio = (s[INCOME_12] - s[BILLS_12]) / (people * line)
+    ratio = (s[INCOME_12] - s[BILLS_12]) / (people * world.line[m])
     s[RATIO] = ratio
-    low = _sigmoid((1.0 - ratio) / 0.10)
-    near = 0.10 + _sigmoid((1.75 - ratio) / 0.28)
-    strain = min(1.5, s[DEBT] / (s[INCOME_12] + 5_000.0))
-    push = stress**1.7
-    sudden = push / (1.2 + push) * near
-    if earners == 0.0 and dependants > 0.0:
-        sudden *= 1.5
-    lack = low * (0.7 + 0.7 * strain)
-    if able == 0.0:
-        lack *= 1.5
-    if traits[i, T_DIBAO] > 0.0:
-        lack *= 0.45
-    gaps = 0.25 * (s[HOUSE_BAD] > 0.0) + 0.05 * traits[i, T_HOUSE_BAD] + 0.04 * traits[i, T_WATER_BAD]
-    burden = 0.02 * traits[i, T_DISABLED] * near
-    hidden = math.exp(FRAILTY * traits[i, T_FRAILTY] - 0.25 * resilience + LUCK_WEIGHT * s[LUCK] + traits[i, T_VILLAGE_EFFECT])
-    level = 0.0010 * lack + 0.016 * sudden + 0.02 * gaps + 0.01 * burden + 0.00004
+    lack = 0.0
+    if ratio < 1.8:
+        lack = 1.0 / (1.0 + math.exp((ratio - 1.0) / 0.10)) * (0.7 + 0.7 * min(1.5, s[DEBT] / (s[INCOME_12] + 5_000.0)))
+        lack *= 6.0 if lifted > 0.0 else 0.35  # lifted households are watched more closely, and fall back more easily
+        if able == 0.0:
+            lack *= 1.5
+        if traits[i, T_DIBAO] > 0.0:
+            lack *= 0.45
+    near = 0.25
+    if ratio < 4.0:
+        near += 1.0 / (1.0 + math.exp((ratio - 1.75) / 0.28))
+    sudden = 0.0
+    if stress > 0.01:
+        push = stress**1.7
+        sudden = push / (1.2 + push) * near
+        if earners == 0.0 and dependants > 0.0:
+            sudden *= 1.5
+    gaps = int(s[GAPS])
+    failing_guarantees = 0.6 * (s[HOUSE_BAD] > 0.0)
+    for k in range(5):
+        failing_guarantees += (gaps >> k) & 1
+    failing_guarantees *= near
+    lack *= LEVEL_LACK
+    sudden *= LEVEL_SUDDEN
+    failing_guarantees *= LEVEL_GAP
+    level = lack + sudden + failing_guarantees + LEVEL_DISABLED * traits[i, T_DISABLED] * near + LEVEL_REST
+    hidden = traits[i, T_HIDDEN] * math.exp(LUCK_WEIGHT * s[LUCK])
     hazard = hidden * level * (1.0 - 0.35 * min(1.0, traits[i, T_AID])) * (1.0 + s[SCAR])
-    out[0] = 1.0 - math.exp(-hazard)
+    out[0] = -math.expm1(-hazard) if hazard > 1e-4 else hazard
     s[SCAR] *= 0.955
-    seen = 0.13 * traits[i, T_DILIGENCE] * intake * (1.6 if stress > 1.0 else 1.0)
-    if sweep > 0.0:
+    seen = (0.28 if lifted > 0.0 else 0.22) * traits[i, T_DILIGENCE] * world.intake[m] * (2.0 if stress > 0.8 else 1.0)
+    if world.sweep[village, m] > 0.0:
         seen = max(seen, 0.80)
     out[1] = min(0.9, seen)
     out[2] = 0.015 + (0.035 if able > 0.0 and stress < 0.6 and ratio > 1.0 else 0.0)
     if not record:
         return
 
-    # What a visitor would write down, if it begins this month.
+    # What a visitor would write down, if the risk begins this month.
     kinds = 0
-    total = 0.0010 * lack + 0.016 * sudden + 0.02 * gaps + 0.01 * burden + 0.00004
-    if 0.016 * sudden > 0.3 * total:
+    if sudden > 0.3 * level:
         limit = 0.3 * stress
         if s[S_ILLNESS] > limit:
             kinds |= ILLNESS
@@ -450,7 +470,7 @@ def _month(
             kinds |= INDUSTRY
         if s[S_EDUCATION] > limit:
             kinds |= EDUCATION
-    if 0.0010 * lack > 0.3 * total:
+    if lack > 0.3 * level:
         if able == 0.0:
             kinds |= LABOUR
         elif earners == 0.0:
@@ -461,232 +481,153 @@ def _month(
             kinds |= DISABILITY
         if 12.0 * fees > 0.2 * s[INCOME_12]:
             kinds |= EDUCATION
-    if 0.02 * gaps > 0.3 * total:
-        kinds |= WATER if traits[i, T_WATER_BAD] > 0.0 and s[HOUSE_BAD] <= 0.0 else HOUSING
+    if failing_guarantees > 0.3 * level:
+        if s[HOUSE_BAD] > 0.0 or gaps & GAP_HOUSE:
+            kinds |= HOUSING
+        if gaps & GAP_WATER:
+            kinds |= WATER
+        if gaps & GAP_SCHOOL:
+            kinds |= EDUCATION
+        if gaps & GAP_COVER:
+            kinds |= ILLNESS
+    if able == 0.0 and kinds and _u(rng, i) < 0.4:
+        kinds |= LABOUR
     if kinds == 0:
-        kinds = DISABILITY if traits[i, T_DISABLED] > 0.0 else OTHER
+        # A cause that no department's record shows: a bill paid elsewhere, a debt to relatives, a quarrel, a theft.
+        u = _u(rng, i)
+        if traits[i, T_DISABLED] > 0.0 and u < 0.4:
+            kinds = DISABILITY
+        elif u < 0.30:
+            kinds = ILLNESS
+        elif u < 0.60:
+            kinds = WORK
+        elif u < 0.70:
+            kinds = ACCIDENT
+        elif u < 0.80:
+            kinds = EDUCATION
+        else:
+            kinds = OTHER
     out[3] = kinds
-    out[4] = 2.0 if ratio >= 1.0 else (0.0 if lifted > 0.0 else 1.0)
+    out[4] = 2.0 if s[INCOME_12] >= people * world.line[m] else (0.0 if lifted > 0.0 else 1.0)
     out[5] = stress
     out[6] = able
 
 
 @jit
-def _history(
+def _live_month(s: Any, i: int, m: int, village: int, rng: Any, world: Any, events: Any, count: Any, out: Any) -> None:
+    """After the month's economy: whether a risk begins, passes, is seen, or ends; and visits that find nothing."""
+    if s[MONITORED] > 0.0:
+        s[MONITORED_AGE] += 1.0
+        lasting = s[MONITORED_AGE] >= 7.0 and out[6] > 0.0 and out[5] < 0.6 and s[RATIO] > 1.02
+        if lasting and _u(rng, i) < 0.11:
+            s[MONITORED] = 0.0
+            s[SCAR] = 1.2
+            _put(events, count, i, m, ELIMINATED, 0.0, 0.0, 0.0, -1, _u(rng, i))
+        return
+    if s[AT_RISK] > 0.0:
+        s[RISK_AGE] += 1.0
+        if _u(rng, i) < out[2]:
+            s[AT_RISK] = 0.0
+            _put(events, count, i, m, PASSED, s[RISK_AGE], 0.0, 0.0, -1, _u(rng, i))
+        elif _u(rng, i) < out[1]:
+            by_sweep = 1.0 if world.sweep[village, m] > 0.0 and _u(rng, i) < 0.85 else 0.0
+            _put(events, count, i, m, FOUND, s[RISK_KINDS], s[RISK_CLASS], s[RISK_AGE], int(by_sweep), _u(rng, i))
+            s[AT_RISK] = 0.0
+            s[MONITORED] = 1.0
+            s[MONITORED_AGE] = 0.0
+        return
+    if _u(rng, i) < out[0]:
+        s[AT_RISK] = 1.0
+        s[RISK_AGE] = 0.0
+        s[RISK_KINDS] = out[3]
+        s[RISK_CLASS] = out[4]
+        _put(events, count, i, m, BEGAN, out[3], out[4], s[RATIO], -1, _u(rng, i))
+        return
+    # Hints that come to nothing follow what can be seen from outside, not what is.
+    trouble = min(3.0, out[5])
+    declared = 0.0003 * (1.0 + 4.0 * trouble) * (1.6 if s[RATIO] < 1.2 else 1.0)
+    cadre = 0.0005 * (1.0 + 2.0 * trouble) * (2.0 if s[RATIO] < 1.0 else 1.0)
+    department = 0.0012 + (0.020 if s[BILLS_12] > 8_000.0 else 0.0)
+    u = _u(rng, i) / world.intake[m]
+    if u < declared + cadre + department:
+        channel = DECLARED if u < declared else (CADRE if u < declared + cadre else DEPARTMENT)
+        _put(events, count, i, m, HINT, channel, 0.0, 0.0, -1, _u(rng, i))
+
+
+@numba.njit(cache=True, error_model="numpy")
+def simulate(
+    forward: bool,
     state: Any,
     rng: Any,
-    village: Any,
-    moves_at: Any,
-    moves_to: Any,
-    traits: Any,
-    wage_log: Any,
-    worker_from: Any,
-    worker_until: Any,
-    size: Any,
-    transfers: Any,
-    tuition: Any,
-    loss_rate: Any,
-    moys: Any,
-    season: Any,
-    wage_level: Any,
-    prices: Any,
-    line: Any,
-    slack: Any,
-    price: Any,
-    flood: Any,
-    sweep: Any,
-    intake: Any,
+    fixed: Any,
+    world: Any,
+    sky: Any,
+    start: int,
+    stop: int,
+    draws: int,
     events: Any,
     count: Any,
     wages: Any,
-    business: Any,
-    begin: int,
-    snaps: Any,
-    snap_month: Any,
-) -> None:
-    """Every household through every month. Events go to `events`; the state at the start of `snap_month[k]` to `snaps[k]`."""
-    out = np.zeros(7)
-    wage = np.zeros(3)
-    farm = np.zeros(1)
-    for i in range(state.shape[0]):
-        s = state[i]
-        k = 0
-        for m in range(size.shape[1]):
-            if k < len(snap_month) and snap_month[k] == m:
-                snaps[k, i] = s
-                k += 1
-            v = moves_to[i] if m >= moves_at[i] else village[i]
-            # Whether a visitor came, sees and confirms is drawn apart from the household's economy.
-            _month(
-                s,
-                i,
-                m,
-                m,
-                v,
-                rng,
-                traits,
-                wage_log,
-                worker_from,
-                worker_until,
-                size,
-                transfers,
-                tuition,
-                loss_rate,
-                moys[m],
-                season,
-                wage_level[m],
-                prices[m],
-                line[m],
-                slack[m],
-                price,
-                flood,
-                m,
-                sweep[v, m],
-                intake[m],
-                events,
-                count,
-                True,
-                out,
-                wage,
-                farm,
-            )
-            for w in range(3):
-                wages[i, w, m] = wage[w] if size[i, m] > 0 else math.nan
-            business[i, m] = farm[0] if size[i, m] > 0 else 0.0
-            if size[i, m] < 1:
-                continue
-            if s[MONITORED] > 0.0:
-                s[MONITORED_AGE] += 1.0
-                if s[MONITORED_AGE] >= 7.0 and out[6] > 0.0 and out[5] < 0.5 and s[RATIO] > 1.05 and _u(rng, i) < 0.075:
-                    s[MONITORED] = 0.0
-                    s[SCAR] = 1.2
-                    _put(events, count, i, m, 4, 0.0, 0.0, 0.0, 0.0, 0.0, -1, _u(rng, i))
-            elif s[AT_RISK] > 0.0:
-                s[RISK_AGE] += 1.0
-                if _u(rng, i) < out[2]:
-                    s[AT_RISK] = 0.0
-                    _put(events, count, i, m, 6, s[RISK_AGE], 0.0, 0.0, 0.0, 0.0, -1, _u(rng, i))
-                elif _u(rng, i) < out[1]:
-                    by_sweep = 1.0 if sweep[v, m] > 0.0 and _u(rng, i) < 0.85 else 0.0
-                    _put(events, count, i, m, 3, s[RISK_KINDS], s[RISK_CLASS], s[RISK_AGE], by_sweep, 0.0, -1, _u(rng, i))
-                    s[AT_RISK] = 0.0
-                    s[MONITORED] = 1.0
-                    s[MONITORED_AGE] = 0.0
-            elif _u(rng, i) < out[0]:
-                s[AT_RISK] = 1.0
-                s[RISK_AGE] = 0.0
-                s[RISK_KINDS] = out[3]
-                s[RISK_CLASS] = out[4]
-                _put(events, count, i, m, 2, out[3], out[4], s[RATIO], 0.0, 0.0, -1, _u(rng, i))
-
-
-@jit
-def _forward(
-    snap: Any,
-    start: int,
-    months: int,
-    draws: int,
-    rng: Any,
-    village: Any,
-    moves_at: Any,
-    moves_to: Any,
-    traits: Any,
-    wage_log: Any,
-    worker_from: Any,
-    worker_until: Any,
-    size: Any,
-    transfers: Any,
-    tuition: Any,
-    loss_rate: Any,
-    moys: Any,
-    season: Any,
-    wage_level: Any,
-    prices: Any,
-    line: Any,
-    slack: Any,
-    price: Any,
-    flood: Any,
-    sweep: Any,
-    intake: Any,
+    farm: Any,
+    snapshots: Any,
+    snapshot_months: Any,
     result: Any,
 ) -> None:
-    """Probability of being found within `months` of the start of month `start`: mean over `draws` futures, each passed through exactly.
+    """Every household through months start … stop - 1; households are independent of each other.
 
-    A future is a path of the economy; along it the chance of being well, at risk unseen, or found is carried on as three numbers.
-    `price` and `flood` hold the draws side by side: shape (…, draws × months).
+    History (`forward` False): `state` (N, STATE) is moved on; events, wages (N, 3, M), farm (N, M) are filled; the state at the start
+    of `snapshot_months[k]` goes to `snapshots[k]`.
+
+    Future (`forward` True): `result` (N,) gets the probability that the household is found within these months, given `state` at the
+    start: the weighted mean over `draws` futures. A future is a path of the economy; along it the chances of being well, at risk unseen, and
+    found are carried on exactly, as three numbers. nan: monitored, or nobody there. `sky` holds the draws side by side.
     """
-    out = np.zeros(7)
-    wage = np.zeros(3)
-    farm = np.zeros(1)
-    s = np.zeros(snap.shape[1])
-    events = np.zeros((0, EVENT))
-    count = np.zeros(1, np.int64)
-    now = max(start - 1, 0)
-    for i in range(snap.shape[0]):
-        result[i] = math.nan
-        if snap[i, MONITORED] > 0.0 or size[i, now] < 1:
+    out = np.zeros(8)
+    pay = np.zeros(4)
+    s = np.zeros(state.shape[1])
+    for i in range(state.shape[0]):
+        if forward:
+            now = max(start - 1, 0)
+            result[i] = math.nan
+            if state[i, MONITORED] > 0.0 or fixed.size[i, now] < 1:
+                continue
+            village = fixed.moves_to[i] if now >= fixed.moves_at[i] else fixed.village[i]
+            total = 0.0
+            weights = 0.0
+            for d in range(draws):
+                out[WEIGHT] = 1.0
+                found = 0.0
+                s[:] = state[i]
+                s[GAPS] = fixed.gaps[i, now]
+                unseen = 1.0 if s[AT_RISK] > 0.0 else 0.0
+                well = 1.0 - unseen
+                for m in range(start, stop):
+                    column = d * (stop - start) + m - start
+                    if s[GAPS] > 0.0 and _u(rng, i) < 0.15:  # as long as spells last on average
+                        s[GAPS] = 0.0
+                    _month(s, i, m, now, column, village, rng, fixed, world, sky, events, count, False, out, pay)
+                    stays = unseen * (1.0 - out[2])
+                    begins = well * out[0]
+                    found += stays * out[1]
+                    well += unseen * out[2] - begins
+                    unseen = stays * (1.0 - out[1]) + begins
+                total += out[WEIGHT] * found
+                weights += out[WEIGHT]
+            result[i] = total / weights
             continue
-        total = 0.0
-        v = moves_to[i] if now >= moves_at[i] else village[i]
-        for d in range(draws):
-            s[:] = snap[i]
-            unseen = 1.0 if s[AT_RISK] > 0.0 else 0.0
-            well = 1.0 - unseen
-            found = 0.0
-            for j in range(months):
-                m = start + j
-                _month(
-                    s,
-                    i,
-                    m,
-                    now,
-                    v,
-                    rng,
-                    traits,
-                    wage_log,
-                    worker_from,
-                    worker_until,
-                    size,
-                    transfers,
-                    tuition,
-                    loss_rate,
-                    moys[m],
-                    season,
-                    wage_level[m],
-                    prices[m],
-                    line[m],
-                    slack[m],
-                    price,
-                    flood,
-                    d * months + j,
-                    sweep[v, m],
-                    intake[m],
-                    events,
-                    count,
-                    False,
-                    out,
-                    wage,
-                    farm,
-                )
-                stays = unseen * (1.0 - out[2])
-                found += stays * out[1]
-                new = well * out[0]
-                well = well - new + unseen * out[2]
-                unseen = stays * (1.0 - out[1]) + new
-            total += found
-        result[i] = total / draws
-
-
-@dataclass(frozen=True)
-class World:
-    """Everything outside the households that moves with time, by month (M), village (V) or crop (C)."""
-
-    season: Floats  # (C, 12), share of the year's harvest that is sold in the month
-    wage_level: Floats  # (M,)
-    prices: Floats  # (M,)
-    line: Floats  # (M,), yuan a person and year
-    slack: Floats  # (M,), how easily work is lost
-    price: Floats  # (C, M)
-    flood: Floats  # (V, M)
-    sweep: Floats  # (V, M), 1: the village's yearly sweep
-    intake: Floats  # (M,)
+        out[WEIGHT] = 1.0
+        s[:] = state[i]
+        k = 0
+        for m in range(start, stop):
+            if k < len(snapshot_months) and snapshot_months[k] == m:
+                snapshots[k, i] = s
+                k += 1
+            village = fixed.moves_to[i] if m >= fixed.moves_at[i] else fixed.village[i]
+            s[GAPS] = fixed.gaps[i, m]
+            _month(s, i, m, m, m, village, rng, fixed, world, sky, events, count, True, out, pay)
+            for w in range(3):
+                wages[i, w, m] = pay[w]
+            farm[i, m] = pay[3]
+            if fixed.size[i, m] > 0:
+                _live_month(s, i, m, village, rng, world, events, count, out)
+        state[i] = s

@@ -186,7 +186,7 @@ def make_people(households: int, calendar: Calendar, seed: int, rng: np.random.G
     if len(sites):
         village = np.where(relocated, rng.choice(sites, n), village)
     resilience = rng.normal(0, 1, n)
-    productivity = rng.normal(0, 0.27, n) + 0.10 * resilience - 0.16 * lifted + areas.effect[village]
+    productivity = rng.normal(0, 0.27, n) + 0.10 * resilience - 0.25 * lifted + areas.effect[village]
     land = np.round(np.exp(rng.normal(1.4, 0.55, n)) * np.where(relocated, 0.35, 1), 1)
     industry = rng.random(n) < np.where(lifted, 0.34, 0.14)
 

@@ -11,11 +11,12 @@ import polars as pl
 
 from riskmodel.synthetic import life
 from riskmodel.synthetic.people import COUNTY, EDUCATION, NEVER, RELATIONS, WORKERS, Flags, Floats, Ints
-from riskmodel.synthetic.run import Lived
+from riskmodel.synthetic.run import Lived, line_of
 from riskmodel.vocabulary import RISK_KINDS
 
 Days = npt.NDArray[np.datetime64]
 SHOCK_KINDS = np.array(["traffic_accident", "work_accident", "fire", "business_failure", "flood"], object)
+SOURCE = "synthetic county: stylised, not a published value"
 CLASSES = np.array(["unstable_lifted", "marginal", "sudden"], object)
 
 
@@ -33,7 +34,8 @@ class Departments:
         self.kind = events[:, life.E_KIND].astype(int)
         self.month = events[:, life.E_MONTH].astype(int)
         self.of = events[:, life.E_HOUSEHOLD].astype(int)
-        self.visits_at: list[tuple[Ints, Days]] = []
+        self.households_by = pl.Series("household_id", self.people.household_id.tolist(), dtype=pl.String)
+        self.members_by = pl.Series("member_id", self.people.member_id.tolist(), dtype=pl.String)
 
     def rng(self, table: str) -> np.random.Generator:
         return np.random.default_rng([self.seed, 100 + sum(table.encode())])
@@ -60,10 +62,13 @@ class Departments:
         return frame.sort("known_on", "event_id")
 
     def tables(self) -> dict[str, pl.DataFrame]:
+        """Every table of the contract, by name."""
         verifications = self.verifications()  # first: others are written because of it
-        return {
+        members = self.members()
+        listed = members.select("member_id").unique()
+        frames = {
             "households": self.households(),
-            "members": self.members(),
+            "members": members,
             "income": self.income(),
             "expenditure": self.expenditure(),
             "medical": self.medical(),
@@ -76,7 +81,11 @@ class Departments:
             "authorisations": self.authorisations(),
             "assets": self.assets(),
             "verifications": verifications,
+            "policy": self.policy(),
         }
+        for name in ("medical", "disability", "employment"):  # nobody settles a claim for a person that no register holds
+            frames[name] = frames[name].join(listed, on="member_id", how="semi", maintain_order="left")
+        return frames
 
     # Found by the life of the household --------------------------------------------------------------------------------------
 
@@ -95,7 +104,7 @@ class Departments:
         mask = events[:, life.E_A].astype(int)
         names = list(RISK_KINDS)
         words = np.array([";".join(name for bit, name in enumerate(names) if value >> bit & 1) for value in range(2048)], object)
-        origin = np.where(events[:, life.E_D] > 0, "sweep", np.where(rng.random(len(of)) < 0.06, "screening", "lead")).astype(
+        origin = np.where(events[:, life.E_SLOT] > 0, "sweep", np.where(rng.random(len(of)) < 0.06, "screening", "lead")).astype(
             object
         )
         parts = [
@@ -104,7 +113,7 @@ class Departments:
         self.found = (of, day, origin)
 
         started = np.flatnonzero(self.first_monitored())
-        back = self.starts[0] + rng.integers(0, 300, len(started))
+        back = self.starts[0] + rng.integers(0, 60, len(started))
         cls = np.where(self.people.lifted[started], "unstable_lifted", "marginal").astype(object)
         kinds = rng.choice(
             np.array(["illness", "disability", "illness;labour", "education", "employment", "labour"], object), len(started)
@@ -121,12 +130,23 @@ class Departments:
         # The yearly sweep: one row a household that was there, was not found by it, and was not being monitored.
         for month in range(c.begin, c.months):
             swept = self.lived.world.sweep[self.village(month), month] > 0
-            there = np.flatnonzero(swept & (self.lived.size[:, month] > 0) & (rng.random(self.n) < 0.985))
+            there = np.flatnonzero(swept & (self.lived.fixed.size[:, month] > 0) & (rng.random(self.n) < 0.985))
             when = self.starts[month] + rng.integers(1, 27, len(there))
             monitored = self.monitored_on(there, when)
             there, when = there[~monitored], when[~monitored]
             result = np.where(rng.random(len(there)) < 0.02, "unreachable", "no_risk").astype(object)
             parts.append((there, when, np.full(len(there), "sweep", object), result, None, None))
+
+        # A sweep may write a monitored household down again.
+        for month in range(c.begin, c.months):
+            swept = self.lived.world.sweep[self.village(month), month] > 0
+            there = np.flatnonzero(swept & (self.lived.fixed.size[:, month] > 0) & (rng.random(self.n) < 0.2))
+            there = there[self.monitored_in(there, month - 1) & self.monitored_in(there, month)]
+            when = self.starts[month] + rng.integers(1, 27, len(there))
+            cls = np.where(self.people.lifted[there], "unstable_lifted", "sudden").astype(object)
+            words_again = np.full(len(there), "illness", object)
+            outcome = np.full(len(there), "risk_confirmed", object)
+            parts.append((there, when, np.full(len(there), "sweep", object), outcome, cls, words_again))
 
         # Leads and lists that came to nothing.
         of2, day2, channel2 = self.false_leads()
@@ -138,9 +158,8 @@ class Departments:
         occurred = np.concatenate([part[1] for part in parts])
         none = [np.full(len(part[0]), None, object) for part in parts]
         lag = np.minimum(rng.geometric(0.12, len(household)), 45)
-        keep = occurred >= self.starts[0]
         columns = {
-            "household_id": self.people.household_id[household],
+            "household_id": self.households_by[household],
             "occurred_on": occurred,
             "known_on": occurred + lag,
             "origin": np.concatenate([part[2] for part in parts]),
@@ -148,7 +167,7 @@ class Departments:
             "object_class": np.concatenate([p[4] if p[4] is not None else none[k] for k, p in enumerate(parts)]),
             "risk_kinds": np.concatenate([p[5] if p[5] is not None else none[k] for k, p in enumerate(parts)]),
         }
-        return self.frame("verifications", {name: values[keep] for name, values in columns.items()}, twice=0.001)
+        return self.frame("verifications", columns, twice=0.001).filter(pl.col("occurred_on") >= self.calendar.first)
 
     def first_monitored(self) -> Flags:
         return np.asarray(self.lived.first_monitored)
@@ -168,23 +187,31 @@ class Departments:
         month = (days.astype("datetime64[M]") - self.starts[0].astype("datetime64[M]")).astype(int)
         return np.asarray(self._spells[households, month])
 
+    def monitored_in(self, households: Ints, month: int) -> Flags:
+        """Whether the households were being monitored at the end of a month."""
+        return self.monitored_on(households, np.repeat(self.starts[month], len(households)))
+
     def false_leads(self) -> tuple[Ints, Days, npt.NDArray[np.object_]]:
         """Households, days and channels of leads (and `list`, `check`) that the visit did not confirm."""
         if hasattr(self, "_false"):
             return self._false
         rng = self.rng("false")
         c = self.calendar
-        household, month, channel = [], [], []
-        rates = {"self_declared": 0.0006, "cadre": 0.0012, "department": 0.0022, "media": 0.00004, "petition": 0.00012}
-        for m in range(c.begin, c.months):
-            for name, rate in rates.items():
-                drift = 1.0 + 0.8 * (m > c.begin + 20) if name == "department" else 1.0
-                at = np.flatnonzero((rng.random(self.n) < rate * drift) & (self.lived.size[:, m] > 0))
-                household.append(at), month.append(np.full(len(at), m)), channel.append(np.full(len(at), name, object))
-            if m > c.last - 24:
-                for name, rate in (("list", 0.0012), ("check", 0.0004)):
-                    at = np.flatnonzero((rng.random(self.n) < rate) & (self.lived.size[:, m] > 0))
-                    household.append(at), month.append(np.full(len(at), m)), channel.append(np.full(len(at), name, object))
+        rows = np.flatnonzero((self.kind == life.HINT) & (self.month >= c.begin))
+        names = np.array(["self_declared", "cadre", "department"], object)
+        household, month = [self.of[rows]], [self.month[rows]]
+        channel = [names[self.lived.events[rows, life.E_A].astype(int)]]
+        for name, rate, first in (
+            ("media", 0.00003, c.begin),
+            ("petition", 0.00010, c.begin),
+            ("list", 0.0011, c.last - 23),  # lists drawn up by departments, new in the last two years
+            ("check", 0.0004, c.last - 23),
+        ):
+            for m in range(max(first, c.begin), c.months):
+                at = np.flatnonzero((rng.random(self.n) < rate) & (self.lived.fixed.size[:, m] > 0))
+                household.append(at)
+                month.append(np.full(len(at), m))
+                channel.append(np.full(len(at), name, object))
         of, months, how = np.concatenate(household), np.concatenate(month), np.concatenate(channel)
         day = self.day(months, rng, 2, 27)
         free = ~self.monitored_on(of, day)
@@ -211,7 +238,7 @@ class Departments:
         return self.frame(
             "leads",
             {
-                "household_id": self.people.household_id[household],
+                "household_id": self.households_by[household],
                 "occurred_on": occurred,
                 "known_on": occurred + rng.integers(0, 5, len(occurred)),
                 "channel": channel,
@@ -261,23 +288,15 @@ class Departments:
         first_found = np.full(self.n, np.datetime64("2200-01-01"))
         np.minimum.at(first_found, found_of, found_day)
         pension = rng.random(self.p) < 0.9
-        ill = np.zeros((self.p, c.months), bool) if self.p < 0 else None
-        del ill
         ill_from = self.illness_months()
-        parts = []
         lag = rng.integers(3, 50, self.p)
         # Which versions: everybody at the beginning, later at each September those whose row changed; joiners and leavers when known.
-        events: list[tuple[Ints, Ints, Days]] = [
-            (np.flatnonzero((people.joins <= c.begin) & (people.leaves > c.begin)), np.array([c.begin]), np.array([self.start]))
-        ]
         who, month, day = [], [], []
-        first = events[0][0]
-        (
-            who.append(first),
-            month.append(np.full(len(first), c.begin)),
-            day.append(np.full(len(first), self.start) - lag[first] % 30),
-        )
-        joiners = np.flatnonzero((people.joins > c.begin) & (people.joins < c.months) & (people.leaves > people.joins + 2))
+        first = np.flatnonzero((people.joins < c.begin) & (people.leaves > c.begin))
+        who.append(first)
+        month.append(np.full(len(first), c.begin))
+        day.append(np.maximum(np.full(len(first), self.start) - lag[first] % 30, people.birth[first] + 20))
+        joiners = np.flatnonzero((people.joins >= c.begin) & (people.joins < c.months) & (people.leaves > people.joins + 2))
         (
             who.append(joiners),
             month.append(people.joins[joiners]),
@@ -298,8 +317,16 @@ class Departments:
             (ill_from > c.begin) & (ill_from < c.months) & (people.leaves > ill_from + 3) & (people.joins < ill_from)
         )
         who.append(sick), month.append(ill_from[sick]), day.append(self.starts[ill_from[sick]] + 30 + 2 * lag[sick])
+        # Dibao is granted to some of those that were found, and written at once: after the finding, never a sign before it.
+        granted = np.flatnonzero((first_found < self.end) & (np.arange(self.n) % 3 == 0))
+        new = np.flatnonzero(np.isin(people.household, granted) & (people.switch_at == NEVER))
+        since = first_found[people.household[new]] + 45
+        when = (since.astype("datetime64[M]") - self.starts[0].astype("datetime64[M]")).astype(int) + 1
+        fits = (when > c.begin) & (when <= c.last) & (people.joins[new] < when - 2) & (people.leaves[new] > when)
+        who.append(new[fits])
+        month.append(when[fits])
+        day.append(self.starts[when[fits]] + 1 + lag[new[fits]] % 20)
         person, at, known = np.concatenate(who), np.concatenate(month), np.concatenate(day)
-        parts.append(person)
 
         on = self.starts[at]
         age = np.asarray((on - people.birth[person]).astype(float) / 365.25)
@@ -323,7 +350,7 @@ class Departments:
         ).astype(object)
         wrong = rng.random(len(person)) < 0.004
         labour[wrong] = "ordinary"
-        baseline = self.lived.dibao[home] & (person % 5 != 0)
+        baseline = (self.lived.trait(life.T_DIBAO) > 0)[home] & (person % 5 != 0)
         after = on > first_found[home] + 40
         dibao = baseline | (after & (home % 3 == 0))
         left = np.where(
@@ -331,7 +358,7 @@ class Departments:
             self.starts[np.minimum(people.leaves[person], c.months)] + person % 27,
             np.datetime64("NaT"),
         )
-        alone = self.lived.size[home, np.minimum(at, c.months - 1)] == 1
+        alone = self.lived.fixed.size[home, np.minimum(at, c.months - 1)] == 1
         minority = people.minority[person].astype(object)
         minority[person % 50 == 7] = None
         frame = pl.DataFrame(
@@ -407,29 +434,18 @@ class Departments:
 
     def guarantees(self) -> pl.DataFrame:
         """A version at the beginning; failures of housing with a disaster and of water, schooling and cover by chance, and their repair."""
-        people, c = self.people, self.calendar
+        people, c, n = self.people, self.calendar, self.n
         rng = self.rng("guarantees")
-        n = self.n
-        fails: list[tuple[Ints, Days, Days, int]] = []
-        rows = np.flatnonzero(
-            (self.kind == life.SHOCK) & np.isin(self.lived.events[:, life.E_A], (2, 4)) & (self.month >= c.begin)
-        )
-        rows = rows[rng.random(len(rows)) < np.where(self.lived.events[rows, life.E_A] == 2, 0.5, 0.05)]
-        begin = self.starts[self.month[rows]] + rng.integers(5, 40, len(rows))
-        fails.append((self.of[rows], begin, begin + rng.integers(60, 260, len(rows)), 3))
-        for column, rate in ((1, 0.003), (2, 0.006), (4, 0.004), (3, 0.002), (0, 0.0008)):
-            at = np.flatnonzero(rng.random(n) < rate * (c.last - c.begin + 1) / 12)
-            begin = self.day(rng.integers(c.begin, c.last + 1, len(at)), rng)
-            fails.append((at, begin, begin + rng.integers(30, 240, len(at)), column))
-        d_house = np.flatnonzero(people.housing == 3)
-        begin = np.full(len(d_house), self.start)
-        fails.append((d_house, begin, begin + rng.integers(100, 1200, len(d_house)), 3))
-        dry = np.flatnonzero(~people.water_ok)
-        fails.append((dry, np.full(len(dry), self.start), self.start + rng.integers(100, 900, len(dry)), 4))
-        of = np.concatenate([f[0] for f in fails])
-        begins = np.concatenate([f[1] for f in fails])
-        ends = np.concatenate([f[2] for f in fails])
-        column = np.concatenate([np.full(len(f[0]), f[3]) for f in fails])
+        gap = self.lived.gap
+        rows = np.flatnonzero((self.kind == life.SHOCK) & (self.lived.events[:, life.E_C] > 0) & (self.month >= c.begin))
+        until = self.month[rows] + self.lived.events[rows, life.E_C].astype(int)
+        of = np.concatenate([gap.household, self.of[rows]])
+        column = np.concatenate([gap.column, np.full(len(rows), 3)])
+        last = c.months
+        begins = self.starts[np.concatenate([gap.begins, self.month[rows]]).clip(0, last)] + rng.integers(5, 40, len(of))
+        ends = self.starts[np.concatenate([gap.ends, until]).clip(0, last)] + rng.integers(5, 60, len(of))
+        seen = (rng.random(len(of)) < 0.85) & (ends > self.start) & (ends > begins)
+        of, column, begins, ends = of[seen], column[seen], np.maximum(begins[seen], self.start), ends[seen]
         names = ["food_clothing_ok", "schooling_ok", "insured_ok", "housing_ok", "water_ok"]
         # Every household's days of change; on each the flags as they stand then.
         who = np.concatenate([np.arange(n), of, of])
@@ -455,9 +471,12 @@ class Departments:
         people, c = self.people, self.calendar
         rng = self.rng("employment")
         wages = self.lived.wages[:, :, c.begin : c.last + 1]
-        listed = rng.random((self.n, WORKERS)) < 0.50
+        listed = rng.random((self.n, WORKERS)) < 0.62
         h, w, m = np.nonzero(~np.isnan(wages) & listed[:, :, None])
-        here = rng.random(len(h)) > 0.06
+        # Villages report more or less completely; some workers enter the table only later.
+        gaps = np.random.default_rng([self.seed, 7]).beta(1.2, 14, len(self.areas.code))
+        enters = np.where(rng.random((self.n, WORKERS)) < 0.25, rng.integers(0, wages.shape[2], (self.n, WORKERS)), 0)
+        here = (rng.random(len(h)) > gaps[people.village[h]]) & (m >= enters[h, w])
         h, w, m = h[here], w[here], m[here]
         wage = wages[h, w, m].astype(float)
         employed = wage > 0
@@ -476,7 +495,7 @@ class Departments:
         return self.frame(
             "employment",
             {
-                "member_id": people.member_id[people.worker[h, w]],
+                "member_id": self.members_by[people.worker[h, w]],
                 "occurred_on": last_day,
                 "known_on": last_day + lag,
                 "employed": employed,
@@ -502,18 +521,18 @@ class Departments:
                 total = pay[:, :, m - 2 : m + 1].sum(2) * payroll
                 h, w = np.nonzero(total > 0)
                 parts.append((h, people.worker[h, w], np.full(len(h), m), "wage", total[h, w], 20, 60))
-                money = self.lived.transfers[:, m - 2 : m + 1].sum(1) * self.lived.world.prices[m]
-                h = np.flatnonzero((money > 150) & (self.lived.size[:, m] > 0))
+                money = self.lived.fixed.transfers[:, m - 2 : m + 1].sum(1) * self.lived.world.prices[m]
+                h = np.flatnonzero((money > 150) & (self.lived.fixed.size[:, m] > 0))
                 parts.append((h, np.full(len(h), -1), np.full(len(h), m), "transfer", money[h], 5, 30))
             if moy in (5, 11):
                 total = (pay[:, :, m - 5 : m + 1].sum(2) * ~payroll).sum(1) * candour * np.exp(rng.normal(0, 0.10, self.n))
                 h = np.flatnonzero(total > 0)
                 parts.append((h, np.full(len(h), -1), np.full(len(h), m), "wage", total[h], 20, 75))
-                total = self.lived.business[:, m - 5 : m + 1].sum(1) * 1.5 * candour * np.exp(rng.normal(0, 0.15, self.n))
+                total = self.lived.farm[:, m - 5 : m + 1].sum(1) * 1.5 * candour * np.exp(rng.normal(0, 0.15, self.n))
                 h = np.flatnonzero(total > 50)
                 parts.append((h, np.full(len(h), -1), np.full(len(h), m), "business", total[h], 25, 110))
             if moy == 11:
-                h = np.flatnonzero((people.resilience > 1.1) & (self.lived.size[:, m] > 0))
+                h = np.flatnonzero((people.resilience > 1.1) & (self.lived.fixed.size[:, m] > 0))
                 parts.append(
                     (h, np.full(len(h), -1), np.full(len(h), m), "property", 900 * np.exp(rng.normal(0, 0.8, len(h))), 20, 70)
                 )
@@ -529,20 +548,23 @@ class Departments:
         for m in range(c.begin, c.last + 1):
             moy = c.month_of_year[m]
             if moy in (5, 11):
-                total = self.lived.business[:, m - 5 : m + 1].sum(1) * 0.5 * np.exp(rng.normal(0, 0.2, self.n))
+                total = self.lived.farm[:, m - 5 : m + 1].sum(1) * 0.5 * np.exp(rng.normal(0, 0.2, self.n))
                 h = np.flatnonzero(total > 50)
                 parts.append((h, nobody(h), np.full(len(h), m), "production", total[h], 25, 110))
                 total = (
-                    self.lived.size[:, m] * 3_600 * prices[m] * np.exp(rng.normal(0, 0.25, self.n) + 0.2 * people.productivity)
+                    self.lived.fixed.size[:, m]
+                    * 3_600
+                    * prices[m]
+                    * np.exp(rng.normal(0, 0.25, self.n) + 0.2 * people.productivity)
                 )
                 h = np.flatnonzero((total > 0) & (rng.random(self.n) < 0.55))
                 parts.append((h, nobody(h), np.full(len(h), m), "living", total[h], 25, 90))
-                h = np.flatnonzero((people.debt > 0) & (self.lived.size[:, m] > 0))
+                h = np.flatnonzero((people.debt > 0) & (self.lived.fixed.size[:, m] > 0))
                 parts.append(
                     (h, nobody(h), np.full(len(h), m), "debt", people.debt[h] * 0.12 * np.exp(rng.normal(0, 0.2, len(h))), 25, 90)
                 )
             if moy in (1, 8):
-                fees = self.lived.tuition[:, m] * 6 * prices[m] * np.exp(rng.normal(0, 0.15, self.n))
+                fees = self.lived.fixed.tuition[:, m] * 6 * prices[m] * np.exp(rng.normal(0, 0.15, self.n))
                 h = np.flatnonzero((fees > 0) & (rng.random(self.n) < 0.9))
                 parts.append((h, nobody(h), np.full(len(h), m), "education", fees[h], 15, 60))
         rows = np.flatnonzero(
@@ -551,11 +573,12 @@ class Departments:
         parts.append(
             (self.of[rows], nobody(rows), self.month[rows], "disaster", self.lived.events[rows, life.E_B] * 0.5, 20, 120)
         )
-        rows = np.flatnonzero(self.lived.arguments["traits"][:, life.T_DISABLED] > 0)
-        for m in range(c.begin + 5, c.last + 1, 6):
-            parts.append(
-                (rows, nobody(rows), np.full(len(rows), m), "care", 1_500 * np.exp(rng.normal(0, 0.5, len(rows))), 20, 90)
-            )
+        rows = np.flatnonzero(self.lived.trait(life.T_DISABLED) > 0)
+        halves = np.arange(c.begin + 5, c.last + 1, 6)
+        cared = np.repeat(rows, len(halves))
+        parts.append(
+            (cared, nobody(cared), np.tile(halves, len(rows)), "care", 1_500 * np.exp(rng.normal(0, 0.5, len(cared))), 20, 90)
+        )
         rows = np.flatnonzero(rng.random(self.n) < 0.03)
         parts.append(
             (
@@ -585,7 +608,7 @@ class Departments:
         lag = np.concatenate([rng.integers(part[5], part[6] + 1, len(part[0])) for part in parts])
         occurred = self.starts[month + 1] - 1
         columns = {
-            "household_id": self.people.household_id[household],
+            "household_id": self.households_by[household],
             "occurred_on": occurred,
             "known_on": occurred + lag,
             column: what,
@@ -636,7 +659,15 @@ class Departments:
         )
         away = rng.random(len(rows)) < np.where(serious, 0.45, 0.15)
         occurred = self.starts[month] + np.floor(e[:, life.E_U] * 28).astype(int)
-        lag = np.where(away, rng.gamma(2.2, 32, len(rows)), 6 + rng.gamma(2.0, 9, len(rows))).astype(int).clip(1, 270)
+        lag = (
+            np.where(
+                away,
+                np.interp(month, [c.begin, c.last], [1.25, 0.65]) * rng.gamma(2.2, 32, len(rows)),
+                6 + rng.gamma(2.0, 9, len(rows)),
+            )
+            .astype(int)
+            .clip(1, 270)
+        )
         parts = [(person, occurred, lag, "inpatient", total, reimbursed, compliant, days, group)]
         # Small claims: outpatient visits of all, monthly medicine of the chronically ill (whose cost the household's books carry).
         for m in range(c.begin, c.last + 1):
@@ -662,7 +693,7 @@ class Departments:
             if c.month_of_year[m] % 2 == 0:
                 home = people.home(m)
                 ill = np.bincount(people.household, people.chronic, self.n)
-                share = self.lived.chronic_cost[people.household] / np.maximum(ill[people.household], 1)
+                share = self.lived.trait(life.T_CHRONIC)[people.household] / np.maximum(ill[people.household], 1)
                 who = np.flatnonzero(
                     people.chronic & here & (home == people.household) & (rng.random(self.p) < 0.62) & (share > 0)
                 )
@@ -702,7 +733,7 @@ class Departments:
         frame = self.frame(
             "medical",
             {
-                "member_id": people.member_id[who],
+                "member_id": self.members_by[who],
                 "occurred_on": occurred,
                 "known_on": occurred + np.concatenate([part[2] for part in parts]),
                 "kind": np.concatenate([np.full(k, part[3], object) for part, k in zip(parts, size, strict=True)]),
@@ -769,44 +800,55 @@ class Departments:
         e = self.lived.events[rows]
         occurred = self.starts[self.month[rows]] + np.floor(e[:, life.E_U] * 28).astype(int)
         loss = np.where(rng.random(len(rows)) < 0.8, np.round(e[:, life.E_B] * np.exp(rng.normal(0, 0.2, len(rows))), -2), np.nan)
-        v, m = np.nonzero(self.lived.world.flood[:, c.begin : c.months])
-        day = self.starts[m + c.begin] + rng.integers(0, 28, len(m))
-        crops, months = np.nonzero(np.diff(self.lived.world.price, axis=1) < -0.1)
-        fall = self.starts[months + 1] + 10
-        late = np.concatenate(
-            [
-                occurred + rng.integers(2, 30, len(rows)),
-                day - 2 + rng.integers(0, 12, len(day)),
-                fall + rng.integers(0, 30, len(fall)),
-            ]
+        # Work lost, as far as somebody reported it.
+        pay = self.lived.wages[:, :, c.begin : c.last + 1]
+        h, _, m = np.nonzero((pay[:, :, 1:] == 0) & (pay[:, :, :-1] > 0))
+        told = rng.random(len(h)) < 0.12
+        h, m = h[told], m[told] + c.begin + 1
+        lost = self.starts[m] + rng.integers(0, 28, len(h))
+        # Weather over villages, some of it announced; prices that fall in the whole county.
+        v, storm = np.nonzero(self.lived.sky.flood[:, c.begin :])
+        storm += c.begin
+        weather = self.starts[storm] + rng.integers(0, 28, len(storm))
+        weather_kinds = rng.choice(
+            np.array(["flood", "landslide", "hail", "drought"], object), len(storm), p=[0.62, 0.13, 0.13, 0.12]
         )
-        of = np.concatenate([self.people.household_id[self.of[rows]], np.full(len(day) + len(fall), None, object)])
-        area = np.concatenate([np.full(len(rows), None, object), self.areas.code[v], np.full(len(fall), COUNTY, object)])
-        return self.frame(
-            "shocks",
-            {
-                "household_id": of,
-                "area_code": area,
-                "occurred_on": np.concatenate([occurred, day, fall]),
-                "known_on": late,
-                "kind": np.concatenate(
-                    [
-                        SHOCK_KINDS[e[:, life.E_A].astype(int)],
-                        np.full(len(day), "flood", object),
-                        np.full(len(fall), "price_drop", object),
-                    ]
-                ),
-                "loss": np.concatenate([loss, np.full(len(day) + len(fall), np.nan)]),
-            },
-        ).filter(pl.col("occurred_on") >= c.start)
+        months = np.nonzero(np.diff(self.lived.sky.price, axis=1) < -0.1)[1]
+        fall = self.starts[months[months + 1 >= c.begin] + 1] + 10
+        nobody = np.full(len(weather) + len(fall), None, object)
+        own = np.concatenate([self.of[rows], h])
+        columns = {
+            "household_id": np.concatenate([self.people.household_id[own], nobody]),
+            "area_code": np.concatenate(
+                [np.full(len(own), None, object), self.areas.code[v], np.full(len(fall), COUNTY, object)]
+            ),
+            "occurred_on": np.concatenate([occurred, lost, weather, fall]),
+            "known_on": np.concatenate(
+                [
+                    occurred + rng.integers(2, 30, len(occurred)),
+                    lost + rng.integers(5, 60, len(lost)),
+                    weather + rng.integers(-3, 12, len(weather)),
+                    fall + rng.integers(0, 30, len(fall)),
+                ]
+            ),
+            "kind": np.concatenate(
+                [
+                    SHOCK_KINDS[e[:, life.E_A].astype(int)],
+                    np.full(len(h), "job_loss", object),
+                    weather_kinds,
+                    np.full(len(fall), "price_drop", object),
+                ]
+            ),
+            "loss": np.concatenate([loss, np.full(len(h) + len(nobody), np.nan)]),
+        }
+        return self.frame("shocks", columns).filter(pl.col("occurred_on") >= c.start)
 
     def assistance(self) -> pl.DataFrame:
         """Measures of old for lifted households, and, after a risk was found, those that answer it (known soon after: leak bait)."""
-        c = self.calendar
         rng = self.rng("assistance")
         measures = np.array(["industry", "employment", "public_post", "finance", "health", "education", "social"], object)
-        aid = self.lived.arguments["traits"][:, life.T_AID]
-        h, k = np.nonzero(rng.random((self.n, 3)) < aid[:, None] * 0.8)
+        aid = self.lived.trait(life.T_AID)
+        h, _ = np.nonzero(rng.random((self.n, 3)) < aid[:, None] * 0.8)
         begun = self.start - rng.integers(-900, 700, len(h))
         of, day, _ = self.found
         helped = np.flatnonzero(rng.random(len(of)) < 0.92)
@@ -822,7 +864,7 @@ class Departments:
         return self.frame(
             "assistance",
             {
-                "household_id": self.people.household_id[household],
+                "household_id": self.households_by[household],
                 "occurred_on": occurred,
                 "known_on": occurred + rng.integers(-5, 40, len(household)),
                 "ended_on": ends,
@@ -853,7 +895,7 @@ class Departments:
         return self.frame(
             "authorisations",
             {
-                "household_id": self.people.household_id[household],
+                "household_id": self.households_by[household],
                 "occurred_on": occurred,
                 "known_on": occurred + rng.integers(0, 6, len(household)),
                 "revoked_on": np.where(revoked <= self.end, revoked, np.datetime64("NaT")),
@@ -876,9 +918,20 @@ class Departments:
                 "occurred_on": occurred,
                 "known_on": occurred + rng.integers(1, 20, len(rows)),
                 "kind": rng.choice(kinds, len(rows), p=[0.35, 0.1, 0.1, 0.3, 0.15]),
-                "value": np.where(rng.random(len(rows)) < 0.8, np.round(np.exp(rng.normal(9.8, 0.9, len(rows))), -2), np.nan),
+                "value": np.where(rng.random(len(rows)) < 0.88, np.round(np.exp(rng.normal(9.8, 0.9, len(rows))), -2), np.nan),
             },
         )
+
+    def policy(self) -> pl.DataFrame:
+        """The lines by which this county's households lived, so that no project file has to know them."""
+        rows = []
+        for year in range(self.calendar.first.year - 1, self.calendar.end.year + 2):
+            line = line_of(year, 7)
+            rows.append((COUNTY, "monitoring_line", dt.date(year, 7, 1), line, SOURCE))
+            rows.append((COUNTY, "dibao_standard", dt.date(year, 7, 1), round(0.72 * line, -1), SOURCE))
+            rows.append((COUNTY, "disposable_income", dt.date(year, 2, 1), round(13_700 * 1.07 ** (year - 2023), -1), SOURCE))
+        names = ["area_code", "name", "valid_from", "value", "source"]
+        return pl.DataFrame(rows, schema=names, orient="row").sort("name", "valid_from")
 
 
 def _plain(
@@ -887,8 +940,10 @@ def _plain(
     return of, day, np.full(len(of), origin, object), np.full(len(of), outcome, object), None, None
 
 
-def _series(name: str, values: npt.NDArray[np.generic]) -> pl.Series:
+def _series(name: str, values: npt.NDArray[np.generic] | pl.Series) -> pl.Series:
     """numpy to polars: dates to Date, objects to String, nan to missing."""
+    if isinstance(values, pl.Series):
+        return values.alias(name)
     if values.dtype.kind == "M":
         return pl.Series(name, values.astype("datetime64[D]"))
     if values.dtype == object:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from riskmodel.synthetic import life
-from riskmodel.synthetic.life import World
 from riskmodel.synthetic.people import WORKERS, Areas, Calendar, Flags, Floats, Ints, People
 
-# Dated values of the county, yuan a person and year. Source: domain notes (Guizhou 7,300 in 2023), the others in its manner.
-MONITORING_LINES = {
-    2017: 3_335,
-    2018: 3_535,
-    2019: 3_747,
-    2020: 4_000,
-    2021: 6_000,
-    2022: 6_500,
-    2023: 7_300,
-    2024: 7_700,
-    2025: 8_000,
-    2026: 8_300,
-}
+# Monitoring line by year, in force from 1 July, yuan a person and year. Stylised after published lines: 7,300 in Guizhou 2023; the
+# national floor of 6,000 in 2021; 8,700 in Yunnan 2025. Years outside go on at 3.5 % a year.
+MONITORING_LINES = {2020: 5_500, 2021: 6_000, 2022: 6_600, 2023: 7_300, 2024: 7_800, 2025: 8_200}
+
+
+@dataclass
+class Gap:
+    """Guarantees that fail for a while: one entry a spell."""
+
+    household: Ints
+    column: Ints  # 0 food and clothing, 1 schooling, 2 medical cover, 3 housing, 4 water
+    begins: Ints  # month
+    ends: Ints
 
 
 @dataclass
@@ -34,27 +32,28 @@ class Lived:
     calendar: Calendar
     areas: Areas
     people: People
-    world: World
-    size: npt.NDArray[np.int16]  # (N, M)
+    fixed: life.Fixed
+    world: life.World
+    sky: life.Sky
+    gap: Gap
     wages: npt.NDArray[np.float32]  # (N, WORKERS, M); nan: no wage worker, 0: without work
-    business: npt.NDArray[np.float32]  # (N, M)
-    transfers: npt.NDArray[np.float32]  # (N, M)
-    tuition: npt.NDArray[np.float32]  # (N, M)
+    farm: npt.NDArray[np.float32]  # (N, M)
     first_monitored: Flags  # (N,) before month 0
-    dibao: Flags  # (N,) granted before the data begin
-    chronic_cost: Floats
     events: Floats  # (E, life.EVENT)
-    snapshots: Floats  # (K, N, life.STATE)
+    snapshots: Floats  # (K, N, life.STATE), state at the start of snapshot_months
     snapshot_months: Ints
-    arguments: dict[str, Any]
+
+    def trait(self, column: int) -> Floats:
+        """One trait of every household."""
+        return np.asarray(self.fixed.traits[:, column])
 
 
-def line_of(month_index: int) -> float:
-    """Monitoring line in a month (months since year 0). A new line comes into force on 1 July: lines change in mid-year."""
-    year, month = divmod(month_index, 12)
-    if month < 6:
-        year -= 1
-    return float(MONITORING_LINES[min(max(year, 2017), 2026)])
+def line_of(year: int, month: int) -> float:
+    """Monitoring line in a month (1 to 12). A new line comes into force on 1 July: lines change in mid-year."""
+    year -= month < 7
+    first, last = min(MONITORING_LINES), max(MONITORING_LINES)
+    within = min(max(year, first), last)
+    return float(round(MONITORING_LINES[within] * 1.035 ** (year - within), -2))
 
 
 def live(areas: Areas, people: People, calendar: Calendar, seed: int, snapshot_months: Ints) -> Lived:
@@ -62,53 +61,68 @@ def live(areas: Areas, people: People, calendar: Calendar, seed: int, snapshot_m
     rng = np.random.default_rng([seed, 2])
     n, months = len(people.household_id), calendar.months
     world = make_world(areas, calendar, rng)
-    traits, loss_rate = make_traits(areas, people, calendar, rng)
+    moy = calendar.month_of_year
+    sky = life.Sky(draw_prices(moy, rng), draw_floods(areas.flood_risk, moy, rng))
     size = household_sizes(people, months)
-    dibao = traits[:, life.T_DIBAO] > 0
-    transfers = make_transfers(people, calendar, dibao, size)
-    tuition = make_tuition(people, calendar)
-    state = first_state(people, traits, rng)
-    streams = np.random.default_rng([seed, 3]).integers(0, 2**63, n, dtype=np.int64).astype(np.uint64)
-    arguments = {
-        "traits": traits,
-        "wage_log": people.wage_log,
-        "worker_from": people.worker_from,
-        "worker_until": people.worker_until,
-        "size": size,
-        "transfers": transfers,
-        "tuition": tuition,
-        "loss_rate": loss_rate,
-        "moys": calendar.month_of_year,
-        "season": world.season,
-        "wage_level": world.wage_level,
-        "prices": world.prices,
-        "line": world.line,
-        "slack": world.slack,
-        "sweep": world.sweep,
-        "intake": world.intake,
-    }
+    traits, loss, find = make_traits(areas, people, calendar, size, rng)
+    gap = make_gaps(people, calendar, rng)
+    fixed = life.Fixed(
+        traits=traits,
+        wage=np.exp(people.wage_log),
+        loss=loss,
+        find=find,
+        worker_from=people.worker_from,
+        worker_until=people.worker_until,
+        size=size,
+        transfers=make_transfers(people, calendar, traits[:, life.T_DIBAO]),
+        tuition=make_tuition(people, calendar),
+        gaps=gap_bits(gap, n, months),
+        village=people.village,
+        moves_at=people.moves_at,
+        moves_to=people.moves_to,
+    )
+    state = first_state(people, fixed, rng)
+    streams = _streams(np.random.default_rng([seed, 3]), n)
     wages = np.full((n, WORKERS, months), np.nan, np.float32)
-    business = np.zeros((n, months), np.float32)
+    farm = np.zeros((n, months), np.float32)
     snapshots = np.zeros((len(snapshot_months), n, life.STATE))
-    room = int(n * months * 0.03 * 1.5) + 1_000
+    room = n * months // 12 + 1_000
     while True:
         events, count = np.zeros((room, life.EVENT)), np.zeros(1, np.int64)
-        life._history(
-            state.copy(), streams.copy(), people.village, people.moves_at, people.moves_to, traits, people.wage_log, people.worker_from,
-            people.worker_until, size, transfers, tuition, loss_rate, calendar.month_of_year, world.season, world.wage_level,
-            world.prices, world.line, world.slack, world.price, world.flood, world.sweep, world.intake, events, count, wages,
-            business, calendar.begin, snapshots, snapshot_months,
+        life.simulate(
+            False, state.copy(), streams.copy(), fixed, world, sky, 0, months, 0, events, count, wages, farm, snapshots, snapshot_months,
+            np.zeros(0),
         )  # fmt: skip
         if count[0] <= room:
             break
         room = int(count[0])
+    monitored = state[:, life.MONITORED] > 0
     return Lived(
-        calendar, areas, people, world, size, wages, business, transfers, tuition, state[:, life.MONITORED] > 0, dibao, traits[:, life.T_CHRONIC],
-        events[: count[0]], snapshots, snapshot_months, arguments,
-    )  # fmt: skip
+        calendar, areas, people, fixed, world, sky, gap, wages, farm, monitored, events[: count[0]], snapshots, snapshot_months
+    )
 
 
-def make_world(areas: Areas, calendar: Calendar, rng: np.random.Generator) -> World:
+def true_probability(lived: Lived, seed: int, months: int = 12, draws: int = 12) -> Floats:
+    """Chance of each household to be found within `months` of each snapshot, (K, N); nan for the monitored and the empty."""
+    result = np.zeros(lived.snapshots.shape[:2])
+    nothing = np.zeros((0, life.EVENT)), np.zeros(1, np.int64), np.zeros((0, 0, 0), np.float32), np.zeros((0, 0), np.float32)
+    for k, start in enumerate(lived.snapshot_months):
+        rng = np.random.default_rng([seed, 4, int(start)])
+        moy = lived.calendar.month_of_year[start : start + months]
+        # Falling prices and floods that the state does not hold are drawn; a fall under way is carried on below.
+        sky = life.Sky(draw_prices(moy, rng, draws), draw_floods(lived.areas.flood_risk, moy, rng, draws))
+        life.simulate(
+            True, lived.snapshots[k], _streams(rng, result.shape[1]), lived.fixed, lived.world, sky, int(start), int(start) + months,
+            draws, *nothing, np.zeros((0, 0, 0)), np.zeros(0, np.int64), result[k],
+        )  # fmt: skip
+    return result
+
+
+def _streams(rng: np.random.Generator, count: int) -> npt.NDArray[np.uint64]:
+    return rng.integers(0, 2**63, count, dtype=np.int64).astype(np.uint64)
+
+
+def make_world(areas: Areas, calendar: Calendar, rng: np.random.Generator) -> life.World:
     """Prices, wages, lines, weather and the calendar of sweeps."""
     months, villages = calendar.months, len(areas.code)
     moy, t = calendar.month_of_year, np.arange(calendar.months)
@@ -120,8 +134,7 @@ def make_world(areas: Areas, calendar: Calendar, rng: np.random.Generator) -> Wo
     season /= season.sum(1, keepdims=True)
     prices = np.exp(0.022 / 12 * (t - calendar.begin))
     wage_level = np.exp(0.048 / 12 * (t - calendar.begin))
-    first = calendar.first.year * 12 + calendar.first.month - 1
-    line = np.array([line_of(first + k) for k in t])
+    line = np.array([line_of(int(y), int(k) + 1) for y, k in zip(calendar.year, moy, strict=True)])
     slack = np.ones(months)
     for _ in range(rng.poisson(months / 40)):
         begin = rng.integers(0, months)
@@ -135,9 +148,7 @@ def make_world(areas: Areas, calendar: Calendar, rng: np.random.Generator) -> Wo
             if len(at):
                 sweep[when == month, at[0]] = 1.0
     intake = np.exp(0.10 * np.tanh((t - months * 0.6) / 10.0))
-    return World(
-        season, wage_level, prices, line, slack, draw_prices(moy, rng), draw_floods(areas.flood_risk, moy, rng), sweep, intake
-    )
+    return life.World(moy, season, wage_level, prices, line, slack, sweep, intake)
 
 
 def draw_prices(moy: Ints, rng: np.random.Generator, draws: int = 1) -> Floats:
@@ -162,43 +173,87 @@ def draw_floods(risk: Floats, moy: Ints, rng: np.random.Generator, draws: int = 
     return np.where(hit, 0.4 + rng.gamma(1.5, 0.5, chance.shape), 0.0)
 
 
-def make_traits(areas: Areas, people: People, calendar: Calendar, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Fixed traits of the households, (N, life.TRAITS), and the monthly chance to lose work of each worker, (N, WORKERS)."""
+def make_traits(
+    areas: Areas, people: People, calendar: Calendar, size: npt.NDArray[np.int16], rng: np.random.Generator
+) -> tuple[Floats, Floats, Floats]:
+    """Traits of the households, (N, life.TRAITS); monthly chance of each worker to lose work and to find it again, (N, WORKERS)."""
     n = len(people.household_id)
+    of, village = people.household, people.village
     age = people.ages(np.datetime64(calendar.first, "D") + np.timedelta64(900, "D"))
     there = people.joins < calendar.begin + 12
     weight = np.where(there, 0.00022 * np.exp(0.034 * np.clip(age, 0, 85)) * np.where(people.chronic, 2.2, 1.0), 0.0)
-    ill_rate = np.bincount(people.household, weight, n) * np.exp(-0.10 * people.resilience)
+    ill = np.bincount(of, weight, n)
     worker = np.zeros(len(weight), bool)
     worker[people.worker[people.worker >= 0]] = True
-    ill_worker = np.bincount(people.household, weight * worker, n) / np.maximum(np.bincount(people.household, weight, n), 1e-12)
     cost = np.where(people.chronic & there, np.exp(rng.normal(4.35, 0.85, len(weight))), 0.0)
-    insured = np.bincount(people.household, people.insured & there, n) / np.maximum(np.bincount(people.household, there, n), 1)
-    disabled = np.bincount(people.household, (people.disabled_level > 0) & (people.disabled_level <= 2), n) > 0
-    workers = (people.worker >= 0).sum(1)
-    poor = people.productivity - 0.5 * (workers == 0) - 0.3 * disabled + rng.normal(0, 0.25, n)
-    dibao = (poor < np.quantile(poor, 0.055)).astype(float)
+    disabled = np.bincount(of, (people.disabled_level > 0) & (people.disabled_level <= 2), n) > 0
+
     traits = np.zeros((n, life.TRAITS))
     traits[:, life.T_FRAILTY] = people.frailty
     traits[:, life.T_RESILIENCE] = people.resilience
-    traits[:, life.T_FARM] = 3_600 * people.land**0.55 * np.exp(0.6 * people.productivity + rng.normal(0, 0.35, n))
+    traits[:, life.T_FARM] = 4_200 * people.land**0.55 * np.exp(0.6 * people.productivity + rng.normal(0, 0.30, n))
     traits[:, life.T_PROJECT] = np.where(people.industry, 9_000 * np.exp(rng.normal(0, 0.7, n)), 0.0)
-    traits[:, life.T_ILL_RATE] = ill_rate
-    traits[:, life.T_ILL_WORKER] = np.clip(ill_worker, 0, 1)
-    traits[:, life.T_CHRONIC] = np.bincount(people.household, cost, n)
-    traits[:, life.T_INSURED] = insured
+    traits[:, life.T_ILL_RATE] = ill * np.exp(-0.10 * people.resilience)
+    traits[:, life.T_ILL_WORKER] = np.clip(np.bincount(of, weight * worker, n) / np.maximum(ill, 1e-12), 0, 1)
+    traits[:, life.T_CHRONIC] = np.bincount(of, cost, n)
+    traits[:, life.T_INSURED] = np.bincount(of, people.insured & there, n) / np.maximum(np.bincount(of, there, n), 1)
     traits[:, life.T_LIFTED] = people.lifted
-    traits[:, life.T_CROP] = areas.crop[people.village]
-    traits[:, life.T_DILIGENCE] = areas.diligence[people.village]
-    traits[:, life.T_VILLAGE_EFFECT] = -1.2 * areas.effect[people.village]
+    traits[:, life.T_CROP] = areas.crop[village]
+    traits[:, life.T_DILIGENCE] = areas.diligence[village]
+    traits[:, life.T_VILLAGE_EFFECT] = areas.effect[village]
     traits[:, life.T_DISABLED] = disabled
-    traits[:, life.T_DIBAO] = dibao
     traits[:, life.T_AID] = np.where(people.lifted, rng.beta(2, 2, n), 0.08 * (rng.random(n) < 0.3))
     traits[:, life.T_WATER_BAD] = ~people.water_ok
     traits[:, life.T_HOUSE_BAD] = people.housing == 3
+    traits[:, life.T_HIDDEN] = np.exp(life.FRAILTY * people.frailty - 0.25 * people.resilience - 1.2 * areas.effect[village])
+    traits[:, life.T_EASE] = np.exp(0.15 * people.resilience)
+
+    # Dibao goes to those whose income without it would lie well below the line; not to all of them, and to some others.
+    hands = (people.worker >= 0).sum(1)
+    wage = np.nansum(np.where(people.worker_from <= calendar.begin, np.exp(people.wage_log), np.nan), axis=1)
+    usual = 10.4 * wage + (0.3 + 0.7 * np.minimum(1, hands / 1.6)) * traits[:, life.T_FARM] + traits[:, life.T_PROJECT] + 1_000
+    each = usual / np.maximum(size[:, calendar.begin], 1) * np.exp(rng.normal(0, 0.25, n))
+    poor = (each < 0.75 * line_of(calendar.start.year, 1)) & (rng.random(n) < 0.72)
+    traits[:, life.T_DIBAO] = np.where(poor, np.clip((0.95 * line_of(calendar.start.year, 1) - each) / 12, 120, 480), 0.0)
+
     person = np.maximum(people.worker, 0)
-    rate = 0.013 * np.exp(-0.10 * (people.education[person] - 2) + 0.012 * np.maximum(age[person] - 45, 0))
-    return traits, np.clip(rate * np.exp(rng.normal(0, 0.35, rate.shape)), 0.003, 0.06)
+    loss = 0.013 * np.exp(-0.10 * (people.education[person] - 2) + 0.012 * np.maximum(age[person] - 45, 0))
+    loss = np.clip(loss * np.exp(rng.normal(0, 0.35, loss.shape)), 0.003, 0.06)
+    find = 0.24 * np.exp(0.22 * people.resilience[:, None] - 12.0 * (loss - 0.012))
+    return traits, loss, find
+
+
+def make_gaps(people: People, calendar: Calendar, rng: np.random.Generator) -> Gap:
+    """Dropouts, lapsed cover, unsafe houses, dry springs: spells drawn by chance, more where the household is frail."""
+    n, months = len(people.household_id), calendar.months
+    odds = np.exp(0.35 * people.frailty - 0.4 * people.resilience)
+    age = people.ages(calendar.month_starts[calendar.begin])
+    pupils = np.bincount(people.household, (age > 5) & (age < 16), n) > 0
+    spells = []
+    rates = ((0, 0.0005, np.ones(n)), (1, 0.006, pupils), (2, 0.004, np.ones(n)), (3, 0.0015, np.ones(n)), (4, 0.003, np.ones(n)))
+    for column, rate, who in rates:
+        at = np.flatnonzero(rng.random(n) < rate * odds * who * months / 12)
+        begins = rng.integers(1, months, len(at))
+        spells.append((at, np.full(len(at), column), begins, begins + rng.integers(2, 10, len(at))))
+    for column, mask in ((3, people.housing == 3), (4, ~people.water_ok)):
+        at = np.flatnonzero(mask & (rng.random(n) < 0.6))
+        spells.append(
+            (at, np.full(len(at), column), np.full(len(at), calendar.begin - 6), calendar.begin + rng.integers(1, 40, len(at)))
+        )
+    household, column, begins, ends = (np.concatenate([spell[k] for spell in spells]) for k in range(4))
+    return Gap(household, column, begins, ends)
+
+
+def gap_bits(gap: Gap, households: int, months: int) -> npt.NDArray[np.int16]:
+    """Bits of the guarantees that fail, (N, M)."""
+    bits = np.zeros((households, months), np.int16)
+    for column in range(5):
+        mine = gap.column == column
+        change = np.zeros((households, months + 1), np.int16)
+        np.add.at(change, (gap.household[mine], gap.begins[mine]), 1)
+        np.add.at(change, (gap.household[mine], np.minimum(gap.ends[mine], months)), -1)
+        bits |= ((np.cumsum(change[:, :months], axis=1) > 0) << column).astype(np.int16)
+    return bits
 
 
 def household_sizes(people: People, months: int) -> npt.NDArray[np.int16]:
@@ -216,19 +271,20 @@ def household_sizes(people: People, months: int) -> npt.NDArray[np.int16]:
     return np.cumsum(change[:, :months], axis=1).astype(np.int16)
 
 
-def make_transfers(people: People, calendar: Calendar, dibao: Flags, size: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
-    """Pension, dibao, land and ecological subsidies, gifts of children who live apart: yuan a month at the prices of the start, (N, M)."""
+def make_transfers(people: People, calendar: Calendar, dibao: Floats) -> npt.NDArray[np.float32]:
+    """Pension, dibao, subsidies for land and forest, gifts of children who live apart: yuan a month at the prices of the start, (N, M)."""
     n = len(people.household_id)
     out = np.zeros((n, calendar.months), np.float32)
     for month in range(0, calendar.months, 3):
         age = people.ages(calendar.month_starts[month])
-        old = (age >= 60) & people.present(month)
-        elders = np.bincount(people.home(month), old, n)
-        out[:, month : month + 3] = (160 * elders + 18 * people.land**0.6)[:, None]
-    head_old = np.bincount(people.household, (people.relation == 0) & (people.ages(calendar.month_starts[0]) > 57), n) > 0
-    gifts = np.where(head_old, 330 * np.exp(0.45 * people.frailty * -1 + 0.5 * people.productivity), 0)
+        here = people.present(month)
+        home = people.home(month)
+        elders = np.bincount(home, (age >= 60) & here, n)
+        persons = np.bincount(home, here, n)
+        out[:, month : month + 3] = (170 * elders + 18 * people.land**0.6 + dibao * np.minimum(persons, 4))[:, None]
+    old = np.bincount(people.household, (people.relation == 0) & (people.ages(calendar.month_starts[0]) > 57), n) > 0
+    gifts = np.where(old, 420 * np.exp(0.5 * people.productivity - 0.35 * people.frailty), 0)
     out += (gifts + 55 * people.lifted)[:, None]
-    out += np.where(dibao[:, None], 260 * np.minimum(size, 3), 0)
     return out
 
 
@@ -245,41 +301,25 @@ def make_tuition(people: People, calendar: Calendar) -> npt.NDArray[np.float32]:
     return out
 
 
-def first_state(people: People, traits: Floats, rng: np.random.Generator) -> Floats:
-    """State of the households before month 0."""
+def first_state(people: People, fixed: life.Fixed, rng: np.random.Generator) -> Floats:
+    """State of the households before month 0, (N, life.STATE)."""
     n = len(people.household_id)
+    traits = fixed.traits
     state = np.zeros((n, life.STATE))
     state[:, life.LUCK] = rng.normal(0, 1, n)
     state[:, life.DEBT] = people.debt
     state[:, life.SAVINGS] = people.savings
     state[:, life.ILL_SLOT] = -1
-    works = ~np.isnan(people.wage_log) & (rng.random((n, WORKERS)) < 0.9)
+    works = ~np.isnan(people.wage_log) & (people.worker_from <= 0) & (rng.random((n, WORKERS)) < 0.92)
     state[:, life.EMPLOYED : life.EMPLOYED + WORKERS] = works
-    wage = np.nansum(np.where(works & (people.worker_from <= 0), np.exp(people.wage_log), np.nan), axis=1)
-    income = 0.9 * wage + (traits[:, life.T_FARM] + traits[:, life.T_PROJECT]) / 12 + 200
+    wage = np.nansum(np.where(works, fixed.wage, np.nan), axis=1)
+    income = 0.9 * wage + (traits[:, life.T_FARM] + traits[:, life.T_PROJECT]) / 12 + fixed.transfers[:, 0]
     state[:, life.INCOME_RING : life.INCOME_RING + 12] = income[:, None]
     state[:, life.INCOME_12] = 12 * income
     state[:, life.BILL_RING : life.BILL_RING + 12] = traits[:, life.T_CHRONIC][:, None]
     state[:, life.BILLS_12] = 12 * traits[:, life.T_CHRONIC]
-    backlog = (rng.random(n) < 0.02) & (people.lifted | (income < np.median(income)))
-    state[:, life.MONITORED] = backlog
+    each = income / np.maximum(fixed.size[:, 0], 1)
+    state[:, life.MONITORED] = rng.random(n) < np.where(each < np.quantile(each, 0.25), 0.045, 0.008) * np.where(
+        people.lifted, 1.6, 0.8
+    )
     return state
-
-
-def true_probability(lived: Lived, seed: int, months: int = 12, draws: int = 12) -> Floats:
-    """Chance of each household to be found within `months` of each snapshot, (K, N); nan for the monitored and the empty."""
-    calendar, people, areas = lived.calendar, lived.people, lived.areas
-    result = np.zeros(lived.snapshots.shape[:2])
-    for k, start in enumerate(lived.snapshot_months):
-        rng = np.random.default_rng([seed, 4, int(start)])
-        moy = calendar.month_of_year[start : start + months]
-        price, flood = draw_prices(moy, rng, draws), draw_floods(areas.flood_risk, moy, rng, draws)
-        # A price that has already fallen stays down for a while.
-        streams = rng.integers(0, 2**63, result.shape[1], dtype=np.int64).astype(np.uint64)
-        a = lived.arguments
-        life._forward(
-            lived.snapshots[k], int(start), months, draws, streams, people.village, people.moves_at, people.moves_to, a["traits"],
-            a["wage_log"], a["worker_from"], a["worker_until"], a["size"], a["transfers"], a["tuition"], a["loss_rate"], a["moys"],
-            a["season"], a["wage_level"], a["prices"], a["line"], a["slack"], price, flood, a["sweep"], a["intake"], result[k],
-        )  # fmt: skip
-    return result
