@@ -69,7 +69,7 @@ def small_county(households: int = 24, seed: int = 7) -> Records:
                     "member_id": person,
                     "known_on": start,
                     "household_id": household,
-                    "birth_date": dt.date(2012 if child else 1975 if relation != "parent" else 1948, 5, 1 + number),
+                    "birth_date": dt.date(2012 if child else 1975 if relation != "parent" else 1948, 5, 1 + number % 28),
                     "sex": ("male", "female")[place % 2],
                     "relation": relation,
                     "education": "primary",

@@ -2,6 +2,8 @@
 
 from riskmodel.tables.county import Tables, from_frames
 from riskmodel.tables.findings import CheckReport, Finding
+from riskmodel.tables.proposals import propose_mapping
+from riskmodel.tables.quality import quality_report
 from riskmodel.tables.quarantine import Quarantined, quarantine
 from riskmodel.tables.reading import check_tables, read_tables, store_tables, tables_of
 from riskmodel.tables.store import Stored
@@ -14,6 +16,8 @@ __all__ = [
     "Tables",
     "check_tables",
     "from_frames",
+    "propose_mapping",
+    "quality_report",
     "quarantine",
     "read_tables",
     "store_tables",

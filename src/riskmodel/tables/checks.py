@@ -68,6 +68,7 @@ class Sheet:
             complaint.found,
             complaint.expected,
             complaint.remedy,
+            complaint.zh,
         )
 
     def refused_rows(self) -> pl.Series:
@@ -77,9 +78,9 @@ class Sheet:
         return pl.concat([rows for _, rows in self.refused]).unique().sort()
 
 
-def whole(check: str, found: str, expected: str, remedy: str) -> Complaint:
+def whole(check: str, found: str, expected: str, remedy: str, zh: str = "") -> Complaint:
     """A complaint about a column or a table, not about single rows."""
-    return Complaint(check, _NOBODY, found, expected, remedy)
+    return Complaint(check, _NOBODY, found, expected, remedy, zh)
 
 
 def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:

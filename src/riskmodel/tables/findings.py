@@ -3,13 +3,132 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from riskmodel.errors import Fault
 
 SHOWN_ROWS = 10
+
+# Every check: level, and what it finds, in English and Chinese. docs/tables.md lists them from here.
+CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "no_folder": ("error", "the folder is not there", "没有这个文件夹"),
+    "missing_table": (
+        "error",
+        "`households` or `members` is not there; a warning for `verifications`, which training needs",
+        "缺少必需的数据表",
+    ),
+    "two_files": ("error", "two entries for one table", "同一张表有两个文件"),
+    "no_file": (
+        "error",
+        "a file that `tables.yaml` names is not there; a warning for an entry without a table",
+        "映射文件中写明的文件不存在",
+    ),
+    "unknown_form": (
+        "error",
+        "a table in a form that is not read (.xls, .txt, .zip)",
+        "不能读取的文件格式，请另存为 .xlsx、.csv 或 .parquet",
+    ),
+    "unknown_file": ("warning", "a readable file that is called like no table", "文件名与任何数据表都不对应，未读取"),
+    "empty_file": (
+        "error",
+        "no bytes, or a header without rows (a warning for an optional Parquet table without rows)",
+        "空文件，或只有表头没有数据，请重新导出",
+    ),
+    "truncated_file": (
+        "error",
+        "a file that breaks off or is damaged: CSV, compressed CSV, Parquet, Excel",
+        "文件不完整或已损坏，请重新导出或复制",
+    ),
+    "no_last_line_break": (
+        "warning",
+        "a CSV that may have been cut after a complete row",
+        "文件末尾没有换行，可能被截断，请核对行数",
+    ),
+    "wrong_encoding": (
+        "error",
+        "neither UTF-8 nor common GB18030; both with different meaning; both in one file; UTF-16",
+        "编码不明，请另存为 UTF-8",
+    ),
+    "wrong_separator": ("error", "a CSV separated by tabs, semicolons or bars", "列分隔符不是逗号"),
+    "ragged_row": ("error", "rows with more or fewer cells than the header", "行内单元格数量与表头不一致"),
+    "several_sheets": (
+        "error",
+        "a workbook with several filled sheets, none called like the table",
+        "工作簿有多个非空工作表，请写明用哪一个",
+    ),
+    "no_sheet": ("error", "the sheet that `tables.yaml` names is not there", "没有指定的工作表"),
+    "column_twice": ("error", "two columns of one name, or two that mean the same column", "列重复"),
+    "missing_column": ("error", "a required column is not there", "缺少必需的列"),
+    "mapped_column_missing": ("error", "a column that `tables.yaml` names is not there", "映射文件中写明的列不存在"),
+    "partitions_differ": ("error", "Parquet partitions with different columns", "各分区文件的列不一致"),
+    "wrong_type": ("error", "a Parquet column of a type that cannot mean this column", "列的数据类型不对"),
+    "missing_value": ("error", "an empty cell where a value is required", "必填项为空"),
+    "unknown_code": ("error", "a code that the contract does not have", "未知代码，请改正或在映射文件中对应"),
+    "not_true_or_false": ("error", "a flag that is neither", "既不是“是”也不是“否”"),
+    "unknown_date": (
+        "error",
+        "a date in no known form, a day that does not exist, a spreadsheet's day number, a time of day",
+        "日期格式无法识别或日期不存在",
+    ),
+    "not_a_number": ("error", "text where a number is expected", "不是数字"),
+    "exponent_number": ("error", "a number that a spreadsheet has shortened (`1.2E+05`)", "数字被表格软件改成了科学计数法"),
+    "unit_in_cell": ("error", "a number with its unit in the cell (`3万元`)", "单元格内带有单位，请去掉单位"),
+    "negative": ("error", "a negative amount or count", "数值为负"),
+    "infinite": ("error", "an infinite amount", "数值为无穷大"),
+    "out_of_range": ("error", "a level outside 1 to 4", "等级不在 1 至 4 之间"),
+    "bad_area": ("error", "not an area code of this level", "不是该级别的区划代码"),
+    "areas_not_nested": (
+        "error",
+        "a township outside its county, a village outside its township",
+        "乡镇不在所属县内，或村不在所属乡镇内",
+    ),
+    "exponent_id": (
+        "error",
+        "an id that was turned into `3.30102E+17`",
+        "编号被表格软件改成了科学计数法，位数已丢失，请将该列设为文本后重新导出",
+    ),
+    "id_as_number": (
+        "error",
+        "an id that was turned into a decimal number; a warning for ids kept as whole numbers",
+        "编号被存为数字，前导零可能丢失，请以文本导出",
+    ),
+    "quoted_id": ("error", "an id with a quote mark or formula sign in front", "编号前有引号或等号"),
+    "formula_error": ("error", "`#N/A`, `#REF!` and the like", "单元格是公式错误值"),
+    "birth_in_future": ("error", "a birth after the day it was known", "出生日期晚于入库日期"),
+    "known_before_occurred": ("error", "`known_on` before `occurred_on`, but in announced tables", "入库日期早于发生日期"),
+    "orphan": ("error", "a member of no household, an event of no household or member", "所属的户或人员不存在"),
+    "owner_refused": ("error", "only in quarantine: rows whose household or member was refused", "所属的户或人员未通过检查"),
+    "two_versions": ("error", "different rows with the same key and `known_on`", "同一编号、同一入库日期有内容不同的两行"),
+    "identity_number": (
+        "error",
+        "an 18-digit number with the check digit of a national id",
+        "疑似居民身份证号码，请在来源处替换为假名编号",
+    ),
+    "phone_number": ("error", "an 11-digit number like a mobile phone's", "疑似手机号码，请在来源处去掉"),
+    "person_names": ("error", "values that look like names of persons", "疑似姓名，请在来源处去掉"),
+    "identity_column": (
+        "error",
+        "a column called like a name, number, phone, account or address",
+        "列名像是姓名、证件号、电话、账号或地址，请在来源处去掉该列",
+    ),
+    "exact_duplicate": ("warning", "rows that stand twice; they count once", "完全重复的行，只计一次"),
+    "contradiction": ("warning", "what the field's audit rules call contradictory (below)", "前后矛盾，请向来源部门核对"),
+    "no_members": ("warning", "households without any member", "没有家庭成员的农户"),
+    "unit_suspect": (
+        "warning",
+        "medians far from other counties, other months or what is usual: another unit?",
+        "中位数异常，可能单位不同（如万元与元）",
+    ),
+    "delivery_gap": (
+        "warning",
+        "months without rows in a monthly delivery, or one that stopped before the others",
+        "某些月份没有数据，请部门补报",
+    ),
+    "lag_changed": ("warning", "a reporting lag that is no longer what it was", "数据入库的滞后时间发生变化"),
+    "missing_share": ("warning", "many missing values where one is due", "应填而未填的比例较高"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +149,10 @@ class Finding:
     found: str
     expected: str
     remedy: str
+    zh: str = ""  # what was found, in Chinese, where CHECKS says it too broadly
+
+    def __post_init__(self) -> None:
+        assert self.check in CHECKS, f"describe the check `{self.check}` in CHECKS"
 
     @property
     def where(self) -> str:

@@ -133,6 +133,13 @@ def find_sources(folder: Path, mappings: dict[str, TableMapping]) -> tuple[dict[
     return found, troubles
 
 
+def table_of_name(path: Path) -> str | None:
+    """The table that a file is named after, in English or Chinese; None if after none."""
+    stem = _stem(path.name)
+    by_zh = {table.zh: table.name for table in TABLES.values()}
+    return stem if stem in TABLES else by_zh.get(stem or "")
+
+
 def _stem(name: str) -> str | None:
     lower = name.lower()
     for ending in sorted(ENDINGS, key=len, reverse=True):

@@ -84,10 +84,10 @@ def look_for_suspicions(sheets: Mapping[str, Sheet]) -> None:
     for name, sheet in sheets.items():
         if not sheet.frame.height:
             continue
-        for column, mask, found, expected in _contradictions(name, sheet.frame, sheets):
-            mask = mask.fill_null(False)
+        for rule, mask in contradictions(name, sheet.frame, sheets):
             if mask.any():
-                sheet.add("warning", column, Complaint("contradiction", mask.arg_true(), found, expected, KEPT))
+                column, found, expected, zh = AUDIT_RULES[rule]
+                sheet.add("warning", column, Complaint("contradiction", mask.arg_true(), found, expected, KEPT, zh))
         _missing_shares(sheet)
         placed = with_county(sheet, counties)
         _units(sheet, placed)
@@ -136,138 +136,203 @@ def _years(born: str = "birth_date", at: str = "known_on") -> pl.Expr:
     return pl.col(at).dt.year() - pl.col(born).dt.year() - before_birthday.cast(pl.Int32)
 
 
-def _contradictions(name: str, frame: pl.DataFrame, sheets: Mapping[str, Sheet]) -> Iterator[tuple[str, pl.Series, str, str]]:
-    """(column, rows, found, expected) for the audit rules of the field."""
+# The audit rules of the field: name -> (column, found, expected, found in Chinese). docs/tables.md lists them.
+AUDIT_RULES: Mapping[str, tuple[str, str, str, str]] = {
+    "pupil_labour": ("labour", "pupils marked as labour", "labour `none` for a pupil", "在校生标注为劳动力"),
+    "child_labour": (
+        "labour",
+        f"labour under {WORKING_AGE} years",
+        "labour `none` for a child",
+        f"不满 {WORKING_AGE} 岁标注为劳动力",
+    ),
+    "school_age": (
+        "schooling",
+        "an age that does not fit the school level",
+        "birth_date and schooling that fit",
+        "年龄与在校学段不符",
+    ),
+    "too_old": (
+        "birth_date",
+        f"an age over {OLDEST} years",
+        "the birth_date of a living person, or left_on",
+        f"年龄超过 {OLDEST} 岁",
+    ),
+    "left_before_birth": ("left_on", "left before birth", "left_on after birth_date", "离开日期早于出生日期"),
+    "dibao_and_tekun": ("tekun", "dibao and tekun at once", "one of the two", "同时标注低保和特困供养"),
+    "no_insurance": (
+        "medical_insured",
+        "an adult with neither medical nor pension insurance",
+        "at least one of the two",
+        "成年人医疗保险、养老保险均未参加",
+    ),
+    "insurance_guarantee": (
+        "medical_insured",
+        "not insured, though guarantees say that the household's medical cover is ok",
+        "members and guarantees that agree",
+        "保障状况为“基本医疗有保障”，但成员未参加医疗保险",
+    ),
+    "two_persons": (
+        "member_id",
+        "two persons with one number: sex or birth differ from the newest version",
+        "one number a person",
+        "同一编号对应两个人：性别或出生日期前后不同",
+    ),
+    "no_head": ("relation", "a household without a head (its first member is named)", "one head", "家庭没有户主"),
+    "several_heads": ("relation", "more than one head in a household", "one head", "一户有多个户主"),
+    "severe_labour": (
+        "labour",
+        "physical disability of level 1 or 2, marked as skilled or ordinary labour",
+        "labour `weak`, `lost` or `none`",
+        "肢体残疾一、二级标注为技能或普通劳动力",
+    ),
+    "wage_range": (
+        "monthly_wage",
+        f"a monthly wage outside {WAGE_RANGE[0]:,.0f} to {WAGE_RANGE[1]:,.0f} yuan",
+        "a month's wage in yuan",
+        f"月工资不在 {WAGE_RANGE[0]:.0f} 至 {WAGE_RANGE[1]:.0f} 元之间",
+    ),
+    "wage_without_work": ("monthly_wage", "a wage without employment", "no wage, or employed true", "未就业但有工资"),
+    "month_end": ("occurred_on", "not the last day of a month", "the last day of the month that was worked", "发生日期不是月末"),
+    "month_twice": (
+        "event_id",
+        "several records of one member and month",
+        "one; a correction keeps its event_id",
+        "同一人同一月份有多条务工记录",
+    ),
+    "cost_parts": (
+        "total_cost",
+        "reimbursed and self-paid together exceed the total cost",
+        "parts of the total",
+        "报销与自付之和超过总费用",
+    ),
+    "compliant_part": (
+        "compliant_self_paid",
+        "compliant self-paid above self-paid",
+        "a part of self_paid",
+        "合规自付大于个人自付",
+    ),
+    "days_without_stay": ("hospital_days", "hospital days without a hospital stay", "kind `inpatient`", "非住院却有住院天数"),
+    "class_without_risk": (
+        "object_class",
+        "a class or risk kinds without a confirmed risk",
+        "empty cells",
+        "无风险却填写了对象类型或风险类型",
+    ),
+    "class_and_category": (
+        "object_class",
+        "an object class that does not fit the household's category",
+        "unstable_lifted for lifted, marginal for general",
+        "对象类型与户类型不符",
+    ),
+    "no_certificate": (
+        "risk_kinds",
+        "risk by disability, but nobody in the household has a certificate",
+        "a row in disability",
+        "因残致贫风险，但家庭成员无残疾证",
+    ),
+    "certificate_ended": (
+        "valid_until",
+        "a certificate that ended before it began",
+        "valid_until on or after occurred_on",
+        "有效期早于发证日期",
+    ),
+    "measure_ended": (
+        "ended_on",
+        "a measure that ended before it began",
+        "ended_on on or after occurred_on",
+        "结束日期早于开始日期",
+    ),
+    "revoked_before": (
+        "revoked_on",
+        "an authorisation that was revoked before it was given",
+        "revoked_on on or after occurred_on",
+        "撤回日期早于授权日期",
+    ),
+}
+
+
+def contradictions(name: str, frame: pl.DataFrame, sheets: Mapping[str, Sheet]) -> Iterator[tuple[str, pl.Series]]:
+    """(audit rule, mask over the rows of this table) for every rule that the table can break."""
 
     def rows(condition: pl.Expr) -> pl.Series:
         return frame.select(condition.fill_null(False)).to_series()
 
     def at(places: pl.Series) -> pl.Series:
-        return (
-            pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True).scatter(places, True)
-            if places.len()
-            else rows(pl.lit(False))
-        )
+        mask = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
+        return mask.scatter(places, True) if places.len() else mask
 
+    there = {other for other, sheet in sheets.items() if sheet.frame.height}
     working = pl.col("labour").is_in(["skilled", "ordinary"])
     if name == "members":
         age = _years()
         pupils = pl.col("schooling").is_in(["preschool", "primary", "junior", "senior"])
-        yield "labour", rows(pupils & working), "pupils marked as labour", "labour `none` for a pupil"
-        yield (
-            "labour",
-            rows((age < WORKING_AGE) & working & ~pupils),
-            f"labour under {WORKING_AGE} years",
-            "labour `none` for a child",
-        )
+        yield "pupil_labour", rows(pupils & working)
+        yield "child_labour", rows((age < WORKING_AGE) & working & ~pupils)
         unfit = pl.lit(False)
         for level, (youngest, oldest) in SCHOOL_AGES.items():
             unfit = unfit | ((pl.col("schooling") == level) & ~age.is_between(youngest, oldest))
-        yield "schooling", rows(unfit), "an age that does not fit the school level", "birth_date and schooling that go together"
-        yield "birth_date", rows(age > OLDEST), f"an age over {OLDEST} years", "a birth_date of a living person, or left_on"
-        yield "left_on", rows(pl.col("left_on") < pl.col("birth_date")), "left before birth", "left_on after birth_date"
-        yield "tekun", rows(pl.col("dibao") & pl.col("tekun")), "dibao and tekun at once", "one of the two"
-        neither = ~pl.col("medical_insured") & ~pl.col("pension_insured") & (age >= WORKING_AGE) & pl.col("left_on").is_null()
-        yield "medical_insured", rows(neither), "an adult with neither medical nor pension insurance", "at least one of the two"
+        yield "school_age", rows(unfit)
+        yield "too_old", rows((age > OLDEST) & pl.col("left_on").is_null())
+        yield "left_before_birth", rows(pl.col("left_on") < pl.col("birth_date"))
+        yield "dibao_and_tekun", rows(pl.col("dibao") & pl.col("tekun"))
+        uninsured = ~pl.col("medical_insured") & ~pl.col("pension_insured")
+        yield "no_insurance", rows(uninsured & (age >= WORKING_AGE) & pl.col("left_on").is_null())
         people = newest(frame, "member_id")
         persons = frame.with_row_index(ROW).join(people.select("member_id", "sex", "birth_date"), on="member_id", how="left")
         other = (pl.col("sex") != pl.col("sex_right")) | (pl.col("birth_date") != pl.col("birth_date_right"))
-        other_person = persons.filter(other)[ROW].sort()
-        yield (
-            "member_id",
-            at(other_person),
-            "two persons with one number: sex or birth differ from the newest version",
-            "one number a person",
-        )
+        yield "two_persons", at(persons.filter(other)[ROW].sort())
         here = people.filter(pl.col("left_on").is_null())
         heads = here.group_by("household_id").agg((pl.col("relation") == "head").sum().alias("heads"), pl.col(ROW).min())
-        yield (
-            "relation",
-            at(heads.filter(pl.col("heads") == 0)[ROW].sort()),
-            "a household without a head (its first member is named)",
-            "one head",
-        )
+        yield "no_head", at(heads.filter(pl.col("heads") == 0)[ROW].sort())
         several = heads.filter(pl.col("heads") > 1).join(here.filter(pl.col("relation") == "head"), on="household_id")
-        yield "relation", at(several[ROW_RIGHT].sort()), "more than one head in a household", "one head"
-        if "guarantees" in sheets and sheets["guarantees"].frame.height:
-            insured = newest(sheets["guarantees"].frame, "household_id").filter(pl.col("insured_ok"))
-            without = here.filter(~pl.col("medical_insured")).join(insured, on="household_id", how="semi")
-            found = "not insured, though guarantees say that the household's medical cover is ok"
-            yield "medical_insured", at(without[ROW].sort()), found, "members and guarantees that agree"
-        if "disability" in sheets and sheets["disability"].frame.height:
+        yield "several_heads", at(several[ROW_RIGHT].sort())
+        if "guarantees" in there:
+            covered = newest(sheets["guarantees"].frame, "household_id").filter(pl.col("insured_ok"))
+            without = here.filter(~pl.col("medical_insured")).join(covered, on="household_id", how="semi")
+            yield "insurance_guarantee", at(without[ROW].sort())
+        if "disability" in there:
             severe = sheets["disability"].frame.filter((pl.col("kind") == "physical") & (pl.col("level") <= 2))
-            able = people.filter(working).join(severe, on="member_id", how="semi")
-            found = "physical disability of level 1 or 2, marked as skilled or ordinary labour"
-            yield "labour", at(able[ROW].sort()), found, "labour `weak`, `lost` or `none`"
+            yield "severe_labour", at(people.filter(working).join(severe, on="member_id", how="semi")[ROW].sort())
     elif name == "employment":
-        low, high = WAGE_RANGE
         wage = pl.col("monthly_wage")
-        outside = (wage > 0) & ~wage.is_between(low, high)
-        yield "monthly_wage", rows(outside), f"a monthly wage outside {low:,.0f} to {high:,.0f} yuan", "a month's wage in yuan"
-        yield "monthly_wage", rows(~pl.col("employed") & (wage > 0)), "a wage without employment", "no wage, or employed true"
-        month_end = pl.col("occurred_on") == pl.col("occurred_on").dt.month_end()
-        yield "occurred_on", rows(~month_end), "not the last day of a month", "the last day of the month that was worked"
-        month = frame.select(pl.struct("member_id", pl.col("occurred_on").dt.truncate("1mo")).is_duplicated()).to_series()
-        if month.any():
-            versions = frame.filter(month).with_columns(month=pl.col("occurred_on").dt.truncate("1mo"))
-            ids = (
-                versions.group_by("member_id", "month").agg(pl.col("event_id").n_unique().alias("ids")).filter(pl.col("ids") > 1)
-            )
-            marked = frame.with_columns(month=pl.col("occurred_on").dt.truncate("1mo")).with_row_index(ROW)
-            doubled = marked.join(ids, on=["member_id", "month"], how="semi")[ROW].sort()
-            yield "event_id", at(doubled), "several records of one member and month", "one; a correction keeps its event_id"
+        yield "wage_range", rows((wage > 0) & ~wage.is_between(*WAGE_RANGE))
+        yield "wage_without_work", rows(~pl.col("employed") & (wage > 0))
+        yield "month_end", rows(pl.col("occurred_on") != pl.col("occurred_on").dt.month_end())
+        yield "month_twice", at(_months_twice(frame))
     elif name == "medical":
-        parts = pl.col("reimbursed") + pl.col("self_paid")
-        yield (
-            "total_cost",
-            rows(parts > pl.col("total_cost") + 1),
-            "reimbursed and self-paid together exceed the total cost",
-            "parts of the total",
-        )
-        over = pl.col("compliant_self_paid") > pl.col("self_paid") + CENT
-        yield "compliant_self_paid", rows(over), "compliant self-paid above self-paid", "a part of self_paid"
-        stay = (pl.col("hospital_days") > 0) & (pl.col("kind") != "inpatient")
-        yield "hospital_days", rows(stay), "hospital days without a hospital stay", "kind `inpatient`"
+        yield "cost_parts", rows(pl.col("reimbursed") + pl.col("self_paid") > pl.col("total_cost") + 1)
+        yield "compliant_part", rows(pl.col("compliant_self_paid") > pl.col("self_paid") + CENT)
+        yield "days_without_stay", rows((pl.col("hospital_days") > 0) & (pl.col("kind") != "inpatient"))
     elif name == "verifications":
-        confirmed = pl.col("outcome") == "risk_confirmed"
-        classed = (pl.col("object_class").is_not_null() | pl.col("risk_kinds").is_not_null()) & ~confirmed
-        yield (
-            "object_class",
-            rows(classed & (pl.col("outcome") == "no_risk")),
-            "a class or risk kinds without a confirmed risk",
-            "empty cells",
-        )
-        if "households" in sheets:
+        classed = pl.col("object_class").is_not_null() | pl.col("risk_kinds").is_not_null()
+        yield "class_without_risk", rows(classed & (pl.col("outcome") == "no_risk"))
+        if "households" in there:
             homes = newest(sheets["households"].frame, "household_id").select("household_id", "category")
             marked = frame.with_row_index(ROW).join(homes, on="household_id", how="inner")
-            wrong = ((pl.col("object_class") == "unstable_lifted") & (pl.col("category") == "general")) | (
-                (pl.col("object_class") == "marginal") & (pl.col("category") == "lifted")
-            )
-            found = "an object class that does not fit the household's category"
-            yield (
-                "object_class",
-                at(marked.filter(wrong)[ROW].sort()),
-                found,
-                "unstable_lifted for lifted, marginal for general",
-            )
-        if "members" in sheets and "disability" in sheets:
+            unstable = (pl.col("object_class") == "unstable_lifted") & (pl.col("category") == "general")
+            marginal = (pl.col("object_class") == "marginal") & (pl.col("category") == "lifted")
+            yield "class_and_category", at(marked.filter(unstable | marginal)[ROW].sort())
+        if "members" in there and "disability" in there:
             certified = sheets["disability"].frame.select("member_id").unique()
-            homes_certified = sheets["members"].frame.join(certified, on="member_id", how="semi").select("household_id").unique()
-            disabled = frame.with_row_index(ROW).filter(confirmed & pl.col("risk_kinds").str.contains("disability"))
-            uncertified = disabled.join(homes_certified, on="household_id", how="anti")[ROW].sort()
-            yield (
-                "risk_kinds",
-                at(uncertified),
-                "risk by disability, but nobody in the household has a certificate",
-                "a row in disability",
-            )
-    for earlier, later, found in (
-        ("occurred_on", "valid_until", "a certificate that ended before it began"),
-        ("occurred_on", "ended_on", "a measure that ended before it began"),
-        ("occurred_on", "revoked_on", "an authorisation that was revoked before it was given"),
-    ):
-        if later in frame.columns and earlier in frame.columns:
-            yield later, rows(pl.col(later) < pl.col(earlier)), found, f"{later} on or after {earlier}"
+            homes = sheets["members"].frame.join(certified, on="member_id", how="semi").select("household_id").unique()
+            by_disability = (pl.col("outcome") == "risk_confirmed") & pl.col("risk_kinds").str.contains("disability")
+            disabled = frame.with_row_index(ROW).filter(by_disability)
+            yield "no_certificate", at(disabled.join(homes, on="household_id", how="anti")[ROW].sort())
+    elif name == "disability":
+        yield "certificate_ended", rows(pl.col("valid_until") < pl.col("occurred_on"))
+    elif name == "assistance":
+        yield "measure_ended", rows(pl.col("ended_on") < pl.col("occurred_on"))
+    elif name == "authorisations":
+        yield "revoked_before", rows(pl.col("revoked_on") < pl.col("occurred_on"))
+
+
+def _months_twice(employment: pl.DataFrame) -> pl.Series:
+    """Rows of a member's month for which several different records (not versions of one) are there."""
+    month = pl.col("occurred_on").dt.truncate("1mo").alias("month")
+    again = employment.select(pl.struct("member_id", month).is_duplicated()).to_series()
+    suspects = employment.with_row_index(ROW).filter(again).with_columns(month)
+    ids = suspects.group_by("member_id", "month").agg(pl.col("event_id").n_unique().alias("ids")).filter(pl.col("ids") > 1)
+    return suspects.join(ids, on=["member_id", "month"], how="semi")[ROW].sort()
 
 
 def missing_shares(sheet: Sheet) -> dict[str, float]:
@@ -289,7 +354,8 @@ def _missing_shares(sheet: Sheet) -> None:
             found = f"{share:.0%} of the values are missing where one is due"
             expected = f"under {MISSING_SHARE:.0%}"
             remedy = "The features of this column will often be unknown. Ask the department whether the extract is complete."
-            sheet.add("warning", name, whole("missing_share", found, expected, remedy))
+            zh = f"应填而未填的比例为 {share:.0%}"
+            sheet.add("warning", name, whole("missing_share", found, expected, remedy, zh))
 
 
 def _units(sheet: Sheet, placed: pl.DataFrame) -> None:
@@ -299,37 +365,31 @@ def _units(sheet: Sheet, placed: pl.DataFrame) -> None:
         if column.kind not in ("money", "number") or column.name in sheet.absent:
             continue
         positive = placed.filter(pl.col(column.name) > 0)
-        if positive.height < min(ENOUGH_VALUES, 3 if name == "policy" else ENOUGH_VALUES) and name != "policy":
+        if positive.height < ENOUGH_VALUES and name != "policy":
             continue
         value = pl.col(column.name).median().alias("median")
         remedy = f"If the extract counts in another unit, write `{column.name}: {{from: …, unit: 万元}}` under `columns` in tables.yaml."
         unit = column.unit or ""
         suspected: set[str] = set()
-        medians = (
-            positive.group_by("county")
-            .agg(value, pl.len())
-            .filter((pl.col("len") >= ENOUGH_VALUES) | (name == "policy"))
-            .sort("county")
-        )
+        medians = positive.group_by("county").agg(value, pl.len())
+        medians = medians.filter((pl.col("len") >= ENOUGH_VALUES) | (name == "policy")).sort("county")
+        middle = medians["median"].median()
+        low, high = USUAL_MEDIANS.get((name, column.name), (0.0, float("inf")))
         for county, median in medians.select("county", "median").iter_rows():
-            others = medians.filter(pl.col("county") != county)["median"].median()
-            usual = USUAL_MEDIANS.get((name, column.name))
-            if isinstance(others, float) and not 1 / UNIT_RATIO < median / others < UNIT_RATIO and medians.height > 2:
-                expected = f"about the {others:,.6g} {unit} of the other counties"
-            elif (
-                isinstance(others, float)
-                and medians.height == 2
-                and not 1 / UNIT_RATIO < median / others < UNIT_RATIO
-                and (usual is None or not usual[0] <= median <= usual[1])
-            ):
-                expected = f"about the {others:,.6g} {unit} of the other county"
-            elif usual and not usual[0] <= median <= usual[1]:
-                expected = f"a median between {usual[0]:,.6g} and {usual[1]:,.6g} {unit}"
+            assert isinstance(middle, float)
+            unusual = not low <= median <= high
+            # Of three or more counties the odd one can be told; of two it is the one with an unusual median.
+            apart = medians.height > 1 and not 1 / UNIT_RATIO < median / middle < UNIT_RATIO
+            if apart and (unusual or medians.height > 2):
+                expected = f"about the {middle:,.6g} {unit} of the other counties"
+            elif unusual:
+                expected = f"a median between {low:,.6g} and {high:,.6g} {unit}"
             else:
                 continue
             suspected.add(str(county))
             found = f"a median of {median:,.6g} in county {county}: another unit?"
-            sheet.add("warning", column.name, whole("unit_suspect", found, expected, remedy))
+            zh = f"{county} 的中位数为 {median:,.6g}，可能单位不同（如万元与元）"
+            sheet.add("warning", column.name, whole("unit_suspect", found, expected, remedy, zh))
         if "known_on" not in positive.columns:
             continue
         months = positive.group_by("county", pl.col("known_on").dt.truncate("1mo").alias("month")).agg(value, pl.len())
@@ -339,10 +399,11 @@ def _units(sheet: Sheet, placed: pl.DataFrame) -> None:
         for county, month, median, _, usual_median in odd.iter_rows():
             if str(county) not in suspected:
                 found = f"a median of {median:,.6g} in the delivery of {month:%Y-%m} of county {county}: another unit?"
+                zh = f"{county} 在 {month:%Y-%m} 入库的数据中位数为 {median:,.6g}，可能单位不同"
                 sheet.add(
                     "warning",
                     column.name,
-                    whole("unit_suspect", found, f"about the {usual_median:,.6g} {unit} of its other months", remedy),
+                    whole("unit_suspect", found, f"about the {usual_median:,.6g} {unit} of its other months", remedy, zh),
                 )
 
 
@@ -390,7 +451,8 @@ def _deliveries(sheet: Sheet, placed: pl.DataFrame) -> None:
             assert isinstance(usually, float)
             expected = f"about {usually:,.0f} rows a month"
             remedy = "Ask the department to deliver these months again; until then the county looks quiet when it was not."
-            sheet.add("warning", "known_on", whole("delivery_gap", found, expected, remedy))
+            zh = f"{county} 缺少以下月份的数据：{named}"
+            sheet.add("warning", "known_on", whole("delivery_gap", found, expected, remedy, zh))
 
 
 def _stopped(sheets: Mapping[str, Sheet]) -> None:
@@ -409,7 +471,8 @@ def _stopped(sheets: Mapping[str, Sheet]) -> None:
         if behind >= 3:
             found = f"nothing known after {month:%Y-%m}, while other departments deliver until {newest_month:%Y-%m}"
             remedy = "Ask the department for the months since; features of this table grow old."
-            sheets[name].add("warning", "known_on", whole("delivery_gap", found, "a delivery as new as the others", remedy))
+            zh = f"{month:%Y-%m} 之后没有数据，其他部门已到 {newest_month:%Y-%m}"
+            sheets[name].add("warning", "known_on", whole("delivery_gap", found, "a delivery as new as the others", remedy, zh))
 
 
 def lags(frame: pl.DataFrame) -> pl.DataFrame:
@@ -435,7 +498,8 @@ def _lags(sheet: Sheet) -> None:
             quarter = quarters["quarter"][place]
             found = f"since {quarter:%Y-%m} rows become known {now:.0f} days after they occurred (median), {before:.0f} days before that"
             remedy = "Ask what changed in the exchange; labels and freshness of this table mean something else from that day on."
-            sheet.add("warning", "known_on", whole("lag_changed", found, "a steady reporting lag", remedy))
+            zh = f"自 {quarter:%Y-%m} 起，入库滞后的中位数由 {before:.0f} 天变为 {now:.0f} 天"
+            sheet.add("warning", "known_on", whole("lag_changed", found, "a steady reporting lag", remedy, zh))
             return
 
 

@@ -68,6 +68,7 @@ class Complaint:
     found: str
     expected: str
     remedy: str
+    zh: str = ""
 
 
 @dataclass
