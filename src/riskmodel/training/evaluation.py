@@ -34,6 +34,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -274,7 +275,8 @@ class Evaluation:
     date_draws: Mapping[Key, Floats] = field(repr=False)
     bounds: Mapping[Key, Mapping[str, float]] = field(repr=False)
     trials: Mapping[Key, float] = field(repr=False)
-    curve: pl.DataFrame = field(repr=False)
+    curve_draws: Mapping[str, Floats] = field(repr=False)
+    households_a_date: float
     reliability: pl.DataFrame = field(repr=False)
 
     def value(self, metric: str, capacity: float | str = "") -> float:
@@ -298,6 +300,19 @@ class Evaluation:
     def _interval(self, metric: str, capacity: str, draws: Floats, value: float, parts: int = 1) -> tuple[float, float]:
         trials = self.trials.get((metric, capacity), 0) / parts
         return interval(draws, villages=self.counts["villages"], value=value, most=METRICS[metric].most, trials=trials)
+
+    @cached_property
+    def curve(self) -> pl.DataFrame:
+        """Recall and precision against visits: share, visits (mean of the dates), recall, recall_low, recall_high, precision, …"""
+        rows = []
+        for place, share in enumerate(CURVE_SHARES):
+            row = {"share": float(share), "visits": float(share * self.households_a_date)}
+            for metric, figures in self.curve_draws.items():
+                value = float(figures[0, place])
+                low, high = interval(figures[1:, place], villages=self.counts["villages"], value=value, most=1)
+                row |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}
+            rows.append(row)
+        return pl.DataFrame(rows)
 
     def numbers(self, *, by_date: bool = False) -> pd.DataFrame:
         """Raw figures, a row each: model, metric, capacity, as_of (missing: all dates), value, low, high; for figures at a capacity also
@@ -407,7 +422,8 @@ def _evaluate(prepared: Prepared, capacities: Sequence[float], draws: int, seed:
         date_draws={key: dated[key][1:] for key in ordered if key in dated},
         bounds=_bounds(sums[0], names),
         trials=_trials(sums[0], names),
-        curve=_curve(sums, len(names), prepared.sizes, len(prepared.villages)),
+        curve_draws=_curve_draws(sums, len(names)),
+        households_a_date=float(prepared.sizes.mean()),
         reliability=reliability,
     )
 
@@ -489,20 +505,16 @@ def _trials(sums: Floats, names: tuple[str, ...]) -> dict[Key, float]:
     return trials
 
 
-def _curve(sums: Floats, named: int, sizes: npt.NDArray[np.int64], villages: int) -> pl.DataFrame:
-    """Recall and precision against visits: share, visits (mean of the dates), recall, recall_low, recall_high, precision, …"""
-    rows = []
-    positives = sums[..., resampling.POSITIVES]
-    for place, share in enumerate(CURVE_SHARES):
-        part = sums[..., resampling.HEAD + resampling.PER_CAPACITY * (named + place) :]
-        recall = _mean_of_dates(ratio(part[..., resampling.HITS], positives))
-        precision = _mean_of_dates(ratio(part[..., resampling.HITS], part[..., resampling.LABELLED]))
-        row = {"share": float(share), "visits": float(share * sizes.mean())}
-        for metric, figures in (("recall", recall), ("precision", precision)):
-            low, high = interval(figures[1:], villages=villages, value=float(figures[0]), most=1)
-            row |= {metric: float(figures[0]), f"{metric}_low": low, f"{metric}_high": high}
-        rows.append(row)
-    return pl.DataFrame(rows)
+def _curve_draws(sums: Floats, named: int) -> dict[str, Floats]:
+    """Recall and precision at every share of the curve, each (draws, shares)."""
+    behind = sums[..., resampling.HEAD + resampling.PER_CAPACITY * named :]
+    part = behind.reshape(*behind.shape[:2], len(CURVE_SHARES), resampling.PER_CAPACITY)
+    hits = part[..., resampling.HITS]
+    figures = {
+        "recall": ratio(hits, sums[..., resampling.POSITIVES, None]),
+        "precision": ratio(hits, part[..., resampling.LABELLED]),
+    }
+    return {metric: _mean_of_dates(np.moveaxis(values, 1, -1)) for metric, values in figures.items()}
 
 
 def _bins_of_equal_mass(probability: Floats, mass: Floats, bins: int) -> npt.NDArray[np.int64]:
