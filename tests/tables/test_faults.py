@@ -377,6 +377,45 @@ def test_parquet_columns_of_a_type_without_meaning_are_refused(clean_folder, ser
     assert only(check_tables(clean_folder), check).column == "household_id"
 
 
+def test_a_partition_with_rows_of_another_county_is_refused(clean_folder):
+    path = clean_folder / "households" / "county_code=522399" / "part.parquet"
+    path.parent.mkdir(parents=True)
+    (clean_folder / "households.parquet").rename(path)
+    finding = only(check_tables(clean_folder), "wrong_partition")
+    assert finding.expected == "county_code 522399" and finding.count == 28
+
+
+def test_partitions_with_different_columns_are_refused(clean_folder):
+    path = clean_folder / "leads.parquet"
+    frame = pl.read_parquet(path)
+    folder = clean_folder / "leads"
+    folder.mkdir()
+    frame.head(2).write_parquet(folder / "a.parquet")
+    frame.tail(2).drop("topic").write_parquet(folder / "b.parquet")
+    path.unlink()
+    assert "topic" in only(check_tables(clean_folder), "partitions_differ").found
+
+
+def test_rows_of_partitions_are_named_with_their_own_file(clean_folder):
+    path = clean_folder / "leads.parquet"
+    frame = pl.read_parquet(path).with_columns(household_id=pl.lit("X"))
+    folder = clean_folder / "leads"
+    folder.mkdir()
+    frame.head(1).write_parquet(folder / "a.parquet")
+    frame.tail(3).write_parquet(folder / "b.parquet")
+    path.unlink()
+    orphans = [(finding.file, finding.rows) for finding in check_tables(clean_folder).errors if finding.check == "orphan"]
+    assert orphans == [("leads/a.parquet", (1,)), ("leads/b.parquet", (1, 2, 3))]
+
+
+def test_a_column_under_ignore_does_not_come_in_and_is_therefore_not_refused(folder):
+    path = folder / "leads.csv"
+    pl.read_csv(path, infer_schema=False).with_columns(pl.lit(PHONE).alias("联系电话")).write_csv(path)
+    assert not check_tables(folder).ok
+    (folder / "tables.yaml").write_text("leads: {ignore: [联系电话]}\n", encoding="utf-8")
+    assert check_tables(folder).ok
+
+
 # The report
 
 

@@ -104,7 +104,8 @@ def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:
             )
         )
         sheet.whole_table_refused = sheet.whole_table_refused or trouble.level == "error"
-    raw = source.frame
+    # Columns under `ignore` do not come in at all: they are neither used nor kept in quarantine.
+    raw = source.frame.drop(mapping.ignore, strict=False)
     theirs_of = _columns(sheet, raw)
     height = raw.height
     columns = []
@@ -156,8 +157,6 @@ def _columns(sheet: Sheet, raw: pl.DataFrame) -> dict[str, str]:
     by_zh = {column.zh: column.name for column in table.columns}
     theirs_of: dict[str, str] = {}
     for theirs in raw.columns:
-        if theirs in mapping.ignore:
-            continue
         ours = mapping.columns.get(theirs) or (theirs if theirs in table.names else by_zh.get(theirs))
         if ours is None:
             sheet.unused.append(theirs)

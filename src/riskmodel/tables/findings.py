@@ -63,6 +63,7 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
     "missing_column": ("error", "a required column is not there", "缺少必需的列"),
     "mapped_column_missing": ("error", "a column that `tables.yaml` names is not there", "映射文件中写明的列不存在"),
     "partitions_differ": ("error", "Parquet partitions with different columns", "各分区文件的列不一致"),
+    "wrong_partition": ("error", "rows of another county than the folder's name says", "行的县代码与分区文件夹不一致"),
     "wrong_type": ("error", "a Parquet column of a type that cannot mean this column", "列的数据类型不对"),
     "missing_value": ("error", "an empty cell where a value is required", "必填项为空"),
     "unknown_code": ("error", "a code that the contract does not have", "未知代码，请改正或在映射文件中对应"),

@@ -94,7 +94,7 @@ def _refused_cells(folder: Path, sheet: Sheet, rows: pl.Series) -> bytes:
     paths = [folder / file for file in sheet.source.files]
     again = read_source(folder, sheet.table.name, paths, sheet.mapping)
     assert again.frame is not None
-    cells = again.frame[rows].select(pl.all().cast(pl.String, strict=False))
+    cells = again.frame.drop(sheet.mapping.ignore, strict=False)[rows].select(pl.all().cast(pl.String, strict=False))
     telling = {finding.column for finding in sheet.findings if finding.check in IDENTITY_CHECKS}
     theirs = {ours: theirs for theirs, ours in sheet.mapping.columns.items()}
     by_name = {column.name: column.zh for column in sheet.table.columns}

@@ -18,6 +18,7 @@ from typing import Any
 
 import polars as pl
 
+from riskmodel.tables.findings import SHOWN_ROWS
 from riskmodel.tables.mapping import MAPPING_FILE, TableMapping, plain
 from riskmodel.tables.schema import TABLES
 
@@ -207,8 +208,17 @@ def _read_parquet(folder: Path, table: str, files: list[Path]) -> Source:
             )
             continue
         for key, value in _partition(path, folder):
-            if key in TABLES[table].names and key not in frame.columns:
+            if key not in TABLES[table].names:
+                continue
+            if key not in frame.columns:
                 frame = frame.with_columns(pl.lit(value).alias(key))
+                continue
+            other = (frame[key].cast(pl.String) != value).fill_null(False)
+            if other.any():
+                rows = tuple(int(row) + 1 for row in other.arg_true().head(SHOWN_ROWS))
+                found = f"rows of another {key} than the folder's name says"
+                remedy = "Move the rows into their own folder, or correct the code."
+                troubles.append(Trouble("wrong_partition", file, rows, int(other.sum()), found, f"{key} {value}", remedy))
         frames.append(frame)
         parts.append(Part(file, start, frame.height, 1))
         start += frame.height
