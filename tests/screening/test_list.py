@@ -6,6 +6,7 @@ import datetime as dt
 import random
 
 import pandas as pd
+import polars as pl
 import pytest
 
 from riskmodel.errors import ProjectError, UserError
@@ -128,6 +129,42 @@ def test_a_cut_between_different_scores_is_not_called_a_tie(small_county, fallin
     assert not any("same score" in en for _, en in visits.notes)
 
 
+def everybody_meets(households):
+    return {"rule_transfer_share": {f"h{n:03d}": 1.0 for n in range(households)}}
+
+
+def test_households_that_only_a_rule_points_to_get_their_share_and_all_others_stand_by(small_county, falling):
+    """All 40 meet a rule: 8 of 20 visits are the rules' share and the rest of 20 the model's; everybody else stands by, nobody is dropped."""
+    visits = screening_list(falling(40, **everybody_meets(40)), small_county(40), AS_OF, capacity=20, settings=PLAIN)
+    assert on(visits, "lead") == [f"h{n:03d}" for n in range(20)] and len(visits) == 20
+    assert set(on(visits, "standby")) == {f"h{n:03d}" for n in range(20, 40)}
+    assert visits.route.height == 20 and visits.standby["number"].to_list() == list(range(21, 41))
+    assert any("20 more households are on standby" in en for _, en in visits.notes)
+
+
+def test_rules_cannot_crowd_out_households_with_higher_scores(small_county, falling):
+    rules = {"rule_dropout": {f"h{n:03d}": float(n >= 20) for n in range(40)}}
+    visits = screening_list(falling(40, **rules), small_county(40), AS_OF, capacity=8, settings=PLAIN)
+    assert on(visits, "lead") == ["h020", "h021"] and on(visits, "model") == [f"h{n:03d}" for n in range(6)]
+    assert len(on(visits, "standby")) == 18
+
+
+def test_a_household_on_standby_can_be_drawn_by_chance(small_county, falling):
+    settings = ScreeningSettings(random_checks=RandomChecks(share=0.2))
+    visits = screening_list(falling(40, **everybody_meets(40)), small_county(40), AS_OF, capacity=20, settings=settings)
+    assert len(on(visits, "random_check")) == 4 and len(on(visits, "standby")) == 20
+    assert visits.drawn_from.height == 24 and visits.drawn_from["inclusion_probability"].min() > 0
+
+
+def test_a_rule_that_was_met_a_cycle_ago_is_nothing_new_after_the_yearly_sweep(small_county, falling):
+    seen = [visit(f"h{n:03d}", "2025-08-15", origin="sweep") for n in range(40)]
+    rules = {"rule_transfer_share": {f"h{n:03d}": 1.0 for n in range(36, 40)}}
+    before = pl.DataFrame({"household_id": [f"h{n:03d}" for n in range(40)], "rule_transfer_share": [0.0] * 38 + [1.0] * 2})
+    tables = small_county(40, verifications=seen)
+    visits = screening_list(falling(40, **rules), tables, AS_OF, capacity=8, settings=PLAIN, rules_before=before)
+    assert on(visits, "lead") == ["h036", "h037"]
+
+
 # Quotas: townships 1 to 4 have 10 households each; h000, h004, h008 … are of the first.
 
 
@@ -233,7 +270,7 @@ def two_months(small_county, falling, settings, done=(), shift=0, **later):
 
 
 def test_what_was_done_makes_room_and_what_was_not_is_carried_over(small_county, falling):
-    first, second = two_months(small_county, falling, PLAIN, done=[f"h{n:03d}" for n in range(6)])
+    _, second = two_months(small_county, falling, PLAIN, done=[f"h{n:03d}" for n in range(6)])
     assert on(second, "carried") == ["h006", "h007", "h008", "h009"]
     assert on(second, "model") == [f"h{n:03d}" for n in range(10, 16)]
     assert set(second.rows["times_carried"].to_list()) == {0, 1}
@@ -241,13 +278,13 @@ def test_what_was_done_makes_room_and_what_was_not_is_carried_over(small_county,
 
 def test_carried_households_take_at_most_their_share_from_higher_scores(small_county, falling):
     settings = PLAIN.model_copy(update={"carry_over": CarryOver(within=4.0, share=0.5)})
-    first, second = two_months(small_county, falling, settings, shift=1)
+    _, second = two_months(small_county, falling, settings, shift=1)
     assert len(on(second, "carried")) == 5 and on(second, "model") == [f"h{n:03d}" for n in range(39, 34, -1)]
 
 
 def test_a_household_is_carried_over_only_so_often(small_county, falling):
     settings = PLAIN.model_copy(update={"carry_over": CarryOver(cycles=0)})
-    first, second = two_months(small_county, falling, settings)
+    _, second = two_months(small_county, falling, settings)
     assert on(second, "carried") == []
     assert second.left_out["en"].str.contains("carried over long enough").any()
 

@@ -165,7 +165,7 @@ def test_a_row_that_cannot_be_taken_comes_back_with_its_reason(own, visits, tmp_
     assert said.accepted == 1 and len(said.refused) == 1
     assert message in said.text()
     sheet = openpyxl.load_workbook(said.returned).worksheets[0]
-    assert message in sheet.cell(2, 2).value and sheet.cell(2, 1).value == 4
+    assert message in sheet.cell(2, 2).value and sheet.cell(2, 1).value == "4"
     assert len(Casebook.of(own).verifications()) == 1
 
 
@@ -295,6 +295,23 @@ def test_what_the_casebook_gives_back_is_the_list_that_was_given_out(own, visits
     again = Casebook.of(own).last_list("522301", before=dt.date(2026, 1, 31))
     assert again.rows.equals(visits.rows) and again.hash == visits.hash and again.drawn_from.equals(visits.drawn_from)
     assert Casebook.of(own).last_list("522301", before=AS_OF) is None
+
+
+def test_results_of_households_on_standby_are_taken_in_too(own, tmp_path):
+    rules = scores().with_columns(rule_dropout=pl.lit(1.0))
+    visits = screening_list(rules, county(), AS_OF, capacity=10, settings=load_settings(own))
+    assert Casebook.of(own).issue(visits)
+    visits.to_excel(tmp_path / "a.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "a.xlsx")
+    sheet = book["候补 Standby"]
+    place = {str(cell.value).split("\n")[0]: cell.column for cell in sheet[3]}
+    for row, cells in ((4, fine()), (5, fine(outcome="好"))):
+        for name, value in cells.items():
+            sheet.cell(row, place[name]).value = value
+    book.save(tmp_path / "a.xlsx")
+    said = record(own, tmp_path / "a.xlsx", today=TODAY)
+    assert said.accepted == 1 and "row 候补 Standby 5" in said.text()
+    assert Casebook.of(own).verifications()["origin"].to_list() == ["lead"]
 
 
 def test_the_round_trip_through_a_real_spreadsheet_program(own, visits, tmp_path, needs):

@@ -110,22 +110,24 @@ def standing(tables: Tables, as_of: dt.date) -> pl.DataFrame:
     )
 
 
-def rule_hits(scored: pl.DataFrame, tables: Tables, as_of: dt.date, previous: pl.DataFrame | None = None) -> pl.DataFrame:
+def rule_hits(
+    scored: pl.DataFrame,
+    tables: Tables,
+    as_of: dt.date,
+    previous: pl.DataFrame | None = None,
+    before: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """Department rules that households meet today, and since when: household_id, rule, since.
 
-    `scored` has household_id and `rule_…` columns (1 met, 0 not, missing unknown). `since`: from `previous` (the same frame of the last
-    list) where the rule was met then too; else the day on which the newest row of the rule's tables became known; else, with a
-    previous list, today. Null: met, but it cannot be said since when.
+    `scored` has household_id and `rule_…` columns (1 met, 0 not, missing unknown). `since`: from `previous` (this function's answer for the
+    last list) where the rule was met then too; null where it was met a cycle ago by `before` (columns as in `scored`): nothing new;
+    else the day on which the newest row of the rule's tables became known; else today. Without `previous` and `before` the last two are
+    all there is, and null means: met, but it cannot be said since when.
     """
     rules = [name for name in scored.columns if name.startswith("rule_")]
     if not rules:
         return pl.DataFrame(schema={"household_id": pl.String, "rule": pl.String, "since": pl.Date})
-    hits = (
-        scored.select("household_id", *(pl.col(name).cast(pl.Float64).fill_nan(None).alias(name) for name in rules))
-        .unpivot(index="household_id", variable_name="rule")
-        .filter(pl.col("value") > 0)
-        .select("household_id", "rule")
-    )
+    hits = _met(scored)
     newest = _newest_rows(tables, as_of, hits["household_id"].unique())
     sources = pl.DataFrame(
         [(rule, table) for rule, (_, _, names) in RULES.items() for table in names],
@@ -139,14 +141,28 @@ def rule_hits(scored: pl.DataFrame, tables: Tables, as_of: dt.date, previous: pl
         .agg(fresh=pl.col("newest").max())
     )
     hits = hits.join(fresh, on=["household_id", "rule"], how="left")
-    if previous is None:
-        hits = hits.with_columns(since=pl.col("fresh"))
+    today = pl.coalesce("fresh", pl.lit(as_of))
+    if previous is not None:
+        known = previous.select("household_id", "rule", then=pl.col("since"), was=pl.lit(True))
+        hits = hits.join(known, on=["household_id", "rule"], how="left")
+        hits = hits.with_columns(since=pl.when("was").then("then").otherwise(today))
+    elif before is not None:
+        hits = hits.join(_met(before).with_columns(was=pl.lit(True)), on=["household_id", "rule"], how="left")
+        hits = hits.with_columns(since=pl.when(pl.col("was").is_null()).then(today))
     else:
-        before = previous.select("household_id", "rule", before=pl.col("since"), was=pl.lit(True))
-        hits = hits.join(before, on=["household_id", "rule"], how="left").with_columns(
-            since=pl.when("was").then("before").otherwise(pl.coalesce("fresh", pl.lit(as_of)))
-        )
+        hits = hits.with_columns(since="fresh")
     return hits.select("household_id", "rule", "since").sort("household_id", "rule")
+
+
+def _met(flags: pl.DataFrame) -> pl.DataFrame:
+    """Rules met, one row a household and rule."""
+    rules = [name for name in flags.columns if name.startswith("rule_")]
+    return (
+        flags.select("household_id", *(pl.col(name).cast(pl.Float64).fill_nan(None).alias(name) for name in rules))
+        .unpivot(index="household_id", variable_name="rule")
+        .filter(pl.col("value") > 0)
+        .select("household_id", "rule")
+    )
 
 
 def _newest_rows(tables: Tables, as_of: dt.date, households: pl.Series) -> pl.DataFrame:

@@ -25,8 +25,9 @@ from riskmodel.vocabulary import GRADES, RISK_KINDS
 if TYPE_CHECKING:
     import pandas as pd
 
-# Why a household is on the list; kept in the casebook, never shown to the visitor (leads are shown in words).
-LISTED_AS: Final = ("lead", "carried", "model", "random_check")
+# Why a household is on the list; kept in the casebook, never shown to the visitor (leads are shown in words). `standby`: met by a department
+# rule only, on the list beyond the capacity.
+LISTED_AS: Final = ("lead", "carried", "model", "random_check", "standby")
 _GRADE_ORDER: Final = {grade: place for place, grade in enumerate(GRADES)}
 
 # Columns of VisitList.frame, in order.
@@ -71,8 +72,8 @@ COLUMNS: Final[dict[str, Any]] = {
 class VisitList:
     """The list of one cycle. Polars inside; `frame` is pandas.
 
-    rows: COLUMNS, one row a household on the list, in order of priority: leads, carried over, model, random checks. `number` is the
-    place in the route (township, village, urgency), by which files for visitors are sorted and which gives nothing away.
+    rows: COLUMNS, one row a household on the list, in order of priority: leads, carried over, model, random checks; last, beyond the
+    capacity, `standby`: households that only a department rule points to. `number` is the place in the route (township, village, urgency), by which files for visitors are sorted and which gives nothing away.
     inclusion_probability: chance with which the household came on the list: 1 but for random checks.
     monitored: monitored households with open leads (kept apart). left_out: who would have come but did not, and why.
     strata: random checks by stratum: households, drawn, inclusion_probability. drawn_from: everybody who could be drawn: household_id,
@@ -102,8 +103,13 @@ class VisitList:
 
     @property
     def route(self) -> pl.DataFrame:
-        """The list in route order: township, village, urgency."""
-        return self.rows.sort("number")
+        """The visits of this cycle in route order: township, village, urgency."""
+        return self.rows.filter(pl.col("listed_as") != "standby").sort("number")
+
+    @property
+    def standby(self) -> pl.DataFrame:
+        """Who is on the list beyond the capacity, in route order."""
+        return self.rows.filter(pl.col("listed_as") == "standby").sort("number")
 
     @property
     def hash(self) -> str:
@@ -125,7 +131,8 @@ class VisitList:
         return digest.hexdigest()
 
     def __len__(self) -> int:
-        return self.rows.height
+        """Visits of this cycle; households on standby are not counted."""
+        return self.rows.height - self.counts.get("standby", 0)
 
     def summary(self) -> str:
         """What is on the list and what was left out, in English, one line each."""
@@ -133,7 +140,7 @@ class VisitList:
         lines = [
             f"Visit list {self.cycle} of county {self.county_code}, as of {self.as_of.isoformat()}: {len(self)} households, capacity {self.capacity}",
             f"  leads that must be seen {counts['lead']}, carried over {counts['carried']}, model's order {counts['model']}, "
-            f"random checks {counts['random_check']}",
+            f"random checks {counts['random_check']}; on standby {counts['standby']}",
             "  grades: " + ", ".join(f"{grade} {counts['grade_' + grade]}" for grade in GRADES),
         ]
         lines += [f"  {en}" for _, en in self.notes]
@@ -175,6 +182,11 @@ def cycle_of(as_of: dt.date, length: str) -> str:
     return f"{as_of.year}-{as_of.month:02d}"
 
 
+def cycle_length(length: str) -> dt.timedelta:
+    """The longest that a cycle lasts."""
+    return dt.timedelta(days={"week": 7, "month": 31, "quarter": 92}[length])
+
+
 def screening_list(
     scores: Any,
     tables: Tables,
@@ -183,14 +195,17 @@ def screening_list(
     capacity: int,
     settings: ScreeningSettings | None = None,
     previous: VisitList | None = None,
+    rules_before: pl.DataFrame | None = None,
 ) -> VisitList:
     """The visit list of the cycle whose visits begin the day after `as_of`.
 
     scores: Scores, or a frame (pandas or polars) with household_id, margin, probability; further columns of COLUMNS, `rule_…` columns are
     used where they are there. tables: what is known of the county; only rows known by `as_of` are read.
     capacity: visits the county can give in the cycle. previous: the last list, for carry-over and for what is new.
+    rules_before: `rule_…` columns a household a cycle ago, where there is no last list to say what is new.
 
-    Leads are all on the list, even beyond the capacity; random checks are kept then too; the notes say so. Raises UserError with
+    Leads are all on the list. Those by people and failed guarantees get a visit even beyond the capacity; those by department rules alone
+    get one up to their share, or by their score, and stand by otherwise. Random checks are always kept. The notes say what applied. Raises UserError with
     every fault of the scores, the capacity and the quotas.
     """
     settings = settings or ScreeningSettings()
@@ -199,7 +214,7 @@ def screening_list(
     now = standing(tables, as_of)
     notes: list[tuple[str, str]] = []
 
-    hits = rule_hits(scored, tables, as_of, None if previous is None else previous.rules)
+    hits = rule_hits(scored, tables, as_of, None if previous is None else previous.rules, rules_before)
     leads, too_old = open_leads(tables, as_of, settings.leads, now=now, hits=hits)
     if too_old:
         days = settings.leads.look_back_days
@@ -258,7 +273,8 @@ def screening_list(
     )  # fmt: skip
     versions = sorted(set(scored["model_version"].drop_nulls().to_list())) if "model_version" in scored.columns else []
     counts = {kind: int((rows["listed_as"] == kind).sum()) for kind in LISTED_AS}
-    counts |= {f"grade_{grade}": int((rows["grade"] == grade).sum()) for grade in GRADES}
+    visits = rows.filter(pl.col("listed_as") != "standby")
+    counts |= {f"grade_{grade}": int((visits["grade"] == grade).sum()) for grade in GRADES}
     counts |= {fate: int((everybody["fate"] == fate).sum()) for fate in ("gone", "monitored", "recent")}
     if counts["recent"]:
         notes.append(
@@ -432,13 +448,13 @@ def _carried(
         "stratum": pl.String,
         "inclusion_probability": pl.Float64,
     }
-    longest = dt.timedelta(days={"week": 7, "month": 31, "quarter": 92}[settings.cycle] * (settings.carry_over.cycles + 1))
+    longest = cycle_length(settings.cycle) * (settings.carry_over.cycles + 1)
     if previous is None or as_of - previous.as_of > longest:
         return pl.DataFrame(schema=schema), everybody.clear()
     undone = (
         previous.rows.join(now.select("household_id", seen="last_visit"), on="household_id", how="left")
         .filter(pl.col("seen").is_null() | (pl.col("seen") < previous.as_of))
-        .filter(pl.col("listed_as") != "lead")
+        .filter(~pl.col("listed_as").is_in(["lead", "standby"]))
         .select(
             "household_id",
             times_carried=pl.col("times_carried") + 1,
@@ -469,24 +485,32 @@ def _choose(
     """Who is on the list (with listed_as, times_carried, stratum, inclusion_probability), who waits, and from whom was drawn."""
     checks = round(settings.random_checks.share * capacity)
     leads = everybody.filter(pl.col("fate") == "lead")
+    by_rule = leads.filter(pl.col("lead_kinds") == "rule")
+    people = leads.filter(pl.col("lead_kinds") != "rule")
     open_ = everybody.filter(pl.col("fate") == "open").join(carried, on="household_id", how="left")
     old_checks = open_.filter(pl.col("was") == "random_check").head(checks)
-    room = capacity - checks - leads.height
-    if room < 0:
+    room = max(0, capacity - checks - people.height)
+    if people.height + checks > capacity:
         notes.append(
-            (f"必须核实的线索{leads.height}户、随机抽查{checks}户，合计超过走访能力{capacity}户：线索全部列入，本期没有模型排序名额。",
-             f"{leads.height} households with leads and {checks} random checks exceed the capacity of {capacity}: every lead is listed, "
+            (f"必须核实的线索{people.height}户、随机抽查{checks}户，合计超过走访能力{capacity}户：线索全部列入，本期没有模型排序名额。",
+             f"{people.height} households with leads and {checks} random checks exceed the capacity of {capacity}: every lead is listed, "
              "and no visit is left for the model's order.")
         )  # fmt: skip
+    ruled = by_rule.head(min(room, int(settings.leads.rule_share * capacity)))
+    room -= ruled.height
+    leads = pl.concat([people, ruled])
+    rule_rest = by_rule.join(ruled, on="household_id", how="anti", maintain_order="left")
     quotas = _quotas(everybody, capacity, settings)
     ahead = open_.filter(pl.col("was") == "carried")
-    rest = open_.filter(pl.col("was").is_null())
-    first = ahead.sort("place").head(int(settings.carry_over.share * max(room, 0)))["household_id"].to_list()
-    chosen = _fill(ahead, rest, leads, first, max(room, 0), quotas, settings)
+    rest = pl.concat([open_.filter(pl.col("was").is_null()), rule_rest], how="diagonal").sort("place")
+    first = ahead.sort("place").head(int(settings.carry_over.share * room))["household_id"].to_list()
+    chosen = _fill(ahead, rest, leads, first, room, quotas, settings)
     picks = pl.concat([ahead, rest]).filter(pl.col("household_id").is_in(chosen))
     _say_tie(rest, set(chosen), notes)
 
-    drawable = rest.filter(~pl.col("household_id").is_in(chosen)).filter(pl.col("margin").is_not_null()).sort("household_id")
+    # Everybody who gets no visit in this cycle can be drawn, also who waits by a rule: else misses among them would stay unseen.
+    drawable = pl.concat([ahead, rest]).filter(~pl.col("household_id").is_in(chosen)).filter(pl.col("margin").is_not_null())
+    drawable = drawable.sort("household_id")
     new_checks = checks - old_checks.height
     order = np.argsort(np.argsort(drawable["place"].to_numpy(), kind="stable"), kind="stable")
     draw = draw_checks(
@@ -511,18 +535,26 @@ def _choose(
             )
         )
     drawn = drawable.filter("drawn").drop("drawn")
+    standby = drawable.filter(~pl.col("drawn") & (pl.col("fate") == "lead")).drop("drawn")
+    if standby.height:
+        notes.append(
+            (f"另有{standby.height}户仅因部门规则列入候补：不占本期名额，顺路或下期核实。",
+             f"{standby.height} more households are on standby by department rules alone: listed beyond the capacity, to be seen on the way or next.")
+        )  # fmt: skip
     sure = {"stratum": pl.lit(None, pl.String), "inclusion_probability": pl.lit(1.0)}
     listed = pl.concat(
         [
             leads.with_columns(listed_as=pl.lit("lead"), times_carried=pl.lit(0, pl.Int64), was=pl.lit(None, pl.String), **sure),
             picks.filter(pl.col("was") == "carried").with_columns(listed_as=pl.lit("carried"), **sure),
-            picks.filter(pl.col("was").is_null()).with_columns(listed_as=pl.lit("model"), **sure),
+            picks.filter(pl.col("was").is_null() & (pl.col("fate") == "open")).with_columns(listed_as=pl.lit("model"), **sure),
+            picks.filter(pl.col("fate") == "lead").with_columns(listed_as=pl.lit("lead"), **sure),
             old_checks.with_columns(listed_as=pl.lit("random_check")),
             drawn.with_columns(listed_as=pl.lit("random_check")),
+            standby.with_columns(listed_as=pl.lit("standby")),
         ],
         how="diagonal",
     ).with_columns(pl.col("times_carried").fill_null(0))
-    waiting = ahead.filter(~pl.col("household_id").is_in(chosen)).drop("was", "times_carried")
+    waiting = ahead.join(listed, on="household_id", how="anti").drop("was", "times_carried")
     population = drawable.select("household_id", "probability", "stratum", "inclusion_probability", "drawn")
     return listed, waiting, population
 
@@ -684,7 +716,9 @@ def _number(rows: pl.DataFrame, settings: ScreeningSettings) -> pl.DataFrame:
         stop=pl.col("village_code").replace_strict(on_the_way, default=last, return_dtype=pl.Int32) if on_the_way else pl.lit(0),
         turn=pl.col("listed_as").replace_strict({name: place for place, name in enumerate(LISTED_AS)}, return_dtype=pl.Int32),
     )
-    rows = rows.sort("township_code", "stop", "village_code", "urgency", "tie").with_row_index("number", offset=1)
+    rows = rows.sort(pl.col("listed_as") == "standby", "township_code", "stop", "village_code", "urgency", "tie").with_row_index(
+        "number", offset=1
+    )
     lead_first = pl.when(pl.col("listed_as") == "lead").then("urgency").otherwise(0)
     return rows.sort("turn", lead_first, "place")
 

@@ -35,6 +35,12 @@ class FilledRow:
     line: int
     list_hash: str
     cells: Mapping[str, str]
+    sheet: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where the row stands, for people."""
+        return f"{self.sheet} {self.line}".strip()
 
     @property
     def empty(self) -> bool:
@@ -130,19 +136,22 @@ def _from_workbook(path: Path, content: bytes) -> tuple[list[FilledRow], dict[st
         remedy = "Fill in the file that was given out; do not copy its rows into another workbook."
         raise DataError(Fault(str(path), "no technical sheet `_riskmodel`", "a workbook made by `riskmodel list`", remedy))
     technical = {_text(row[0]): _text(row[1]) for row in sheets["_riskmodel"] if len(row) >= 2}
+    rows: list[FilledRow] = []
+    forms = 0
     for name, sheet in sheets.items():
         place = _heading_row(sheet)
         if place is None or name.startswith("_"):
             continue
         columns = _columns(sheet[place])
-        missing = [_COLUMNS[name].zh for name in ("household_id", *_FILLED) if name not in columns]
-        if missing:
+        if any(column not in columns for column in ("household_id", *_FILLED)):
             continue
-        rows = []
+        forms += 1
         for line, cells in enumerate(sheet[place + 1 :], start=place + 2):
             texts = {key: _text(cells[at]) if at < len(cells) else "" for key, at in columns.items()}
             if any(texts.values()):
-                rows.append(FilledRow(line, texts.get("list_hash") or technical.get("list_hash", ""), texts))
+                own = texts.get("list_hash") or technical.get("list_hash", "")
+                rows.append(FilledRow(line, own, texts, name if forms > 1 else ""))
+    if forms:
         return rows, technical
     headings = "、".join(_COLUMNS[name].zh for name in ("household_id", *_FILLED))
     raise DataError(Fault(str(path), "no sheet with the form's headings", headings, "Give the headings back their names."))
@@ -226,7 +235,7 @@ def judge(filled: FilledFile, lists: Mapping[str, OpenList], settings: Screening
     codes = codes_of(settings)
     accepted: list[Result] = []
     refused: list[Refusal] = []
-    seen: dict[tuple[str, str, str], tuple[int, str]] = {}
+    seen: dict[tuple[str, str, str], tuple[str, str]] = {}
     empty = 0
     for row in filled.rows:
         if row.empty:
@@ -235,10 +244,10 @@ def judge(filled: FilledFile, lists: Mapping[str, OpenList], settings: Screening
         result, reasons = _judge(row, lists.get(row.list_hash), codes, today)
         if result is not None:
             key = (result.list_hash, result.household_id, result.visitor)
-            first = seen.setdefault(key, (row.line, result.content))
-            if first[0] != row.line and first[1] == result.content:
+            first = seen.setdefault(key, (row.place, result.content))
+            if first[0] != row.place and first[1] == result.content:
                 reasons.append((f"与第{first[0]}行重复", f"the same as row {first[0]}"))
-            elif first[0] != row.line:
+            elif first[0] != row.place:
                 reasons.append(
                     (
                         f"与第{first[0]}行是同一户同一走访组，结果不同",
@@ -372,7 +381,7 @@ def returned_bytes(refused: Sequence[Refusal]) -> bytes:
     sheet.set_row(0, 33)
     for line, refusal in enumerate(refused, start=1):
         sheet.set_row(line, 16.0 * 2 * len(refusal.reasons) + 4)
-        sheet.write_number(line, 0, refusal.row.line, text)
+        sheet.write_string(line, 0, refusal.row.place, text)
         sheet.write_string(line, 1, "\n".join(f"{zh}\n{en}" for zh, en in refusal.reasons), why)
         for place, name in enumerate(names, start=2):
             sheet.write_string(line, place, harmless(refusal.row.cells.get(name, "")), text)

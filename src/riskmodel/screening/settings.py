@@ -29,6 +29,7 @@ class Leads(Strict):
     guarantee_quiet_days: Annotated[int, Field(ge=0)] = 90
     rules: Literal["all"] | tuple[str, ...] = "all"
     rule_quiet_days: Annotated[int, Field(ge=0)] = 365
+    rule_share: Share = 0.25
 
 
 class RecentVisits(Strict):
@@ -97,14 +98,14 @@ class Cut(Strict):
 class Grades(Strict):
     """From rules and capacity to red, orange, yellow."""
 
-    leads: dict[LeadKind, Literal["red", "orange", "yellow"]] = {
+    leads: dict[LeadKind, Literal["red", "orange", "yellow", "none"]] = {
         "guarantee": "red",
         "self_declared": "orange",
         "petition": "orange",
         "cadre": "orange",
         "department": "yellow",
         "media": "yellow",
-        "rule": "yellow",
+        "rule": "none",
     }
     orange: Cut = Cut(capacity_share=0.2, probability=0.2)
     yellow: Cut = Cut(capacity_share=0.6, probability=0.1)

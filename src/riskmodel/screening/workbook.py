@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from riskmodel.screening.listing import VisitList
 
 SHEET: Final = "核实清单"
+STANDBY: Final = "候补 Standby"
 TECHNICAL: Final = "_riskmodel"
 CODES: Final = "_codes"
 HEADER_ROW: Final = 2  # the row of headings, counted from 0
@@ -74,12 +75,15 @@ def write_whole(path: Path, content: bytes) -> Path:
     return path
 
 
-def sheet_rows(visits: VisitList, *, township: str | None = None) -> list[dict[str, Any]]:
-    """What the visitor reads, one row a household in route order, keys as in READ. Raises UserError for a township without visits."""
-    frame = visits.route
+def sheet_rows(visits: VisitList, *, township: str | None = None, standby: bool = False) -> list[dict[str, Any]]:
+    """What the visitor reads, one row a household in route order, keys as in READ. `standby`: the households beyond the capacity.
+
+    Raises UserError for a township without visits.
+    """
+    frame = visits.standby if standby else visits.route
     if township is not None:
         frame = frame.filter(pl.col("township_code") == township)
-        if not frame.height:
+        if not frame.height and not standby:
             known = ", ".join(visits.rows["township_code"].unique().sort().to_list())
             raise UserError(Fault("township", township, f"one of {known}", "Name a township that has visits on the list."))
     language = visits.settings.workbook.language
@@ -124,6 +128,9 @@ def excel_bytes(visits: VisitList, *, township: str | None = None) -> bytes:
     book.set_size(2400, 1400)
     columns = [column for column in READ if not (township and column.name == "township_code")] + list(FILL)
     _list_sheet(book, visits, rows, columns, township)
+    waiting = sheet_rows(visits, township=township, standby=True)
+    if waiting:
+        _list_sheet(book, visits, waiting, columns, township, standby=True)
     _notes_sheet(book, visits)
     if township is None and visits.monitored.height:
         _monitored_sheet(book, visits)
@@ -134,14 +141,21 @@ def excel_bytes(visits: VisitList, *, township: str | None = None) -> bytes:
 
 
 def _list_sheet(
-    book: Any, visits: VisitList, rows: list[dict[str, Any]], columns: Sequence[FormColumn], township: str | None
+    book: Any,
+    visits: VisitList,
+    rows: list[dict[str, Any]],
+    columns: Sequence[FormColumn],
+    township: str | None,
+    *,
+    standby: bool = False,
 ) -> None:
-    sheet = book.add_worksheet(SHEET)
+    sheet = book.add_worksheet(STANDBY if standby else SHEET)
     style = _styles(book)
     last_row, last_column = HEADER_ROW + max(len(rows), 1), len(columns) - 1
     area = township or visits.county_code
     sheet.set_row(0, 27)
-    sheet.write_string(0, 0, f"返贫致贫风险核实清单 {visits.cycle}   Visit list", style["title"])
+    title = "候补：仅因部门规则列入，不占本期名额" if standby else "返贫致贫风险核实清单"
+    sheet.write_string(0, 0, f"{title} {visits.cycle}   {'Standby' if standby else 'Visit list'}", style["title"])
     sheet.set_row(1, 18)
     sheet.write_string(
         1,
@@ -380,14 +394,16 @@ def write_csv(visits: VisitList, path: Path) -> Path:
     buffer = io.StringIO()
     names = [column.name for column in (*READ, *FILL)]
     writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow(["cycle", "list_hash", *names])
-    for row in sheet_rows(visits):
+    writer.writerow(["cycle", "list_hash", "turn", *names])
+    rows = [("now", row) for row in sheet_rows(visits)] + [("standby", row) for row in sheet_rows(visits, standby=True)]
+    for turn, row in rows:
         row = row | {"probability": None if row["probability"] is None else f"{row['probability']:.6f}"}
         cells = [row.get(name) for name in names]
         writer.writerow(
             [
                 visits.cycle,
                 visits.hash,
+                turn,
                 *("" if cell is None else harmless(cell) if isinstance(cell, str) else str(cell) for cell in cells),
             ]
         )

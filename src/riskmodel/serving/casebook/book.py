@@ -14,8 +14,10 @@ import polars as pl
 from sqlalchemy import Connection, Engine, func, select
 
 from riskmodel.errors import Fault, UserError
+from riskmodel.features import build, load_catalogue
+from riskmodel.policy import Policy
 from riskmodel.project import Project
-from riskmodel.screening.listing import COLUMNS, VisitList, screening_list, strata_of
+from riskmodel.screening.listing import COLUMNS, VisitList, cycle_length, screening_list, strata_of
 from riskmodel.screening.returns import Judged, OpenList, Refusal, Result, judge, read_filled, returned_bytes
 from riskmodel.screening.settings import ScreeningSettings, load_settings
 from riskmodel.screening.workbook import write_whole
@@ -25,7 +27,7 @@ from riskmodel.serving.casebook.store import address, connect, reading, writing
 from riskmodel.tables import Tables, from_frames
 
 # Why a household was on the list -> origin of the verification (codes of the data contract).
-ORIGINS: Final = {"lead": "lead", "carried": "screening", "model": "screening", "random_check": "random_check"}
+ORIGINS: Final = {"lead": "lead", "standby": "lead", "carried": "screening", "model": "screening", "random_check": "random_check"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Recorded:
         ]
         for refusal in self.refused[:10]:
             why = "; ".join(en for _, en in refusal.reasons)
-            lines.append(f"  row {refusal.row.line}, {refusal.row.cells.get('household_id', '')}: {why}")
+            lines.append(f"  row {refusal.row.place}, {refusal.row.cells.get('household_id', '')}: {why}")
         if len(self.refused) > 10:
             lines.append(f"  … and {len(self.refused) - 10} more.")
         if self.returned:
@@ -419,12 +421,27 @@ def next_list(
         known = book.with_results(tables)
         counties = tables.get("households")["county_code"].unique().to_list()
         previous = book.last_list(counties[0], before=as_of) if len(counties) == 1 else None
-        visit_list = screening_list(scores, known, as_of, capacity=capacity, settings=settings, previous=previous)
+        # On the first list nothing says which rules are newly met: they are worked out for the day a cycle ago.
+        ruled = any(name.startswith("rule_") for name in getattr(scores, "frame", scores).columns)
+        first = previous is None and ruled
+        before = rules_on(project, known, as_of - cycle_length(settings.cycle)) if first else None
+        visit_list = screening_list(
+            scores, known, as_of, capacity=capacity, settings=settings, previous=previous, rules_before=before
+        )
         if issue:
             book.issue(visit_list, by=by)
         return visit_list
     finally:
         book.close()
+
+
+def rules_on(project: Project, tables: Tables, day: dt.date) -> pl.DataFrame | None:
+    """Department rules of everybody in force on a day (household_id and `rule_…` columns); None where the county is not known so early."""
+    if day < tables.get("households")["known_on"].min():  # type: ignore[operator]
+        return None
+    matrix = build(tables, day, catalogue=load_catalogue(project), policy=Policy.load(project, tables))
+    rules = {name: matrix.column(name) for name in matrix.names if name.startswith("rule_")}
+    return pl.DataFrame({"household_id": pl.Series(matrix.household_id.tolist(), dtype=pl.String), **rules})
 
 
 def record(project: Project, file: str | Path, *, by: str = "command line", today: dt.date | None = None) -> Recorded:
