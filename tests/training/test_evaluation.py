@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 
 import numpy as np
 import polars as pl
@@ -107,6 +108,40 @@ def test_a_cut_through_equal_margins_takes_its_share_and_names_worst_and_best() 
     row = result.numbers().set_index(["metric", "capacity"]).loc[("precision", "3")]
     assert row["value"] == pytest.approx((1 + 2 / 4) / 3)
     assert (row["worst_ties"], row["best_ties"]) == pytest.approx((1 / 3, 2 / 3))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_tie_bounds_are_those_of_every_possible_order(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    outcomes = chance.choice([1.0, 0.0, np.nan], size=6, p=[0.35, 0.35, 0.3])
+    outcomes[0], outcomes[1] = 1.0, 0.0  # something to find, and something else
+    margins = np.array([3.0, 2.0, 2.0, 2.0, 2.0, 1.0])
+    rows = [
+        (f"h{place}", f"v{place}", margins[place], 0.5, None if np.isnan(label) else label)
+        for place, label in enumerate(outcomes)
+    ]
+    numbers = evaluate(lists(rows), capacities=[3], draws=0).numbers().set_index(["metric", "capacity"])
+    recalls, precisions = [], []
+    for order in itertools.permutations(range(1, 5)):
+        listed = outcomes[[0, *order[:2]]]
+        recalls.append(np.nansum(listed) / np.nansum(outcomes))
+        precisions.append(np.nanmean(listed))
+    found = numbers.loc[("recall", "3")]
+    assert found["value"] == pytest.approx(np.mean(recalls))
+    assert (found["worst_ties"], found["best_ties"]) == pytest.approx((min(recalls), max(recalls)))
+    found = numbers.loc[("precision", "3")]
+    assert (found["worst_ties"], found["best_ties"]) == pytest.approx((min(precisions), max(precisions)))
+
+
+def test_missing_labels_of_every_pandas_kind_are_unlabelled() -> None:
+    import pandas as pd
+
+    table = invented(21, households=200, dates=1).to_pandas()
+    kinds = [table, table.assign(label=table["label"].astype("Int64")), table.assign(as_of=pd.to_datetime(table["as_of"]))]
+    kinds.append(table.assign(label=[None if pd.isna(label) else bool(label) for label in table["label"]]))
+    one, *others = (evaluate(kind, capacities=[20], draws=5) for kind in kinds)
+    assert one.counts["unlabelled"] > 0
+    assert all(one.numbers().equals(other.numbers()) for other in others)
 
 
 def test_dates_count_the_same_whatever_their_size() -> None:
