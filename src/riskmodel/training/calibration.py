@@ -4,8 +4,8 @@ With p = sigmoid(margin): logit(probability) = c + a · log p − b · log(1 −
 calibration", AISTATS 2017). a = b = 1, c = 0 leaves p as it is. With several intervals (discrete-time hazard) each interval has its
 own c and they share a and b, so that the curve over months is coherent: the longer horizon is never the less likely.
 
-Calibrated on few confirmations (some hundreds), the three numbers are uncertain themselves: a faint prior (as much as
-`PRIOR` confirmations) draws a and b towards 1.
+Calibrated on few confirmations (some hundreds), the numbers are uncertain themselves, b above all, which only the top of the list
+knows anything about: a faint prior draws a towards 1 and b towards a, that is, towards a straight line on the logit scale.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def fit_beta(
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         a, b, c = parameters[0], parameters[1], parameters[2:]
-        total, slope = 0.5 * PRIOR * ((a - 1) ** 2 + (b - 1) ** 2), np.zeros_like(parameters)
-        slope[:2] = PRIOR * (a - 1), PRIOR * (b - 1)
+        total, slope = 0.5 * PRIOR * ((a - 1) ** 2 + (b - a) ** 2), np.zeros_like(parameters)
+        slope[:2] = PRIOR * (a - 1 - (b - a)), PRIOR * (b - a)
         for place, (rows, outcome) in enumerate(zip(lives, falls, strict=True)):
             logit = a * up[rows] - b * down[rows] + c[place]
             total -= float((weight[rows] * (outcome * log_share(logit) + (1 - outcome) * log_share(-logit))).sum())

@@ -35,6 +35,7 @@ class Comparison:
     runs: dict[str, str]
     result: evaluation.Comparison = field(repr=False)
     predictions: dict[str, pl.DataFrame] = field(repr=False)
+    capacity: float = 0.03
     notes: tuple[str, ...] = ()
 
     def table(self) -> pd.DataFrame:
@@ -55,22 +56,10 @@ class Comparison:
         return "\n".join([self.result.text(width=width), *self.notes, "Runs:", listed])
 
     def figure(self) -> Figure:
-        """Recall against visits, all runs in one picture, with 95 % bands."""
-        from matplotlib.figure import Figure
+        """Recall against visits, all runs in one picture."""
+        from riskmodel.training.plots import recall_plot
 
-        picture = Figure(figsize=(8, 5), layout="constrained")
-        axes = picture.subplots()
-        for name in self.result.names:
-            curve = self.result[name].curve
-            line = axes.plot(100 * curve["share"].to_numpy(), 100 * curve["recall"].to_numpy(), label=name)[0]
-            low, high = 100 * curve["recall_low"].to_numpy(), 100 * curve["recall_high"].to_numpy()
-            axes.fill_between(100 * curve["share"].to_numpy(), low, high, color=line.get_color(), alpha=0.12, linewidth=0)
-        axes.set_xlim(0, 20)
-        axes.set_xlabel("households visited, % of the cohort")
-        axes.set_ylabel("later confirmed households among them, %")
-        axes.legend(fontsize=8)
-        axes.grid(alpha=0.3)
-        return picture
+        return recall_plot(self.result, capacity=self.capacity)
 
 
 def compare(
@@ -116,7 +105,9 @@ def compare(
 
     plan = plan_of(project, runs[-1]["id"])
     result = compare_predictions(predictions, capacities=capacities_of(plan), draws=draws, seed=seed)
-    return Comparison({name: run["id"] for name, run in zip(names, runs, strict=True)}, result, predictions)
+    return Comparison(
+        {name: run["id"] for name, run in zip(names, runs, strict=True)}, result, predictions, capacities_of(plan)[0]
+    )
 
 
 def newest_of_each_plan(project: Project) -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ MEMBER_KINDS: Final[Mapping[str, str]] = {
     "lightgbm": "trees",
     "hazard": "trees",
     "boosting": "arrays",
-    "external": "none",
+    "external": "rule",
 }
 
 
@@ -96,7 +96,7 @@ class Model:
 
     @property
     def kind(self) -> str:
-        """rule, linear, trees (LightGBM), arrays or none."""
+        """rule, linear, trees (LightGBM) or arrays."""
         return MEMBER_KINDS[self.learner]
 
     @property
@@ -197,7 +197,7 @@ def members_from(kind: str, stored: Sequence[Mapping[str, Any]], texts: Sequence
 
             return [ArrayMember.from_dict(dict(item)) for item in stored]
         case _:
-            return []
+            raise ValueError(kind)
 
 
 def mean_of_members(margins: Floats) -> Floats:

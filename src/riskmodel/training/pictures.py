@@ -1,15 +1,35 @@
-"""Which plots a run and a comparison log. The plots themselves are drawn in `plots`."""
+"""Which plots a run logs. The plots themselves are drawn in `plots`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from riskmodel.training.evaluation import Evaluation
+    from riskmodel.training.plan import Plan
 
 
-def run_pictures(evaluation: Evaluation) -> dict[str, Figure]:
-    """Plots of one run by name."""
-    return {}
+def run_pictures(evaluation: Evaluation, predictions: pl.DataFrame, plan: Plan, name: str) -> dict[str, Figure]:
+    """Plots of one run, by file name: calibration, and who is missed by group. The audit is returned by `group_audit`."""
+    from riskmodel.training.plots import calibration_plot, groups_plot
+
+    pictures = {"calibration": calibration_plot(evaluation)}
+    audit = group_audit(predictions, plan, name)
+    if audit is not None:
+        pictures["groups"] = groups_plot(audit)
+    return pictures
+
+
+def group_audit(predictions: pl.DataFrame, plan: Plan, name: str):  # type: ignore[no-untyped-def]
+    """The audit by group at the plan's own capacity; None when the predictions carry no groups."""
+    from riskmodel.training.fairness import audit_groups
+    from riskmodel.training.running import capacities_of
+
+    groups = [group for group in plan.groups if group in predictions.columns]
+    if not groups:
+        return None
+    return audit_groups(predictions, groups=groups, capacity=capacities_of(plan)[0], draws=200, name=name)

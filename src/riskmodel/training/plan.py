@@ -105,7 +105,7 @@ class Logistic(Strict):
     winsorise: share cut at both ends of each feature, on the training rows.
     """
 
-    penalties: Annotated[tuple[Positive, ...], Field(min_length=1)] = (30.0, 100.0, 300.0, 1000.0)
+    penalties: Annotated[tuple[Positive, ...], Field(min_length=1)] = (300.0, 1000.0, 3000.0, 10000.0)
     winsorise: Annotated[float, Field(ge=0, lt=0.2)] = 0.005
 
 
@@ -208,27 +208,31 @@ class Capacity(Strict):
 
 
 class WideTable(Strict):
-    """A ready-made table: one row a household and wave.
+    """A ready-made table: one row a household and wave, or (with `waves`) one row a household.
 
-    file: CSV (also .gz) or Parquet, relative to the tables folder. household, time, village: columns of id, wave number and
-    group (cluster). outcome: column of 0/1. ahead: waves between the row and its outcome; 0 when the row already carries it.
-    only: values that a row must have to be scored, such as {poor: 0}. predictors: numeric columns; categories: columns of codes.
-    waves: for a table with one row a household, the names of each measure by wave: {hours: "hours{wave}"}. missing_when: column
-    -> value that means "not reported". income: the column that the income rule orders by.
+    file: CSV (also .csv.gz) or Parquet, relative to the tables folder. household, time, village: columns of id, wave number and group (the
+    cluster; the household itself if left out). outcome: column of 0/1. ahead: waves between the row and its outcome; 0 when the row
+    already carries it. only: values that a row must have to be scored, such as {poor: 0}. predictors: columns of numbers; flags: columns of
+    codes -> the codes that become a 0/1 column each; ratios: new predictor -> [numerator, denominator]. missing_when: column -> value that
+    means "not reported". riskier_when: predictor -> higher or lower, for plans that force signs.
+    waves, wave_numbers: for one row a household, how each measure's column is called in a wave: {hours: "hours{wave}"}.
+    split: `time` tests on `test_waves` (default: the newest), `households` on each of `parts` parts of the households in turn.
     """
 
     file: str
     household: str
-    time: str
+    time: str = "wave"
     village: str | None = None
     outcome: str
     ahead: Annotated[int, Field(ge=0)] = 0
     only: dict[str, float] = {}
     predictors: Annotated[tuple[str, ...], Field(min_length=1)]
-    categories: tuple[str, ...] = ()
-    waves: dict[str, str] | None = None
-    wave_numbers: tuple[int, ...] | None = None
+    flags: dict[str, tuple[str, ...]] = {}
+    ratios: dict[str, tuple[str, str]] = {}
     missing_when: dict[str, float] = {}
+    riskier_when: dict[str, Literal["higher", "lower"]] = {}
+    waves: dict[str, str] = {}
+    wave_numbers: tuple[Annotated[int, Field(ge=1)], ...] = ()
     split: Literal["time", "households"] = "time"
     test_waves: tuple[int, ...] = ()
     parts: Annotated[int, Field(ge=2, le=20)] = 5

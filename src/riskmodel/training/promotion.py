@@ -420,24 +420,15 @@ def _signs(wanted: MonotoneSigns, found: Mapping[str, Any]) -> Check:
 
 
 def list_changes(project: Project, run_id: str, champion_run: str | None, capacity: float = 0.05) -> str:
-    """How the first households of the newest common test date differ from the champion's, in a sentence."""
+    """How the first households of the common test dates differ from the champion's, in a sentence."""
     if champion_run is None or champion_run == run_id:
         return "No champion before it: there is no earlier list to compare with."
-    new, old = (predictions_of(project, item) for item in (run_id, champion_run))
-    days = sorted(set(new["as_of"].unique()) & set(old["as_of"].unique()))
-    if not days:
-        return "The champion was tested on other as-of dates: the lists cannot be compared."
-    day = days[-1]
-    first = []
-    for frame in (new, old):
-        rows = frame.filter(pl.col("as_of") == day).sort(["margin", "household_id"], descending=[True, False])
-        first.append(set(rows.head(max(1, round(capacity * rows.height)))["household_id"].to_list()))
-    enter, leave, stay = first[0] - first[1], first[1] - first[0], first[0] & first[1]
-    confirmed = {
-        name: old.filter((pl.col("as_of") == day) & pl.col("household_id").is_in(list(group)))["label"].sum()
-        for name, group in (("enter", enter), ("leave", leave))
-    }
-    return (
-        f"Of the first {capacity:.0%} on {day}, {len(stay)} stay, {len(enter)} enter ({confirmed['enter']} of them were confirmed later) and "
-        f"{len(leave)} leave ({confirmed['leave']} were)."
-    )
+    from riskmodel.errors import DataError
+    from riskmodel.training.lists import stability
+
+    old, new = (predictions_of(project, item) for item in (champion_run, run_id))
+    try:
+        lists = stability(old, new, capacity=capacity)
+    except DataError:
+        return "The champion was tested on other as-of dates or households: the lists cannot be compared."
+    return lists.text()

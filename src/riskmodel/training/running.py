@@ -96,7 +96,7 @@ def train(
         )
         record = model_record(project, plan_name, plan, lesson, exams, final, metrics, code_commit(project), model.version)
         tests = [part.test for part in lesson.exams if part.test is not None]
-        record["leak_hunt"] = leak_hunt(lesson.final.train)
+        record["leak_hunt"] = leak_hunt(tests)
         record["stability"] = stability(exams, tests)
         record["monotone"] = signs_hold(
             final, lesson.final.train, lesson.signs, bool(getattr(plan.learner.parameters, "monotone", False))
@@ -279,7 +279,9 @@ def _write(
     plots = folder / "plots"
     plots.mkdir()
     lesson.folds.figure().savefig(plots / "folds.png", dpi=110)
-    from riskmodel.training.pictures import run_pictures
+    from riskmodel.training.pictures import group_audit, run_pictures
 
-    for title, picture in run_pictures(evaluation).items():
+    if (audit := group_audit(predictions, plan, name)) is not None:
+        (folder / "groups.txt").write_text(audit.text(), encoding="utf-8")
+    for title, picture in run_pictures(evaluation, predictions, plan, name).items():
         picture.savefig(plots / f"{title}.png", dpi=110)

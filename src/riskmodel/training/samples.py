@@ -213,10 +213,10 @@ def interval_of(confirmed_on: pl.Series, as_of: dt.date) -> npt.NDArray[np.int8]
     """In which of (0, 3], (3, 6], (6, 12] months after as_of each day lies: 0, 1, 2; -1 for none. Shape (n,)."""
     ends = [add_months(as_of, months) for months in INTERVALS]
     frame = pl.DataFrame({"day": confirmed_on})
-    place = pl.when(pl.col("day").is_null() | (pl.col("day") > ends[-1])).then(-1)
-    for index, end in enumerate(ends):
-        place = place.when(pl.col("day") <= end).then(index)
-    return frame.select(place.otherwise(-1).cast(pl.Int8).alias("interval"))["interval"].to_numpy()
+    later = [(pl.col("day") > end).cast(pl.Int8) for end in ends]
+    place = pl.sum_horizontal(later, ignore_nulls=False)
+    inside = pl.when(place < len(ends)).then(place).otherwise(-1)
+    return frame.select(interval=inside.fill_null(-1).cast(pl.Int8))["interval"].to_numpy()
 
 
 def part_of(villages: Strings, parts: int, seed: int) -> npt.NDArray[np.int64]:

@@ -6,42 +6,25 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from riskmodel.training.fits import Fit
 from riskmodel.training.model import mean_of_members
-from riskmodel.training.samples import Floats, Sample
+from riskmodel.training.samples import Sample, stack
 
 SHOWN = 10
 SIGN_ROWS, SIGN_POINTS = 200, 100
 STABILITY_SHARES = (0.01, 0.02, 0.03, 0.05, 0.1)
 
 
-def rank_auc(value: Floats, label: Floats) -> float:
-    """AUC of one column for one set of labels (1, 0), ties counted half; NaN when one class is empty."""
-    ranks = pl.Series(value).rank("average").to_numpy()
-    positives = float(label.sum())
-    negatives = len(label) - positives
-    if not positives or not negatives:
-        return float("nan")
-    return float((ranks[label == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+def leak_hunt(tests: Sequence[Sample]) -> dict[str, Any]:
+    """AUC of each feature alone, of its being missing, and of the order of the rows, on the labelled test rows; the `SHOWN` highest. A value above
+    what the field allows means that it may have been written after the fact."""
+    from riskmodel.training.leaks import hunt_leaks
 
-
-def leak_hunt(sample: Sample) -> dict[str, Any]:
-    """AUC of each feature alone, and of its being missing, on labelled rows; the `SHOWN` highest. A value above what the field allows means
-    that it may have been written after the fact."""
-    found = []
-    for place, name in enumerate(sample.names):
-        column = sample.features[:, place]
-        unknown = np.isnan(column)
-        if (known := ~unknown).sum() > 50:
-            auc = rank_auc(column[known], sample.label[known])
-            found.append({"feature": name, "what": "value", "auc": max(auc, 1 - auc)})
-        if 0 < unknown.sum() < len(column):
-            auc = rank_auc(unknown.astype(np.float64), sample.label)
-            found.append({"feature": name, "what": "missing", "auc": max(auc, 1 - auc)})
-    found = [item for item in found if item["auc"] == item["auc"]]
-    return {"features": sorted(found, key=lambda item: (-item["auc"], item["feature"]))[:SHOWN]}
+    sample = stack(tests).labelled()
+    order = {"(order of the rows)": np.arange(len(sample), dtype=np.float64)}
+    found = hunt_leaks(sample.features, sample.names, sample.label, limit=0.5, extra=order)
+    return {"features": [{"feature": item.feature, "what": item.kind, "auc": item.auc} for item in found[:SHOWN]]}
 
 
 def stability(fits: Sequence[Fit], tests: Sequence[Sample]) -> dict[str, Any]:
@@ -74,7 +57,8 @@ def signs_hold(fit: Fit, sample: Sample, signs: Sequence[int], promised: bool) -
         known = column[np.isfinite(column)]
         if not sign or not len(known):
             continue
-        points = np.linspace(*np.quantile(known, [0.001, 0.999]), SIGN_POINTS)
+        low, high = np.quantile(known, [0.001, 0.999])
+        points = np.linspace(float(low), float(high), SIGN_POINTS)
         grid = np.repeat(rows, SIGN_POINTS, axis=0)
         grid[:, place] = np.tile(points, len(rows))
         margin = fit.margin(grid).reshape(len(rows), SIGN_POINTS)

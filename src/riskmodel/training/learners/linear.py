@@ -158,7 +158,7 @@ def newton(inputs: Floats, label: Floats, weight: Floats, penalty: float, start:
             size /= 2
         beta = beta - size * step
         after = value(beta)
-        if now - after < 1e-7 * abs(now):
+        if now - after < 1e-6 * abs(now):
             break
         now = after
     return beta

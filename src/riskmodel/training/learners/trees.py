@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -115,7 +115,8 @@ def fit_lightgbm(task: Task, dataset: Any = None, *, report: Any = None) -> Ense
     """
     import lightgbm as lgb
 
-    wanted, train, later = task.parameters, task.train, task.calibrate
+    wanted = task.parameters
+    train, offset, later, later_offset = rows_of(task)
     data = dataset if dataset is not None else dataset_of(train, wanted, task.threads)
     parts, later_parts = task.parts(train), task.parts(later)
     boosters, unseen, sums = [], [], []
@@ -123,10 +124,12 @@ def fit_lightgbm(task: Task, dataset: Any = None, *, report: Any = None) -> Ense
         rows = np.flatnonzero(parts != number)
         part = data.subset(rows.tolist())
         part.set_weight(household_weights(train.household_id[rows], task.seed * 1000 + number))
+        if offset is not None:
+            part.set_init_score(offset[rows])
         boosters.append(lgb.Booster(parameters_of(task, number), part))
         places = np.flatnonzero(later_parts == number)
         unseen.append((np.ascontiguousarray(later.features[places]), later.label[places]))
-        sums.append(np.zeros(len(places)))
+        sums.append(np.zeros(len(places)) if later_offset is None else later_offset[places].copy())
     best_trees, best_loss = 0, np.inf
     grown = 0
     finished = [False] * task.members
@@ -142,7 +145,7 @@ def fit_lightgbm(task: Task, dataset: Any = None, *, report: Any = None) -> Ense
                 sums[number] = _added(booster, inputs, sums[number], grown)
                 total += float(log_loss(sums[number], label).sum())
         grown += step
-        loss = total / max(1, len(later))
+        loss = total / max(1, len(task.calibrate))
         if loss < best_loss - 1e-7:
             best_trees, best_loss = grown, loss
         if report is not None:
@@ -152,6 +155,38 @@ def fit_lightgbm(task: Task, dataset: Any = None, *, report: Any = None) -> Ense
             break
     texts = [booster.model_to_string(num_iteration=max(1, best_trees)) for booster in boosters]
     return Ensemble(tuple(TreeMember(text) for text in texts), {"trees": best_trees, "log_loss": best_loss, "grown": grown})
+
+
+def rows_of(task: Task) -> tuple[Sample, Floats | None, Sample, Floats | None]:
+    """Training and later rows with their offsets: as they are for one interval, one row an interval lived through for a hazard.
+
+    The offset of a hazard row is the interval's own base rate on the logit scale, so that the trees learn what differs between households
+    and the margin orders them alike at every horizon (proportional odds over the intervals).
+    """
+    if len(task.months) == 1:
+        return task.train, None, task.calibrate, None
+    train, train_interval = lived_through(task.train, len(task.months))
+    later, later_interval = lived_through(task.calibrate, len(task.months))
+    base = np.empty(len(task.months))
+    for place in range(len(task.months)):
+        outcome = train.label[train_interval == place]
+        share = (outcome.sum() + 0.5) / (len(outcome) + 1.0)
+        base[place] = np.log(share / (1 - share))
+    return train, base[train_interval], later, base[later_interval]
+
+
+def lived_through(sample: Sample, intervals: int) -> tuple[Sample, Any]:
+    """One row a household and interval that it lived through without a confirmation before; label: confirmed in that interval. With
+    each row's interval, shape (rows,)."""
+    rows, place_of = [], []
+    for place in range(intervals):
+        alive = np.flatnonzero((sample.label == 0) | (sample.interval >= place))
+        rows.append(alive)
+        place_of.append(np.full(len(alive), place))
+    order = np.concatenate(rows)
+    interval = np.concatenate(place_of)
+    long = sample.rows(order)
+    return replace(long, label=(long.interval == interval).astype(np.float64) * (long.label == 1)), interval
 
 
 def _added(booster: Any, inputs: Floats, so_far: Floats, first: int) -> Floats:

@@ -1,0 +1,263 @@
+"""Learners: what they promise whatever the data (signs, order, bytes), and that each finds a plain signal."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from riskmodel.errors import ModelError
+from riskmodel.training.calibration import fit_beta
+from riskmodel.training.fits import fit_round, intervals_of, months_of, task_of
+from riskmodel.training.learners.base import household_weights
+from riskmodel.training.learners.linear import newton, prepare_inputs
+from riskmodel.training.learners.trees import lived_through, trees_hash
+from riskmodel.training.lessons import Round
+from riskmodel.training.model import Model
+from riskmodel.training.plan import Plan
+from riskmodel.training.samples import Sample, part_of
+
+NAMES = ("income_gap_pp", "self_paid_12m", "noise", "rule_event")
+
+
+def simulated(day, seed, households=1500, base=-3.5):
+    """Risk rises with self-paid cost, falls with income; noise says nothing; 5 % of the incomes are unknown."""
+    chance = np.random.default_rng(seed)
+    income, cost, noise = chance.normal(size=(3, households))
+    event = (chance.random(households) < 0.1).astype(float)
+    logit = base - 1.2 * income + 0.9 * cost + 0.8 * event
+    label = (chance.random(households) < 1 / (1 + np.exp(-logit))).astype(float)
+    income[chance.random(households) < 0.05] = np.nan
+    ids = np.array([f"H{number:05d}" for number in range(households)], dtype=object)
+    village = np.array([f"52230110020{number % 40:02d}" for number in range(households)], dtype=object)
+    interval = np.where(label == 1, chance.integers(0, 3, households), -1).astype(np.int8)
+    return Sample(
+        NAMES, ids, village, np.full(households, "522301100", dtype=object), np.full(households, day, dtype=object),
+        np.ascontiguousarray(np.column_stack([1000 * income, 500 * cost, noise, event])), label, interval,
+        pl.DataFrame({"category": ["general"] * households}),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return Round(simulated(dt.date(2023, 1, 1), 1), simulated(dt.date(2023, 7, 1), 2), simulated(dt.date(2024, 7, 1), 3))
+
+
+def plan_with(learner, parameters=None, **changes):
+    return Plan.model_validate({"title": {"zh": "试", "en": "t"}, "learner": {learner: parameters or {}}, **changes})
+
+
+QUICK = {"rounds_at_most": 120, "patience": 40, "learning_rate": 0.1, "rows_in_leaf_at_least": 20}
+PLANS = {
+    "logistic": plan_with("logistic", {"penalties": [1.0, 10.0]}),
+    "lightgbm": plan_with("lightgbm", QUICK),
+    "monotone": plan_with("lightgbm", {**QUICK, "monotone": True}),
+    "hazard": plan_with("hazard", QUICK),
+    "boosting": plan_with("boosting", {**QUICK}),
+}
+SIGNS = (-1, 1, 0, 1)
+
+
+def fitted(rows, plan, threads=1):
+    return fit_round(plan, rows, task_of(plan, rows, SIGNS, threads))
+
+
+def model_of(plan, fit):
+    return Model(plan.learner.name, NAMES, months_of(plan), fit.ensemble.members, fit.calibration, SIGNS, {"plan": "test"})
+
+
+def auc(value, label):
+    ranks = pl.Series(value).rank().to_numpy()
+    ones = label.sum()
+    return (ranks[label == 1].sum() - ones * (ones + 1) / 2) / (ones * (len(label) - ones))
+
+
+@pytest.fixture(scope="module")
+def fits(rows):
+    return {name: fitted(rows, plan) for name, plan in PLANS.items()}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_learner_finds_a_plain_signal_and_is_calibrated(name, rows, fits):
+    margin = fits[name].margin(rows.test.features)
+    assert auc(margin, rows.test.label) > 0.75
+    expected = fits[name].calibration.probability(margin, 12).sum()
+    assert rows.test.label.sum() / expected == pytest.approx(1, abs=0.25)  # about 120 confirmations: a standard error of 0.09
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_model_read_back_gives_the_same_bytes(name, rows, fits, tmp_path):
+    model = model_of(PLANS[name], fits[name])
+    model.save(tmp_path)
+    again = Model.load(tmp_path)
+    assert again.margins(rows.test.features).tobytes() == model.margins(rows.test.features).tobytes()
+    assert again.version == model.version and again.horizons == model.horizons
+    horizon = again.horizons[-1]
+    assert np.array_equal(
+        again.probability(again.margin(rows.test.features), horizon), model.probability(model.margin(rows.test.features), horizon)
+    )
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_one_household_alone_gets_the_bytes_it_gets_in_a_batch(name, rows, fits):
+    model = model_of(PLANS[name], fits[name])
+    batch = model.margins(rows.test.features[:50])
+    alone = np.vstack([model.margins(rows.test.features[place : place + 1]) for place in range(50)])
+    assert alone.tobytes() == batch.tobytes()
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "hazard"])
+def test_one_and_two_threads_grow_the_same_trees(name, rows, fits):
+    again = fitted(rows, PLANS[name], threads=2)
+    hashes = [[member.trees_hash for member in fit.ensemble.members] for fit in (fits[name], again)]
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes[0])) == 4  # and the members differ from each other
+
+
+def test_four_threads_grow_the_same_trees(rows, fits):
+    again = fitted(rows, PLANS["lightgbm"], threads=4)
+    assert [m.trees_hash for m in again.ensemble.members] == [m.trees_hash for m in fits["lightgbm"].ensemble.members]
+
+
+def test_the_trees_hash_leaves_the_parameters_out():
+    assert trees_hash("trees\nparameters:\n[num_threads: 1]") == trees_hash("trees\nparameters:\n[num_threads: 4]")
+    assert trees_hash("trees\nparameters:\n") != trees_hash("other\nparameters:\n")
+
+
+def test_declared_signs_hold_where_the_plan_forces_them(rows, fits):
+    from riskmodel.training.soundness import signs_hold
+
+    assert signs_hold(fits["monotone"], rows.train, SIGNS, promised=True)["broken"] == []
+
+
+def test_arrays_give_scikit_learns_own_margins(rows):
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    from riskmodel.training.learners.boosting import ArrayMember, as_arrays
+
+    train = rows.train.features.copy()
+    train[::7, 1] = np.nan
+    own = HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=12, early_stopping=False, random_state=1)
+    own.fit(train, rows.train.label.astype(int))
+    member = ArrayMember.from_dict(as_arrays(own, 60).as_dict())
+    strange = rows.test.features.copy()
+    strange[::5] = np.nan
+    strange[1::5, 0] = 1e12
+    assert np.allclose(member.margin(strange), own.decision_function(strange), rtol=0, atol=1e-9)
+
+
+def test_newtons_method_finds_scikit_learns_coefficients(rows):
+    from sklearn.linear_model import LogisticRegression
+
+    train = rows.train
+    inputs = prepare_inputs(train.features, 0.005).inputs(train.features)
+    weight = household_weights(train.household_id, 1)
+    own = newton(inputs, train.label, weight, 10.0)
+    theirs = LogisticRegression(C=0.1, tol=1e-10, max_iter=1000).fit(inputs, train.label, sample_weight=weight)
+    assert own == pytest.approx(np.concatenate([theirs.intercept_, theirs.coef_[0]]), abs=1e-4)
+
+
+def test_the_parts_of_a_linear_margin_sum_to_it(rows, fits):
+    model = model_of(PLANS["logistic"], fits["logistic"])
+    values, base = model.contributions(rows.test.features)
+    assert values.sum(axis=1) + base == pytest.approx(model.margin(rows.test.features), abs=1e-9)
+
+
+def test_preparation_learns_only_from_the_training_rows(rows):
+    alone = prepare_inputs(rows.train.features, 0.01)
+    assert alone.median[0] == np.nanmedian(rows.train.features[:, 0])
+    # a later value beyond the training rows is cut, not learned from
+    extreme = rows.test.features.copy()
+    extreme[0, 1] = 1e9
+    assert alone.inputs(extreme)[0, 1] == alone.inputs(np.where(extreme == 1e9, alone.high[1], extreme))[0, 1]
+
+
+def test_the_income_rule_orders_by_the_gap_and_an_unknown_one_stands_in_the_middle(rows):
+    plan = plan_with("income_rule")
+    few = Round(rows.train.select(["income_gap_pp"]), rows.calibrate.select(["income_gap_pp"]), None)
+    fit = fit_round(plan, few, task_of(plan, few, (-1,)))
+    margin = fit.margin(np.array([[-3000.0], [0.0], [np.nan], [9000.0]]))
+    assert margin[0] > margin[1] > margin[3]
+    assert margin[2] == 0.0
+
+
+def test_department_rules_count_grave_ones_twice_and_unknown_ones_not(rows):
+    plan = plan_with("department_rules", {"grave": ["rule_event"]})
+    names = ["noise", "rule_event"]
+    few = Round(rows.train.select(names), rows.calibrate.select(names), None)
+    fit = fit_round(plan, few, task_of(plan, few, (0, 1)))
+    assert fit.margin(np.array([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [np.nan, 0.0]])).tolist() == [3.0, 2.0, 1.0, 0.0]
+
+
+def test_the_hazard_lives_through_the_intervals_before_a_confirmation():
+    sample = simulated(dt.date(2023, 1, 1), 9, households=4)
+    sample = replace(sample, label=np.array([0.0, 1.0, 1.0, 1.0]), interval=np.array([-1, 0, 1, 2], dtype=np.int8))
+    long, interval = lived_through(sample, 3)
+    seen = sorted(zip(long.household_id.tolist(), interval.tolist(), long.label.tolist(), strict=True))
+    assert seen == [
+        ("H00000", 0, 0.0), ("H00000", 1, 0.0), ("H00000", 2, 0.0),  # never confirmed: three quiet intervals
+        ("H00001", 0, 1.0),
+        ("H00002", 0, 0.0), ("H00002", 1, 1.0),
+        ("H00003", 0, 0.0), ("H00003", 1, 0.0), ("H00003", 2, 1.0),
+    ]  # fmt: skip
+
+
+def test_the_hazards_curve_is_coherent_and_another_horizon_is_refused(rows, fits):
+    model = model_of(PLANS["hazard"], fits["hazard"])
+    margin = model.margin(rows.test.features)
+    three, six, twelve = (model.probability(margin, months) for months in (3, 6, 12))
+    assert np.all(three <= six) and np.all(six <= twelve)
+    with pytest.raises(ModelError, match="no horizon of 9 months"):
+        model.probability(margin, 9)
+
+
+def test_the_band_holds_the_members_and_says_nothing_of_rules(rows, fits):
+    model = model_of(PLANS["lightgbm"], fits["lightgbm"])
+    low, high = model.band(rows.test.features, 12)
+    assert np.all(low <= high) and (high - low).max() > 0
+
+
+def test_a_damaged_model_is_refused_before_it_is_loaded(fits, tmp_path):
+    model = model_of(PLANS["lightgbm"], fits["lightgbm"])
+    for name, damage in [
+        ("member_0.txt", lambda data: data[: len(data) // 2]),
+        ("member_2.txt", lambda data: data[:100] + bytes([data[100] ^ 1]) + data[101:]),
+        ("model.json", lambda data: data[:-40]),
+        ("model.json", lambda data: data.replace(b'"a": ', b'"a": 1', 1)),
+    ]:
+        model.save(tmp_path)
+        path = tmp_path / name
+        path.write_bytes(damage(path.read_bytes()))
+        with pytest.raises(ModelError, match="damaged"):
+            Model.load(tmp_path)
+
+
+def test_weights_and_parts_hang_on_names_not_on_the_order_of_rows():
+    ids = np.array([f"H{number}" for number in range(200)], dtype=object)
+    turned = ids[::-1]
+    assert np.array_equal(household_weights(ids, 1)[::-1], household_weights(turned, 1))
+    assert np.array_equal(part_of(ids, 4, 1)[::-1], part_of(turned, 4, 1))
+    assert household_weights(ids, 1).mean() == pytest.approx(1, abs=0.25)
+    assert not np.array_equal(part_of(ids, 4, 1), part_of(ids, 4, 2))
+
+
+def test_calibration_rows_are_judged_by_a_member_that_never_saw_their_village(rows):
+    # Were the calibrator fitted on margins of members that had learned those very villages, it would trust them too much.
+    plan = PLANS["lightgbm"]
+    task = task_of(plan, rows, SIGNS)
+    parts = task.parts(rows.calibrate)
+    for number in range(plan.members):
+        trained_on = set(rows.train.village[task.parts(rows.train) != number].tolist())
+        assert not trained_on & set(rows.calibrate.village[parts == number].tolist())
+
+
+def test_the_version_changes_with_the_calibration_and_not_with_the_record(rows, fits):
+    model = model_of(PLANS["logistic"], fits["logistic"])
+    assert replace(model, record={"plan": "other"}).version == model.version
+    months = months_of(PLANS["logistic"])
+    other = fit_beta(model.margin(rows.test.features), intervals_of(rows.test, months), months)
+    assert replace(model, calibration=other).version != model.version
+    assert len(model.version) == 12
