@@ -140,7 +140,7 @@ class Sky(NamedTuple):
     flood: Any  # (V, columns)
 
 
-@jit
+@jit  # type: ignore[untyped-decorator]
 def _bits(rng: Any, i: int) -> Any:
     """splitmix64: one stream a household, so that no household's fate hangs on another's."""
     rng[i] += np.uint64(0x9E3779B97F4A7C15)
@@ -150,12 +150,12 @@ def _bits(rng: Any, i: int) -> Any:
     return z ^ (z >> np.uint64(31))
 
 
-@jit
+@jit  # type: ignore[untyped-decorator]
 def _u(rng: Any, i: int) -> float:
     return (float(_bits(rng, i) >> np.uint64(11)) + 0.5) / 9007199254740992.0
 
 
-@jit
+@jit  # type: ignore[untyped-decorator]
 def _n(rng: Any, i: int) -> float:
     """About standard normal (sum of three uniforms, within ±3): cheap, and shocks of the field have their own heavy tails."""
     b = _bits(rng, i)
@@ -164,7 +164,7 @@ def _n(rng: Any, i: int) -> float:
     return (total / 2097152.0 - 1.5) * 2.0
 
 
-@jit
+@jit  # type: ignore[untyped-decorator]
 def _rare(rate: float, tilt: float, rng: Any, i: int, out: Any) -> bool:
     """Whether a rare blow falls. Futures draw it `tilt` times as often and carry its weight in out[WEIGHT] (importance sampling)."""
     drawn = min(rate * tilt, 0.2)
@@ -176,7 +176,7 @@ def _rare(rate: float, tilt: float, rng: Any, i: int, out: Any) -> bool:
     return hit
 
 
-@jit
+@jit  # type: ignore[untyped-decorator]
 def _put(events: Any, count: Any, i: int, m: int, kind: int, a: float, b: float, c: float, slot: int, u: float) -> None:
     k = count[0]
     count[0] = k + 1
@@ -191,7 +191,7 @@ def _put(events: Any, count: Any, i: int, m: int, kind: int, a: float, b: float,
         events[k, 9] = u
 
 
-@jit
+@jit  # type: ignore[untyped-decorator]
 def _bill(
     s: Any, i: int, m: int, rng: Any, traits: Any, events: Any, count: Any, record: bool, total: float, group: float, slot: int
 ) -> float:
@@ -218,10 +218,10 @@ def _bill(
     s[BILL_RING + m % 12] += compliant
     s[BILLS_12] += compliant
     s[SAVINGS] -= paid
-    return paid
+    return float(paid)
 
 
-@jit
+@jit  # type: ignore[untyped-decorator]
 def _month(
     s: Any,
     i: int,
@@ -513,7 +513,7 @@ def _month(
     out[6] = able
 
 
-@jit
+@jit  # type: ignore[untyped-decorator]
 def _live_month(s: Any, i: int, m: int, village: int, rng: Any, world: Any, events: Any, count: Any, out: Any) -> None:
     """After the month's economy: whether a risk begins, passes, is seen, or ends; and visits that find nothing."""
     if s[MONITORED] > 0.0:
@@ -554,7 +554,7 @@ def _live_month(s: Any, i: int, m: int, village: int, rng: Any, world: Any, even
         _put(events, count, i, m, HINT, channel, 0.0, 0.0, -1, _u(rng, i))
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def simulate(
     forward: bool,
     state: Any,

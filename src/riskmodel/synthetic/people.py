@@ -249,7 +249,8 @@ def make_people(households: int, calendar: Calendar, seed: int, rng: np.random.G
     )
     joins = np.concatenate([joins, born_at, wed_at])
     order_ = np.argsort(household, kind="stable")
-    household, male, relation, birth, joins = (a[order_] for a in (household, male, relation, birth, joins))
+    household, male, relation = household[order_], male[order_], relation[order_]
+    birth, joins = birth[order_], joins[order_]
     p = len(household)
     age = np.asarray((base - birth).astype(np.float64) / 365.25)
 
@@ -324,7 +325,7 @@ def make_people(households: int, calendar: Calendar, seed: int, rng: np.random.G
         savings=np.exp(rng.normal(8.9, 0.9, n) + 0.45 * resilience),
         housing=3 - housing,
         water_ok=rng.random(n) > 0.01 + 0.01 * (remote > 1),
-        distance=np.round(np.exp(0.5 * remote + rng.normal(-0.3, 0.7, n)), 2),
+        distance=np.asarray(np.round(np.exp(0.5 * remote + rng.normal(-0.3, 0.7, n)), 2), np.float64),
         moves_at=np.where(rng.random(n) < 0.006 * months / 12, rng.integers(BURN_IN + 1, months, n), NEVER),
         moves_to=rng.integers(0, len(areas.code), n),
         member_id=opaque("M", seed, p, 8),

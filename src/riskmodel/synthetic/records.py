@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,8 @@ from riskmodel.synthetic.run import Lived, line_of
 from riskmodel.vocabulary import RISK_KINDS
 
 Days = npt.NDArray[np.datetime64]
+Values = npt.NDArray[Any] | pl.Series
+Text = npt.NDArray[np.object_]
 SHOCK_KINDS = np.array(["traffic_accident", "work_accident", "fire", "business_failure", "flood"], object)
 SOURCE = "synthetic county: stylised, not a published value"
 CLASSES = np.array(["unstable_lifted", "marginal", "sudden"], object)
@@ -44,7 +48,7 @@ class Departments:
         """A day of the month."""
         return self.starts[month] + (rng.integers(low, high + 1, len(month)) - 1)
 
-    def frame(self, table: str, columns: Mapping[str, npt.NDArray[np.generic]], *, twice: float = 0.0) -> pl.DataFrame:
+    def frame(self, table: str, columns: Mapping[str, Values], *, twice: float = 0.0) -> pl.DataFrame:
         """Rows known by `end`, in the order of knowing and with ids that tell nothing; a few exact duplicates."""
         frame = pl.DataFrame({name: _series(name, values) for name, values in columns.items()})
         frame = frame.filter(
@@ -107,7 +111,7 @@ class Departments:
         origin = np.where(events[:, life.E_SLOT] > 0, "sweep", np.where(rng.random(len(of)) < 0.06, "screening", "lead")).astype(
             object
         )
-        parts = [
+        parts: list[tuple[Any, ...]] = [
             (of, day, origin, np.full(len(of), "risk_confirmed", object), CLASSES[events[:, life.E_B].astype(int)], words[mask])
         ]
         self.found = (of, day, origin)
@@ -149,7 +153,7 @@ class Departments:
             parts.append((there, when, np.full(len(there), "sweep", object), outcome, cls, words_again))
 
         # Leads and lists that came to nothing.
-        of2, day2, channel2 = self.false_leads()
+        of2, day2, channel2 = self.false_leads
         origin2 = np.where(channel2 == "list", "screening", np.where(channel2 == "check", "random_check", "lead")).astype(object)
         result = np.where(rng.random(len(of2)) < 0.03, "unreachable", "no_risk").astype(object)
         parts.append((of2, day2, origin2, result, None, None))
@@ -158,7 +162,7 @@ class Departments:
         occurred = np.concatenate([part[1] for part in parts])
         none = [np.full(len(part[0]), None, object) for part in parts]
         lag = np.minimum(rng.geometric(0.12, len(household)), 45)
-        columns = {
+        columns: dict[str, Values] = {
             "household_id": self.households_by[household],
             "occurred_on": occurred,
             "known_on": occurred + lag,
@@ -175,26 +179,27 @@ class Departments:
     def village(self, month: int) -> Ints:
         return np.where(self.people.moves_at <= month, self.people.moves_to, self.people.village)
 
+    @cached_property
+    def spells(self) -> Flags:
+        """Whether a household is monitored at the end of a month, (N, M)."""
+        rows = np.flatnonzero((self.kind == life.FOUND) | (self.kind == life.ELIMINATED))
+        change = np.zeros((self.n, self.calendar.months), np.int8)
+        change[self.first_monitored(), 0] = 1
+        change[self.of[rows], self.month[rows]] = np.where(self.kind[rows] == life.FOUND, 1, -1)
+        return np.cumsum(change, axis=1, dtype=np.int8) > 0
+
     def monitored_on(self, households: Ints, days: Days) -> Flags:
         """Whether the household was being monitored on the day, or was found in that very month."""
-        if not hasattr(self, "_spells"):
-            rows = np.flatnonzero((self.kind == life.FOUND) | (self.kind == life.ELIMINATED))
-            state = np.zeros((self.n, self.calendar.months), np.int8)
-            first = np.flatnonzero(self.first_monitored())
-            state[first, 0] = 1
-            state[self.of[rows], self.month[rows]] = np.where(self.kind[rows] == life.FOUND, 1, -1)
-            self._spells = np.cumsum(state, axis=1) > 0
         month = (days.astype("datetime64[M]") - self.starts[0].astype("datetime64[M]")).astype(int)
-        return np.asarray(self._spells[households, month])
+        return np.asarray(self.spells[households, month])
 
     def monitored_in(self, households: Ints, month: int) -> Flags:
         """Whether the households were being monitored at the end of a month."""
         return self.monitored_on(households, np.repeat(self.starts[month], len(households)))
 
+    @cached_property
     def false_leads(self) -> tuple[Ints, Days, npt.NDArray[np.object_]]:
         """Households, days and channels of leads (and `list`, `check`) that the visit did not confirm."""
-        if hasattr(self, "_false"):
-            return self._false
         rng = self.rng("false")
         c = self.calendar
         rows = np.flatnonzero((self.kind == life.HINT) & (self.month >= c.begin))
@@ -215,8 +220,7 @@ class Departments:
         of, months, how = np.concatenate(household), np.concatenate(month), np.concatenate(channel)
         day = self.day(months, rng, 2, 27)
         free = ~self.monitored_on(of, day)
-        self._false = (of[free], day[free], how[free])
-        return self._false
+        return of[free], day[free], how[free]
 
     def leads(self) -> pl.DataFrame:
         """Hints: before most confirmations that no sweep made, and before many visits that found nothing."""
@@ -228,7 +232,7 @@ class Departments:
             mine.sum(),
             p=[0.33, 0.33, 0.27, 0.02, 0.05],
         )
-        of2, day2, channel2 = self.false_leads()
+        of2, day2, channel2 = self.false_leads
         hint = ~np.isin(channel2, ["list", "check"])
         household = np.concatenate([of[mine], of2[hint]])
         visited = np.concatenate([day[mine], day2[hint]])
@@ -270,7 +274,7 @@ class Departments:
                 "village_code": _series("", areas.code[village]),
                 "category": _series("", np.where(people.lifted[of], "lifted", "general").astype(object)),
                 "relocated": people.relocated[of],
-                "relocation_site": _series("", np.where(people.relocated[of], areas.code[village], None)),
+                "relocation_site": _series("", _only(areas.code[village], people.relocated[of])),
                 "cultivated_land_mu": people.land[of],
                 "distance_km": pl.Series(distance).fill_nan(None),
                 "housing_grade": _series("", grade),
@@ -291,42 +295,34 @@ class Departments:
         ill_from = self.illness_months()
         lag = rng.integers(3, 50, self.p)
         # Which versions: everybody at the beginning, later at each September those whose row changed; joiners and leavers when known.
-        who, month, day = [], [], []
+        versions: list[tuple[Any, ...]] = []
         first = np.flatnonzero((people.joins < c.begin) & (people.leaves > c.begin))
-        who.append(first)
-        month.append(np.full(len(first), c.begin))
-        day.append(np.maximum(np.full(len(first), self.start) - lag[first] % 30, people.birth[first] + 20))
-        joiners = np.flatnonzero((people.joins >= c.begin) & (people.joins < c.months) & (people.leaves > people.joins + 2))
-        (
-            who.append(joiners),
-            month.append(people.joins[joiners]),
-            day.append(self.starts[people.joins[joiners]] + 30 + lag[joiners]),
-        )
+        known_first = np.maximum(np.full(len(first), self.start) - lag[first] % 30, people.birth[first] + 20)
+        versions.append((first, np.full(len(first), c.begin), known_first))
+        joined = np.flatnonzero((people.joins >= c.begin) & (people.joins < c.months) & (people.leaves > people.joins + 2))
+        versions.append((joined, people.joins[joined], self.starts[people.joins[joined]] + 30 + lag[joined]))
         for m in months[1:]:
             there = np.flatnonzero((people.joins < m - 2) & (people.leaves > m))
-            who.append(there), month.append(np.full(len(there), m)), day.append(np.full(len(there), self.starts[m]) + lag[there])
+            versions.append((there, np.full(len(there), m), np.full(len(there), self.starts[m]) + lag[there]))
         gone = np.flatnonzero((people.leaves > c.begin) & (people.leaves < c.months) & (people.joins < people.leaves - 2))
-        who.append(gone), month.append(people.leaves[gone]), day.append(self.starts[people.leaves[gone]] + 28 + lag[gone])
+        versions.append((gone, people.leaves[gone], self.starts[people.leaves[gone]] + 28 + lag[gone]))
         switched = np.flatnonzero((people.switch_at > c.begin) & (people.switch_at < c.months))
-        (
-            who.append(switched),
-            month.append(people.switch_at[switched]),
-            day.append(self.starts[people.switch_at[switched]] + lag[switched]),
-        )
-        sick = np.flatnonzero(
-            (ill_from > c.begin) & (ill_from < c.months) & (people.leaves > ill_from + 3) & (people.joins < ill_from)
-        )
-        who.append(sick), month.append(ill_from[sick]), day.append(self.starts[ill_from[sick]] + 30 + 2 * lag[sick])
+        versions.append((switched, people.switch_at[switched], self.starts[people.switch_at[switched]] + lag[switched]))
+        sick = (ill_from > c.begin) & (ill_from < c.months) & (people.leaves > ill_from + 3) & (people.joins < ill_from)
+        ill = np.flatnonzero(sick)
+        versions.append((ill, ill_from[ill], self.starts[ill_from[ill]] + 30 + 2 * lag[ill]))
         # Dibao is granted to some of those that were found, and written at once: after the finding, never a sign before it.
         granted = np.flatnonzero((first_found < self.end) & (np.arange(self.n) % 3 == 0))
         new = np.flatnonzero(np.isin(people.household, granted) & (people.switch_at == NEVER))
         since = first_found[people.household[new]] + 45
         when = (since.astype("datetime64[M]") - self.starts[0].astype("datetime64[M]")).astype(int) + 1
         fits = (when > c.begin) & (when <= c.last) & (people.joins[new] < when - 2) & (people.leaves[new] > when)
-        who.append(new[fits])
-        month.append(when[fits])
-        day.append(self.starts[when[fits]] + 1 + lag[new[fits]] % 20)
-        person, at, known = np.concatenate(who), np.concatenate(month), np.concatenate(day)
+        versions.append((new[fits], when[fits], self.starts[when[fits]] + 1 + lag[new[fits]] % 20))
+        person, at, known = (np.concatenate([version[k] for version in versions]) for k in range(3))
+        order = np.lexsort((at, known, person))
+        person, at, known = person[order], at[order], known[order]
+        # What is written later never says less than what was written before: a death stays known.
+        at = pl.DataFrame({"person": person, "at": at}).select(pl.col("at").cum_max().over("person"))["at"].to_numpy()
 
         on = self.starts[at]
         age = np.asarray((on - people.birth[person]).astype(float) / 365.25)
@@ -392,16 +388,15 @@ class Departments:
     def illness_months(self) -> Ints:
         """Month in which each person fell seriously ill, NEVER otherwise."""
         rows = np.flatnonzero((self.kind == life.MEDICAL) & (self.lived.events[:, life.E_E] == 1))
-        person = self.patients()[rows]
+        person = self.patients[rows]
         out = np.full(self.p, NEVER)
         ok = person >= 0
         np.minimum.at(out, person[ok], self.month[rows][ok])
         return out
 
+    @cached_property
     def patients(self) -> Ints:
         """Person of each event (-1: nobody fits): the worker of the slot, or somebody of the household by age and illness."""
-        if hasattr(self, "_patients"):
-            return self._patients
         people = self.people
         order = np.argsort(people.household, kind="stable")
         first = np.searchsorted(people.household[order], np.arange(self.n + 1))
@@ -429,8 +424,7 @@ class Departments:
             best = np.where(take, draw, best)
             out = np.where(take & here, person, out)
         present = (out >= 0) & (people.joins[out] <= self.month) & (people.leaves[out] > self.month)
-        self._patients = np.where(present, out, -1)
-        return self._patients
+        return np.where(present, out, -1)
 
     def guarantees(self) -> pl.DataFrame:
         """A version at the beginning; failures of housing with a disaster and of water, schooling and cover by chance, and their repair."""
@@ -500,8 +494,8 @@ class Departments:
                 "known_on": last_day + lag,
                 "employed": employed,
                 "monthly_wage": np.where(employed & ~hidden, reported, np.nan),
-                "place": np.where(employed, place[h, w], None),
-                "channel": np.where(employed, channel[h, w], None),
+                "place": _only(place[h, w], employed),
+                "channel": _only(channel[h, w], employed),
             },
             twice=0.0005,
         )
@@ -510,7 +504,7 @@ class Departments:
         """Wages by half-year (by quarter for those on a payroll), sales twice a year, transfers by quarter, property once a year."""
         people, c = self.people, self.calendar
         rng = self.rng("income")
-        parts = []
+        parts: list[tuple[Any, ...]] = []
         span = range(c.begin, c.last + 1)
         candour = np.exp(rng.normal(-0.04, 0.12, self.n))  # a household's habit of saying more or less
         payroll = rng.random((self.n, WORKERS)) < 0.25
@@ -542,15 +536,14 @@ class Departments:
         """Production beside sales, fees by term, living and debt by half-year, care, and what a disaster cost."""
         people, c = self.people, self.calendar
         rng = self.rng("expenditure")
-        parts = []
-        nobody = lambda h: np.full(len(h), -1)  # noqa: E731
+        parts: list[tuple[Any, ...]] = []
         prices = self.lived.world.prices
         for m in range(c.begin, c.last + 1):
             moy = c.month_of_year[m]
             if moy in (5, 11):
                 total = self.lived.farm[:, m - 5 : m + 1].sum(1) * 0.5 * np.exp(rng.normal(0, 0.2, self.n))
                 h = np.flatnonzero(total > 50)
-                parts.append((h, nobody(h), np.full(len(h), m), "production", total[h], 25, 110))
+                parts.append((h, _nobody(h), np.full(len(h), m), "production", total[h], 25, 110))
                 total = (
                     self.lived.fixed.size[:, m]
                     * 3_600
@@ -558,32 +551,40 @@ class Departments:
                     * np.exp(rng.normal(0, 0.25, self.n) + 0.2 * people.productivity)
                 )
                 h = np.flatnonzero((total > 0) & (rng.random(self.n) < 0.55))
-                parts.append((h, nobody(h), np.full(len(h), m), "living", total[h], 25, 90))
+                parts.append((h, _nobody(h), np.full(len(h), m), "living", total[h], 25, 90))
                 h = np.flatnonzero((people.debt > 0) & (self.lived.fixed.size[:, m] > 0))
                 parts.append(
-                    (h, nobody(h), np.full(len(h), m), "debt", people.debt[h] * 0.12 * np.exp(rng.normal(0, 0.2, len(h))), 25, 90)
+                    (
+                        h,
+                        _nobody(h),
+                        np.full(len(h), m),
+                        "debt",
+                        people.debt[h] * 0.12 * np.exp(rng.normal(0, 0.2, len(h))),
+                        25,
+                        90,
+                    )
                 )
             if moy in (1, 8):
                 fees = self.lived.fixed.tuition[:, m] * 6 * prices[m] * np.exp(rng.normal(0, 0.15, self.n))
                 h = np.flatnonzero((fees > 0) & (rng.random(self.n) < 0.9))
-                parts.append((h, nobody(h), np.full(len(h), m), "education", fees[h], 15, 60))
+                parts.append((h, _nobody(h), np.full(len(h), m), "education", fees[h], 15, 60))
         rows = np.flatnonzero(
             (self.kind == life.SHOCK) & np.isin(self.lived.events[:, life.E_A], (2, 4)) & (self.month >= c.begin)
         )
         parts.append(
-            (self.of[rows], nobody(rows), self.month[rows], "disaster", self.lived.events[rows, life.E_B] * 0.5, 20, 120)
+            (self.of[rows], _nobody(rows), self.month[rows], "disaster", self.lived.events[rows, life.E_B] * 0.5, 20, 120)
         )
         rows = np.flatnonzero(self.lived.trait(life.T_DISABLED) > 0)
         halves = np.arange(c.begin + 5, c.last + 1, 6)
         cared = np.repeat(rows, len(halves))
         parts.append(
-            (cared, nobody(cared), np.tile(halves, len(rows)), "care", 1_500 * np.exp(rng.normal(0, 0.5, len(cared))), 20, 90)
+            (cared, _nobody(cared), np.tile(halves, len(rows)), "care", 1_500 * np.exp(rng.normal(0, 0.5, len(cared))), 20, 90)
         )
         rows = np.flatnonzero(rng.random(self.n) < 0.03)
         parts.append(
             (
                 rows,
-                nobody(rows),
+                _nobody(rows),
                 rng.integers(c.begin, c.last + 1, len(rows)),
                 "housing",
                 20_000 * np.exp(rng.normal(0, 0.6, len(rows))),
@@ -595,7 +596,7 @@ class Departments:
 
     def _money(
         self,
-        parts: list[tuple[Ints, Ints, Ints, str, Floats, int, int]],
+        parts: Sequence[tuple[Any, ...]],
         rng: np.random.Generator,
         table: str,
         column: str,
@@ -607,7 +608,7 @@ class Departments:
         amount = np.concatenate([part[4] for part in parts]).astype(float)
         lag = np.concatenate([rng.integers(part[5], part[6] + 1, len(part[0])) for part in parts])
         occurred = self.starts[month + 1] - 1
-        columns = {
+        columns: dict[str, Values] = {
             "household_id": self.households_by[household],
             "occurred_on": occurred,
             "known_on": occurred + lag,
@@ -616,7 +617,7 @@ class Departments:
         }
         if member is not None:
             person = np.concatenate([part[1] for part in parts])
-            columns["member_id"] = np.where(person >= 0, member[np.maximum(person, 0)], None)
+            columns["member_id"] = _only(member[np.maximum(person, 0)], person >= 0)
         return self._corrected(self.frame(table, columns, twice=0.0005), table, 0.008)
 
     def _corrected(self, frame: pl.DataFrame, table: str, share: float) -> pl.DataFrame:
@@ -626,12 +627,13 @@ class Departments:
         pick = pl.Series(rng.random(frame.height) < share)
         again = frame.filter(pick)
         factor = pl.Series(np.exp(rng.normal(0, 0.25, again.height)))
-        later = pl.Series(rng.integers(10, 150, again.height))
+        later = rng.integers(10, 150, again.height)
         money = [
             name for name in ("amount", "total_cost", "reimbursed", "self_paid", "compliant_self_paid") if name in frame.columns
         ]
         again = again.with_columns(
-            [(pl.col(name) * factor).round(0) for name in money] + [pl.col("known_on") + pl.duration(days=later)]
+            [(pl.col(name) * factor).round(0) for name in money]
+            + [pl.Series("known_on", again["known_on"].to_numpy() + later.astype("timedelta64[D]"))]
         ).with_columns(pl.col("known_on").cast(pl.Date))
         return pl.concat([frame, again.filter(pl.col("known_on") <= self.calendar.end)]).sort("known_on", "event_id")
 
@@ -642,7 +644,7 @@ class Departments:
         people, c = self.people, self.calendar
         rng = self.rng("medical")
         rows = np.flatnonzero((self.kind == life.MEDICAL) & (self.month >= c.begin))
-        person = self.patients()[rows]
+        person = self.patients[rows]
         rows, person = rows[person >= 0], person[person >= 0]
         e = self.lived.events[rows]
         total, reimbursed, compliant, days = e[:, life.E_A], e[:, life.E_B], e[:, life.E_C], e[:, life.E_D]
@@ -668,7 +670,7 @@ class Departments:
             .astype(int)
             .clip(1, 270)
         )
-        parts = [(person, occurred, lag, "inpatient", total, reimbursed, compliant, days, group)]
+        parts: list[tuple[Any, ...]] = [(person, occurred, lag, "inpatient", total, reimbursed, compliant, days, group)]
         # Small claims: outpatient visits of all, monthly medicine of the chronically ill (whose cost the household's books carry).
         for m in range(c.begin, c.last + 1):
             age = people.ages(self.starts[m])
@@ -759,7 +761,7 @@ class Departments:
         when = self.start - np.minimum(rng.integers(30, 3_000, len(old)), np.maximum(age_days - 1, 1))
         known = np.maximum(self.start, when + rng.integers(10, 60, len(old)))
         rows = np.flatnonzero((self.kind == life.DISABLED) & (self.month >= c.begin) & (self.month < c.months - 8))
-        person = self.patients()[rows]
+        person = self.patients[rows]
         rows, person = rows[person >= 0], person[person >= 0]
         new = self.starts[self.month[rows] + 3] + rng.integers(0, 120, len(rows))
         age = people.ages(self.start)
@@ -883,7 +885,7 @@ class Departments:
         rng = self.rng("authorisations")
         of, day, _ = self.found
         pick = rng.random(len(of)) < 0.9
-        of2, day2, _ = self.false_leads()
+        of2, day2, _ = self.false_leads
         pick2 = rng.random(len(of2)) < 0.3
         others = np.flatnonzero(rng.random(self.n) < 0.05)
         household = np.concatenate([of[pick], of2[pick2], others])
@@ -934,13 +936,25 @@ class Departments:
         return pl.DataFrame(rows, schema=names, orient="row").sort("name", "valid_from")
 
 
+def _only(values: Text, mask: Flags) -> Text:
+    """The values where the mask holds, missing elsewhere."""
+    out = values.copy()
+    out[~mask] = None
+    return out
+
+
+def _nobody(households: Ints) -> Ints:
+    """No person: the row is the household's."""
+    return np.full(len(households), -1)
+
+
 def _plain(
     of: Ints, day: Days, origin: str, outcome: str
 ) -> tuple[Ints, Days, npt.NDArray[np.object_], npt.NDArray[np.object_], None, None]:
     return of, day, np.full(len(of), origin, object), np.full(len(of), outcome, object), None, None
 
 
-def _series(name: str, values: npt.NDArray[np.generic] | pl.Series) -> pl.Series:
+def _series(name: str, values: Values) -> pl.Series:
     """numpy to polars: dates to Date, objects to String, nan to missing."""
     if isinstance(values, pl.Series):
         return values.alias(name)

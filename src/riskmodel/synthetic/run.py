@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -104,16 +105,25 @@ def live(areas: Areas, people: People, calendar: Calendar, seed: int, snapshot_m
 
 def true_probability(lived: Lived, seed: int, months: int = 12, draws: int = 12) -> Floats:
     """Chance of each household to be found within `months` of each snapshot, (K, N); nan for the monitored and the empty."""
-    result = np.zeros(lived.snapshots.shape[:2])
-    nothing = np.zeros((0, life.EVENT)), np.zeros(1, np.int64), np.zeros((0, 0, 0), np.float32), np.zeros((0, 0), np.float32)
+    households = len(lived.people.household_id)
+    result: Floats = np.zeros((len(lived.snapshot_months), households))
+    nothing: tuple[Any, ...] = (
+        np.zeros((0, life.EVENT)),
+        np.zeros(1, np.int64),
+        np.zeros((0, 0, 0), np.float32),
+        np.zeros((0, 0), np.float32),
+        np.zeros((0, 0, 0)),
+        np.zeros(0, np.int64),
+    )
     for k, start in enumerate(lived.snapshot_months):
         rng = np.random.default_rng([seed, 4, int(start)])
         moy = lived.calendar.month_of_year[start : start + months]
-        # Falling prices and floods that the state does not hold are drawn; a fall under way is carried on below.
-        sky = life.Sky(draw_prices(moy, rng, draws), draw_floods(lived.areas.flood_risk, moy, rng, draws))
+        price = draw_prices(moy, rng, draws)
+        carry_falls_on(price.reshape(3, draws, months), lived.sky.price, int(start))
+        sky = life.Sky(price, draw_floods(lived.areas.flood_risk, moy, rng, draws))
         life.simulate(
-            True, lived.snapshots[k], _streams(rng, result.shape[1]), lived.fixed, lived.world, sky, int(start), int(start) + months,
-            draws, *nothing, np.zeros((0, 0, 0)), np.zeros(0, np.int64), result[k],
+            True, lived.snapshots[k], _streams(rng, households), lived.fixed, lived.world, sky, int(start), int(start) + months,
+            draws, *nothing, result[k],
         )  # fmt: skip
     return result
 
@@ -161,6 +171,16 @@ def draw_prices(moy: Ints, rng: np.random.Generator, draws: int = 1) -> Floats:
         part = factor[crop, draw, month : month + length[crop, draw, month]]
         np.minimum(part, depth[crop, draw, month], out=part)
     return factor.reshape(3, draws * months)
+
+
+def carry_falls_on(price: Floats, real: Floats, start: int) -> None:
+    """A fall of prices that is under way at `start` goes on in every future as it does in fact. price: (3, draws, months), changed."""
+    for crop in range(3):
+        factor = real[crop, start - 1]
+        for month in range(price.shape[2]):
+            if factor >= 1.0 or real[crop, start + month] != factor:
+                break
+            np.minimum(price[crop, :, month], factor, out=price[crop, :, month])
 
 
 def draw_floods(risk: Floats, moy: Ints, rng: np.random.Generator, draws: int = 1) -> Floats:
@@ -240,8 +260,7 @@ def make_gaps(people: People, calendar: Calendar, rng: np.random.Generator) -> G
         spells.append(
             (at, np.full(len(at), column), np.full(len(at), calendar.begin - 6), calendar.begin + rng.integers(1, 40, len(at)))
         )
-    household, column, begins, ends = (np.concatenate([spell[k] for spell in spells]) for k in range(4))
-    return Gap(household, column, begins, ends)
+    return Gap(*(np.concatenate([spell[k] for spell in spells]) for k in range(4)))
 
 
 def gap_bits(gap: Gap, households: int, months: int) -> npt.NDArray[np.int16]:
