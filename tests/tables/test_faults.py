@@ -81,7 +81,10 @@ CELLS = [
 
 
 @pytest.mark.parametrize(("table", "column", "cell", "check", "found", "remedy"), CELLS, ids=[f"{c[3]}-{c[2]}" for c in CELLS])
-def test_a_wrong_cell_is_refused_with_its_row_and_what_to_do(folder, table, column, cell, check, found, remedy):
+def test_a_wrong_cell_is_refused_with_its_row_and_what_to_do(
+    tmp_path, records, as_csv, table, column, cell, check, found, remedy
+):
+    folder = as_csv(tmp_path / "csv", {name: records[name] for name in {"households", "members", table}})
     change_text(folder, table, column, 1, cell)
     report = check_tables(folder)
     finding = next(finding for finding in report.findings if (finding.check, finding.column) == (check, column))
@@ -90,7 +93,11 @@ def test_a_wrong_cell_is_refused_with_its_row_and_what_to_do(folder, table, colu
     assert 3 in finding.rows and finding.count >= 1  # the header is row 1
     assert found in finding.found
     assert remedy in finding.remedy
-    with pytest.raises(DataError, match="row"):
+
+
+def test_reading_refuses_what_checking_finds(folder):
+    change_text(folder, "income", "amount", 1, "-5")
+    with pytest.raises(DataError, match="row 3"):
         read_tables(folder)
 
 

@@ -15,6 +15,7 @@ from riskmodel.tables.checks import Sheet, absent_tables, check_owners, check_ro
 from riskmodel.tables.county import Tables, in_force_intervals, without_rows
 from riskmodel.tables.findings import CheckReport, Finding, TableSummary
 from riskmodel.tables.mapping import MAPPING_FILE, TableMapping, read_mapping
+from riskmodel.tables.records import plain_tables
 from riskmodel.tables.schema import TABLES
 from riskmodel.tables.sources import Part, Source, Trouble, find_sources, hash_of, read_source
 from riskmodel.tables.store import Stored, is_store, kept_as_is, read_store, sources_hash, up_to_date, write_store
@@ -101,6 +102,14 @@ def tables_of(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Tables:
         raise DataError(
             [Fault(name, "no table of the contract", "one of " + ", ".join(TABLES), "Correct the name.") for name in unknown]
         )
+    plain = plain_tables(records)
+    if plain is not None:
+        return plain
+    return checked_records(records).tables()
+
+
+def checked_records(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Delivery:
+    """Records through the full checks. Raises DataError with every fault."""
     sources = {}
     for name, rows in records.items():
         columns = dict.fromkeys(key for row in rows for key in row)
@@ -110,7 +119,7 @@ def tables_of(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Tables:
     report = delivery.report()
     if not report.ok:
         raise DataError(report.faults())
-    return delivery.tables()
+    return delivery
 
 
 def _series(name: str, values: list[Any]) -> pl.Series:

@@ -26,7 +26,7 @@ _PLAIN = r"^[+-]?\d+(\.\d+)?$"
 _GROUPED = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
 _TRUE = ("true", "1", "1.0", "是")
 _FALSE = ("false", "0", "0.0", "否")
-_YEARS = (1880, 2100)
+YEARS = (1880, 2100)
 SHOWN_VALUES = 3
 
 AREA_LENGTHS: Mapping[str, tuple[int, ...]] = {
@@ -209,7 +209,7 @@ def _from_typed(series: pl.Series, column: Column, unit: str | None, table: str)
         return _refuse(values, pl.Series([], dtype=pl.Boolean), column, values)
     if kind in ("date",):
         years = values.dt.year()
-        strange = ((years < _YEARS[0]) | (years > _YEARS[1])).fill_null(False)
+        strange = ((years < YEARS[0]) | (years > YEARS[1])).fill_null(False)
         if strange.any():
             return _refuse(
                 pl.select(pl.when(~strange).then(values)).to_series().rename(series.name),
@@ -235,7 +235,7 @@ def _date(text: pl.Expr) -> pl.Expr:
     day = pl.concat_str(parts[0], parts[1].str.zfill(2), parts[2].str.zfill(2), separator="-").str.to_date(
         "%Y-%m-%d", strict=False
     )
-    return pl.when(day.dt.year().is_between(*_YEARS)).then(day)
+    return pl.when(day.dt.year().is_between(*YEARS)).then(day)
 
 
 def _numbers(known: pl.DataFrame, unit: str | None) -> pl.DataFrame:
