@@ -87,7 +87,7 @@ METRICS: Final[dict[str, Metric]] = {
     "lift": Metric("提升倍数", "lift", 1, "{:.1f}"),
     "visits_per_confirmed": Metric("每确认一户走访数", "visits per confirmed", -1, "{:.1f}"),
     "observed_expected": Metric("实际/预期", "observed / expected", 0, "{:.2f}"),
-    "brier": Metric("Brier分", "Brier", -1, "{:.5f}", most=1),
+    "brier": Metric("Brier分", "Brier", -1, "{:.4f}", most=1),
     "log_loss": Metric("对数损失", "log loss", -1, "{:.4f}"),
     "ece": Metric("校准误差(ECE)", "ECE", -1, "{:.4f}"),
     "base_rate": Metric("基础发生率", "base rate", 0, "{:.2f}", percent=True, most=1),
@@ -792,61 +792,65 @@ def compare_predictions(
 def _rendered(comparison: Comparison, width: int) -> str:
     import io
 
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    first = next(iter(comparison.evaluations.values()))
-    console = Console(width=width, no_color=True, highlight=False, force_terminal=False, file=io.StringIO())
+    out = io.StringIO()
+    console = Console(width=width, no_color=True, highlight=False, markup=False, emoji=False, force_terminal=False, file=out)
 
-    def show(title: str, keys: Sequence[Key]) -> None:
-        table = Table(title=title, title_justify="left", title_style="", show_lines=True, expand=False)
-        table.add_column("model", no_wrap=False, overflow="fold")
-        for key in keys:
-            table.add_column(heading(*key), justify="right", overflow="fold")
-        for name, evaluation in comparison.evaluations.items():
-            table.add_row(name, *(_two_lines(evaluation.cell(*key)) for key in keys))
+    def show(title: str, headings: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> None:
+        table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, leading=1)
+        table.add_column("model", overflow="fold", min_width=min(26, max(map(len, comparison.names))))
+        for text in headings:
+            table.add_column(text, justify="right", overflow="fold")
+        for name, cells in rows:
+            table.add_row(name, *cells)
         console.print(table)
 
-    main = first.capacities[0]
-    counts = first.counts
+    first = next(iter(comparison.evaluations.values()))
+    main, counts = first.capacities[0], first.counts
     console.print(
-        f"{counts['households']:,} households, {counts['villages']:,} villages, {counts['dates']} as-of dates "
-        f"({first.as_of[0]} to {first.as_of[-1]}); {counts['confirmed']:,} confirmed, {counts['unlabelled']:,} unlabelled of "
-        f"{counts['rows']:,} rows. [low, high]: 95 % interval, {counts['draws']} draws of whole villages."
+        f"{counts['households']:,} households in {counts['villages']:,} villages, {counts['dates']} as-of dates "
+        f"({first.as_of[0]} to {first.as_of[-1]}): {counts['rows']:,} rows, {counts['confirmed']:,} confirmed, "
+        f"{counts['unlabelled']:,} unlabelled. [low, high]: 95 % interval, {counts['draws']} draws of whole villages."
     )
     if any(comparison.left_out.values()):
         listed = ", ".join(f"{name} {count:,}" for name, count in comparison.left_out.items() if count)
-        console.print(f"Left out, because not every model has them: {listed} rows.")
-    keys = [
-        ("precision", main),
-        ("recall", main),
-        ("auc", ""),
-        ("average_precision", ""),
-        ("brier", ""),
-        ("observed_expected", ""),
-    ]
-    show("Comparison", [key for key in keys if key in first.values])
+        console.print(f"Rows left out, because not every model has them: {listed}.")
+    console.print()
+
+    def figures(keys: Sequence[Key]) -> Iterable[tuple[str, Sequence[str]]]:
+        for name, evaluation in comparison.evaluations.items():
+            yield name, [evaluation.cell(*key).replace(" [", "\n[", 1) for key in keys]
+
+    shown: list[Key] = [("precision", main), ("recall", main), ("auc", ""), ("average_precision", ""), ("brier", "")]
+    all_of_them: list[Key] = [*shown, ("observed_expected", "")]
+    show("Comparison", [heading(*key) for key in all_of_them], figures(all_of_them))
     if len(first.capacities) > 1:
-        show("Recall by capacity", [("recall", name) for name in first.capacities])
-        show("Precision by capacity", [("precision", name) for name in first.capacities])
-    if len(comparison.evaluations) > 1:
-        base = comparison.baseline
-        table = Table(title=f"Difference from {base}, paired", title_justify="left", title_style="", show_lines=True)
-        table.add_column("model", overflow="fold")
-        shown: list[Key] = [("precision", main), ("recall", main), ("auc", ""), ("average_precision", ""), ("brier", "")]
-        for key in shown:
-            table.add_column(heading(*key), justify="right", overflow="fold")
+        for metric in ("recall", "precision"):
+            keys = [(metric, name) for name in first.capacities]
+            show(f"{METRICS[metric].en.capitalize()} by capacity", [f"at {name}" for name in first.capacities], figures(keys))
+    base = comparison.baseline
+
+    def differences() -> Iterable[tuple[str, Sequence[str]]]:
         for name in comparison.evaluations:
             if name == base:
                 continue
             cells = []
             for key in shown:
                 value, low, high = comparison.difference(name, *key)
-                cells.append(_two_lines(written(key[0], value, (low, high))) + f"\n{_verdict(key[0], low, high)}")
-            table.add_row(name, *cells)
-        console.print(table)
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+                cells.append(f"{_signed(key[0], value, low, high)}\n{_verdict(key[0], low, high) if np.isfinite(low) else ''}")
+            yield name, cells
+
+    if len(comparison.evaluations) > 1:
+        headings = [heading(*key) + (", points" if METRICS[key[0]].percent else "") for key in shown]
+        show(f"Difference from {base}, paired on the same draws", headings, differences())
+    return out.getvalue()
 
 
-def _two_lines(cell: str) -> str:
-    return cell.replace(" [", "\n[", 1).replace("[", r"\[")
+def _signed(metric: str, value: float, low: float, high: float) -> str:
+    """`+1.2` over `[+0.4, +2.0]`; differences of shares in percentage points."""
+    form = METRICS[metric]
+    figures = [form.write(end) if not np.isfinite(end) or end < 0 else f"+{form.write(end)}" for end in (value, low, high)]
+    return figures[0] + (f"\n[{figures[1]}, {figures[2]}]" if np.isfinite(low) else "")
