@@ -218,3 +218,21 @@ def test_row_order_in_the_files_never_shows(records):
     mixed = tables_of({name: random.Random(3).sample(rows, len(rows)) for name, rows in records.items()})
     for name in tables.frames:
         assert mixed[name].equals(tables[name])
+
+
+def test_the_quick_sort_of_large_tables_is_the_plain_sort(monkeypatch, records):
+    """Owners without rank (null), equal days and shuffled rows included."""
+    from riskmodel.tables import county as module
+
+    for name in EVENT_TABLES:
+        table = TABLES[name]
+        frame = raw(records)[name].with_columns(replaced_on=pl.lit(None, pl.Date))
+        frame = pl.concat([frame.with_columns(pl.col("event_id") + suffix) for suffix in ("", "b", "a")])
+        for seed in range(3):
+            mixed = frame.sample(fraction=1, shuffle=True, seed=seed)
+            monkeypatch.setattr(module, "MANY_ROWS", 0)
+            quick = module.in_canonical_order(mixed, table)
+            monkeypatch.setattr(module, "MANY_ROWS", 1 << 40)
+            assert quick.equals(module.in_canonical_order(mixed, table)), name
+            monkeypatch.setattr(module, "MANY_ROWS", 0)
+            assert module.in_canonical_order(quick, table).equals(quick)

@@ -158,7 +158,8 @@ def test_every_audit_rule_has_a_test():
 @pytest.mark.parametrize("rule", AUDIT_RULES)
 def test_a_contradiction_is_kept_and_reported_with_its_rows(tmp_path, records, as_parquet, rule):
     BREAKS[rule](records)
-    folder = as_parquet(tmp_path / "tables", records)
+    others = ("income", "expenditure", "policy", "leads", "assets", "shocks")
+    folder = as_parquet(tmp_path / "tables", {name: rows for name, rows in records.items() if name not in others})
     report = check_tables(folder)
     assert report.ok
     column, found, expected, zh = AUDIT_RULES[rule]

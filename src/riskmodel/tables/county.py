@@ -161,6 +161,8 @@ def repeated_rows(frame: pl.DataFrame, table: Table) -> tuple[pl.Series, pl.Seri
     """Positions of exact duplicates (all but the first of each), and of different rows with the same key and known_on."""
     place = pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True).alias(ROW)
     version = version_key(table)
+    if frame[version[0]].n_unique() == frame.height:
+        return place.clear(), place.clear()
     # Most keys stand once: only the rows of those that do not are compared.
     suspects = frame.with_columns(place).filter(frame[version[0]].is_duplicated())
     suspects = suspects.filter(pl.struct(version).is_duplicated())
@@ -187,8 +189,8 @@ def in_force_intervals(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Add `replaced_on` (not to dated values) and sort canonically. `frame` holds one row a (key, known_on)."""
     if table.form == "values":
         return frame.sort(version_key(table))
-    several = frame[table.key].is_duplicated() if frame.height else pl.Series([], dtype=pl.Boolean)
-    if several.any():
+    if frame[table.key].n_unique() < frame.height:
+        several = frame[table.key].is_duplicated()
         place = pl.int_range(0, pl.len(), dtype=pl.UInt32).alias(ROW)
         versions = frame.select(place, table.key, "known_on").filter(several).sort(table.key, "known_on")
         next_known = pl.when(pl.col(table.key).shift(-1) == pl.col(table.key)).then(pl.col("known_on").shift(-1))
@@ -197,7 +199,41 @@ def in_force_intervals(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
         frame = frame.with_columns(replaced.alias("replaced_on"))
     else:
         frame = frame.with_columns(pl.lit(None, pl.Date).alias("replaced_on"))
-    return frame.sort(canonical_order(table), nulls_last=True)
+    return in_canonical_order(frame, table)
+
+
+MANY_ROWS = 20_000
+_DAY_BITS = 17  # days since 1970 as a positive number: years 1791 to 2148
+_DAY_ZERO = 1 << 16
+
+
+def in_canonical_order(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Rows sorted by `canonical_order`, nulls last.
+
+    Large event tables are sorted by one whole number, made of the owner's rank and the two dates; only rows that are equal in it
+    are compared by their ids. The order is the same as of a plain sort, at a fraction of its time and memory.
+    """
+    order = canonical_order(table)
+    if table.form != "event" or frame.height < MANY_ROWS:
+        return frame.sort(order, nulls_last=True)
+    owner = frame[order[0]]
+    ranked = owner.drop_nulls().unique().sort()
+    ranks = pl.DataFrame({"owner": ranked, "rank": pl.int_range(0, len(ranked), dtype=pl.Int64, eager=True)})
+    rank = owner.replace_strict(ranks["owner"], ranks["rank"], default=len(ranked), return_dtype=pl.Int64)
+    packed = rank * (1 << 2 * _DAY_BITS)
+    for day, bits in ((frame["occurred_on"], _DAY_BITS), (frame["known_on"], 0)):
+        packed = packed + (day.cast(pl.Int32).cast(pl.Int64) + _DAY_ZERO) * (1 << bits)
+    places = packed.arg_sort() if not packed.is_sorted() else pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True)
+    packed = packed.gather(places)
+    tied = ((packed == packed.shift(1)) | (packed == packed.shift(-1))).fill_null(False)
+    if tied.any():
+        spots = tied.arg_true()
+        equal = pl.DataFrame({"packed": packed.gather(spots), "place": places.gather(spots)})
+        equal = equal.with_columns(frame[table.key].gather(equal["place"]).alias("key"))
+        places = places.scatter(spots, equal.sort("packed", "key")["place"])
+    if places.is_sorted():
+        return frame
+    return frame[places]
 
 
 def canonical_order(table: Table) -> list[str]:
