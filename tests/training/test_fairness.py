@@ -71,9 +71,35 @@ def test_a_group_with_few_confirmed_reads_insufficient_however_large_its_gap() -
     missed = [(f"b{number}", 1.0, 1.0, True) for number in range(29)]
     audit = audit_groups(small(reached + missed), groups=["remote"], capacity=40)
     assert audit.flagged == []
-    assert audit.insufficient == ["remote=false", "remote=true"]
+    assert audit.insufficient == ["remote=true"]
     more = audit_groups(small([*reached, *missed, ("c", 1.0, 1.0, True)]), groups=["remote"], capacity=40)
     assert more.flagged == ["remote=true"]
+
+
+def test_that_all_others_are_missed_more_is_said_and_not_flagged() -> None:
+    reached = [(f"a{number}", 9.0, 1.0, True) for number in range(40)]
+    missed = [(f"b{number}", 1.0, 1.0, False) for number in range(40)]
+    audit = audit_groups(small(reached + missed), groups=["remote"], capacity=40)
+    assert audit.flagged == []
+    assert audit.rows["verdict"].to_list() == ["others missed more"]
+
+
+def test_yes_and_no_may_be_written_as_one_and_zero() -> None:
+    table = county(4, planted=0.3)
+    numbers = table.with_columns(pl.col("ethnic_minority").cast(pl.Int8))
+    one, two = (audit_groups(frame, groups=["ethnic_minority"], capacity=0.1) for frame in (table, numbers))
+    assert one.flagged == two.flagged == ["ethnic_minority=true"]
+
+
+def test_a_flagged_group_at_lower_risk_outside_the_list_is_told_apart() -> None:
+    # Of the remote 1 of 40 reached but only 39 of 2,000 others at risk outside; of the rest 30 of 60 reached, 30 of 400 outside.
+    rows = [(f"a{number}", 9.0 if number < 1 else 1.0, 1.0, True) for number in range(40)]
+    rows += [(f"b{number}", 1.0, 0.0, True) for number in range(2000)]
+    rows += [(f"c{number}", 9.0 if number < 30 else 1.0, 1.0, False) for number in range(60)]
+    rows += [(f"d{number}", 1.0, 0.0, False) for number in range(400)]
+    audit = audit_groups(small(rows), groups=["remote"], capacity=31, draws=20)
+    assert audit.flagged == audit.flagged_at_lower_risk == ["remote=true"]
+    assert audit_groups(county(5, planted=0.3), groups=["ethnic_minority"], capacity=0.1, draws=0).flagged_at_lower_risk == []
 
 
 def test_a_household_confirmed_at_many_dates_counts_once_towards_thirty() -> None:
@@ -86,7 +112,7 @@ def test_a_household_confirmed_at_many_dates_counts_once_towards_thirty() -> Non
 
 def test_the_word_pass_is_never_said() -> None:
     audit = audit_groups(county(1), groups=["ethnic_minority", "group_0"], capacity=0.1)
-    assert set(audit.rows["verdict"]) <= {"flagged", "no gap found", "insufficient", "unknown"}
+    assert set(audit.rows["verdict"]) <= {"flagged", "others missed more", "no gap found", "insufficient", "unknown"}
     assert "pass" not in audit.text().lower()
     assert "would find" in audit.text()
     assert max(map(len, audit.text().splitlines())) <= 120

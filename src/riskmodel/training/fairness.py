@@ -1,8 +1,10 @@
 """Are some households missed more than others? Recall and false omission by group, on the lists as they were drawn.
 
 A group is flagged when its share of confirmed households that stood on the list is lower than that of everybody else by more than chance
-explains. A group with fewer than 30 confirmed households reads `insufficient`, never `pass`; and a group without a flag is told how large
-a gap this audit would have found nine times in ten. Groups serve the audit only: none of them is a predictor.
+explains. Of a yes/no group only the named side is flagged: that households *without* a disability are reached less is said (`others missed
+more`) and no flag, since a model that sees risk does so by itself. A group with fewer than 30 confirmed households reads `insufficient`,
+never `pass`; and a group without a flag is told how large a gap this audit would have found nine times in ten. Groups serve the audit only:
+ethnicity and religion never predict.
 """
 
 from __future__ import annotations
@@ -26,8 +28,14 @@ if TYPE_CHECKING:
 
 FEWEST_CONFIRMED: Final = 30
 FALSE_ALARMS: Final = 0.05  # of the whole audit, not of each group
-FLAGGED, NO_GAP, INSUFFICIENT, UNKNOWN = "flagged", "no gap found", "insufficient", "unknown"
-MISSING: Final = "missing"
+FLAGGED, OTHERS_MISSED, NO_GAP, INSUFFICIENT, UNKNOWN = (
+    "flagged",
+    "others missed more",
+    "no gap found",
+    "insufficient",
+    "unknown",
+)
+MISSING, YES, NO = "missing", "true", "false"
 
 # column -> (zh, en); for yes/no columns that is what `true` means.
 GROUP_NAMES: Final[dict[str, tuple[str, str]]] = {
@@ -52,7 +60,7 @@ def group_label(group: str, value: str, language: str = "en") -> str:
     """`female head`, `female head: no` or `户类型：脱贫户`; names that are not known stand as they are."""
     place = 0 if language == "zh" else 1
     name = GROUP_NAMES.get(group, (group, group))[place]
-    if value == "true":
+    if value == YES:
         return name
     return f"{name}{'：' if language == 'zh' else ': '}{VALUE_NAMES.get(value, (value, value))[place]}"
 
@@ -61,8 +69,8 @@ def group_label(group: str, value: str, language: str = "en") -> str:
 class GroupAudit:
     """The audit of one model's lists. Make it with `audit_groups`.
 
-    rows: a row a group and value, with group, value, households (distinct), confirmed (distinct households), recall, recall_low, recall_high,
-    recall_others, gap (recall minus that of the others), gap_low, gap_high, p (adjusted for the number of comparisons), false_omission,
+    rows: a row a group and value (of a yes/no group only the named side, `true`), with group, value, households (distinct), confirmed
+    (distinct households), recall, recall_low, recall_high, recall_others, gap (recall minus that of the others), gap_low, gap_high, p (adjusted for the number of comparisons), false_omission,
     false_omission_low, false_omission_high, false_omission_others, detectable (the gap found nine times in ten), verdict.
     """
 
@@ -75,6 +83,13 @@ class GroupAudit:
     def flagged(self) -> list[str]:
         """Groups that are missed more than the others, as `column=value`."""
         return self._with(FLAGGED)
+
+    @property
+    def flagged_at_lower_risk(self) -> list[str]:
+        """Those flagged whose false omission is lower than that of the others as well: outside the list they are at less risk, not at
+        more. Such a gap may come from where the risk lies and not from the model; a person has to judge it."""
+        chosen = self.rows.filter((pl.col("verdict") == FLAGGED) & (pl.col("false_omission") < pl.col("false_omission_others")))
+        return [f"{group}={value}" for group, value in chosen.select("group", "value").iter_rows()]
 
     @property
     def insufficient(self) -> list[str]:
@@ -90,7 +105,7 @@ class GroupAudit:
         return self.rows.to_pandas()
 
     def table(self, language: str = "en") -> pd.DataFrame:
-        """A row a group, `value [low, high]` in per cent. The `no` of a yes/no group is shown when it is the flagged side."""
+        """A row a group, `value [low, high]` in per cent."""
         import pandas as pd
 
         def span(row: dict[str, Any], value: str, low: str, high: str, unit: str = "%") -> str:
@@ -111,7 +126,6 @@ class GroupAudit:
                 "verdict": row["verdict"],
             }
             for row in self.rows.iter_rows(named=True)
-            if row["value"] != "false" or row["verdict"] == FLAGGED
         ]
         return pd.DataFrame(table).set_index("group")
 
@@ -157,8 +171,8 @@ def audit_groups(
     """Audit the first `capacity` households of every as-of date by group.
 
     predictions: as for `evaluation.evaluate`, with one more column a group: yes/no, or codes; missing means unknown, is shown, and is
-    compared with nothing. Confirmed and listed households of all dates are added up. With two known values they are compared with each
-    other, with more each with all others; where recall differs by more than chance, the side that is missed more is flagged.
+    compared with nothing. Confirmed and listed households of all dates are added up. A yes/no group (also 1 and 0) is compared with all who
+    are not in it, each code with all others; where its recall is lower by more than chance, it is flagged.
 
     The test is a score test of equal recall clustered by village, and Holm's correction holds the chance of any false flag in the whole
     audit to 5 % (Holm, Scand. J. Stat. 6 (1979)). Intervals: village-cluster bootstrap, given the lists. Flags rest on recall alone: false
@@ -176,19 +190,27 @@ def audit_groups(
     weights = village_weights(villages, draws if villages >= MIN_VILLAGES else 0, seed)
     rows: list[dict[str, Any]] = []
     for group in groups:
-        column = prepared.frame[group].cast(pl.String).str.to_lowercase().fill_null(MISSING)
+        column = _values(prepared.frame[group])
         known = (column != MISSING).to_numpy()
-        values = sorted(column.unique())
-        compared = [value for value in values if value != MISSING]
-        for value in values:
+        compared = sorted(set(column.unique()) - {MISSING})
+        yes_no = set(compared) <= {YES, NO}
+        shown = [YES] if yes_no else compared
+        for value in [*shown, *([MISSING] if not known.all() else [])]:
             member = (column == value).to_numpy()
-            rest = known & ~member if value != MISSING and len(compared) > 1 else np.zeros_like(member)
+            rest = known & ~member if value != MISSING else np.zeros_like(member)
             rows.append(
                 {"group": group, "value": value} | _audit_one(prepared, listed, member, rest, weights, pair=len(compared) == 2)
             )
     _judge(rows)
     frame = pl.DataFrame(rows, schema=_SCHEMA, orient="row") if rows else pl.DataFrame(schema=_SCHEMA)
     return GroupAudit(name, capacity_name(capacity), len(weights) - 1, frame)
+
+
+def _values(column: pl.Series) -> pl.Series:
+    """The values as text: `true` and `false` for yes/no (also 1 and 0), `missing` for unknown."""
+    if column.dtype.is_numeric() and set(column.drop_nulls().unique()) <= {0, 1}:
+        column = column.cast(pl.Boolean)
+    return column.cast(pl.String).str.to_lowercase().fill_null(MISSING)
 
 
 _NUMBERS = [
@@ -317,6 +339,8 @@ def _judge(rows: list[dict[str, Any]]) -> None:
             row["p"] = reached
             if reached <= FALSE_ALARMS and row["gap"] < 0:
                 row["verdict"] = FLAGGED
+            elif reached <= FALSE_ALARMS and row["value"] == YES:
+                row["verdict"] = OTHERS_MISSED
     needed = float(ndtri(1 - FALSE_ALARMS / 2 / max(1, len(tests))) + ndtri(0.9))
     for row in rows:
         row["detectable"] *= needed

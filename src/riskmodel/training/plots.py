@@ -14,7 +14,7 @@ import numpy as np
 
 from riskmodel.errors import DataError, Fault
 from riskmodel.training.evaluation import METRICS, Comparison, Evaluation, Metric
-from riskmodel.training.fairness import FLAGGED, INSUFFICIENT, UNKNOWN, GroupAudit, group_label
+from riskmodel.training.fairness import FLAGGED, INSUFFICIENT, MISSING, NO_GAP, UNKNOWN, GroupAudit, group_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,6 +85,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "others": ("其余农户", "all others"),
     "confirmed": ("确认 {count} 户", "{count} confirmed"),
     "flagged": ("漏报偏多", "missed more"),
+    "others missed more": ("其余农户漏报偏多", "others missed more"),
     "no gap found": ("未见差距", "no gap found"),
     "insufficient": ("样本不足", "insufficient"),
     "unknown": ("未知", "unknown"),
@@ -439,9 +440,7 @@ def folds_plot(folds: Sequence[Mapping[str, Any]], *, until: dt.date | None = No
 def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
     """Recall of every group beside that of all others, with intervals; what is flagged, and what is too little to say."""
     pen = _Pen(language)
-    rows = [
-        row for row in audit.rows.iter_rows(named=True) if row["value"] not in ("false", "missing") or row["verdict"] == FLAGGED
-    ]
+    rows = [row for row in audit.rows.iter_rows(named=True) if row["value"] != MISSING]
     rows = [row for row in rows if np.isfinite(row["recall"])]
     if not rows:
         raise DataError(Fault("audit", "no group with a confirmed household", "at least one", "Audit lists with known outcomes."))
@@ -458,7 +457,7 @@ def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
         if np.isfinite(row["recall_others"]):
             axes.plot(row["recall_others"], place, marker="|", markersize=17, markeredgewidth=2, color=INK, zorder=3)
         said = pen.say(row["verdict"])
-        if row["verdict"] not in (INSUFFICIENT, UNKNOWN, FLAGGED) and np.isfinite(row["detectable"]):
+        if row["verdict"] == NO_GAP and np.isfinite(row["detectable"]):
             said += f" · {pen.say('would_find', points=100 * row['detectable'])}"
         axes.annotate(
             said, (1, place), xycoords=("axes fraction", "data"), xytext=(8, 0), textcoords="offset points", va="center", fontsize=9,
