@@ -174,7 +174,7 @@ def audit_groups(
     compared with nothing. Confirmed and listed households of all dates are added up. A yes/no group (also 1 and 0) is compared with all who
     are not in it, each code with all others; where its recall is lower by more than chance, it is flagged.
 
-    The test is a score test of equal recall clustered by village, and Holm's correction holds the chance of any false flag in the whole
+    The test is a one-sided score test of recall clustered by village, and Holm's correction holds the chance of any false flag in the whole
     audit to 5 % (Holm, Scand. J. Stat. 6 (1979)). Intervals: village-cluster bootstrap, given the lists. Flags rest on recall alone: false
     omission differs by itself where the risk of groups differs. Raises DataError.
     """
@@ -198,9 +198,7 @@ def audit_groups(
         for value in [*shown, *([MISSING] if not known.all() else [])]:
             member = (column == value).to_numpy()
             rest = known & ~member if value != MISSING else np.zeros_like(member)
-            rows.append(
-                {"group": group, "value": value} | _audit_one(prepared, listed, member, rest, weights, pair=len(compared) == 2)
-            )
+            rows.append({"group": group, "value": value} | _audit_one(prepared, listed, member, rest, weights))
     _judge(rows)
     frame = pl.DataFrame(rows, schema=_SCHEMA, orient="row") if rows else pl.DataFrame(schema=_SCHEMA)
     return GroupAudit(name, capacity_name(capacity), len(weights) - 1, frame)
@@ -236,9 +234,9 @@ _SCHEMA: Final = (
 
 
 def _audit_one(
-    prepared: Prepared, listed: Floats, member: npt.NDArray[np.bool_], rest: npt.NDArray[np.bool_], weights: Floats, *, pair: bool
+    prepared: Prepared, listed: Floats, member: npt.NDArray[np.bool_], rest: npt.NDArray[np.bool_], weights: Floats
 ) -> dict[str, Any]:
-    """The figures of one group, before the verdict. `_confirmed_rest` and `_pair` are notes for `_judge`."""
+    """The figures of one group, before the verdict. `_confirmed_rest` is a note for `_judge`."""
     villages = len(prepared.villages)
     positive, labelled = prepared.label == 1, prepared.label >= 0
     household = prepared.frame["household_id"]
@@ -281,7 +279,6 @@ def _audit_one(
         "false_omission_others": float(omission_rest[0]),
         "detectable": error,
         "_confirmed_rest": found_rest,
-        "_pair": pair,
     }
 
 
@@ -296,7 +293,7 @@ def _span(figures: Floats, villages: int, trials: int) -> tuple[float, float]:
 
 
 def _score_test(hits: Floats, confirmed: Floats, hits_rest: Floats, confirmed_rest: Floats) -> tuple[float, float]:
-    """Two-sided p of equal recall, and the standard error of the gap, both clustered by village. All arguments: sums, shape (villages,).
+    """One-sided p that recall is not lower, and the standard error of the gap, clustered by village. All arguments: sums, shape (villages,).
 
     Residuals are taken from the common recall, as in a score test: with few confirmed households that keeps its level where a test from
     each side's own recall flags too often.
@@ -311,36 +308,33 @@ def _score_test(hits: Floats, confirmed: Floats, hits_rest: Floats, confirmed_re
     residual = (hits - common * confirmed) / total - (hits_rest - common * confirmed_rest) / total_rest
     error = float(np.sqrt((residual**2).sum() * active / (active - 1)))
     if error == 0:
-        return 1.0, 0.0
+        return 0.5, 0.0
     gap = hits.sum() / total - hits_rest.sum() / total_rest
-    return float(2 * stdtr(active - 1, -abs(gap) / error)), error
+    return float(stdtr(active - 1, gap / error)), error
 
 
 def _judge(rows: list[dict[str, Any]]) -> None:
-    """Give each row its verdict, in place. Two values of one column are one comparison."""
+    """Give each row its verdict and its p adjusted by Holm, in place. Every row that can be judged is one one-sided test."""
     from scipy.special import ndtri
 
-    tests: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    tests = []
     for row in rows:
         enough = min(row["confirmed"], row.pop("_confirmed_rest")) >= FEWEST_CONFIRMED
-        pair = row.pop("_pair")
+        row["verdict"] = NO_GAP
         if row["value"] == MISSING:
             row |= {"verdict": UNKNOWN, "p": float("nan"), "detectable": float("nan")}
         elif not enough or not np.isfinite(row["p"]):
             row |= {"verdict": INSUFFICIENT, "p": float("nan")}
         else:
-            row["verdict"] = NO_GAP
-            tests.setdefault((row["group"], "" if pair else row["value"]), []).append(row)
-    ordered = sorted(tests.values(), key=lambda members: members[0]["p"])
+            tests.append(row)
     reached = 0.0
-    for place, members in enumerate(ordered):
-        reached = max(reached, min(1.0, (len(ordered) - place) * members[0]["p"]))
-        for row in members:
-            row["p"] = reached
-            if reached <= FALSE_ALARMS and row["gap"] < 0:
-                row["verdict"] = FLAGGED
-            elif reached <= FALSE_ALARMS and row["value"] == YES:
-                row["verdict"] = OTHERS_MISSED
-    needed = float(ndtri(1 - FALSE_ALARMS / 2 / max(1, len(tests))) + ndtri(0.9))
+    for place, row in enumerate(sorted(tests, key=lambda row: row["p"])):
+        if row["value"] == YES and 1 - row["p"] <= FALSE_ALARMS / len(tests):
+            row["verdict"] = OTHERS_MISSED
+        reached = max(reached, min(1.0, (len(tests) - place) * row["p"]))
+        row["p"] = reached
+        if reached <= FALSE_ALARMS:
+            row["verdict"] = FLAGGED
+    needed = float(ndtri(1 - FALSE_ALARMS / max(1, len(tests))) + ndtri(0.9))
     for row in rows:
         row["detectable"] *= needed
