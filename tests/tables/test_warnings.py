@@ -271,6 +271,12 @@ def test_a_missing_month_of_a_monthly_delivery_is_a_gap(tmp_path, records, as_pa
     assert finding.table == "income" and "2022-03 (0 rows)" in finding.found and "about 40 rows" in finding.expected
 
 
+def test_a_month_that_is_thin_every_year_is_the_departments_calendar(tmp_path, records, as_parquet):
+    monthly(records, [month for month in range(36) if month % 12 != 6])
+    report = check_tables(as_parquet(tmp_path / "tables", records))
+    assert "delivery_gap" not in {finding.check for finding in report.warnings}
+
+
 def test_a_delivery_that_stopped_before_the_others_is_a_gap(tmp_path, records, as_parquet):
     monthly(records, range(20))
     for row in records["employment"]:

@@ -123,6 +123,8 @@ def _plain(axes: Any) -> None:
 
 
 def _rows_by_month(delivery: Delivery) -> dict[str, str]:
+    from matplotlib.dates import date2num
+
     months = {name: months_delivered(frame) for name, frame in _frames(delivery).items() if "known_on" in frame.columns}
     months = {name: frame for name, frame in months.items() if frame.height}
     if not months:
@@ -135,9 +137,12 @@ def _rows_by_month(delivery: Delivery) -> dict[str, str]:
         axes.set_axis_off()
     for axes, (name, frame) in zip(grid.flat, months.items(), strict=False):
         axes.set_axis_on()
-        axes.bar(frame["month"].to_list(), frame["rows"].to_list(), width=27, color=_BAR)
-        axes.set_xlim(_shift(first, -1), _shift(last, 1))
+        edges = date2num([*frame["month"].to_list(), _shift(frame["month"][-1], 1)])
+        axes.stairs(frame["rows"].to_list(), edges, fill=True, color=_BAR)
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(date2num(_shift(first, -1)), date2num(_shift(last, 2)))
         axes.set_title(f"{TABLES[name].zh} {name}", fontsize=9, loc="left", color="#1d2733")
+        axes.xaxis_date()
         axes.xaxis.set_major_locator(_years())
         axes.xaxis.set_major_formatter(_year_format())
         axes.yaxis.set_major_locator(_three_ticks())

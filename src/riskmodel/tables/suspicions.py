@@ -443,6 +443,12 @@ def _deliveries(sheet: Sheet, placed: pl.DataFrame) -> None:
         inner = months.slice(1, months.height - 2)
         usual = inner["rows"].rolling_median(13, min_samples=4, center=True)
         thin = inner.with_columns(usual=usual).filter(pl.col("rows") < 0.1 * pl.col("usual"))
+        # A month that is thin every year is the department's calendar, not a gap.
+        yearly = pl.col("month").dt.month()
+        often = inner.group_by(yearly.alias("calendar")).agg(years=pl.len())
+        recurring = thin.group_by(yearly.alias("calendar")).agg(thin=pl.len()).join(often, on="calendar")
+        calendar = recurring.filter((pl.col("thin") >= 2) & (2 * pl.col("thin") > pl.col("years")))["calendar"]
+        thin = thin.filter(~yearly.is_in(calendar.implode()))
         if thin.height:
             named = ", ".join(f"{month:%Y-%m} ({rows:,} rows)" for month, rows in thin.head(6).select("month", "rows").rows())
             more = f" and {thin.height - 6} more months" if thin.height > 6 else ""
