@@ -10,7 +10,7 @@ export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 export BENTOML_DO_NOT_TRACK := true
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test serve lint unit build lock pages clean
+.PHONY: demo test serve lint unit lock pages clean
 
 demo: .venv/.train  ## the main job on a synthetic county, or on yours: make demo TABLES=folder
 	@$(BIN)/riskmodel demo $(if $(TABLES),--tables "$(TABLES)")
@@ -18,7 +18,7 @@ demo: .venv/.train  ## the main job on a synthetic county, or on yours: make dem
 serve: .venv/.train  ## the scoring service on 127.0.0.1:3000 (after `make demo`)
 	@$(BIN)/riskmodel serve $(if $(PORT),--port $(PORT))
 
-test: lint unit build  ## format, lint, types, import layers, tests, wheel and Bento
+test: lint unit  ## format, lint, types, import layers, tests (which build the wheel and the Bento)
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check .
@@ -28,9 +28,6 @@ lint: .venv/.dev
 
 unit: .venv/.dev
 	$(BIN)/python -m pytest $(PYTEST)
-
-build: .venv/.dev
-	$(BIN)/python tests/build.py
 
 # One environment; the stamps say how much of it is there. A change of a lock file installs again, otherwise a second run starts at once.
 .venv/bin/uv: requirements/bootstrap.txt

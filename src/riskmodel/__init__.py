@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from riskmodel.workflow import check_tables as check_tables
     from riskmodel.workflow import compare as compare
     from riskmodel.workflow import explain as explain
+    from riskmodel.workflow import export_household as export_household
     from riskmodel.workflow import init_project as init_project
     from riskmodel.workflow import load_model as load_model
     from riskmodel.workflow import open_project as open_project
@@ -42,6 +43,7 @@ _HOMES = {
     "check_tables": "riskmodel.workflow",
     "compare": "riskmodel.workflow",
     "explain": "riskmodel.workflow",
+    "export_household": "riskmodel.workflow",
     "init_project": "riskmodel.workflow",
     "load_model": "riskmodel.workflow",
     "open_project": "riskmodel.workflow",

@@ -230,6 +230,18 @@ def release(
 
 
 @app.command()
+def export(
+    household: Annotated[str, typer.Argument(help="A household_id.")],
+    tables: TablesOption,
+    as_of: AsOfOption,
+    output: Annotated[Path, typer.Option("--output", metavar="FILE.json", help="The body of POST /v1/score.")],
+    project: ProjectOption = None,
+) -> None:
+    """Write the scoring request of one household, to try the service with."""
+    print(rm.export_household(household, tables, as_of, output))
+
+
+@app.command()
 def serve(
     host: Annotated[str, typer.Option(help="Keep to loopback; a proxy stands in front in production.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 3000,

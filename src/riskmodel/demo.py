@@ -21,6 +21,7 @@ from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from riskmodel.screening.listing import VisitList
     from riskmodel.screening.scoring import Scores
     from riskmodel.training import Comparison, Run
 
@@ -62,9 +63,14 @@ def run(
 
     with teller.step("Check", "检查"):
         report = workflow.check_tables(folder)
-        teller.say(report.headline())
+        rows = sum(summary.rows for summary in report.tables)
+        teller.say(f"{len(report.tables)} tables, {rows:,} rows: {len(report.errors)} errors, {len(report.warnings)} warnings")
+        for finding in report.warnings[:4]:
+            teller.say(f"[dim]{finding.where}: {finding.found}"[:150])
+        if len(report.warnings) > 4:
+            teller.say(f"[dim]... all of them: riskmodel check {folder}")
         if not report.ok:
-            raise DataError(report.text())
+            raise DataError(report.faults())
         county = workflow.read_tables(folder)
 
     with teller.step("Train", "训练"):
@@ -99,7 +105,7 @@ def run(
         _show_first(console, scores)
 
     with teller.step("Plots and release", "图与发布"):
-        pictures = _plots(out, comparison, scores)
+        pictures = _plots(out, comparison, scores, listed)
         release = workflow.release(county, as_of, model=champion.id, project=project)
 
     seconds = time.monotonic() - began
@@ -200,13 +206,20 @@ def _show_first(console: Console, scores: Scores) -> None:
     console.print(Panel(scores.reasons(first).text(), title="First in the model's order · 模型排序第一户", title_align="left"))
 
 
-def _plots(out: Path, comparison: Comparison, scores: Scores) -> list[tuple[str, Path]]:
-    from riskmodel.screening.plots import frequent_reasons
+def _plots(out: Path, comparison: Comparison, scores: Scores, listed: VisitList) -> list[tuple[str, Path]]:
+    from riskmodel.screening.frequency import frequent_reasons
+    from riskmodel.training.plots import calibration_plot, reasons_plot, recall_plot
 
+    households = listed.rows["household_id"].to_list()
+    learned = [comparison.result[name] for name in comparison.runs if not name.endswith(("_rule", "_rules"))]
     figures = (
-        ("Calibration", "calibration.png", comparison.calibration_figure()),
-        ("Recall against visits", "recall_against_visits.png", comparison.recall_figure()),
-        ("Most frequent reasons", "most_frequent_reasons.png", frequent_reasons(scores)),
+        ("Calibration", "calibration.png", calibration_plot(learned)),
+        ("Recall against visits", "recall_against_visits.png", recall_plot(comparison.result, capacity=SHARE_OF_COHORT)),
+        (
+            "Most frequent reasons",
+            "most_frequent_reasons.png",
+            reasons_plot(frequent_reasons(scores, households), households=len(households)),
+        ),
     )
     written = []
     for title, name, figure in figures:

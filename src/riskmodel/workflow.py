@@ -190,6 +190,20 @@ def release(tables: Tables | PathLike, as_of: dt.date | str, *, model: str = "ch
     return make_release(here, load_model(model, project=here), _tables(tables), day(as_of))
 
 
+def export_household(
+    household_id: str, tables: Tables | PathLike, as_of: dt.date | str, output: PathLike, *, horizon: int = 12
+) -> Path:
+    """Write the body of `POST /v1/score` for one household of a data folder. Raises DataError for an unknown household."""
+    import json
+
+    from riskmodel.files import write_text
+    from riskmodel.serving.requests import household_request
+
+    body = household_request(_tables(tables), household_id, day(as_of), horizon)
+    write_text(output, json.dumps(body, ensure_ascii=False))
+    return Path(output)
+
+
 def serve(*, host: str = "127.0.0.1", port: int = 3000, project: ProjectLike = None) -> None:
     """Run the service in the foreground until it is stopped."""
     from riskmodel.serving.server import run
