@@ -31,7 +31,7 @@ from riskmodel.screening.trees import (
 if TYPE_CHECKING:
     import shap
 
-BLOCK = 256  # rows at a time: their columns and contributions stay in the second cache
+BLOCK = 2048  # rows at a time: enough that large tables are fetched seldom, few enough that columns stay in the third cache
 TABLES_FILE = "explanation_tables.npz"
 
 

@@ -168,6 +168,6 @@ def _plotting(language: Language) -> Iterator[None]:
     font = _chinese_font()
     settings: dict[str, Any] = {"axes.unicode_minus": False}
     if font:
-        settings |= {"font.family": "sans-serif", "font.sans-serif": [font, "DejaVu Sans"]}
+        settings |= {"font.family": [font, "DejaVu Sans"]}  # by name: figures are often drawn after this block
     with matplotlib.rc_context(settings):
         yield

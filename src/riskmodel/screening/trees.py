@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 ZERO: Final = float(np.float32(1e-35))  # LightGBM's kZeroThreshold: nearer to zero than this is zero
-BITS: Final = 8  # conditions in a group: 256 patterns, 2 kB a feature, so that a table stays in the nearest cache
+BITS: Final = 9  # conditions in a group: 512 patterns, 4 kB a feature, so that one table stays in the nearest cache
 DEEPEST: Final = 14  # conditions on the path to one leaf, merged by feature; beyond it a table would be too large
 MOST_BYTES: Final = 512 * 2**20
 
