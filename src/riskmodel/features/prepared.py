@@ -172,6 +172,31 @@ def prepare(tables: Tables) -> Prepared:
 _SCOPE_OF: Final = {12: 1, 9: 2, 6: 3}
 
 
+def records_of(name: str, frame: pl.DataFrame, now: Prepared) -> Rows:
+    """Records of some rows of the tables that `now` was made from, in their order, with what `prepare` worked out for them."""
+    assert now.tables is not None
+    if name in ("households", "members"):
+        key = "household_id" if name == "households" else "member_id"
+        whole = now.tables[name].sort(key, "known_on")
+        if name == "members":
+            ids = pl.Series(now.household_id.tolist(), dtype=pl.String)
+            whole = whole.sort("household_id", "member_id", "known_on").filter(pl.col("household_id").is_in(ids.implode()))
+        places = whole.select(key, "known_on").with_row_index("row")
+        found = frame.join(places, on=[key, "known_on"], how="left", maintain_order="left")
+        chosen: Rows = now.rows[name][found["row"].to_numpy()]
+        return chosen
+    records = _records(name, frame.with_columns(replaced_on=pl.lit(None, pl.Date)))
+    if "person" in (records.dtype.names or ()):
+        persons = now.tables["members"]["member_id"].unique().sort()
+        records["person"] = _places(frame["member_id"], persons)
+    elif name == "shocks":
+        records["scope"] = [
+            0 if owner is not None else _SCOPE_OF[len(code)]
+            for owner, code in frame.select("household_id", "area_code").iter_rows()
+        ]
+    return records
+
+
 def _places(values: pl.Series, among: pl.Series) -> npt.NDArray[np.int32]:
     """Position of each value among sorted or unsorted distinct values; -1 when it is not there."""
     if not len(among):

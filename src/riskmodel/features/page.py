@@ -1,0 +1,257 @@
+"""The page of all features for people, made from the catalogue: docs/features.zh.md and docs/features.md."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from riskmodel.features import kernel as kernels
+from riskmodel.features.catalogue import Catalogue, Feature
+from riskmodel.tables.schema import TABLES
+from riskmodel.vocabulary import RISK_KINDS
+
+Language = Literal["zh", "en"]
+
+_FAMILIES: Final[dict[str, tuple[str, str, str, str]]] = {
+    "income": (
+        "收入",
+        "钱从哪里来、稳不稳、靠谁挣、离监测线多远。人均按截止日在册成员计算。",
+        "Income",
+        "What comes in, how steadily, from whom, and how far from the monitoring line. Per person: the members in force on the day.",
+    ),
+    "expenditure": (
+        "支出",
+        "哪些钱非花不可，占收入多少。",
+        "Expenditure",
+        "What has to be spent, against what comes in.",
+    ),
+    "illness": (
+        "疾病与医疗负担",
+        "报销之后自己付了多少、谁生病、离部门预警线多远。账单按发生日归入时间段，截止日之后才入库的不算。",
+        "Illness",
+        "What is left to pay after insurance, who is ill, how near a department's threshold. Bills known after the day do not count.",
+    ),
+    "disability": (
+        "残疾",
+        "只看截止日仍有效的残疾证。一、二级为重度。",
+        "Disability",
+        "Certificates in force on the day. Levels 1 and 2 are severe.",
+    ),
+    "household": (
+        "家庭情况",
+        "几口人、谁能干活、老小多少、住得怎样。年龄按周岁。",
+        "Household",
+        "Who lives together, who can work, old and young, the house. Ages in completed years.",
+    ),
+    "guarantees": (
+        "两不愁三保障与饮水",
+        "以截止日有效的登记为准。任何一项未达标，规则线索都会提示，与模型分数无关。",
+        "Guarantees",
+        "As recorded in the version in force. A failing guarantee is a lead of its own, whatever the score.",
+    ),
+    "shocks": (
+        "灾害与突发事件",
+        "自家遇到的，和全村、全乡、全县遇到的，分开计算，并与家庭的暴露程度相乘。",
+        "Shocks",
+        "What befell the household and what befell its area, told apart, and joined with how exposed it is.",
+    ),
+    "employment": (
+        "务工就业",
+        "来自逐月务工台账，是最早的信号。台账上报有延迟，“目前”指每人最近一期的记录。",
+        "Employment",
+        "From the monthly labour record, the earliest sign. Reports arrive late: “now” is each member's newest report.",
+    ),
+    "assistance": (
+        "帮扶措施",
+        "分数是在现有帮扶之下的风险。识别之后才落实的措施，此前看不到。",
+        "Assistance",
+        "The score is the risk given the help in place. Measures that answer an identification cannot be seen before it.",
+    ),
+    "history": (
+        "历史记录",
+        "以前是否监测过、有没有线索、多久没人上门。只算截止日已经入库的。",
+        "History",
+        "Earlier monitoring, leads and visits, as far as they were known on the day.",
+    ),
+    "area": (
+        "邻里与区域",
+        "同村、同乡镇其他农户的情况，不含本户。不使用村的名称或编码。",
+        "Area",
+        "How the other households of the village and township fare, without the household itself. The village's identity is not used.",
+    ),
+    "freshness": (
+        "数据新旧",
+        "各部门数据多久没有更新。只用于提示数据可靠程度，一般不参与预测。",
+        "Freshness",
+        "How old each department's newest record is. Said beside the score; not offered to plans unless they name it.",
+    ),
+    "assets": (
+        "财产",
+        "只有农户的查询授权在截止日仍有效时才能读取，否则为未知。",
+        "Assets",
+        "Readable only under an authorisation in force on the day; unknown otherwise.",
+    ),
+    "rules": (
+        "部门预警规则",
+        "各部门现行规则，命中即为线索，不作为模型的输入。门槛、适用地区和出处见 `features/policy/department_rules.yaml`。",
+        "Department rules",
+        "Rules in use. A hit is a lead; they are baselines and never predictors. Thresholds, places and sources: "
+        "`features/policy/department_rules.yaml`.",
+    ),
+}
+WINDOWS: Final[dict[str, str]] = {
+    "accounting window": "收支核算期",
+    "12 whole months": "截至上月末的12个月",
+    "24 whole months": "截至上月末的24个月",
+    "6 whole months": "截至上月末的6个月",
+    "months 24 to 13 before": "截至上月末的第24至13个月前",
+    "6 months up to the newest record": "截至最近一条记录的6个月",
+    "9 months up to the newest record": "截至最近一条记录的9个月",
+    "15 months up to the newest record": "截至最近一条记录的15个月",
+    "four quarters up to the newest record": "截至最近一条记录的四个季度",
+    "last 3 months": "近3个月",
+    "last 6 months": "近6个月",
+    "last 12 months": "近12个月",
+    "last 24 months": "近24个月",
+    "3 months up to the newest report": "截至最近一期台账的3个月",
+    "6 months up to the newest report": "截至最近一期台账的6个月",
+    "newest report and the 3 months before": "最近一期台账及其前3个月",
+    "as of the day": "截止日",
+    "all records": "全部记录",
+    "newest query": "最近一次查询",
+    "all queries": "全部查询",
+}
+_UNITS: Final[dict[str, tuple[str, str]]] = {
+    "yuan": ("元", "yuan"),
+    "yuan_per_person": ("元/人", "yuan a person"),
+    "share": ("占比", "share"),
+    "ratio": ("倍", "ratio"),
+    "times": ("次", "times"),
+    "people": ("人", "people"),
+    "months": ("个月", "months"),
+    "days": ("天", "days"),
+    "years": ("岁", "years"),
+    "visits": ("次", "visits"),
+    "level": ("级", "level"),
+    "mu": ("亩", "mu"),
+    "km": ("公里", "km"),
+    "flag": ("是/否", "yes/no"),
+    "households": ("户", "households"),
+}
+_DIRECTIONS: Final = {
+    "higher": ("越高越需关注", "higher"),
+    "lower": ("越低越需关注", "lower"),
+    "unclear": ("不预设方向", "not presumed"),
+}
+_FLAG_DIRECTIONS: Final = {
+    "higher": ("“是”更需关注", "yes"),
+    "lower": ("“否”更需关注", "no"),
+    "unclear": ("不预设方向", "not presumed"),
+}
+
+
+def features_page(catalogue: Catalogue, language: Language) -> str:
+    """The page as Markdown: every feature of the catalogue by family, in the catalogue's order, with what a county officer asks about it."""
+    zh = language == "zh"
+    counted = {status: len(catalogue.with_status(status)) for status in ("active", "trial", "rule")}
+    lines = [_ZH_HEAD.format(**counted) if zh else _EN_HEAD.format(**counted)]
+    for family, (name_zh, about_zh, name_en, about_en) in _FAMILIES.items():
+        members = {name: one for name, one in catalogue.root.items() if one.family == family}
+        if not members:
+            continue
+        lines += ["", f"## {name_zh if zh else name_en}", "", about_zh if zh else about_en, ""]
+        if zh:
+            lines += [
+                "| 指标 | 单位 | 时间范围 | 数据来源 | 关注方向 | 风险类型 | 缺失时 | 理由中的说法 |",
+                "|---|---|---|---|---|---|---|---|",
+            ]
+        else:
+            lines += [
+                "| feature | unit | window | sources | riskier when | risk | unknown when | formula |",
+                "|---|---|---|---|---|---|---|---|",
+            ]
+        lines += [_row(name, one, language) for name, one in members.items()]
+    lines += ["", _ZH_FOOT if zh else _EN_FOOT, ""]
+    return "\n".join(lines)
+
+
+def _row(name: str, feature: Feature, language: Language) -> str:
+    place = 0 if language == "zh" else 1
+    directions = _FLAG_DIRECTIONS if feature.unit == "flag" else _DIRECTIONS
+    window = WINDOWS[feature.window] if language == "zh" else feature.window
+    sources = "、".join(TABLES[table].zh for table in feature.sources) if language == "zh" else ", ".join(feature.sources)
+    if language == "zh":
+        last = feature.sentence.zh.value
+        if feature.sentence.zh.negative:
+            last += f"（为负时：{feature.sentence.zh.negative}）"
+        last = last.replace("{value}", "…")
+        label = f"{feature.label.zh}<br>`{name}`"
+    else:
+        last = " ".join(kernels.definitions()[name].formula.split())
+        label = f"{feature.label.en}<br>`{name}`"
+    cells = [
+        label,
+        _UNITS[feature.unit][place],
+        window,
+        sources,
+        directions[feature.riskier_when][place],
+        RISK_KINDS[feature.risk_kind][place],
+        getattr(feature.missing, language),
+        last,
+    ]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+_ZH_HEAD: Final = """# 模型看哪些指标
+
+<!-- 由 features/catalogue.yaml 生成，请勿手改：python -m riskmodel.features.page -->
+
+本页列出筛查模型可以看到的全部指标：供模型使用的 {active} 项，只在方案点名时使用的 {trial} 项，部门规则 {rule} 项。分数只决定核实的先后，
+不对任何农户下结论。
+
+读表须知：
+
+- **截止日**：只用截止日当天已经入库的记录。事情发生得再早，入库晚于截止日就不算；更正过的记录，从更正入库那天起才用新值。
+- **缺失不等于零**：没有某个部门的数据，相关指标就是“未知”；有数据而该户没有记录，能如实认定为零的才记为0，每项都写明了。
+- **收支核算期**：默认为截至上月末的12个月，可在 `features/policy/accounting.yaml` 按省、县、日期改为10月至次年9月。
+- **关注方向**：训练方案要求时，模型只能朝这个方向使用该指标；“不预设方向”的由数据决定。
+- **从不使用**：民族、宗教、姓名、编号、电话、村的名称和编码、核实人员，以及识别时或识别后写入的一切（对象类型、风险类型、识别后新增的帮扶和低保）。
+  名单见 `features/denylist.yaml`。
+- **查到原始记录**：`riskmodel features 数据目录 --as-of 日期 --explain 户编号` 给出每个数的计算公式和用到的每一条记录。"""
+
+_EN_HEAD: Final = """# What the model looks at
+
+<!-- Generated from features/catalogue.yaml, do not edit: python -m riskmodel.features.page -->
+
+Every feature that a model may see: {active} offered to plans, {trial} only to plans that name them, {rule} department rules. The score
+puts households in order for verification; it finds nothing about anybody.
+
+How to read the tables:
+
+- **The as-of date**: only records known on that day are used. What happened earlier and became known later does not count; a correction
+  counts from the day it is known.
+- **Unknown is not zero**: without a department's table its features are unknown (NaN). Where the table is there and has no row of the household,
+  0 is used only where it is honest, and the column says so.
+- **Accounting window**: twelve whole months up to the end of the month before, or October to September; `features/policy/accounting.yaml`, by
+  place and date.
+- **Riskier when**: where a plan asks for it, the model may use the feature in this direction only.
+- **Never used**: ethnicity, religion, names, ids, phone numbers, the identity of a village, who visited, and everything written at or after
+  identification. The list is `features/denylist.yaml`.
+- **Back to the records**: `riskmodel features DIR --as-of DATE --explain HOUSEHOLD` shows the formula and every record behind a number."""
+
+_ZH_FOOT: Final = "想加一项指标？见 [add-a-feature.md](add-a-feature.md)：写一个函数，加一条目录。"
+_EN_FOOT: Final = "To add one: [add-a-feature.md](add-a-feature.md), one function and one entry."
+
+
+def main() -> None:
+    """Write both pages of the project around the working folder."""
+    from riskmodel.features.catalogue import load_catalogue
+    from riskmodel.project import Project
+
+    project = Project.find()
+    catalogue = load_catalogue(project)
+    for language, name in (("zh", "features.zh.md"), ("en", "features.md")):
+        (project.root / "docs" / name).write_text(features_page(catalogue, language), encoding="utf-8")  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+"""How a value came about: the formula, the window, the rows that were looked at, and those without which the value would differ.
+
+The feature function is run in plain Python on the rows in force on the day, cut by `Tables.known_by`, a road of its own: that it ends at the
+same number as the kernel is a check of both, and is tested for every feature.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from riskmodel.errors import DataError, Fault
+from riskmodel.features import kernel as kernels
+from riskmodel.features.building import clock, count_context
+from riskmodel.features.catalogue import Catalogue
+from riskmodel.features.common import When
+from riskmodel.features.context import AreaContext
+from riskmodel.features.prepared import Prepared, prepare
+from riskmodel.features.rows import SHAPES
+from riskmodel.policy import NUMBERS, Policy
+from riskmodel.tables import Tables
+from riskmodel.tables.county import authorised
+
+Rows = dict[str, list[SimpleNamespace]]
+
+
+@dataclass(frozen=True)
+class ValueTrace:
+    """One value, traced. value: NaN is unknown. rows[table]: the rows known on the day as the county delivered them, with `counts`: without this
+    row the value would differ. policy: the values that the function asked for, with source. neighbours: the counts it asked for."""
+
+    household_id: str
+    as_of: dt.date
+    feature: str
+    label: Mapping[str, str]
+    value: float
+    unit: str
+    formula: str
+    window: str
+    missing: str
+    sources: tuple[str, ...]
+    absent: tuple[str, ...]
+    rows: Mapping[str, pl.DataFrame] = field(repr=False)
+    policy: Mapping[str, tuple[float, str]] = field(repr=False)
+    neighbours: Mapping[str, Mapping[str, int]] = field(repr=False)
+
+    def text(self) -> str:
+        """For a terminal."""
+        shown = "unknown" if np.isnan(self.value) else f"{self.value:,.6g}"
+        lines = [
+            f"{self.feature} of {self.household_id} as of {self.as_of}: {shown} ({self.unit})",
+            f"  {self.label['zh']} · {self.label['en']}",
+            f"  formula: {self.formula}",
+            f"  window: {self.window}",
+            f"  unknown when: {self.missing}",
+        ]
+        lines += [f"  {table}: absent from these tables, so the value is unknown" for table in self.absent]
+        lines += [f"  policy: {name} = {value:,.6g} ({source})" for name, (value, source) in self.policy.items()]
+        lines += [
+            f"  {level} without this household: " + ", ".join(f"{name} {count:,}" for name, count in counts.items())
+            for level, counts in self.neighbours.items()
+        ]
+        for table, frame in self.rows.items():
+            entered = frame.filter("counts")
+            lines.append(f"  {table}: {entered.height} of {frame.height} rows known on the day make a difference")
+            shown_rows = entered.drop("counts")
+            if shown_rows.height:
+                shown_rows = shown_rows.select(column.name for column in shown_rows if column.null_count() < shown_rows.height)
+                with pl.Config(
+                    tbl_rows=60, tbl_cols=20, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True, tbl_width_chars=160
+                ):
+                    lines += ["    " + line for line in str(shown_rows).splitlines()]
+        return "\n".join(lines)
+
+
+def explain_value(
+    tables: Tables | Prepared,
+    household_id: str,
+    feature: str,
+    as_of: dt.date,
+    *,
+    catalogue: Catalogue,
+    policy: Policy,
+    context: AreaContext | None = None,
+) -> ValueTrace:
+    """Trace one value of one household to its rows. context: as for `build`; counted from the same tables when it is not given.
+
+    Raises DataError for a household or feature that is not there, or a household that is not in force with a member then.
+    """
+    full = tables.tables if isinstance(tables, Prepared) else tables
+    if full is None:
+        raise DataError(Fault("tables", "records without tables", "Tables, or `prepare(tables)`", "Pass the tables themselves."))
+    definition = kernels.definitions().get(feature)
+    if definition is None or feature not in catalogue:
+        raise DataError(Fault(feature, "no such feature", "a name of features/catalogue.yaml", "Look it up in docs/features.md."))
+    if context is None and {"village", "township", "county"} & set(definition.takes):
+        context = count_context(tables, as_of)
+    case = _Case.of(full, household_id, as_of, policy, context)
+    given, frames, ours = case.given, case.frames, case.ours
+    read = _names_read(definition.function)
+    absent = tuple(name for name in definition.tables if name not in full)
+    locked = "assets" in definition.takes and not authorised(ours, as_of).height
+    value = case.value(definition)
+    asked = case.asked
+    asked.done = True
+    shown = {}
+    for name in definition.tables if "household" not in definition.takes else ("households", *definition.tables):
+        marks = [False] * frames[name].height
+        if not absent and not locked and name not in ("households",):
+            marks = [_differs(value, _without(definition, given, name, place)) for place in range(len(given[name]))]
+        elif name == "households":
+            marks = [True]
+        keep = [item for item in frames[name].columns if item in read or item in _ALWAYS_SHOWN]
+        shown[name] = frames[name].select(keep).with_columns(counts=pl.Series("counts", marks, dtype=pl.Boolean))
+    entry = catalogue[feature]
+    return ValueTrace(
+        household_id,
+        as_of,
+        feature,
+        {"zh": entry.label.zh, "en": entry.label.en},
+        value,
+        entry.unit,
+        definition.formula,
+        _window(entry.window, policy, case.village, as_of),
+        entry.missing.en,
+        definition.tables,
+        absent,
+        shown,
+        asked.seen,
+        {
+            level: {name: count for name, count in vars(given[level]).items() if name in read}
+            for level in ("village", "township", "county")
+            if level in definition.takes
+        },
+    )
+
+
+def python_values(tables: Tables, household_id: str, as_of: dt.date, *, policy: Policy, context: AreaContext) -> dict[str, float]:
+    """All features of one household, each computed in plain Python: slow, and the same bits as the kernel."""
+    case = _Case.of(tables, household_id, as_of, policy, context)
+    return {name: case.value(definition) for name, definition in kernels.definitions().items()}
+
+
+_ALWAYS_SHOWN = ("event_id", "member_id", "occurred_on", "known_on")
+
+
+def _names_read(function: Callable[..., Any], seen: set[Callable[..., Any]] | None = None) -> set[str]:
+    """Every name in a function and in the functions that it calls: which columns, policy values and counts it reads."""
+    seen = seen if seen is not None else set()
+    seen.add(function)
+    names = set(function.__code__.co_names)
+    for name in list(names):
+        called = function.__globals__.get(name)
+        if inspect.isfunction(called) and called not in seen:
+            names |= _names_read(called, seen)
+    return names
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One household on one day, as the feature functions see it in plain Python."""
+
+    given: dict[str, Any]
+    frames: dict[str, pl.DataFrame]
+    ours: Tables
+    village: str
+    asked: _Asked
+    as_of: dt.date
+
+    @classmethod
+    def of(cls, full: Tables, household_id: str, as_of: dt.date, policy: Policy, context: AreaContext | None) -> _Case:
+        ours = full.of_households([household_id])
+        now = prepare(ours)
+        now.place_of(household_id)
+        rows, frames = _cut(ours.known_by(as_of), now, household_id)
+        if not rows["households"] or not rows["members"]:
+            raise DataError(
+                Fault(
+                    f"households {household_id}",
+                    f"not in force with a member in force on {as_of}",
+                    "a version known by then and somebody who has not left",
+                    "Choose a later day.",
+                )
+            )
+        home = rows["households"][0]
+        village = now.villages[home.village]
+        asked = _Asked(policy, village, as_of)
+        given: dict[str, Any] = {**rows, "household": home, "when": _when(as_of), "policy": asked}
+        if context is not None:
+            codes = {"village": village, "township": now.townships[home.township], "county": now.counties[home.county]}
+            others = {level: _others(context, code, given, full) for level, code in codes.items()}
+            given |= {level: SimpleNamespace(**counts) for level, counts in others.items()}
+        return cls(given, frames, ours, village, asked, as_of)
+
+    def value(self, definition: kernels.Definition) -> float:
+        """Unknown where a table is absent, or assets are not open to be read."""
+        if any(table not in self.ours for table in definition.tables):
+            return float("nan")
+        if "assets" in definition.takes and not authorised(self.ours, self.as_of).height:
+            return float("nan")
+        return _run(definition, self.given)
+
+
+class _Asked:
+    """The policy values of a place and day; remembers which were asked for."""
+
+    def __init__(self, policy: Policy, village: str, as_of: dt.date) -> None:
+        self._policy, self._village, self._as_of = policy, village, as_of
+        self.seen: dict[str, tuple[float, str]] = {}
+        self.done = False
+
+    def __getattr__(self, name: str) -> float:
+        if name in ("accounting_start", "accounting_end"):
+            return self._policy.record(self._village, self._as_of)[len(NUMBERS) + (name == "accounting_end")]
+        found = self._policy.in_force(name, self._village, self._as_of)
+        value = self._policy.value(name, self._village, self._as_of)
+        if not self.done:
+            self.seen[name] = (value, found.source)
+        return value
+
+
+def _when(as_of: dt.date) -> When:
+    time = clock(as_of)
+    return When(time.as_of, time.ymd, time.back.tolist(), time.first.tolist())
+
+
+def _cut(known: Tables, now: Prepared, household_id: str) -> tuple[Rows, dict[str, pl.DataFrame]]:
+    """Rows of one household on the day, as objects for the functions and as frames for people, place by place the same."""
+    frames: dict[str, pl.DataFrame] = {}
+    home = known["households"].filter(pl.col("household_id") == household_id)
+    people = known.get("members").filter(pl.col("household_id") == household_id).sort("member_id")
+    frames["households"], frames["members"] = home, people
+    for name in SHAPES:
+        if name in frames:
+            continue
+        frame = known.get(name)
+        if "member_id" in frame.columns and "household_id" not in frame.columns:
+            frame = people.select("member_id").join(frame, on="member_id", how="inner", maintain_order="left_right")
+            frame = frame.select(known.get(name).columns)
+        elif name == "shocks":
+            own = frame.filter(pl.col("household_id") == household_id)
+            wide = [
+                frame.filter(pl.col("household_id").is_null() & pl.col("area_code").is_in(home[f"{level}_code"].implode()))
+                for level in ("village", "township", "county")
+            ]
+            wide = [part.sort("occurred_on", "known_on", "event_id") for part in wide]
+            frame = pl.concat([own, *wide])
+        else:
+            frame = frame.filter(pl.col("household_id") == household_id)
+        frames[name] = frame.drop("replaced_on", strict=False)
+    frames["households"] = home.drop("replaced_on", strict=False)
+    frames["members"] = people.drop("replaced_on", strict=False)
+    return {name: _objects(name, frame, now) for name, frame in frames.items()}, frames
+
+
+def _objects(name: str, frame: pl.DataFrame, now: Prepared) -> list[SimpleNamespace]:
+    """The records of `now` that are these rows: found by what makes a version unique, in the order of the frame."""
+    from riskmodel.features.prepared import records_of
+
+    made = records_of(name, frame, now)
+    fields = made.dtype.names or ()
+    return [SimpleNamespace(**{item: made[item][place].item() for item in fields}) for place in range(len(made))]
+
+
+def _run(definition: kernels.Definition, given: Mapping[str, Any]) -> float:
+    return float(definition.function(*(given[name] for name in definition.takes)))
+
+
+def _without(definition: kernels.Definition, given: Mapping[str, Any], table: str, place: int) -> float:
+    rest = given[table][:place] + given[table][place + 1 :]
+    try:
+        return _run(definition, {**given, table: rest})
+    except ZeroDivisionError:  # the last member
+        return float("nan")
+
+
+def _differs(one: float, other: float) -> bool:
+    return not (one == other or (np.isnan(one) and np.isnan(other)))
+
+
+def _others(context: AreaContext, code: str, given: Mapping[str, Any], tables: Tables) -> dict[str, int]:
+    """Counts of an area without the household's own contribution."""
+    total = context.counts.get(code, (0,) * len(context.names))
+    found = {}
+    for name, count in zip(context.names, total, strict=True):
+        definition = kernels.counts()[name]
+        here = all(table in tables for table in definition.tables)
+        own = int(definition.function(*(given[item] for item in definition.takes))) if here else 0
+        found[name] = max(count - own, 0)
+    return found
+
+
+def _window(window: str, policy: Policy, village: str, as_of: dt.date) -> str:
+    """The window of the catalogue, with its days where they depend on the policy."""
+    if window != "accounting window":
+        return window
+    start, end = policy.accounting_window(village, as_of)
+    return f"{window}: {start} to {end - dt.timedelta(1)}"
