@@ -93,10 +93,10 @@ FRAILTY = 0.70
 LUCK_WEIGHT = 0.45
 # Monthly levels of the hazard, for a household of average luck.
 LEVEL_LACK = 0.00045
-LEVEL_SUDDEN = 0.0086
+LEVEL_SUDDEN = 0.0088
 LEVEL_GAP = 0.005
 LEVEL_DISABLED = 0.0002
-LEVEL_REST = 0.00016
+LEVEL_REST = 0.00017
 
 # Without reference counts (these functions make no arrays) the months run a third faster.
 jit: Any = numba.njit(cache=True, error_model="numpy", _nrt=False)
@@ -419,14 +419,14 @@ def _month(
     lack = 0.0
     if ratio < 1.8:
         lack = 1.0 / (1.0 + math.exp((ratio - 1.0) / 0.10)) * (0.7 + 0.7 * min(1.5, s[DEBT] / (s[INCOME_12] + 5_000.0)))
-        lack *= 6.0 if lifted > 0.0 else 0.35  # lifted households are watched more closely, and fall back more easily
+        lack *= 7.0 if lifted > 0.0 else 0.4  # lifted households are watched more closely, and fall back more easily
         if able == 0.0:
             lack *= 1.5
         if traits[i, T_DIBAO] > 0.0:
             lack *= 0.45
-    near = 0.25
+    near = 0.50
     if ratio < 4.0:
-        near += 1.0 / (1.0 + math.exp((ratio - 1.75) / 0.28))
+        near += 0.75 / (1.0 + math.exp((ratio - 1.75) / 0.28))
     sudden = 0.0
     if stress > 0.01:
         push = stress**1.7

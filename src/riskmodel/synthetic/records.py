@@ -108,9 +108,11 @@ class Departments:
         mask = events[:, life.E_A].astype(int)
         names = list(RISK_KINDS)
         words = np.array([";".join(name for bit, name in enumerate(names) if value >> bit & 1) for value in range(2048)], object)
-        origin = np.where(events[:, life.E_SLOT] > 0, "sweep", np.where(rng.random(len(of)) < 0.06, "screening", "lead")).astype(
-            object
-        )
+        # Lists drawn up by departments, and a few random checks, exist only in the last two years.
+        draw = np.where(day >= self.starts[max(c.last - 23, 0)], rng.random(len(of)), 1.0)
+        origin = np.select(
+            [events[:, life.E_SLOT] > 0, draw < 0.012, draw < 0.08], ["sweep", "random_check", "screening"], "lead"
+        ).astype(object)
         parts: list[tuple[Any, ...]] = [
             (of, day, origin, np.full(len(of), "risk_confirmed", object), CLASSES[events[:, life.E_B].astype(int)], words[mask])
         ]
@@ -506,7 +508,7 @@ class Departments:
         rng = self.rng("income")
         parts: list[tuple[Any, ...]] = []
         span = range(c.begin, c.last + 1)
-        candour = np.exp(rng.normal(-0.04, 0.12, self.n))  # a household's habit of saying more or less
+        candour = np.exp(rng.normal(-0.06, 0.22, self.n))  # a household's habit of saying more or less
         payroll = rng.random((self.n, WORKERS)) < 0.25
         pay = np.nan_to_num(self.lived.wages)
         for m in span:
@@ -519,7 +521,7 @@ class Departments:
                 h = np.flatnonzero((money > 150) & (self.lived.fixed.size[:, m] > 0))
                 parts.append((h, np.full(len(h), -1), np.full(len(h), m), "transfer", money[h], 5, 30))
             if moy in (5, 11):
-                total = (pay[:, :, m - 5 : m + 1].sum(2) * ~payroll).sum(1) * candour * np.exp(rng.normal(0, 0.10, self.n))
+                total = (pay[:, :, m - 5 : m + 1].sum(2) * ~payroll).sum(1) * candour * np.exp(rng.normal(0, 0.15, self.n))
                 h = np.flatnonzero(total > 0)
                 parts.append((h, np.full(len(h), -1), np.full(len(h), m), "wage", total[h], 20, 75))
                 total = self.lived.farm[:, m - 5 : m + 1].sum(1) * 1.5 * candour * np.exp(rng.normal(0, 0.15, self.n))
