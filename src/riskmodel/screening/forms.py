@@ -40,14 +40,14 @@ class FormColumn:
 # What the visitor reads, in the order of the sheet. Nothing here tells a random check from the model's order.
 READ: Final = (
     FormColumn("number", "序号", "No.", 4.5),
-    FormColumn("township_code", "乡镇", "Township", 10),
-    FormColumn("village_code", "村", "Village", 13),
-    FormColumn("household_id", "户编号", "Household", 11.5, wrap=True),
+    FormColumn("township_code", "乡镇", "Township", 9.5),
+    FormColumn("village_code", "村", "Village", 12.5),
+    FormColumn("household_id", "户编号", "Household", 10, wrap=True),
     FormColumn("grade", "优先级", "Grade", 6.5),
     FormColumn("because", "优先依据", "Why this grade", 17, wrap=True),
     FormColumn("probability", "概率", "Probability", 8),
-    FormColumn("reasons", "主要理由", "Reasons", 42, wrap=True),
-    FormColumn("check", "核实什么", "What to check", 24, wrap=True),
+    FormColumn("reasons", "主要理由", "Reasons", 48, wrap=True),
+    FormColumn("check", "核实什么", "What to check", 30, wrap=True),
     FormColumn("last_visit", "上次走访", "Last visit", 10),
 )
 # What the visitor fills in.

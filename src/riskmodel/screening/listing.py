@@ -79,6 +79,7 @@ class VisitList:
     strata: random checks by stratum: households, drawn, inclusion_probability. drawn_from: everybody who could be drawn: household_id,
     probability, stratum, inclusion_probability, drawn; together with the list the population of every estimate. rules: department rules met, and since when, of
     everybody scored (the next list needs it). notes: what a reader must know, in zh and en.
+    guide: what to verify for each risk kind, and which measures belong to it once confirmed. data_dates: until when each table is known.
     """
 
     cycle: str
@@ -94,6 +95,8 @@ class VisitList:
     rules: pl.DataFrame
     notes: tuple[tuple[str, str], ...]
     model_version: str
+    guide: tuple[tuple[str, ...], ...] = ()
+    data_dates: Mapping[str, dt.date] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -253,7 +256,7 @@ def screening_list(
     carried, withdrawn = _carried(everybody, previous, as_of, capacity, settings, now)
     listed, waiting, drawn_from = _choose(everybody, carried, cycle, capacity, settings, notes)
 
-    rows = _grade(_what_to_check(listed, scores), capacity, settings)
+    rows = _grade(_told(listed, scores), capacity, settings)
     rows = _number(rows, settings)
     rows = rows.with_columns(
         cycle=pl.lit(cycle),
@@ -297,6 +300,8 @@ def screening_list(
         rules=hits,
         notes=tuple(notes),
         model_version=", ".join(versions),
+        guide=_guide(scores),
+        data_dates=_data_dates(tables, as_of),
         counts=counts,
     )
 
@@ -358,6 +363,13 @@ def _text(value: Any, separator: str) -> str | None:
     return value if isinstance(value, str) else separator.join(str(item) for item in value)
 
 
+def _data_dates(tables: Tables, as_of: dt.date) -> dict[str, dt.date]:
+    """Until when each table is known on the day."""
+    known = tables.known_by(as_of)
+    newest = {name: frame["known_on"].max() for name, frame in known.frames.items() if "known_on" in frame.columns}
+    return {name: day for name, day in newest.items() if isinstance(day, dt.date)}
+
+
 def _everybody(
     scored: pl.DataFrame, now: pl.DataFrame, leads: pl.DataFrame, settings: ScreeningSettings, cycle: str
 ) -> pl.DataFrame:
@@ -410,22 +422,40 @@ def _checks(language: str) -> pl.Expr:
     return pl.when(text.str.len_chars() > 0).then(lead + text)
 
 
-def _what_to_check(listed: pl.DataFrame, scores: Any) -> pl.DataFrame:
-    """The reviewed texts of the listed households, from scores that can explain themselves."""
+def _told(listed: pl.DataFrame, scores: Any) -> pl.DataFrame:
+    """Reasons a line each, and the reviewed texts of what to check, of the listed households; from scores that can explain themselves."""
     if not callable(getattr(scores, "reasons", None)):
         return listed
-    told = {}
+    checks = scores.table.wordbook.checks
+    told = []
     for name in listed.filter(pl.col("margin").is_not_null())["household_id"].to_list():
         explained = scores.reasons(name)
-        told[name] = (explained.checks_zh, explained.checks_en)
-    texts = pl.DataFrame(
-        [(name, zh or None, en or None) for name, (zh, en) in told.items()],
-        schema={"household_id": pl.String, "told_zh": pl.String, "told_en": pl.String},
-        orient="row",
-    )
-    listed = listed.join(texts, on="household_id", how="left", maintain_order="left")
-    return listed.with_columns(check_zh=pl.coalesce("told_zh", "check_zh"), check_en=pl.coalesce("told_en", "check_en")).drop(
-        "told_zh", "told_en"
+        up = [reason for reason in explained if reason.raises]
+        down = [reason for reason in explained if not reason.raises]
+        kinds = explained.risk_kinds
+        told.append(
+            (
+                name,
+                "\n".join([*(reason.zh for reason in up), *(f"另一方面：{reason.zh}" for reason in down)]) or None,
+                "\n".join([*(reason.en for reason in up), *(f"On the other hand: {reason.en}" for reason in down)]) or None,
+                "\n".join(f"{RISK_KINDS[kind][0]}：{checks[kind].verify.zh}" for kind in kinds) or None,
+                "\n".join(f"{RISK_KINDS[kind][1]}: {checks[kind].verify.en}" for kind in kinds) or None,
+            )
+        )
+    names = ("reasons_zh", "reasons_en", "check_zh", "check_en")
+    schema = {"household_id": pl.String} | {f"told_{name}": pl.String for name in names}
+    listed = listed.join(pl.DataFrame(told, schema=schema, orient="row"), on="household_id", how="left", maintain_order="left")
+    listed = listed.with_columns(pl.coalesce(f"told_{name}", name).alias(name) for name in names)
+    return listed.drop(f"told_{name}" for name in names)
+
+
+def _guide(scores: Any) -> tuple[tuple[str, ...], ...]:
+    """What belongs to each risk kind: code, what to verify, measures with and without labour; each zh, en. Empty without reviewed texts."""
+    if not callable(getattr(scores, "reasons", None)):
+        return ()
+    return tuple(
+        (kind, *(text for words in (check.verify, check.with_labour, check.without_labour) for text in (words.zh, words.en)))
+        for kind, check in scores.table.wordbook.checks.items()
     )
 
 

@@ -11,6 +11,7 @@ import html
 import io
 import math
 import os
+import re
 import tempfile
 import unicodedata
 from collections.abc import Sequence
@@ -21,13 +22,15 @@ import polars as pl
 
 from riskmodel.errors import Fault, UserError
 from riskmodel.screening.forms import FILL, READ, FormColumn, choices, harmless
-from riskmodel.vocabulary import GRADES, SIGNAL_EN, SIGNAL_ZH
+from riskmodel.tables.schema import TABLES
+from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 
 if TYPE_CHECKING:
     from riskmodel.screening.listing import VisitList
 
 SHEET: Final = "核实清单"
 STANDBY: Final = "候补 Standby"
+GUIDE: Final = "核实要点 What to check"
 TECHNICAL: Final = "_riskmodel"
 CODES: Final = "_codes"
 HEADER_ROW: Final = 2  # the row of headings, counted from 0
@@ -39,6 +42,11 @@ GRADE_COLOURS: Final = {
     "yellow": ("#FFF4C2", "#6B5900"),
     "none": ("#FFFFFF", "#5F6368"),
 }
+# Reasons end in the date of their data; on paper the dates stand once, on the notes sheet.
+_TAIL: Final = re.compile(r"（[^（）]*数据截至[^（）]*）| \([^()]* data to [^()]*\)")
+# Leads stand in the list in full; the reasons of a grade only name their kind.
+_BETWEEN: Final = {"zh": "；", "en": "; "}
+_LEAD: Final = {"zh": "线索：", "en": "lead: "}
 _INK, _RULE, _HEAD, _FORM_HEAD, _FORM = "#1F2933", "#B8C2CC", "#E4EAF0", "#D5E8DC", "#FBFDFB"
 _FONT = "微软雅黑"  # 11 of every 12 office machines in the field have it; others fall back to their own sans
 
@@ -90,7 +98,11 @@ def sheet_rows(visits: VisitList, *, township: str | None = None, standby: bool 
     place = 0 if language == "zh" else 1
     rows = []
     for row in frame.iter_rows(named=True):
-        because = [row[f"leads_{language}"]] if row[f"leads_{language}"] else [row[f"grade_reasons_{language}"]]
+        told = _TAIL.sub("", row[f"reasons_{language}"] or "")
+        graded = [
+            text for text in row[f"grade_reasons_{language}"].split(_BETWEEN[language]) if not text.startswith(_LEAD[language])
+        ]
+        because = [row[f"leads_{language}"], *graded] if row[f"leads_{language}"] else graded
         rows.append(
             {
                 "number": row["number"],
@@ -101,7 +113,7 @@ def sheet_rows(visits: VisitList, *, township: str | None = None, standby: bool 
                 "grade_code": row["grade"],
                 "because": "\n".join(because),
                 "probability": row["probability"],
-                "reasons": "\n".join(text for text in (row[f"reasons_{language}"], row[f"notes_{language}"]) if text)
+                "reasons": "\n".join(text for text in (told, row[f"notes_{language}"]) if text)
                 or ("未评分：按线索核实" if language == "zh" else "not scored: follow the lead"),
                 "check": row[f"check_{language}"] or "",
                 "last_visit": row["last_visit"],
@@ -132,6 +144,8 @@ def excel_bytes(visits: VisitList, *, township: str | None = None) -> bytes:
     if waiting:
         _list_sheet(book, visits, waiting, columns, township, standby=True)
     _notes_sheet(book, visits)
+    if visits.guide:
+        _guide_sheet(book, visits)
     if township is None and visits.monitored.height:
         _monitored_sheet(book, visits)
     _codes_sheet(book, visits)
@@ -253,8 +267,7 @@ def _notes_sheet(book: Any, visits: VisitList) -> None:
     sheet.write_string(0, 0, "说明   Notes", style["title"])
     line = 2
     for label, zh, en in _notes(visits):
-        longest = max(_width(zh), _width(en))
-        sheet.set_row(line, 16.5 * max(1, math.ceil(longest / 58)) + 3)
+        sheet.set_row(line, 14.5 * max(_lines(zh, 60), _lines(en, 60)) + 5)
         sheet.write_string(line, 0, label, style["label"])
         sheet.write_string(line, 1, harmless(zh), style["text"])
         sheet.write_string(line, 2, harmless(en), style["text"])
@@ -280,7 +293,48 @@ def _notes(visits: VisitList) -> list[tuple[str, str, str]]:
          f"Red, orange, yellow, none: the order of visits, from leads, the capacity ({visits.capacity}) and the probability. Orange: the first {grades.orange.capacity_share:.0%} or a probability from {grades.orange.probability:.0%}; yellow: the first {grades.yellow.capacity_share:.0%} or from {grades.yellow.probability:.0%}."),
         ("模型 Model", visits.model_version or "—", visits.model_version or "—"),
     ]  # fmt: skip
-    return guide + [("提示 Please note", zh, en) for zh, en in visits.notes]
+    days = sorted(visits.data_dates.items(), key=lambda item: list(TABLES).index(item[0]))
+    known = [
+        ("数据截至 Data to",
+         "；".join(f"{TABLES[name].zh} {day.isoformat()}" for name, day in days),
+         "; ".join(f"{name} {day.isoformat()}" for name, day in days))
+    ] if days else []  # fmt: skip
+    return guide + known + [("提示 Please note", zh, en) for zh, en in visits.notes]
+
+
+def _guide_sheet(book: Any, visits: VisitList) -> None:
+    """What to verify for each risk kind, and which family of measures belongs to it once people have confirmed it."""
+    sheet = book.add_worksheet(GUIDE)
+    style = _styles(book)
+    heads = (
+        "风险类型\nRisk kind",
+        "核实什么\nWhat to verify",
+        "核实确认后，有劳动力\nOnce confirmed, with labour",
+        "核实确认后，无劳动力\nOnce confirmed, without labour",
+    )
+    widths = (16, 56, 40, 40)
+    sheet.set_row(0, 27)
+    sheet.write_string(
+        0,
+        0,
+        "核实要点：提醒而非建议，不代表给予或取消帮扶   Reminders for the visit; nothing is proposed, granted or removed",
+        style["title"],
+    )
+    sheet.set_row(HEADER_ROW, 33)
+    for place, (head, width) in enumerate(zip(heads, widths, strict=True)):
+        sheet.set_column(place, place, width)
+        sheet.write_string(HEADER_ROW, place, head, style["head"])
+    for offset, (kind, *texts) in enumerate(visits.guide):
+        cells = ["\n".join(RISK_KINDS[kind]), *("\n".join(texts[at : at + 2]) for at in (0, 2, 4))]
+        lines = max(_lines(text, width) for text, width in zip(cells, widths, strict=True))
+        sheet.set_row(HEADER_ROW + 1 + offset, 14.5 * lines + 5)
+        for place, text in enumerate(cells):
+            sheet.write_string(HEADER_ROW + 1 + offset, place, harmless(text), style["label" if place == 0 else "text"])
+    sheet.freeze_panes(HEADER_ROW + 1, 1)
+    sheet.protect("", {"format_columns": True})
+    sheet.hide_gridlines(2)
+    _print_layout(sheet, visits, visits.county_code)
+    sheet.repeat_rows(HEADER_ROW)
 
 
 def _monitored_sheet(book: Any, visits: VisitList) -> None:
@@ -374,19 +428,21 @@ def _styles(book: Any) -> dict[str, Any]:
     return {name: book.add_format(options) for name, options in formats.items()}
 
 
-def _width(text: str) -> int:
-    """Columns that a text takes on a line: a Chinese character takes two."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+def _width(text: str) -> float:
+    """Columns that a text takes on a line: a Chinese character takes nearly two."""
+    return sum(1.95 if unicodedata.east_asian_width(letter) in "WF" else 1.0 for letter in text)
+
+
+def _lines(text: str, width: float) -> int:
+    """Lines that a text takes in a column of that width."""
+    return sum(max(1, math.ceil(_width(part) / (width - 0.8))) for part in text.split("\n"))
 
 
 def _height(row: dict[str, Any], columns: Sequence[FormColumn]) -> float:
     """Height in points that shows every wrapped text whole: spreadsheets do not all measure Chinese text when they open a file."""
-    lines = 2
-    for column in columns:
-        if column.wrap and not column.fill:
-            room = max(column.width - 1.5, 4)
-            lines = max(lines, sum(max(1, math.ceil(_width(part) / room)) for part in str(row[column.name] or "").split("\n")))
-    return min(14.5 * lines + 4, 400)
+    read = [column for column in columns if column.wrap and not column.fill]
+    lines = max(2, *(_lines(str(row[column.name] or ""), column.width) for column in read))
+    return min(14.5 * lines + 5, 400)
 
 
 def write_csv(visits: VisitList, path: Path) -> Path:

@@ -1,0 +1,164 @@
+"""The exit review proposes that people look again; one condition missing and it does not, and never without labour."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import polars as pl
+import pytest
+
+from riskmodel.errors import UserError
+from riskmodel.screening.exits import COLUMNS, PROPOSALS, Look, exit_review, months_before
+from riskmodel.screening.settings import Exits
+
+AS_OF = dt.date(2025, 12, 31)
+OK = dict.fromkeys(["food_clothing_ok", "schooling_ok", "insured_ok", "housing_ok", "water_ok"], True)
+
+
+def confirmed(day="2025-01-10", household="h000"):
+    return {"household_id": household, "occurred_on": day, "origin": "lead", "outcome": "risk_confirmed"}
+
+
+def aid(day="2025-02-01", household="h000", **more):
+    return {"household_id": household, "occurred_on": day, "measure": "health", **more}
+
+
+def solid(household="h000", **changed):
+    return {"household_id": household, "known_on": "2025-03-01", **OK, **changed}
+
+
+def looks(probability=0.005, gap=900.0, days=(12, 2, 1, 0), household="h000", **at):
+    made = []
+    for months in days:
+        values = at.get(f"m{months}", (probability, gap))
+        frame = pl.DataFrame(
+            {"household_id": [household], "probability": [values[0]], "income_gap_pp": [values[1]]},
+            schema={"household_id": pl.String, "probability": pl.Float64, "income_gap_pp": pl.Float64},
+        )
+        made.append(Look(months_before(AS_OF, months), frame))
+    return made
+
+
+def proposal(tables, given=None, settings=None):
+    row = exit_review(tables, AS_OF, given or looks(), settings).rows.row(0, named=True)
+    return row["proposal"], row["for_en"], row["against_en"]
+
+
+@pytest.fixture
+def ready(small_county):
+    """A county where h000 fulfils every condition; a test takes one away."""
+
+    def make(**changed):
+        rows = {
+            "verifications": [confirmed()],
+            "assistance": [aid(ended_on=dt.date(2025, 9, 1))],
+            "guarantees": [solid()],
+        } | changed
+        return small_county(4, **rows)
+
+    return make
+
+
+def test_a_household_that_fulfils_everything_is_proposed_with_its_evidence(ready):
+    found, evidence, against = proposal(ready())
+    assert found == "review" and against == ""
+    assert "below 2%" in evidence and "by 900 yuan at least" in evidence and "measures delivered" in evidence
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (looks(m1=(0.03, 900.0)), "highest of the last scorings is 3.0%"),
+        (looks(m12=(0.5, 900.0), days=(12, 1, 0)), "the highest of the last scorings is 50.0%"),
+        (looks(days=(1, 0)), "scored fewer than 3 times"),
+        (looks(m12=(0.5, -300.0)), "below the line by 300 yuan"),
+        (looks(m12=(0.5, None)), "income is not known at every look"),
+        (looks(days=(2, 1, 0)), "income is known for less than 12 months"),
+    ],
+)
+def test_high_scores_or_unsteady_or_unknown_income_speak_against_it(ready, given, reason):
+    found, _, against = proposal(ready(), given)
+    assert found == "not_yet" and reason in against
+
+
+def test_a_high_score_before_the_counted_scorings_does_not_count(ready):
+    assert proposal(ready(), looks(m12=(0.5, 900.0)))[0] == "review"
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"guarantees": [solid(water_ok=False)]}, "failed: safe drinking water"),
+        ({"guarantees": [solid(household="h001")]}, "not known: food and clothing"),
+        ({"assistance": [aid("2024-12-01")]}, "no measure on record"),
+        ({"assistance": [aid(known_on="2026-01-05")]}, "no measure on record"),
+        ({"verifications": [confirmed("2025-07-15")], "assistance": [aid("2025-08-01")]}, "monitored for less than 6 months"),
+    ],
+)
+def test_one_condition_missing_is_named(ready, changed, reason):
+    found, _, against = proposal(ready(**changed))
+    assert found == "not_yet" and reason in against
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"labour": "none"},
+        {"labour": "lost"},
+        {"labour": "weak"},
+        {"birth_date": dt.date(2012, 1, 1)},
+        {"schooling": "senior"},
+    ],
+)
+def test_a_household_without_labour_is_never_proposed(ready, member):
+    found, evidence, against = proposal(ready(members=[{"household_id": "h000", **member}]))
+    assert found == "keep_tracking" and "never marked as gone" in against and evidence
+
+
+def test_doubts_are_told_with_a_proposal(ready):
+    shock = {"household_id": "h000", "occurred_on": "2025-06-01", "kind": "hail"}
+    lead = {"household_id": "h000", "occurred_on": "2025-12-01", "channel": "cadre"}
+    tables = ready(shocks=[shock], leads=[lead], assistance=[aid()])
+    found, _, against = proposal(tables)
+    assert found == "review"
+    for doubt in ("shocks in the last 12 months: 1", "leads not answered by a visit: 1", "still running: 1"):
+        assert doubt in against
+
+
+def test_households_that_are_not_monitored_or_gone_do_not_appear(ready):
+    tables = ready(
+        verifications=[confirmed(), confirmed(household="h001")],
+        members=[{"household_id": "h001", "left_on": dt.date(2025, 5, 1)}],
+    )
+    assert exit_review(tables, AS_OF, looks()).rows["household_id"].to_list() == ["h000"]
+
+
+def test_a_second_confirmation_does_not_restart_the_time_but_a_new_spell_does(ready):
+    again = ready(verifications=[confirmed(), confirmed("2025-11-01")])
+    assert proposal(again)[0] == "review"
+    gone = {"household_id": "h000", "occurred_on": "2025-06-01", "origin": "lead", "outcome": "risk_eliminated"}
+    assert "less than 6 months" in proposal(ready(verifications=[confirmed(), gone, confirmed("2025-11-01")]))[2]
+
+
+def test_it_needs_a_scoring_of_the_day(ready):
+    with pytest.raises(UserError, match="a scoring as of 2025-12-31"):
+        exit_review(ready(), AS_OF, looks(days=(12, 2, 1)))
+
+
+def test_nothing_in_it_decides():
+    assert set(PROPOSALS) == {"review", "keep_tracking", "not_yet"}
+    assert not {"outcome", "decision", "eliminated"} & set(COLUMNS)
+    assert Exits().low_scorings >= 3
+
+
+@pytest.mark.parametrize(
+    ("day", "months", "expected"),
+    [
+        ("2025-12-31", 1, "2025-11-30"),
+        ("2025-12-31", 10, "2025-02-28"),
+        ("2025-11-30", 1, "2025-10-31"),
+        ("2025-03-15", 3, "2024-12-15"),
+    ],
+)
+def test_months_go_back_to_month_ends(day, months, expected):
+    assert months_before(dt.date.fromisoformat(day), months) == dt.date.fromisoformat(expected)
