@@ -146,6 +146,20 @@ def test_names_of_persons_are_found_under_a_harmless_heading(folder):
     assert "王小明" not in check_tables(folder).text()
 
 
+def test_names_in_a_column_of_codes_are_not_repeated(folder):
+    for row, name in enumerate(("王小明", "李芳", "张伟强", "陈静")):
+        change_text(folder, "income", "source", row, name)
+    report = check_tables(folder)
+    assert "look like names, withheld" in only(report, "unknown_code").found
+    assert "王小明" not in report.text() and "王小明" not in report.json()
+
+
+def test_a_folder_without_parquet_files_is_not_passed_over(folder):
+    (folder / "income.csv").unlink()
+    (folder / "income").mkdir()
+    assert "without Parquet files" in only(check_tables(folder), "unknown_form").found
+
+
 def test_villages_are_not_taken_for_names(folder):
     path = folder / "households.csv"
     frame = pl.read_csv(path, infer_schema=False)

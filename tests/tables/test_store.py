@@ -109,6 +109,20 @@ def test_an_altered_partition_is_refused(folder, tmp_path):
         read_tables(tmp_path / "store")
 
 
+@pytest.mark.parametrize("damage", ["altered", "removed"])
+def test_checking_again_mends_a_damaged_store(folder, tmp_path, damage):
+    store_tables(folder, tmp_path / "store")
+    before = {path: data for path, (_, data) in snapshot(tmp_path / "store").items()}
+    path = tmp_path / "store" / "income" / "county_code=522301" / "part.parquet"
+    if damage == "altered":
+        path.write_bytes(b"x")
+    else:
+        path.unlink()
+    stored = store_tables(folder, tmp_path / "store")
+    assert stored.written == ("income/county_code=522301/part.parquet",)
+    assert {path: data for path, (_, data) in snapshot(tmp_path / "store").items()} == before
+
+
 def test_a_damaged_store_list_is_refused(folder, tmp_path):
     store_tables(folder, tmp_path / "store")
     (tmp_path / "store" / "store.json").write_text("{")

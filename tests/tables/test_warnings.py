@@ -183,6 +183,13 @@ def test_households_without_members_are_pointed_out(tmp_path, records, as_parque
     assert finding.rows == (29,) and "in no cohort" in finding.remedy
 
 
+def test_a_day_of_knowledge_still_to_come_is_pointed_out(tmp_path, records, as_parquet):
+    records["leads"][0]["known_on"] = dt.date(2099, 1, 1)
+    report = check_tables(as_parquet(tmp_path / "tables", records))
+    finding = one(report, "known_in_future")
+    assert "2099-01-01" in finding.found and finding.rows == (1,) and "--until" in finding.remedy
+
+
 def one(report, check):
     found = [finding for finding in report.warnings if finding.check == check]
     assert len(found) == 1, report.text()

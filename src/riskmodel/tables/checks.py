@@ -159,7 +159,8 @@ def _columns(sheet: Sheet, raw: pl.DataFrame) -> dict[str, str]:
     for theirs in raw.columns:
         ours = mapping.columns.get(theirs) or (theirs if theirs in table.names else by_zh.get(theirs))
         if ours is None:
-            sheet.unused.append(theirs)
+            # The store keeps `replaced_on` beside the contract's columns; it is worked out again from the rows.
+            sheet.unused += [theirs] if theirs != "replaced_on" else []
         elif ours in theirs_of:
             first, second = theirs_of[ours], theirs
             mapped = set(mapping.columns)

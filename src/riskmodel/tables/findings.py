@@ -116,6 +116,7 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
     "exact_duplicate": ("warning", "rows that stand twice; they count once", "完全重复的行，只计一次"),
     "contradiction": ("warning", "what the field's audit rules call contradictory (below)", "前后矛盾，请向来源部门核对"),
+    "known_in_future": ("warning", "`known_on` after the day of the check", "入库日期在今天之后"),
     "no_members": ("warning", "households without any member", "没有家庭成员的农户"),
     "unit_suspect": (
         "warning",
@@ -230,10 +231,10 @@ class CheckReport:
                     lines.append(f"      do:       {finding.remedy}")
         lines.append("")
         if self.ok:
-            count = len(self.warnings)
-            lines.append(f"No errors, {count} warning{'' if count == 1 else 's'}: the tables can be used.")
+            lines.append(f"No errors, {_count(len(self.warnings), 'warning')}: the tables can be used.")
         else:
-            lines.append(f"{len(self.errors)} errors, {len(self.warnings)} warnings: mend the errors and check again.")
+            counted = f"{_count(len(self.errors), 'error')}, {_count(len(self.warnings), 'warning')}"
+            lines.append(f"{counted}: mend the errors and check again.")
         return "\n".join(lines)
 
     def json(self) -> str:
@@ -246,6 +247,10 @@ class CheckReport:
             "warnings": [finding.as_dict() for finding in self.warnings],
         }
         return json.dumps(document, ensure_ascii=False, indent=2)
+
+
+def _count(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _grouped(findings: Iterable[Finding]) -> list[tuple[str, list[Finding]]]:

@@ -32,6 +32,7 @@ _PHONE = r"(?:^|\D)(?:\+?86-?)?1[3-9]\d{9}(?:\D|$)"
 _ID_INSIDE = r"(?:^|[^0-9])(\d{17}[0-9Xx])(?:[^0-9Xx]|$)"
 # The commonest family names; together they cover about nine tenths of the population.
 _SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾萧田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤温康施文牛樊葛邢安齐易乔伍庞颜倪庄聂章鲁岳翟申欧耿关兰焦俞左柳甘祝包宁尚符舒阮柯纪梅童凌毕单季裴霍涂成苗谷曲盛翁冉蓝路游辛靳管柴蒙鲍华喻祁蒲房滕屈饶解牟艾尤阳时穆农司卓古吉缪简车项连芦麦褚娄窦戚岑景党宫费卜冷晏席卫米柏宗代桂全佟应臧闵苟邬边卞姬师和仇栾隋商刁沙荣巫寇桑郎甄丛仲虞敖巩明佘池查麻苑迟邝"
+_NAME = rf"^[{_SURNAMES}]\p{{Han}}{{1,2}}$"
 _PLACES = "村镇乡区园社组里寨屯庄湾县市州省点坝坪沟河"
 
 
@@ -71,12 +72,17 @@ def identities(text: pl.Series, *, free_text: bool) -> Iterator[tuple[str, pl.Se
     if phones.any():
         yield "phone_number", phones.arg_true(), "an 11-digit number like a mobile phone's"
     some = text.drop_nulls().head(20_000)
-    if len(some):
-        han = some.str.contains(rf"^[{_SURNAMES}]\p{{Han}}{{1,2}}$") & ~some.str.contains(rf"[{_PLACES}]$")
-        share = float(han.sum()) / len(some)
-        if share >= 0.8 and (some.n_unique() >= max(3, 0.5 * len(some)) or not free_text):
-            names = text.str.contains(rf"^[{_SURNAMES}]\p{{Han}}{{1,2}}$").fill_null(False)
-            yield "person_names", names.arg_true(), "values that look like names of persons"
+    if looks_like_names(some) and (some.n_unique() >= max(3, 0.5 * len(some)) or not free_text):
+        names = text.str.contains(_NAME).fill_null(False)
+        yield "person_names", names.arg_true(), "values that look like names of persons"
+
+
+def looks_like_names(some: pl.Series) -> bool:
+    """Whether most of three or more different texts are a common family name and one or two more characters, and no places."""
+    if some.n_unique() < 3:
+        return False
+    names = some.str.contains(_NAME) & ~some.str.contains(rf"[{_PLACES}]$")
+    return float(names.sum()) >= 0.8 * len(some)
 
 
 def valid_id_numbers(numbers: pl.Series) -> pl.Series:

@@ -124,6 +124,8 @@ def find_sources(folder: Path, mappings: dict[str, TableMapping]) -> tuple[dict[
                 troubles.append(Trouble("unknown_file", path.name, (), 0, "a file of no table", expected, remedy, "warning"))
             continue
         if path.is_dir() and not _files(path):
+            remedy = "Put the table's Parquet files there, or give one file for the table."
+            troubles.append(Trouble("unknown_form", path.name, (), 0, "a folder without Parquet files", "Parquet files", remedy))
             continue
         if name in found:
             other = found[name][0]

@@ -92,7 +92,8 @@ def up_to_date(folder: Path, store: Path) -> bool:
     manifest = _manifest(store)
     if manifest["contract"] != contract_hash() or manifest["sources"] != sources_hash(folder):
         return False
-    return all((store / part).is_file() for table in manifest["tables"].values() for part in table["parts"])
+    parts = [(store / part, entry["sha256"]) for table in manifest["tables"].values() for part, entry in table["parts"].items()]
+    return all(path.is_file() and _file_hash(path) == digest for path, digest in parts)
 
 
 def write_store(tables: Iterator[tuple[str, pl.DataFrame]], sources: Mapping[str, str], store: Path) -> Stored:
@@ -110,7 +111,7 @@ def write_store(tables: Iterator[tuple[str, pl.DataFrame]], sources: Mapping[str
             temporary.parent.mkdir(parents=True, exist_ok=True)
             part.write_parquet(temporary, compression="zstd", compression_level=1, statistics=False)
             digest = _file_hash(temporary)
-            if old.get(path) == digest and (store / path).is_file():
+            if old.get(path) == digest and (store / path).is_file() and _file_hash(store / path) == digest:
                 temporary.unlink()
                 kept.append(path)
             else:

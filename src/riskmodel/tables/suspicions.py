@@ -78,8 +78,8 @@ ENOUGH_ROWS = 20
 LAG_CHANGE_DAYS = 30
 
 
-def look_for_suspicions(sheets: Mapping[str, Sheet]) -> None:
-    """Add all warnings to the sheets."""
+def look_for_suspicions(sheets: Mapping[str, Sheet], *, today: dt.date | None = None) -> None:
+    """Add all warnings to the sheets. `today` is the clock's day unless it is given."""
     counties = county_of_owner(sheets)
     for name, sheet in sheets.items():
         if not sheet.frame.height:
@@ -88,6 +88,7 @@ def look_for_suspicions(sheets: Mapping[str, Sheet]) -> None:
             if mask.any():
                 column, found, expected, zh = AUDIT_RULES[rule]
                 sheet.add("warning", column, Complaint("contradiction", mask.arg_true(), found, expected, KEPT, zh))
+        _known_in_future(sheet, today or dt.date.today())
         _missing_shares(sheet)
         placed = with_county(sheet, counties)
         _units(sheet, placed)
@@ -333,6 +334,23 @@ def _months_twice(employment: pl.DataFrame) -> pl.Series:
     suspects = employment.with_row_index(ROW).filter(again).with_columns(month)
     ids = suspects.group_by("member_id", "month").agg(pl.col("event_id").n_unique().alias("ids")).filter(pl.col("ids") > 1)
     return suspects.join(ids, on=["member_id", "month"], how="semi")[ROW].sort()
+
+
+def _known_in_future(sheet: Sheet, today: dt.date) -> None:
+    """Nobody can know a row before today; a mistyped year would move the newest day of the whole county."""
+    if "known_on" not in sheet.frame.columns:
+        return
+    future = (sheet.frame["known_on"] > today).fill_null(False)
+    if future.any():
+        newest = sheet.frame["known_on"].max()
+        found = f"a day of knowledge that is still to come (newest {newest!s})"
+        remedy = "Correct the year; `--until` stands at the newest known_on unless it is given."
+        zh = f"入库日期在今天之后（最晚 {newest!s}）"
+        sheet.add(
+            "warning",
+            "known_on",
+            Complaint("known_in_future", future.arg_true(), found, "known_on on or before today", remedy, zh),
+        )
 
 
 def missing_shares(sheet: Sheet) -> dict[str, float]:

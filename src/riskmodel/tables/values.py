@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from riskmodel.tables.county import dtype_of
+from riskmodel.tables.identity import looks_like_names
 from riskmodel.tables.schema import Column
 from riskmodel.vocabulary import COUNTY_DIGITS, TOWNSHIP_DIGITS, VILLAGE_DIGITS
 
@@ -467,6 +468,8 @@ def _nearest(values: pl.Series, column: Column) -> str | None:
 def _show(values: pl.Series) -> str:
     """Up to three different values, so that a person recognises them. Long digits are masked: they may be somebody's number."""
     some = values.drop_nulls().unique(maintain_order=True)
+    if looks_like_names(some):
+        return "values that look like names, withheld"
     shown = [mask_identity(str(value)) for value in some.head(SHOWN_VALUES)]
     return ", ".join(f"`{value}`" for value in shown) + (", …" if len(some) > SHOWN_VALUES else "")
 
