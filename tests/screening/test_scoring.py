@@ -209,6 +209,21 @@ def test_models_without_trees_are_explained_by_their_own_contributions(project, 
     assert "监测线" in told.frame["reasons_zh"][0]
 
 
+def test_columns_of_an_analysts_own_table_speak_under_their_own_names(project, trained, scores):
+    names = ("earnings_last_year", "rooms")
+    member = RuleMember(np.array([-1.0, -0.5]), np.zeros(2), np.ones(2), np.zeros(2))
+    record = {"source": "table"}
+    own = dataclasses.replace(
+        trained, learner="department_rules", feature_names=names, members=(member,), signs=(-1, 0), record=record
+    )
+    draw = np.random.default_rng(0)
+    values = np.column_stack([draw.permutation(600) / 10, draw.integers(0, 5, 600)]).astype(float)
+    groups = np.array(["group 1"] * 600, dtype=object)
+    matrix = FeatureMatrix(NOW, np.array([f"u{place}" for place in range(600)], dtype=object), groups, names, values)
+    told = ScreeningModel.of(project, own).score_matrix(matrix)
+    assert told.frame["household_id"][599] and "earnings last year" in told.reasons(str(told.frame["household_id"][599])).text()
+
+
 def test_stored_scores_come_out_again_bit_for_bit_reasons_included(project, county, model, scores, tmp_path):
     path = tmp_path / "scores.parquet"
     scores.frame.write_parquet(path)

@@ -93,7 +93,7 @@ def _of_column(
         )  # fmt: skip
     entry = catalogue.root.get(name)
     if entry is not None:
-        low, high = RANGES[entry.unit]
+        low, high = RANGES.get(entry.unit, (-np.inf, np.inf))
         out = (column < low) | (column > high)
         if entry.unit == "flag":
             out |= (column > 0) & (column < 1)

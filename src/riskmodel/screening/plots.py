@@ -18,7 +18,6 @@ from riskmodel.vocabulary import RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import shap
     from matplotlib.figure import Figure
 
     from riskmodel.screening.scoring import Scores
@@ -44,9 +43,7 @@ def labels(table: ReasonTable, language: Language) -> list[str]:
     return [getattr(table.wordbook.catalogue[name].label, language) for name in table.names]
 
 
-def explanation(
-    table: ReasonTable, base: float, language: Language = "zh", rows: Sequence[int] | None = None
-) -> shap.Explanation:
+def explanation(table: ReasonTable, base: float, language: Language = "zh", rows: Sequence[int] | None = None) -> Any:
     """The cohort (or some rows of it) as a `shap.Explanation`: every plot of shap works on it."""
     keep = np.arange(len(table)) if rows is None else np.asarray(rows)
     return as_explanation(table.contributions[keep], base, table.values[keep], labels(table, spoken(language)))

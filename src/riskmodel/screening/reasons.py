@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
-from riskmodel.features.catalogue import Catalogue, Feature, Strict, Words
+from riskmodel.features.catalogue import Catalogue, Feature, Sentence, Sentences, Strict, Words
 from riskmodel.project import Project
 from riskmodel.screening import wording
 from riskmodel.screening.kernels import choose_reasons
@@ -58,6 +58,20 @@ class Source(Strict):
     label: Words
     stale_after_days: int
     each_household: bool = False
+
+
+def plain_entry(name: str, sign: int) -> Feature:
+    """An entry for a column of somebody's own wide table, which no catalogue describes: its name serves as its label.
+
+    sign: 1 riskier when higher, -1 riskier when lower, 0 unclear, as its plan declares.
+    """
+    label = name.replace("_", " ")
+    words = Words(zh=label, en=label)
+    sentence = Sentence(value=f"{label}：{{value}}"), Sentence(value=f"{label}: {{value}}")
+    return Feature.model_construct(
+        label=words, family="table", topic=name, unit="number", sources=(), window="", missing=words, risk_kind="other",
+        riskier_when={1: "higher", -1: "lower"}.get(sign, "unclear"), sentence=Sentences(zh=sentence[0], en=sentence[1]), status="active",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

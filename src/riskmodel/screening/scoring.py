@@ -26,7 +26,7 @@ from riskmodel.project import Project
 from riskmodel.screening import wording
 from riskmodel.screening.explain import Explainer
 from riskmodel.screening.gate import pass_gate
-from riskmodel.screening.reasons import Reason, ReasonTable, Wordbook, give_reasons
+from riskmodel.screening.reasons import Reason, ReasonTable, Wordbook, give_reasons, plain_entry
 from riskmodel.screening.reference import Reference
 from riskmodel.screening.settings import ScreeningSettings, load_settings
 from riskmodel.tables import Tables
@@ -280,6 +280,13 @@ class ScreeningModel:
     ) -> ScreeningModel:
         """Around a model that is already there (a release, a test). `reference`: what single households are compared with."""
         catalogue = load_catalogue(project)
+        own = {
+            name: plain_entry(name, sign)
+            for name, sign in zip(model.feature_names, model.signs, strict=True)
+            if name not in catalogue
+        }
+        if own and model.record.get("source") == "table":  # an analyst's own table: its columns speak for themselves
+            catalogue = Catalogue.model_construct(root={**catalogue.root, **own})
         if explainer is None and model.booster_texts:
             explainer = Explainer.from_booster_texts(model.booster_texts)
         profile = model.record.get("profile")

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from riskmodel.features.catalogue import Feature, Unit
+from riskmodel.features.catalogue import Feature
 
 Language = Literal["zh", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
@@ -30,17 +30,18 @@ _PATTERNS: Final[dict[str, tuple[int, str, str, str]]] = {
     "mu": (1, "{}亩", "{} mu", "{} mu"),
     "km": (1, "{}公里", "{} km", "{} km"),
     "households": (0, "{}户", "{} household", "{} households"),
+    "number": (2, "{}", "{}", "{}"),  # a column of somebody's own table, whose unit nobody declared
 }
 _UNKNOWN: Final = {"zh": "不详", "en": "unknown"}
 _YES_NO: Final = {"zh": ("否", "是"), "en": ("no", "yes")}
 
 
-def digits_of(unit: Unit) -> int:
+def digits_of(unit: str) -> int:
     """Digits after the point that a value of this unit is said with (a share: of the share, not of its percent)."""
     return 2 if unit == "share" else 0 if unit == "flag" else _PATTERNS[unit][0]
 
 
-def format_value(value: float, unit: Unit, language: Language) -> str:
+def format_value(value: float, unit: str, language: Language) -> str:
     """A value with its unit, written out: 23,400元, 61%, 1 person, 2 people. NaN: unknown."""
     if math.isnan(value):
         return _UNKNOWN[language]
@@ -120,8 +121,10 @@ def manner(feature: Feature) -> str:
         return "age"
     if feature.unit == "km":
         return "distance"
-    return "amount" if feature.unit in ("yuan", "yuan_per_person", "share", "ratio", "flag") else "count"
+    return "amount" if feature.unit in AMOUNTS else "count"
 
+
+AMOUNTS: Final = ("yuan", "yuan_per_person", "share", "ratio", "flag", "number")
 
 # manner -> zh for more and less (around the share of households), en for more and less
 _COMPARED: Final = {
