@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from riskmodel.workflow import compare as compare
     from riskmodel.workflow import explain as explain
     from riskmodel.workflow import export_household as export_household
+    from riskmodel.workflow import hunt_leaks as hunt_leaks
     from riskmodel.workflow import init_project as init_project
     from riskmodel.workflow import load_model as load_model
     from riskmodel.workflow import open_project as open_project
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from riskmodel.workflow import serve as serve
     from riskmodel.workflow import synthesise as synthesise
     from riskmodel.workflow import synthetic_county as synthetic_county
+    from riskmodel.workflow import trace_features as trace_features
     from riskmodel.workflow import train as train
 
 __version__ = "0.1.0"
@@ -44,6 +46,7 @@ _HOMES = {
     "compare": "riskmodel.workflow",
     "explain": "riskmodel.workflow",
     "export_household": "riskmodel.workflow",
+    "hunt_leaks": "riskmodel.workflow",
     "init_project": "riskmodel.workflow",
     "load_model": "riskmodel.workflow",
     "open_project": "riskmodel.workflow",
@@ -56,6 +59,7 @@ _HOMES = {
     "serve": "riskmodel.workflow",
     "synthesise": "riskmodel.workflow",
     "synthetic_county": "riskmodel.workflow",
+    "trace_features": "riskmodel.workflow",
     "train": "riskmodel.workflow",
 }
 __all__ = sorted(_HOMES)

@@ -100,14 +100,44 @@ def check(
 def features(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data folder.")],
     as_of: AsOfOption,
-    output: Annotated[Path, typer.Option("--output", metavar="FILE.parquet", help="One row a household of the cohort.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE.parquet", help="One row a household of the cohort.")
+    ] = None,
+    explain: Annotated[
+        str | None, typer.Option(metavar="HOUSEHOLD", help="Show how this household's values came about: formula, window, rows.")
+    ] = None,
+    feature: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="With --explain: only this feature; repeatable.")
+    ] = None,
     project: ProjectOption = None,
 ) -> None:
-    """Build the features of the cohort as of a day."""
+    """Build the features of the cohort as of a day, or show how those of one household came about."""
+    if (output is None) == (explain is None) or (feature and explain is None):
+        raise typer.BadParameter("give either --output FILE.parquet or --explain HOUSEHOLD (with --feature NAME, if you like)")
+    if explain is not None:
+        traces = rm.trace_features(folder, explain, as_of, features=feature or (), project=project)
+        print("\n\n".join(trace.text() for trace in traces))
+        return
+    assert output is not None
     with replacing(output) as draft:
         frame = rm.build_features(folder, as_of, project=project)
         frame.to_parquet(draft, index=False)
     _console().print(f"{len(frame):,} households × {frame.shape[1] - 3} features as of {as_of}: {output}")
+
+
+@app.command()
+def leaks(
+    tables: TablesOption,
+    as_of: Annotated[
+        list[str] | None, typer.Option(metavar="DATE", help="Repeatable; default: 18 and 6 months before the newest known_on.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the alterations.")] = 1,
+    project: ProjectOption = None,
+) -> None:
+    """Hunt for features that look past the as-of date: later rows are removed, added and altered. Exit code 1 when one does."""
+    report = rm.hunt_leaks(tables, as_of=as_of or (), seed=seed, project=project)
+    print(report.text())
+    raise typer.Exit(0 if report.ok else 1)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from riskmodel.project import Project
 if TYPE_CHECKING:
     import pandas as pd
 
+    from riskmodel.features import LeakReport, ValueTrace
     from riskmodel.screening.listing import VisitList
     from riskmodel.screening.scoring import Scores, ScreeningModel
     from riskmodel.serving.casebook import Recorded
@@ -88,6 +89,41 @@ def build_features(
     households = None if everybody else cohort(data, day(as_of))["household_id"].to_list()
     matrix = build(data, day(as_of), catalogue=load_catalogue(here), policy=Policy.load(here, data), households=households)
     return matrix.pandas()
+
+
+def trace_features(
+    tables: Tables | PathLike,
+    household: str,
+    as_of: dt.date | str,
+    *,
+    features: Sequence[str] = (),
+    project: ProjectLike = None,
+) -> list[ValueTrace]:
+    """How a household's feature values came about: formula, window, rows, policy values. features: which; all by default."""
+    from riskmodel.features import load_catalogue
+    from riskmodel.features.tracing import explain_values
+    from riskmodel.policy import Policy
+
+    here, data = open_project(project), _tables(tables)
+    catalogue = load_catalogue(here)
+    names = features or catalogue.names
+    return explain_values(data, household, names, day(as_of), catalogue=catalogue, policy=Policy.load(here, data))
+
+
+def hunt_leaks(
+    tables: Tables | PathLike, *, as_of: Sequence[dt.date | str] = (), seed: int = 1, project: ProjectLike = None
+) -> LeakReport:
+    """Build features as of days, alter everything known later, build again: every bit must be the same.
+
+    as_of: by default the days 18 and 6 months before the newest `known_on`.
+    """
+    from riskmodel.features import leaks, load_catalogue
+    from riskmodel.features.building import months_before
+    from riskmodel.policy import Policy
+
+    here, data = open_project(project), _tables(tables)
+    days = [day(one) for one in as_of] or [months_before(data.newest_known_on, months) for months in (18, 6)]
+    return leaks(data, days, catalogue=load_catalogue(here), policy=Policy.load(here, data), seed=seed)
 
 
 def train(plan: str, tables: Tables | PathLike, *, until: dt.date | str | None = None, project: ProjectLike = None) -> Run:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,7 @@ import polars as pl
 from riskmodel.errors import DataError, Fault
 from riskmodel.features import kernel as kernels
 from riskmodel.features.building import clock, count_context
-from riskmodel.features.catalogue import Catalogue
+from riskmodel.features.catalogue import Catalogue, Feature
 from riskmodel.features.common import When
 from riskmodel.features.context import AreaContext
 from riskmodel.features.prepared import Prepared, prepare
@@ -94,52 +94,34 @@ def explain_value(
 
     Raises DataError for a household or feature that is not there, or a household that is not in force with a member then.
     """
+    [trace] = explain_values(tables, household_id, [feature], as_of, catalogue=catalogue, policy=policy, context=context)
+    return trace
+
+
+def explain_values(
+    tables: Tables | Prepared,
+    household_id: str,
+    features: Sequence[str],
+    as_of: dt.date,
+    *,
+    catalogue: Catalogue,
+    policy: Policy,
+    context: AreaContext | None = None,
+) -> list[ValueTrace]:
+    """`explain_value` for several features of one household: its rows are cut once."""
     full = tables.tables if isinstance(tables, Prepared) else tables
     if full is None:
         raise DataError(Fault("tables", "records without tables", "Tables, or `prepare(tables)`", "Pass the tables themselves."))
-    definition = kernels.definitions().get(feature)
-    if definition is None or feature not in catalogue:
-        raise DataError(Fault(feature, "no such feature", "a name of features/catalogue.yaml", "Look it up in docs/features.md."))
-    if context is None and {"village", "township", "county"} & set(definition.takes):
+    strange = [name for name in features if name not in kernels.definitions() or name not in catalogue]
+    if strange:
+        raise DataError(
+            Fault(name, "no such feature", "a name of features/catalogue.yaml", "Look it up in docs/features.md.")
+            for name in strange
+        )
+    if context is None and any({"village", "township", "county"} & set(kernels.definitions()[name].takes) for name in features):
         context = count_context(tables, as_of)
     case = _Case.of(full, household_id, as_of, policy, context)
-    given, frames, ours = case.given, case.frames, case.ours
-    read = _names_read(definition.function)
-    absent = tuple(name for name in definition.tables if name not in full)
-    locked = "assets" in definition.takes and not authorised(ours, as_of).height
-    value = case.value(definition)
-    asked = case.asked
-    asked.done = True
-    shown = {}
-    for name in definition.tables if "household" not in definition.takes else ("households", *definition.tables):
-        marks = [False] * frames[name].height
-        if not absent and not locked and name not in ("households",):
-            marks = [_differs(value, _without(definition, given, name, place)) for place in range(len(given[name]))]
-        elif name == "households":
-            marks = [True]
-        keep = [item for item in frames[name].columns if item in read or item in _ALWAYS_SHOWN]
-        shown[name] = frames[name].select(keep).with_columns(counts=pl.Series("counts", marks, dtype=pl.Boolean))
-    entry = catalogue[feature]
-    return ValueTrace(
-        household_id,
-        as_of,
-        feature,
-        {"zh": entry.label.zh, "en": entry.label.en},
-        value,
-        entry.unit,
-        definition.formula,
-        _window(entry.window, policy, case.village, as_of),
-        entry.missing.en,
-        definition.tables,
-        absent,
-        shown,
-        asked.seen,
-        {
-            level: {name: count for name, count in vars(given[level]).items() if name in read}
-            for level in ("village", "township", "county")
-            if level in definition.takes
-        },
-    )
+    return [case.trace(kernels.definitions()[name], catalogue[name], policy) for name in features]
 
 
 def python_values(tables: Tables, household_id: str, as_of: dt.date, *, policy: Policy, context: AreaContext) -> dict[str, float]:
@@ -172,6 +154,7 @@ class _Case:
     ours: Tables
     village: str
     asked: _Asked
+    household_id: str
     as_of: dt.date
 
     @classmethod
@@ -197,15 +180,56 @@ class _Case:
             codes = {"village": village, "township": now.townships[home.township], "county": now.counties[home.county]}
             others = {level: _others(context, code, given, full) for level, code in codes.items()}
             given |= {level: SimpleNamespace(**counts) for level, counts in others.items()}
-        return cls(given, frames, ours, village, asked, as_of)
+        return cls(given, frames, ours, village, asked, household_id, as_of)
+
+    def readable(self, definition: kernels.Definition) -> bool:
+        """Assets need an authorisation in force."""
+        return "assets" not in definition.takes or authorised(self.ours, self.as_of).height > 0
 
     def value(self, definition: kernels.Definition) -> float:
         """Unknown where a table is absent, or assets are not open to be read."""
         if any(table not in self.ours for table in definition.tables):
             return float("nan")
-        if "assets" in definition.takes and not authorised(self.ours, self.as_of).height:
+        if not self.readable(definition):
             return float("nan")
         return _run(definition, self.given)
+
+    def trace(self, definition: kernels.Definition, entry: Feature, policy: Policy) -> ValueTrace:
+        """The value with all that is behind it."""
+        self.asked.seen = {}
+        value = self.value(definition)
+        seen = self.asked.seen
+        read = _names_read(definition.function)
+        absent = tuple(name for name in definition.tables if name not in self.ours)
+        open_to_read = not absent and self.readable(definition)
+        shown = {}
+        for name in definition.tables if "household" not in definition.takes else ("households", *definition.tables):
+            frame = self.frames[name]
+            marks = [name == "households"] * frame.height
+            if open_to_read and name != "households":
+                marks = [_differs(value, _without(definition, self.given, name, place)) for place in range(frame.height)]
+            keep = [item for item in frame.columns if item in read or item in _ALWAYS_SHOWN]
+            shown[name] = frame.select(keep).with_columns(counts=pl.Series("counts", marks, dtype=pl.Boolean))
+        return ValueTrace(
+            self.household_id,
+            self.as_of,
+            definition.name,
+            {"zh": entry.label.zh, "en": entry.label.en},
+            value,
+            entry.unit,
+            definition.formula,
+            _window(entry.window, policy, self.village, self.as_of),
+            entry.missing.en,
+            definition.tables,
+            absent,
+            shown,
+            seen,
+            {
+                level: {name: count for name, count in vars(self.given[level]).items() if name in read}
+                for level in ("village", "township", "county")
+                if level in definition.takes
+            },
+        )
 
 
 class _Asked:
@@ -214,15 +238,13 @@ class _Asked:
     def __init__(self, policy: Policy, village: str, as_of: dt.date) -> None:
         self._policy, self._village, self._as_of = policy, village, as_of
         self.seen: dict[str, tuple[float, str]] = {}
-        self.done = False
 
     def __getattr__(self, name: str) -> float:
         if name in ("accounting_start", "accounting_end"):
             return self._policy.record(self._village, self._as_of)[len(NUMBERS) + (name == "accounting_end")]
         found = self._policy.in_force(name, self._village, self._as_of)
         value = self._policy.value(name, self._village, self._as_of)
-        if not self.done:
-            self.seen[name] = (value, found.source)
+        self.seen[name] = (value, found.source)
         return value
 
 
