@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from riskmodel.errors import DataError
 from riskmodel.tables.schema import TABLES, Column, Table
 
 if TYPE_CHECKING:
@@ -117,8 +118,10 @@ class Tables:
 
     @property
     def newest_known_on(self) -> dt.date:
-        """The newest `known_on` of any row: the day up to which this county is known."""
+        """The newest `known_on` of any row: the day up to which this county is known. Raises DataError without rows."""
         days = [frame["known_on"].max() for frame in self.frames.values() if "known_on" in frame.columns and frame.height]
+        if not days:
+            raise DataError("The tables have no rows: nothing is known on any day.")
         return reduce(max, days)  # type: ignore[arg-type, return-value]
 
 

@@ -178,6 +178,8 @@ def _from_typed(series: pl.Series, column: Column, unit: str | None, table: str)
         number = series.cast(pl.Float64).fill_nan(None)
         values = pl.select(pl.when(number == 1).then(True).when(number == 0).then(False)).to_series()
         whole = values.is_null() & number.is_not_null()
+    elif kind in ("date", "text", "code", "codes") and dtype.is_integer():
+        return _from_text(series.cast(pl.String), column, None, None, table)
     elif kind in ("id", "area") and dtype.is_integer():
         # Whole numbers are kept as they are written; leading zeros that they may have had cannot be seen any more.
         converted = _from_text(series.cast(pl.String), column, None, None, table)
