@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -70,7 +71,7 @@ def model_record(
         "folds": lesson.folds.rows(),
         "evaluation_fits": [dict(fit.notes) for fit in exams],
         "final_fit": dict(final.notes),
-        "metrics": {key: value for key, value in metrics.items() if value == value},
+        "metrics": {key: value for key, value in metrics.items() if math.isfinite(value)},
         "profile": usual_values(lesson.names, lesson.final.train.features),
         "versions": {
             "python": platform.python_version(),
@@ -87,10 +88,13 @@ def record_text(record: Mapping[str, Any]) -> str:
     def figure(name: str) -> str:
         if name not in figures:
             return "–"
-        span = f" [{figures[name + '_low']:.4g}, {figures[name + '_high']:.4g}]" if f"{name}_low" in figures else ""
+        # A limit that is not finite (visits per confirmed household, when a draw confirmed none) is not kept.
+        low, high = (f"{figures[name + end]:.4g}" if name + end in figures else "–" for end in ("_low", "_high"))
+        span = "" if (low, high) == ("–", "–") else f" [{low}, {high}]"
         return f"{figures[name]:.4g}{span}"
 
     shown = [key for key in figures if not key.endswith(("_low", "_high"))]
+    columns = list(record["folds"][0])
     final, facts = record["final_fit"], record["facts"]
     lines = [
         f"# {record['title']['en']} · {record['title']['zh']}",
@@ -109,12 +113,9 @@ def record_text(record: Mapping[str, Any]) -> str:
         "|---|---|",
         *(f"| {name.replace('_', ' ')} | {figure(name)} |" for name in shown),
         "",
-        "| fold | use | as of | label window ends | usable from |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {row['fold']} | {row['use']} | {row['as_of']} | {row['window_ends']} | {row['usable_from']} |"
-            for row in record["folds"]
-        ),
+        "| " + " | ".join(name.replace("_", " ") for name in columns) + " |",
+        "|" + "---|" * len(columns),
+        *("| " + " | ".join(row[name] for name in columns) + " |" for row in record["folds"]),
         "",
         "## Where it must not be used",
         "",

@@ -111,13 +111,14 @@ class Log:
         self._store.log_batch(self.id, tags=[RunTag(name, str(value)) for name, value in values.items()])
 
     def metrics(self, values: Mapping[str, float]) -> None:
-        """Figures. Those without a value (NaN) are left out."""
+        """Figures. Those without a finite value are left out."""
+        import math
         import time
 
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        kept = [Metric(_metric_name(name), float(value), now, 0) for name, value in values.items() if value == value]
+        kept = [Metric(_metric_name(name), float(value), now, 0) for name, value in values.items() if math.isfinite(value)]
         for first in range(0, len(kept), 500):
             self._store.log_batch(self.id, metrics=kept[first : first + 500])
 

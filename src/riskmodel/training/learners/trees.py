@@ -13,6 +13,8 @@ from riskmodel.training.samples import Floats, Sample
 
 # Trees are grown this many at a time before the members are stopped together.
 STEP = 10
+# A member is grown out when this many draws of features in a row hold no split.
+GIVE_UP = 20
 
 
 @dataclass
@@ -130,31 +132,33 @@ def fit_lightgbm(task: Task, dataset: Any = None, *, report: Any = None) -> Ense
         places = np.flatnonzero(later_parts == number)
         unseen.append((np.ascontiguousarray(later.features[places]), later.label[places]))
         sums.append(np.zeros(len(places)) if later_offset is None else later_offset[places].copy())
-    best_trees, best_loss = 0, np.inf
-    grown = 0
-    finished = [False] * task.members
+    best_trees, best_loss, grown = [1] * task.members, np.inf, 0
+    best_at, idle = 0, [0] * task.members
     while grown < wanted.rounds_at_most:
         step = min(STEP, wanted.rounds_at_most - grown)
         total = 0.0
         for number, booster in enumerate(boosters):
+            before = booster.current_iteration()
             for _ in range(step):
-                if not finished[number]:
-                    finished[number] = booster.update()
+                if idle[number] < GIVE_UP:
+                    # True: no split was found among the features drawn for this tree. The next draw may hold one.
+                    idle[number] = idle[number] + 1 if booster.update() else 0
             inputs, label = unseen[number]
             if len(label):
-                sums[number] = _added(booster, inputs, sums[number], grown)
+                sums[number] = _added(booster, inputs, sums[number], before)
                 total += float(log_loss(sums[number], label).sum())
         grown += step
         loss = total / max(1, len(task.calibrate))
         if loss < best_loss - 1e-7:
-            best_trees, best_loss = grown, loss
+            best_at, best_loss = grown, loss
+            best_trees = [max(1, booster.current_iteration()) for booster in boosters]
         if report is not None:
             report(grown, loss)
         task.tell(f"LightGBM, {grown} trees × {task.members} members", min(0.99, grown / wanted.rounds_at_most))
-        if grown - best_trees >= wanted.patience or all(finished):
+        if grown - best_at >= wanted.patience or min(idle) >= GIVE_UP:
             break
-    texts = [booster.model_to_string(num_iteration=max(1, best_trees)) for booster in boosters]
-    return Ensemble(tuple(TreeMember(text) for text in texts), {"trees": best_trees, "log_loss": best_loss, "grown": grown})
+    texts = [booster.model_to_string(num_iteration=trees) for booster, trees in zip(boosters, best_trees, strict=True)]
+    return Ensemble(tuple(TreeMember(text) for text in texts), {"trees": best_at, "log_loss": best_loss, "grown": grown})
 
 
 def rows_of(task: Task) -> tuple[Sample, Floats | None, Sample, Floats | None]:
