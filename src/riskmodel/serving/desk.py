@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import polars as pl
+
 from riskmodel.errors import DataError, Fault
 from riskmodel.features import build, prepare_records
 from riskmodel.policy import Policy
 from riskmodel.project import Project
 from riskmodel.serving.messages import Reason, ScoreAnswer, ScoreRequest
 from riskmodel.serving.release import Release, newest_release, open_release
-from riskmodel.tables import Tables, tables_of
+from riskmodel.tables import from_frames, tables_of
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,12 @@ class Desk:
 
     @cached_property
     def _policy(self) -> Policy:
-        rows: dict[str, list[dict[str, Any]]] = {"policy": self.release.policy_rows} if self.release.policy_rows else {}
-        return Policy.load(self.release.model.project, tables_of(rows) if rows else Tables({}))
+        rows = (
+            pl.DataFrame(self.release.policy_rows).with_columns(pl.col("valid_from").str.to_date())
+            if self.release.policy_rows
+            else None
+        )
+        return Policy.load(self.release.model.project, None if rows is None else from_frames({"policy": rows}))
 
     def score(self, request: ScoreRequest) -> ScoreAnswer:
         """Score and explain one household. Raises DataError with every fault of its rows, GateError for values that may not be scored."""
