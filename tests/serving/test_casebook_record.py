@@ -297,6 +297,27 @@ def test_what_the_casebook_gives_back_is_the_list_that_was_given_out(own, visits
     assert Casebook.of(own).last_list("522301", before=AS_OF) is None
 
 
+def test_recall_comes_from_random_checks_alone(own, tmp_path):
+    """Ten of 40 are listed, one of them drawn from 31: the confirmed check stands for 1 / chance households."""
+    visits = next_list(own, scores(), county(), AS_OF, capacity=10, issue=True)
+    drawn = visits.rows.filter(visits.rows["listed_as"] == "random_check")["household_id"][0]
+    rows = {row: found() if household(visits, row) == drawn or row == 1 else fine() for row in range(1, 11)}
+    first_is_drawn = household(visits, 1) == drawn
+    record(own, fill(visits, tmp_path / "a.xlsx", rows), today=TODAY)
+    said = Casebook.of(own).recall()
+    chance = visits.rows.filter(visits.rows["household_id"] == drawn)["inclusion_probability"][0]
+    assert said.checks == 1 and said.missed.value == pytest.approx(1 / chance)
+    listed = 0 if first_is_drawn else 1
+    assert said.recall.value == pytest.approx(listed / (listed + 1 / chance))
+
+
+def test_without_results_of_random_checks_recall_is_not_estimable(own, visits, tmp_path):
+    drawn = set(visits.rows.filter(visits.rows["listed_as"] == "random_check")["household_id"].to_list())
+    rows = {row: found() for row in range(1, 11) if household(visits, row) not in drawn}
+    record(own, fill(visits, tmp_path / "a.xlsx", rows), today=TODAY)
+    assert Casebook.of(own).recall().recall.text() == "not_estimable"
+
+
 def test_results_of_households_on_standby_are_taken_in_too(own, tmp_path):
     rules = scores().with_columns(rule_dropout=pl.lit(1.0))
     visits = screening_list(rules, county(), AS_OF, capacity=10, settings=load_settings(own))

@@ -25,6 +25,7 @@ from riskmodel.serving.casebook import audit
 from riskmodel.serving.casebook.schema import cycles, drawn_from, list_rows, lists, rules_met, visits
 from riskmodel.serving.casebook.store import address, connect, reading, writing
 from riskmodel.tables import Tables, from_frames
+from riskmodel.training.random_checks import CheckedRecall, recall_from_checks
 
 # Why a household was on the list -> origin of the verification (codes of the data contract).
 ORIGINS: Final = {"lead": "lead", "standby": "lead", "carried": "screening", "model": "screening", "random_check": "random_check"}
@@ -371,6 +372,10 @@ class Casebook:
             route = "random_check" if drawn else "none"
             table.append((head.cycle, name, route, chance, said.get(name) if drawn else None, probability, stratum))
         return table
+
+    def recall(self, list_hash: str | None = None) -> CheckedRecall:
+        """Recall, miss rate and calibration of the lists, from random checks with their chances; `not_estimable` without them."""
+        return recall_from_checks(self.checks(list_hash), layers=("cycle", "stratum"))
 
     def disagreements(self) -> dict[str, int]:
         """How often visitors disagreed, by kind of reason; newest versions only. By no place and no person: it is the feature backlog."""
