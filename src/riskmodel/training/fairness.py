@@ -150,7 +150,7 @@ class GroupAudit:
         frame["false omission"] = [cell.partition(" ")[0] for cell in frame["false omission"]]
         for column in frame.columns:
             words = column in ("group", "verdict")
-            least = min(24, frame["group"].str.len().max()) if column == "group" else None
+            least = min(22, frame["group"].str.len().max()) if column == "group" else None
             figures = column in ("recall", "gap (points)")
             heading = column if words or figures else str(column).replace(" ", "\n")
             table.add_column(heading, justify="left" if words else "right", no_wrap=figures, min_width=least)
