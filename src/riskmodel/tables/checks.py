@@ -36,6 +36,7 @@ class Sheet:
     unused: list[str] = field(default_factory=list)
     repeated: pl.Series = field(default_factory=lambda: _NOBODY)
     whole_table_refused: bool = False
+    keys_once: bool = False  # no key stands twice: there are neither versions nor duplicates
 
     def add(self, level: str, column: str, complaint: Complaint) -> None:
         """Keep a complaint as findings, one a file, and remember which rows it refuses."""
@@ -281,6 +282,9 @@ def _check_versions(sheet: Sheet) -> None:
     usable = sheet.frame.select(pl.all_horizontal(pl.col(key).is_not_null())).to_series()
     places = None if usable.all() else usable.arg_true()
     frame = sheet.frame if places is None else sheet.frame.filter(usable)
+    sheet.keys_once = frame[key[0]].n_unique() == frame.height
+    if sheet.keys_once:
+        return
     repeated, conflicting = repeated_rows(frame, table)
     if places is not None:
         repeated, conflicting = places.gather(repeated), places.gather(conflicting)

@@ -188,11 +188,14 @@ def without_rows(frame: pl.DataFrame, positions: pl.Series) -> pl.DataFrame:
     return frame.filter(~place.is_in(positions.cast(pl.UInt32).implode()))
 
 
-def in_force_intervals(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """Add `replaced_on` (not to dated values) and sort canonically. `frame` holds one row a (key, known_on)."""
+def in_force_intervals(frame: pl.DataFrame, table: Table, *, keys_once: bool = False) -> pl.DataFrame:
+    """Add `replaced_on` (not to dated values) and sort canonically. `frame` holds one row a (key, known_on).
+
+    keys_once: it is known already that every key stands once, so that no row is ever replaced.
+    """
     if table.form == "values":
         return frame.sort(version_key(table))
-    if frame[table.key].n_unique() < frame.height:
+    if not keys_once and frame[table.key].n_unique() < frame.height:
         several = frame[table.key].is_duplicated()
         place = pl.int_range(0, pl.len(), dtype=pl.UInt32).alias(ROW)
         versions = frame.select(place, table.key, "known_on").filter(several).sort(table.key, "known_on")

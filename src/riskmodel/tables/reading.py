@@ -40,7 +40,7 @@ class Delivery:
     def frames(self) -> Iterator[tuple[str, pl.DataFrame]]:
         """Each table of a delivery without errors, in canonical order; its sheet is emptied, so that memory holds one copy."""
         for name, sheet in self.sheets.items():
-            frame = in_force_intervals(without_rows(sheet.frame, sheet.repeated), sheet.table)
+            frame = in_force_intervals(without_rows(sheet.frame, sheet.repeated), sheet.table, keys_once=sheet.keys_once)
             sheet.frame = sheet.frame.clear()
             yield name, frame
 
