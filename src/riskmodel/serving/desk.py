@@ -45,8 +45,8 @@ class Desk:
         faults = _not_one_household(given, request.as_of, release.as_of)
         if faults:
             raise DataError(faults)
-        tables_of(given)  # the contract's own checks: orphans, two versions of one day, known before it happened
         household = given["households"][0]["household_id"]
+        tables_of(_of_one_household(given, household))  # the contract's own checks: orphans, two versions of one day, …
         matrix = build(
             prepare_records(given),
             request.as_of,
@@ -73,6 +73,13 @@ class Desk:
             feature_hash=row["feature_hash"],
             context_as_of=release.context.as_of,
         )
+
+
+def _of_one_household(given: dict[str, list[dict[str, Any]]], household: str) -> dict[str, list[dict[str, Any]]]:
+    """Without the time that its people spent in other households, whose rows a caller need not send."""
+    ours = {row["member_id"] for row in given["members"] if row["household_id"] == household}
+    keep = [row for row in given["members"] if row["household_id"] == household or row["member_id"] not in ours]
+    return {**given, "members": keep}
 
 
 def _not_one_household(given: dict[str, list[dict[str, Any]]], as_of: dt.date, context_as_of: dt.date) -> list[Fault]:
