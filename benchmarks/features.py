@@ -1,0 +1,468 @@
+"""How fast features are made: the kernel against a straightforward vectorised pandas version, in one run, with equal values.
+
+    python benchmarks/features.py                    150,000 households, 20 million events (about 6 GB of memory for pandas)
+    python benchmarks/features.py --households 7500  a twentieth of it
+
+Both get the same sorted tables; reading is left out and so is `prepare`, which is reported beside. The kernel makes all features of the
+catalogue, pandas the 47 written out below: the ratio is the less favourable way round. One thread, CPU seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+import resource
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from riskmodel.features import AreaContext, build, count_context, load_catalogue, prepare, prepare_records
+from riskmodel.features.building import months_before
+from riskmodel.policy import Policy
+from riskmodel.project import Project
+from riskmodel.tables import Tables
+from riskmodel.tables.county import dtype_of
+from riskmodel.tables.schema import TABLES
+
+END = dt.date(2025, 12, 31)
+DAYS = 4 * 365
+
+
+# The county: sorted tables without event ids, which neither version reads. ------------------------------------------------------
+
+
+def county(households: int, events: int, seed: int = 1) -> Tables:
+    """Sorted tables of that many households and events: 30 % income, 15 % expenditure, 20 % medical, 35 % employment."""
+    random = np.random.default_rng(seed)
+    members = households * 4
+    household_ids = np.array([f"H{number:07d}" for number in range(households)])
+    member_ids = np.array([f"M{number:08d}" for number in range(members)])
+    home = np.arange(members) // 4
+
+    def frame(name: str, columns: dict[str, object]) -> pl.DataFrame:
+        table = TABLES[name]
+        height = len(columns["known_on"])  # type: ignore[arg-type]
+        made = {}
+        for column in table.columns:
+            if column.name == "event_id":
+                continue
+            values = columns.get(column.name)
+            if isinstance(values, tuple):  # codes: places among the contract's codes
+                codes = pl.Series(list(column.codes or ()), dtype=dtype_of(column))
+                made[column.name] = codes.gather(np.asarray(values[0], np.uint32))
+            elif values is None:
+                made[column.name] = pl.repeat(None, height, dtype=dtype_of(column), eager=True)
+            else:
+                made[column.name] = pl.Series(values).cast(dtype_of(column))
+        made["replaced_on"] = pl.repeat(None, height, dtype=pl.Date, eager=True)
+        return pl.DataFrame(made)
+
+    def dates(numbers: np.ndarray) -> pl.Series:
+        return pl.Series(numbers.astype(np.int32)).cast(pl.Date)
+
+    def sampled(count: int, owners: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        owner = np.sort(random.integers(0, owners, count))
+        occurred = (END - dt.date(1970, 1, 1)).days - random.integers(0, DAYS, count)
+        order = np.lexsort([occurred, owner])
+        occurred = occurred[order]
+        return owner, occurred, occurred + random.integers(1, 60, count)
+
+    def money(count: int, mean: float) -> np.ndarray:
+        return np.round(random.exponential(mean, count), 2)
+
+    start = np.full(households, (END - dt.date(1970, 1, 1)).days - DAYS - 30)
+    village = np.arange(households) // 100
+    codes = [f"522301{number // 20 % 900 + 100:03d}{number % 20 + 1:03d}" for number in village]
+    frames = {
+        "households": frame(
+            "households",
+            {
+                "household_id": household_ids,
+                "known_on": dates(start),
+                "county_code": [code[:6] for code in codes],
+                "township_code": [code[:9] for code in codes],
+                "village_code": codes,
+                "category": (random.integers(0, 2, households),),
+                "relocated": random.random(households) < 0.1,
+                "cultivated_land_mu": money(households, 3),
+            },
+        ),
+        "members": frame(
+            "members",
+            {
+                "member_id": member_ids,
+                "known_on": dates(np.repeat(start, 4)),
+                "household_id": household_ids[home],
+                "birth_date": dates(-random.integers(-18000, 12000, members)),
+                "sex": (random.integers(0, 2, members),),
+                "relation": (np.tile([0, 1, 2, 4], households),),
+                "education": (random.integers(0, 5, members),),
+                "schooling": (random.integers(0, 7, members),),
+                "chronic_ill": random.random(members) < 0.2,
+                "seriously_ill": random.random(members) < 0.03,
+                "labour": (random.integers(0, 5, members),),
+                "medical_insured": random.random(members) < 0.95,
+                "pension_insured": random.random(members) < 0.9,
+                "dibao": random.random(members) < 0.05,
+                "tekun": random.random(members) < 0.01,
+            },
+        ),
+    }
+    count = int(events * 0.30)
+    owner, occurred, known = sampled(count, households)
+    frames["income"] = frame(
+        "income",
+        {
+            "household_id": household_ids[owner],
+            "occurred_on": dates(occurred),
+            "known_on": dates(known),
+            "source": (random.integers(0, 4, count),),
+            "amount": money(count, 800),
+        },
+    )
+    count = int(events * 0.15)
+    owner, occurred, known = sampled(count, households)
+    frames["expenditure"] = frame(
+        "expenditure",
+        {
+            "household_id": household_ids[owner],
+            "occurred_on": dates(occurred),
+            "known_on": dates(known),
+            "purpose": (random.integers(0, 7, count),),
+            "amount": money(count, 300),
+        },
+    )
+    count = int(events * 0.20)
+    owner, occurred, known = sampled(count, members)
+    kind, paid = random.integers(0, 3, count), money(count, 400)
+    frames["medical"] = frame(
+        "medical",
+        {
+            "member_id": member_ids[owner],
+            "occurred_on": dates(occurred),
+            "known_on": dates(known),
+            "kind": (kind,),
+            "total_cost": paid * 2,
+            "reimbursed": paid,
+            "self_paid": paid,
+            "compliant_self_paid": np.round(paid * 0.8, 2),
+            "hospital_days": np.where(kind == 1, random.integers(1, 20, count), 0).astype(np.int32),
+        },
+    )
+    count = int(events * 0.35)
+    owner, occurred, known = sampled(count, members)
+    frames["employment"] = frame(
+        "employment",
+        {
+            "member_id": member_ids[owner],
+            "occurred_on": dates(occurred),
+            "known_on": dates(known),
+            "employed": random.random(count) < 0.7,
+            "monthly_wage": money(count, 3000),
+            "place": (random.integers(0, 4, count),),
+            "channel": (random.integers(0, 4, count),),
+        },
+    )
+    return Tables(frames)
+
+
+# The pandas version. -----------------------------------------------------------------------------------------------------------
+
+
+def pandas_tables(tables: Tables) -> dict[str, pd.DataFrame]:
+    """The same tables as pandas, ids as categories (whole numbers underneath): the form that suits pandas best."""
+    ids = {
+        name: pd.CategoricalDtype(tables[table][name].unique().sort().to_list())
+        for name, table in (("household_id", "households"), ("member_id", "members"))
+    }
+    found = {}
+    for name, frame in tables.frames.items():
+        frame = frame.select(
+            [column.name for column in frame if column.null_count() < frame.height or column.name == "replaced_on"]
+        )
+        columns = {}
+        for column in frame:
+            if column.name in ids:
+                columns[column.name] = pd.Categorical(column.to_list(), dtype=ids[column.name])
+            elif column.dtype == pl.Date:
+                columns[column.name] = column.to_numpy().astype("datetime64[s]")
+            else:
+                columns[column.name] = (
+                    column.cast(pl.String).to_pandas().astype("category") if column.dtype == pl.Enum else column.to_numpy()
+                )
+        found[name] = pd.DataFrame(columns)
+    return found
+
+
+def pandas_features(tables: dict[str, pd.DataFrame], as_of: dt.date, line: float) -> pd.DataFrame:
+    """47 features as an analyst writes them: filter, then group and sum. One row a household."""
+    day = pd.Timestamp(as_of)
+    first = {months: pd.Timestamp(months_before(as_of.replace(day=1), months)) for months in (0, 6, 12, 24)}
+    back = {months: pd.Timestamp(months_before(as_of, months)) for months in (3, 6, 12, 24)}
+
+    def known(name: str) -> pd.DataFrame:
+        frame = tables[name]
+        return frame[(frame["known_on"] <= day) & ~(frame["replaced_on"] <= day)]
+
+    members = known("members")
+    home = members.set_index("member_id")["household_id"]
+    households = known("households").set_index("household_id")
+    index = households.index
+
+    def per_home(frame: pd.DataFrame, column: str, how: str = "sum") -> pd.Series:
+        grouped = frame.groupby("household_id", observed=True)[column].agg(how)
+        return grouped.reindex(index)
+
+    def zero(series: pd.Series) -> pd.Series:
+        return series.fillna(0.0)
+
+    size = members.groupby("household_id", observed=True).size().reindex(index).astype(float)
+    out: dict[str, pd.Series] = {"household_size": size}
+    born = members["birth_date"].dt
+    members = members.assign(
+        age=(day.year - born.year) - ((born.month > day.month) | ((born.month == day.month) & (born.day > day.day))).astype(int)
+    )
+    at_school = members["schooling"].isin(["primary", "junior", "senior", "vocational", "college"])
+    able = members["labour"].isin(["skilled", "ordinary"]) & (members["age"] >= 16) & ~at_school
+    for name, mask in {
+        "children": members["age"] < 16,
+        "elderly": members["age"] >= 60,
+        "seriously_ill_members": members["seriously_ill"],
+        "chronically_ill_members": members["chronic_ill"],
+        "uninsured_members": ~members["medical_insured"],
+        "dibao_members": members["dibao"],
+        "tekun_members": members["tekun"],
+        "able_members": able,
+        "pupils": at_school,
+    }.items():
+        out[name] = zero(members[mask].groupby("household_id", observed=True).size().reindex(index)).astype(float)
+
+    income, spent = known("income"), known("expenditure")
+
+    def flows(frame: pd.DataFrame, start: int, end: int) -> pd.DataFrame:
+        return frame[(frame["occurred_on"] >= first[start]) & (frame["occurred_on"] < first[end])]
+
+    def net(start: int, end: int) -> tuple[pd.Series, pd.Series]:
+        inside = flows(income, start, end)
+        gross = per_home(inside, "amount")
+        made = flows(spent, start, end)
+        return gross, gross - zero(per_home(made[made["purpose"] == "production"], "amount"))
+
+    gross, year = net(12, 0)
+    _, before = net(24, 12)
+    _, half = net(6, 0)
+    inside = flows(income, 12, 0)
+    source = {
+        name: zero(per_home(inside[inside["source"] == name], "amount")).where(gross.notna())
+        for name in ("wage", "business", "property", "transfer")
+    }
+    made = flows(spent, 12, 0)
+    purpose = {
+        name: zero(per_home(made[made["purpose"] == name], "amount"))
+        for name in ("production", "education", "housing", "care", "disaster", "debt")
+    }
+    medical = known("medical")
+    medical = medical.assign(household_id=medical["member_id"].map(home))
+    compliant = zero(per_home(flows(medical, 12, 0), "compliant_self_paid"))
+    positive = year.where(year > 0)
+    rigid = compliant + purpose["education"] + purpose["care"] + purpose["disaster"] + purpose["housing"]
+    out |= {
+        "net_income_pp_12m": year / size,
+        "income_gap_pp": (year - compliant) / size - line,
+        "income_line_ratio": year / size / line,
+        "net_income_pp_before_12m": before / size,
+        "income_change_share_12m": (year - before) / before.where(before > 0),
+        "recent_income_gap_pp": 2 * half / size - line,
+        "wage_income_pp_12m": source["wage"] / size,
+        "net_business_income_pp_12m": (source["business"] - purpose["production"]) / size,
+        "property_income_pp_12m": source["property"] / size,
+        "transfer_income_pp_12m": source["transfer"] / size,
+        "wage_share_12m": source["wage"] / gross.where(gross > 0),
+        "business_share_12m": source["business"] / gross.where(gross > 0),
+        "transfer_share_12m": source["transfer"] / gross.where(gross > 0),
+        "rigid_spending_pp_12m": rigid / size,
+        "rigid_share_12m": rigid / positive,
+        "education_spending_12m": purpose["education"],
+        "education_share_12m": purpose["education"] / gross.where(gross > 0),
+        "debt_share_12m": purpose["debt"] / gross.where(gross > 0),
+        "care_spending_12m": purpose["care"],
+        "production_cost_ratio_12m": purpose["production"] / source["business"].where(source["business"] > 0),
+    }
+
+    def bills(months: int) -> pd.DataFrame:
+        return medical[(medical["occurred_on"] > back[months]) & (medical["occurred_on"] <= day)]
+
+    paid = {months: zero(per_home(bills(months), "self_paid")) for months in (3, 6, 12, 24)}
+    year_bills = bills(12)
+    inpatient = year_bills[year_bills["kind"] == "inpatient"]
+    total = per_home(year_bills, "total_cost")
+    out |= {f"self_paid_{months}m": paid[months] for months in (3, 6, 12, 24)}
+    out |= {
+        "self_paid_change_6m": 2 * paid[6] - paid[12],
+        "compliant_self_paid_12m": zero(per_home(year_bills, "compliant_self_paid")),
+        "self_paid_income_share_12m": paid[12] / positive,
+        "largest_bill_12m": zero(per_home(year_bills, "self_paid", "max")),
+        "reimbursed_share_12m": per_home(year_bills, "reimbursed") / total.where(total > 0),
+        "inpatient_self_paid_12m": zero(per_home(inpatient, "self_paid")),
+        "chronic_self_paid_12m": zero(per_home(year_bills[year_bills["kind"] == "chronic"], "self_paid")),
+        "hospital_days_12m": zero(per_home(year_bills, "hospital_days")).astype(float),
+    }
+    stays = medical[(medical["kind"] == "inpatient") & (medical["occurred_on"] <= day)]
+    out["days_since_inpatient"] = (day - per_home(stays, "occurred_on", "max")).dt.days.astype(float)
+
+    work = known("employment")
+    work = work.assign(household_id=work["member_id"].map(home))
+    work = work[(work["occurred_on"] > back[12]) & (work["occurred_on"] <= day)]
+    late = work["occurred_on"] > back[6]
+    worked = work[work["employed"]]
+    reports = work.groupby("household_id", observed=True).size().reindex(index)
+    months = zero(worked.groupby("household_id", observed=True).size().reindex(index)).astype(float)
+    shares = [per_home(work[mask], "employed", "mean") for mask in (late, ~late)]
+    supported = worked[worked["channel"].isin(["public_post", "workshop"])]
+    out |= {
+        "months_worked_12m": months,
+        "worked_share_12m": months / reports,
+        "months_worked_change_6m": shares[0] - shares[1],
+        "public_post_months_12m": zero(supported.groupby("household_id", observed=True).size().reindex(index)).astype(float),
+        "income_age_days": (day - per_home(income, "known_on", "max")).dt.days.astype(float),
+        "medical_age_days": (day - per_home(medical, "known_on", "max")).dt.days.astype(float),
+    }
+    return pd.DataFrame(out)
+
+
+# The comparison. ---------------------------------------------------------------------------------------------------------------
+
+
+def cpu(function: Callable[[], object], repeat: int = 1) -> tuple[float, object]:
+    """Best CPU seconds of `repeat` runs, and the last answer."""
+    best, answer = float("inf"), None
+    for _ in range(repeat):
+        start = time.process_time()
+        answer = function()
+        best = min(best, time.process_time() - start)
+    return best, answer
+
+
+def memory_of(function: Callable[[], object]) -> tuple[float, object]:
+    """Highest memory of the process in use during the call above that before it, in MB."""
+    page, here = resource.getpagesize(), Path("/proc/self/statm")
+
+    def now() -> float:
+        return int(here.read_text().split()[1]) * page / 1e6
+
+    before, highest, done = now(), [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.005):
+            highest[0] = max(highest[0], now())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    answer = function()
+    highest[0] = max(highest[0], now())
+    done.set()
+    thread.join()
+    return highest[0] - before, answer
+
+
+def worst_difference(matrix: object, other: pd.DataFrame) -> tuple[float, str]:
+    """Largest relative difference of any value, and its feature; unknown must be unknown in both."""
+    frame = matrix.pandas().set_index("household_id")  # type: ignore[attr-defined]
+    worst, name = 0.0, "none"
+    for column in other.columns:
+        ours, theirs = frame[column].to_numpy(), other.loc[frame.index, column].to_numpy(dtype=float)
+        assert (np.isnan(ours) == np.isnan(theirs)).all(), f"{column}: unknown in one and not in the other"
+        difference = np.nanmax(np.abs(ours - theirs) / np.maximum(np.abs(theirs), 1.0), initial=0.0)
+        if difference > worst:
+            worst, name = float(difference), column
+    return worst, name
+
+
+def records_of(tables: Tables, household_id: str) -> dict[str, list[dict[str, object]]]:
+    part = tables.of_households([household_id])
+    records = {}
+    for name, frame in part.frames.items():
+        rows = frame.drop("replaced_on").with_columns(pl.col(pl.Date).cast(pl.String)).to_dicts()
+        for number, row in enumerate(rows):
+            if TABLES[name].form == "event":
+                row["event_id"] = f"{name}{number:06d}"
+        records[name] = rows
+    return records
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--households", type=int, default=150_000)
+    parser.add_argument("--events", type=int, help="default: 133 a household")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    events = given.events or given.households * 400 // 3
+    project = Project.find(Path(__file__).resolve().parents[1])
+    catalogue, policy = load_catalogue(project), Policy.load(project)
+    as_of = dt.date(2025, 6, 15)
+    line = policy.value("monitoring_line", "522301001001", as_of)
+
+    tiny = county(50, 5000)
+    start = time.perf_counter()
+    build(tiny, as_of, catalogue=catalogue, policy=policy)
+    print(f"first call (compiles, or loads from the cache)  {time.perf_counter() - start:10.2f} s")
+
+    tables = county(given.households, events, given.seed)
+    print(f"{given.households:,} households, {events:,} events, {len(catalogue.names)} features, as of {as_of}")
+    memory, prepared = memory_of(lambda: cpu(lambda: prepare(tables)))
+    seconds, prepared = prepared  # type: ignore[misc]
+    held = sum(array.nbytes for array in prepared.arrays) / 1e6
+    print(f"prepare                                         {seconds:10.2f} s, {memory:,.0f} MB at most, {held:,.0f} MB kept")
+    memory, (ours, matrix) = memory_of(lambda: cpu(lambda: build(prepared, as_of, catalogue=catalogue, policy=policy), 3))  # type: ignore[misc]
+    print(
+        f"kernel, one date                                {ours:10.2f} s, {memory:,.0f} MB, {ours / len(matrix) * 1e6:.1f} µs a household"
+    )
+    frames = pandas_tables(tables)
+    memory, (theirs, other) = memory_of(lambda: cpu(lambda: pandas_features(frames, as_of, line)))  # type: ignore[misc]
+    print(f"pandas, one date, {other.shape[1]} features                   {theirs:10.2f} s, {memory:,.0f} MB")
+    difference, name = worst_difference(matrix, other)
+    print(f"largest relative difference                     {difference:10.1e}   ({name})")
+    print(f"RATIO one date                                  {theirs / ours:10.1f}   (goal 8)")
+
+    small = tables if given.households <= 7500 else county(7500, 1_000_000, given.seed)
+    days = [dt.date(2025, month, 1) for month in range(1, 13)]
+    ready = prepare(small)
+    ours, _ = cpu(lambda: [build(ready, day, catalogue=catalogue, policy=policy) for day in days], 3)
+    few = pandas_tables(small)
+    theirs, _ = cpu(lambda: [pandas_features(few, day, line) for day in days])
+    print(f"12 dates, {small['households'].height:,} households: kernel {ours:.2f} s, pandas {theirs:.2f} s")
+    print(f"RATIO 12 dates                                  {theirs / ours:10.1f}   (goal 20)")
+
+    household = "H0000042"
+    context = AreaContext.from_json(count_context(ready, as_of).json())
+    one = small.of_households([household])
+    records, alone = records_of(small, household), prepare(one)
+    rows = sum(len(part) for part in records.values())
+    mine, single = cpu(
+        lambda: [
+            build(alone, as_of, catalogue=catalogue, policy=policy, households=[household], context=context) for _ in range(2000)
+        ],
+        3,
+    )
+    reading, from_records = cpu(lambda: [prepare_records(records) for _ in range(500)], 3)
+    their_one = pandas_tables(one)
+    theirs, _ = cpu(lambda: [pandas_features(their_one, as_of, line) for _ in range(5)], 2)
+    again = build(from_records[-1], as_of, catalogue=catalogue, policy=policy, households=[household], context=context)  # type: ignore[index]
+    assert again.values.tobytes() == single[0].values.tobytes(), "records and tables give the same bits"  # type: ignore[index]
+    mine, reading, theirs = mine / 2000 * 1e6, reading / 500 * 1e6, theirs / 5 * 1e6
+    print(f"one household, {rows} rows: build {mine:.0f} µs, prepare_records {reading:.0f} µs, pandas {theirs:,.0f} µs")
+    print(f"RATIO one household, sorted tables given        {theirs / mine:10.0f}   (goal 200)")
+    print(f"RATIO one household, from JSON records          {theirs / (mine + reading):10.0f}")
+
+
+if __name__ == "__main__":
+    main()
