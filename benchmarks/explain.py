@@ -123,7 +123,7 @@ def county(households: int, members: int, leaves: int, depth: int, trees: int) -
     names = catalogue.with_status("active")
     draw = np.random.default_rng(0)
     like = {"yuan": 0, "yuan_per_person": 0, "share": 2, "flag": 3}
-    random = rows(households, 4, 2)
+    random = rows(households, 5, 2)  # the fifth column holds categories; it is not used
     X = np.empty((households, len(catalogue.names)))
     for place, name in enumerate(catalogue.names):
         unit = catalogue[name].unit

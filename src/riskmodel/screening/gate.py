@@ -59,21 +59,48 @@ def pass_gate(
     faults: list[Fault] = []
     if matrix.values.dtype != np.float64:
         faults.append(Fault("features", f"type {matrix.values.dtype}", "float64", "Build the features with riskmodel."))
-    absent = [name for name in names if name not in matrix.names]
+    there = set(matrix.names)
+    absent = [name for name in names if name not in there]
     faults += [
         Fault(f"feature {name}", "not among the features", "every feature of the model", "Build the features with the model's catalogue.")
         for name in absent
     ]  # fmt: skip
-    doubled = sorted({name for name in matrix.names if matrix.names.count(name) > 1})
+    doubled = [] if len(there) == len(matrix.names) else sorted({name for name in there if matrix.names.count(name) > 1})
     faults += [Fault(f"feature {name}", "stands twice", "each feature once", "Drop one of the two.") for name in doubled]
     if faults:
         raise GateError(faults)
     values = matrix.select(names).values
+    if len(values) < FEWEST and _quiet(values, _limits(catalogue, tuple(names))):
+        return values
     for place, name in enumerate(names):
         faults += _of_column(name, values[:, place], matrix.household_id, catalogue, (profile or {}).get(name), accept_missing)
     if faults:
         raise GateError(faults)
     return values
+
+
+def _limits(catalogue: Catalogue, names: tuple[str, ...]) -> npt.NDArray[np.float64]:
+    """Least and greatest value, and whether it is a flag, for each feature: shape (3, p)."""
+    known = _LIMITS.get((id(catalogue), names))
+    if known is None or known[0] is not catalogue:
+        units = [entry.unit if (entry := catalogue.root.get(name)) is not None else "" for name in names]
+        ranges = [RANGES.get(unit, (-np.inf, np.inf)) for unit in units]
+        limits = np.array(
+            [[low for low, _ in ranges], [high for _, high in ranges], [unit == "flag" for unit in units]], np.float64
+        )
+        _LIMITS.clear()
+        _LIMITS[id(catalogue), names] = known = (catalogue, limits)
+    return known[1]
+
+
+_LIMITS: dict[tuple[int, tuple[str, ...]], tuple[Catalogue, npt.NDArray[np.float64]]] = {}
+
+
+def _quiet(values: Floats, limits: npt.NDArray[np.float64]) -> bool:
+    """Whether there is nothing to say about a few households: one look at everything, where there is no whole to compare with a profile."""
+    low, high, flag = limits
+    wrong = (values < low) | (values > high) | np.isinf(values) | ((flag == 1) & (values > 0) & (values < 1))
+    return not wrong.any()
 
 
 def _of_column(

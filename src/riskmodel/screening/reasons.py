@@ -37,6 +37,7 @@ MOST_LOWERING: Final = 2
 SHARE_LOWERING: Final = 0.15
 LEAST: Final = 0.02  # of the margin: below it a topic did not move the score in a way worth a sentence
 PLACES: Final = MOST_RAISING + MOST_LOWERING
+FEW: Final = 8  # households whose sentences are written one by one
 LEVELS: Final = ("", "township", "county")
 # Families whose features say how the data are, not how the household is: their part of a score is not told as a reason of the household.
 UNTOLD: Final = ("freshness",)
@@ -75,6 +76,36 @@ def plain_entry(name: str, sign: int) -> Feature:
 
 
 @dataclass(frozen=True)
+class About:
+    """What the catalogue says of p features, as arrays. topic, kind: places in topic_names and KINDS; riskier: 1, -1 or 0 (unclear)."""
+
+    entries: tuple[Feature, ...]
+    topic_names: tuple[str, ...]
+    topic: npt.NDArray[np.int64]
+    kind: npt.NDArray[np.int64]
+    riskier: npt.NDArray[np.int64]
+    flags: npt.NDArray[np.bool_]
+    zero_said: npt.NDArray[np.bool_]
+    compared: npt.NDArray[np.bool_]
+    tellable: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, entries: tuple[Feature, ...]) -> About:
+        topics = tuple(dict.fromkeys(entry.topic for entry in entries))
+        return cls(
+            entries,
+            topics,
+            np.array([topics.index(entry.topic) for entry in entries], np.int64),
+            np.array([KINDS.index(entry.risk_kind) for entry in entries], np.int64),
+            np.array([{"higher": 1, "lower": -1, "unclear": 0}[entry.riskier_when] for entry in entries], np.int64),
+            np.array([entry.unit == "flag" for entry in entries], np.bool_),
+            np.array([bool(entry.sentence.zh.zero and entry.sentence.en.zero) for entry in entries], np.bool_),
+            np.array([wording.manner(entry) != "nothing" for entry in entries], np.bool_),
+            np.array([entry.family not in UNTOLD for entry in entries], np.bool_),
+        )
+
+
+@dataclass(frozen=True)
 class Wordbook:
     """The reviewed texts that reasons are made of."""
 
@@ -101,6 +132,16 @@ class Wordbook:
                 ]
             )
         return cls(catalogue, checks, sources)
+
+    @cached_property
+    def _about(self) -> dict[tuple[str, ...], About]:
+        return {}
+
+    def about(self, names: tuple[str, ...]) -> About:
+        """What the catalogue says of these features; worked out once."""
+        if names not in self._about:
+            self._about[names] = About.of(tuple(self.catalogue[name] for name in names))
+        return self._about[names]
 
     def to_check(self, kinds: Sequence[str], has_labour: bool | None, language: Language) -> str:
         """What to verify for these risk kinds, and the family of measures that belongs to each once people have confirmed it.
@@ -187,8 +228,8 @@ class ReasonTable:
         code = (((side + 1) * 101 + percent) * 3 + level) * 2 + below_zero
         source = self._main_source(entry)
         days = self.stale_days[source][rows].astype(np.int64) if source in self.stale_days else np.zeros(len(rows), np.int64)
-        months = np.where(days < 60, days, (days // 30) * 30)
-        key = (which * 4096 + code) * 65536 + np.minimum(months, 65535)
+        months = np.minimum(np.where(days < 60, days, (days // 30) * 30), 65535)
+        key = (which * 4096 + code) * 65536 + months
         _, first, back = np.unique(key, return_index=True, return_inverse=True)
         manner = wording.manner(entry)
         comparisons: dict[int, str] = {}
@@ -207,6 +248,26 @@ class ReasonTable:
                 tail = tails[int(months[cell])] = self._tail(source, int(months[cell]), language)
             written.append(texts[which[cell]] + comparison + tail)
         return [written[number] for number in back]
+
+    def _sentence(self, row: int, slot: int, language: Language) -> str:
+        """One sentence, in the same words as `_said`."""
+        place = int(self.feature[row, slot])
+        if place < 0:
+            return ""
+        entry = self.wordbook.catalogue[self.names[place]]
+        value = float(self.values[row, place])
+        below_zero = value < 0 and getattr(entry.sentence, language).negative is not None
+        comparison = wording.compare(
+            int(self.side[row, slot]), int(self.percent[row, slot]), LEVELS[int(self.level[row, slot])], language,
+            manner=wording.manner(entry), below_zero=below_zero,
+        )  # fmt: skip
+        source = self._main_source(entry)
+        days = int(self.stale_days[source][row]) if source in self.stale_days else 0
+        return (
+            wording.sentence(entry, wording.shown(value, entry.unit), language)
+            + comparison
+            + self._tail(source, _in_steps(days), language)
+        )
 
     def _main_source(self, entry: Feature) -> str:
         """The table whose date is said with a feature: the first that is not merely needed to know who lives there."""
@@ -228,6 +289,9 @@ class ReasonTable:
 
     def sentences(self, language: Language) -> npt.NDArray[np.object_]:
         """Shape (n, 7): one sentence a reason, empty text where there is none."""
+        if len(self) <= FEW:
+            one_by_one = [[self._sentence(row, slot, language) for slot in range(PLACES)] for row in range(len(self))]
+            return np.array(one_by_one, dtype=object).reshape(self.feature.shape)
         flat = np.full(self.feature.size, "", dtype=object)
         chosen = self.feature.ravel()
         order = np.argsort(chosen, kind="stable")
@@ -256,7 +320,7 @@ class ReasonTable:
     @cached_property
     def risk_kinds(self) -> list[str]:
         """Risk kinds of each household's raising reasons, heaviest first, `other` last, joined by `;`. Empty where nothing raises the risk."""
-        kind_of = np.array([KINDS.index(self.wordbook.catalogue[name].risk_kind) for name in self.names] + [-1], np.int64)
+        kind_of = np.append(self.wordbook.about(self.names).kind, -1)
         told = kind_of[self.feature[:, :MOST_RAISING]]
         mask = np.zeros((len(self), len(KINDS)), bool)
         rows, _ = np.nonzero(told >= 0)
@@ -319,6 +383,11 @@ class ReasonTable:
         return [str(note) for note in notes]
 
 
+def _in_steps(days: int) -> int:
+    """Days of a gap as they are said: whole months from two on."""
+    return days if days < 60 else min(days // 30 * 30, 65535)
+
+
 _NOTHING: Final = {"zh": "没有哪一方面明显抬高风险", "en": "nothing in the records clearly raises the risk"}
 
 
@@ -338,15 +407,9 @@ def give_reasons(
     values, contributions: shape (n, p), columns as in `names`, each of which is in the catalogue. reference: what values are compared with, and how
     new each source is. ages: source -> shape (n,), days since the household's own newest row (NaN: none), where that is known.
     """
-    catalogue = wordbook.catalogue
-    entries = [catalogue[name] for name in names]
-    topic_names = tuple(dict.fromkeys(entry.topic for entry in entries))
-    topic = np.array([topic_names.index(entry.topic) for entry in entries], np.int64)
-    riskier = np.array([{"higher": 1, "lower": -1, "unclear": 0}[entry.riskier_when] for entry in entries], np.int64)
-    flags = np.array([entry.unit == "flag" for entry in entries], np.bool_)
-    zero_said = np.array([bool(entry.sentence.zh.zero and entry.sentence.en.zero) for entry in entries], np.bool_)
-    compared = np.array([wording.manner(entry) != "nothing" for entry in entries], np.bool_)
-    tellable = np.array([entry.family not in UNTOLD for entry in entries], np.bool_)
+    names = tuple(names)
+    about = wordbook.about(names)
+    entries, topic_names = about.entries, about.topic_names
     fitted = reference.select(names)
     township, county = fitted.places(village_code)
     n = len(values)
@@ -354,14 +417,14 @@ def give_reasons(
     feature, side = np.full((n, PLACES), -1, np.int16), np.zeros((n, PLACES), np.int8)
     percent, level = np.zeros((n, PLACES), np.int8), np.zeros((n, PLACES), np.int8)
     choose_reasons(
-        told, values, topic, len(topic_names), riskier, flags, zero_said, compared, tellable, township, county, fitted.start, fitted.known,
+        told, values, about.topic, len(topic_names), about.riskier, about.flags, about.zero_said, about.compared, about.tellable, township, county, fitted.start, fitted.known,
         fitted.cut, fitted.below, fitted.upto, FEWEST, BEYOND, MOST_RAISING, ALWAYS_RAISING, SHARE_RAISING, MOST_LOWERING,
         SHARE_LOWERING, LEAST, feature, side, percent, level,
     )  # fmt: skip
     topics, kinds = np.zeros((n, len(topic_names))), np.zeros((n, len(KINDS)))
-    for place, entry in enumerate(entries):
-        topics[:, topic[place]] += contributions[:, place]
-        kinds[:, KINDS.index(entry.risk_kind)] += contributions[:, place]
+    for place in range(len(names)):
+        topics[:, about.topic[place]] += contributions[:, place]
+        kinds[:, about.kind[place]] += contributions[:, place]
     return ReasonTable(
         wordbook, tuple(names), as_of, contributions, values, feature, side, percent, level, topic_names, topics, kinds,
         reference.data_dates, _stale(wordbook, reference.data_dates, as_of, n, ages or {}),
@@ -391,7 +454,10 @@ def _stale(
     for name, source in wordbook.sources.items():
         if name not in dates:
             continue
-        days = np.full(n, float((as_of - dates[name]).days))
+        since = (as_of - dates[name]).days
+        if since <= source.stale_after_days and not (source.each_household and name in ages):
+            continue
+        days = np.full(n, float(since))
         if source.each_household and name in ages:
             days = np.fmax(days, ages[name])
         days = np.where(days > source.stale_after_days, days, 0)

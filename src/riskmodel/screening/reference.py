@@ -113,6 +113,8 @@ class Reference:
 
     def select(self, names: Sequence[str]) -> Reference:
         """The same areas with these features, in this order. A feature that is not known here has nothing to compare with."""
+        if tuple(names) == self.names:
+            return self
         place = {name: number for number, name in enumerate(self.names)}
         start = np.zeros((len(self.areas), len(names) + 1), np.int64)
         known = np.zeros((len(self.areas), len(names)), np.int64)
@@ -136,10 +138,14 @@ class Reference:
 
     def places(self, village_code: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """For each household the place of its township and of its county in `areas`, -1 where there is none."""
-        place = {code: number for number, code in enumerate(self.areas)}
+        place = self._place
         township = np.array([place.get(code[:TOWNSHIP_DIGITS], -1) for code in village_code], np.int64)
         county = np.array([place.get(code[:COUNTY_DIGITS], -1) for code in village_code], np.int64)
         return township, county
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {code: number for number, code in enumerate(self.areas)}
 
     def save(self, folder: Path) -> Path:
         """Write it into a folder, as plain arrays without pickle."""

@@ -150,10 +150,11 @@ def _capital(text: str) -> str:
 
 @dataclass(frozen=True)
 class Scores:
-    """The scored cohort of a day. `frame` holds the columns of `pandas()`, sorted by rank; `order` the position of each in `matrix`.
+    """The scored cohort of a day. The texts and the frame are written when they are first asked for.
 
-    matrix: all features of the cohort, households ascending. table: its reasons, in the matrix's order. signal: the sentence under which
-    anything of it may be shown.
+    matrix: all features of the cohort. table: its reasons. probability, low, high, margin, rank, grade: shape (n,), in the matrix's order; order:
+    positions in the matrix by rank. values: what the model was given, shape (n, p). signal: the sentence under which anything of it may be
+    shown.
     """
 
     as_of: dt.date
@@ -162,11 +163,17 @@ class Scores:
     catalogue_hash: str
     policy_hash: str
     matrix: FeatureMatrix
+    values: Floats
     table: ReasonTable
     base: float
     reference: Reference
     order: npt.NDArray[np.intp]
-    frame: pl.DataFrame
+    margin: Floats
+    probability: Floats
+    low: Floats
+    high: Floats
+    rank: npt.NDArray[np.int64]
+    grade: npt.NDArray[np.object_]
     note: str = ""
     signal_zh: str = SIGNAL_ZH
     signal_en: str = SIGNAL_EN
@@ -182,13 +189,55 @@ class Scores:
         return self.frame.to_pandas()
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        return {str(name): place for place, name in enumerate(self.frame["household_id"])}
+    def frame(self) -> pl.DataFrame:
+        """The same in polars."""
+        n = len(self)
+        villages = self.matrix.village_code.tolist()
 
-    def row(self, household_id: str) -> dict[str, Any]:
-        """The columns of one household. Raises DataError when it was not scored."""
+        def same(value: str) -> pl.Series:
+            return pl.repeat(value, n, dtype=pl.String, eager=True)
+
+        return pl.DataFrame(
+            {
+                "household_id": pl.Series(self.matrix.household_id.tolist(), dtype=pl.String),
+                "as_of": pl.repeat(self.as_of, n, dtype=pl.Date, eager=True),
+                "horizon_months": np.full(n, self.horizon, np.int32),
+                "probability": self.probability,
+                "low": self.low,
+                "high": self.high,
+                "margin": self.margin,
+                "rank": self.rank,
+                "grade": pl.Series(self.grade.tolist(), dtype=pl.String),
+                "risk_kinds": pl.Series(self.table.risk_kinds, dtype=pl.String),
+                "reasons_zh": self.table.texts("zh"),
+                "reasons_en": self.table.texts("en"),
+                "notes_zh": self.table.notes("zh"),
+                "notes_en": self.table.notes("en"),
+                "model_version": same(self.model_version),
+                "village_code": pl.Series(villages, dtype=pl.String),
+                "township_code": pl.Series([code[:TOWNSHIP_DIGITS] for code in villages], dtype=pl.String),
+                "county_code": pl.Series([code[:COUNTY_DIGITS] for code in villages], dtype=pl.String),
+                "catalogue_hash": same(self.catalogue_hash),
+                "policy_hash": same(self.policy_hash),
+                "reference_hash": same(self.reference.hash),
+                "feature_hash": feature_hashes(self.values),
+                **{name: pl.Series(self.matrix.column(name)).fill_nan(None) for name in self._rules},
+            }
+        )[self.order]
+
+    @property
+    def _rules(self) -> list[str]:
+        return [name for name in self.matrix.names if name.startswith(RULE)]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """household_id -> position in the matrix"""
+        return {str(name): place for place, name in enumerate(self.matrix.household_id)}
+
+    def place(self, household_id: str) -> int:
+        """Position of a household in the matrix. Raises DataError when it was not scored."""
         try:
-            return self.frame.row(self._places[household_id], named=True)
+            return self._places[household_id]
         except KeyError:
             raise DataError(
                 Fault(
@@ -197,18 +246,52 @@ class Scores:
                 )
             ) from None  # fmt: skip
 
+    def row(self, household_id: str) -> dict[str, Any]:
+        """The columns of one household. Raises DataError when it was not scored."""
+        place = self.place(household_id)
+        one = self.table.only(np.array([place]))
+        village = str(self.matrix.village_code[place])
+        rules = {name: float(self.matrix.values[place, self.matrix.names.index(name)]) for name in self._rules}
+        return {
+            "household_id": household_id,
+            "as_of": self.as_of,
+            "horizon_months": self.horizon,
+            "probability": float(self.probability[place]),
+            "low": float(self.low[place]),
+            "high": float(self.high[place]),
+            "margin": float(self.margin[place]),
+            "rank": int(self.rank[place]),
+            "grade": str(self.grade[place]),
+            "risk_kinds": one.risk_kinds[0],
+            "reasons_zh": one.texts("zh")[0],
+            "reasons_en": one.texts("en")[0],
+            "notes_zh": one.notes("zh")[0],
+            "notes_en": one.notes("en")[0],
+            "model_version": self.model_version,
+            "village_code": village,
+            "township_code": village[:TOWNSHIP_DIGITS],
+            "county_code": village[:COUNTY_DIGITS],
+            "catalogue_hash": self.catalogue_hash,
+            "policy_hash": self.policy_hash,
+            "reference_hash": self.reference.hash,
+            "feature_hash": feature_hashes(self.values[[place]])[0],
+            **{name: None if np.isnan(value) else value for name, value in rules.items()},
+        }
+
     def reasons(self, household_id: str) -> Explained:
         """Why a household stands where it stands, with `.text()` in both languages. Raises DataError when it was not scored."""
-        row = self.row(household_id)
-        place = int(self.order[self._places[household_id]])
-        told = self.table.of(place)
-        kinds = tuple(kind for kind in row["risk_kinds"].split(";") if kind)
+        place = self.place(household_id)
+        one = self.table.only(np.array([place]))
+        told = one.of(0)
+        kinds = tuple(kind for kind in one.risk_kinds[0].split(";") if kind)
         labour = self._has_labour(place)
         book = self.table.wordbook
         return Explained(
-            household_id, self.as_of, self.horizon, row["rank"], len(self), row["probability"], row["low"], row["high"], row["grade"],
-            kinds, tuple(reason for reason in told if reason.raises), tuple(reason for reason in told if not reason.raises),
-            row["notes_zh"], row["notes_en"], book.to_check(kinds, labour, "zh"), book.to_check(kinds, labour, "en"), self.model_version,
+            household_id, self.as_of, self.horizon, int(self.rank[place]), len(self), float(self.probability[place]),
+            float(self.low[place]), float(self.high[place]), str(self.grade[place]), kinds,
+            tuple(reason for reason in told if reason.raises), tuple(reason for reason in told if not reason.raises),
+            one.notes("zh")[0], one.notes("en")[0], book.to_check(kinds, labour, "zh"), book.to_check(kinds, labour, "en"),
+            self.model_version,
         )  # fmt: skip
 
     def _has_labour(self, place: int) -> bool | None:
@@ -223,15 +306,13 @@ class Scores:
         """Contributions to the margin and base: shape (n, p) in the matrix's order, or (p,) for one household."""
         if household_id is None:
             return self.table.contributions, self.base
-        self.row(household_id)
-        return self.table.contributions[int(self.order[self._places[household_id]])], self.base
+        return self.table.contributions[self.place(household_id)], self.base
 
     def waterfall(self, household_id: str, language: wording.Language = "zh") -> Figure:
         """shap's waterfall of one household, with the catalogue's labels, for analysts."""
         from riskmodel.screening.plots import waterfall
 
-        self.row(household_id)
-        return waterfall(self.table, self.base, int(self.order[self._places[household_id]]), language)
+        return waterfall(self.table, self.base, self.place(household_id), language)
 
 
 def _ages(matrix: FeatureMatrix, wordbook: Wordbook) -> dict[str, Floats]:
@@ -296,8 +377,9 @@ class ScreeningModel:
             profile if isinstance(profile, Mapping) else None,
         )  # fmt: skip
 
-    @property
+    @cached_property
     def version(self) -> str:
+        """The model's version; worked out once, since it hashes all trees."""
         return self.model.version
 
     def policy_hash_with(self, tables: Tables) -> str:
@@ -381,35 +463,9 @@ class ScreeningModel:
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(1, len(order) + 1)
         flags = {name: matrix.column(name) for name in matrix.names if name.startswith(RULE)}
-        frame = pl.DataFrame(
-            {
-                "household_id": pl.Series(matrix.household_id.tolist(), dtype=pl.String),
-                "as_of": pl.Series([matrix.as_of] * len(matrix), dtype=pl.Date),
-                "horizon_months": pl.Series(np.full(len(matrix), horizon, np.int32)),
-                "probability": probability,
-                "low": np.minimum(low, probability),
-                "high": np.maximum(high, probability),
-                "margin": margin,
-                "rank": rank,
-                "grade": self.grades(rank, probability, flags),
-                "risk_kinds": table.risk_kinds,
-                "reasons_zh": table.texts("zh"),
-                "reasons_en": table.texts("en"),
-                "notes_zh": table.notes("zh"),
-                "notes_en": table.notes("en"),
-                "model_version": pl.Series([self.version] * len(matrix), dtype=pl.String),
-                "village_code": pl.Series(matrix.village_code.tolist(), dtype=pl.String),
-                "township_code": pl.Series([code[:TOWNSHIP_DIGITS] for code in matrix.village_code], dtype=pl.String),
-                "county_code": pl.Series([code[:COUNTY_DIGITS] for code in matrix.village_code], dtype=pl.String),
-                "catalogue_hash": pl.Series([self.catalogue_hash] * len(matrix), dtype=pl.String),
-                "policy_hash": pl.Series([policy_hash] * len(matrix), dtype=pl.String),
-                "reference_hash": pl.Series([reference.hash] * len(matrix), dtype=pl.String),
-                "feature_hash": feature_hashes(values),
-                **{name: pl.Series(column).fill_nan(None) for name, column in flags.items()},
-            }
-        )[order]
         return Scores(
-            matrix.as_of, horizon, self.version, self.catalogue_hash, policy_hash, matrix, table, base, reference, order, frame,
+            matrix.as_of, horizon, self.version, self.catalogue_hash, policy_hash, matrix, values, table, base, reference, order, margin,
+            probability, np.minimum(low, probability), np.maximum(high, probability), rank, self.grades(rank, probability, flags),
             self.explainer.note if self.explainer else "",
         )  # fmt: skip
 

@@ -187,13 +187,16 @@ def gap(days: int, language: Language) -> str:
     return format_value(int(days / 365.25), "years", language)
 
 
+def shown(value: float, unit: str) -> float:
+    """A value rounded to the digits it is said with; one that would be rounded away is kept, so that it is not said to be nothing."""
+    rounded = float(np.round(value, digits_of(unit)))
+    return value if rounded == 0 else rounded
+
+
 def render(feature: Feature, values: npt.NDArray[np.float64], language: Language) -> tuple[list[str], npt.NDArray[np.intp]]:
     """Sentences for many values: (the different sentences, for each value the place of its sentence). Each is written once."""
-    digits = digits_of(feature.unit)
-    shown = np.round(values, digits)
-    keep = (shown == 0) & (values != 0)  # a value that is rounded away must not become the sentence for zero
-    shown[keep] = values[keep]
-    different, place = np.unique(shown, return_inverse=True)
+    rounded = np.round(values, digits_of(feature.unit))
+    different, place = np.unique(np.where(rounded == 0, values, rounded), return_inverse=True)
     return [sentence(feature, float(value), language) for value in different], place
 
 
