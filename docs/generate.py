@@ -29,11 +29,27 @@ def command_line_page() -> str:
         arguments = [param for param in command.params if param.param_type_name == "argument"]
         options = [param for param in command.params if param.param_type_name == "option" and param.name != "help"]
         usage = " ".join([f"riskmodel {name}", *(_shown(argument) for argument in arguments)])
-        lines += ["", f"## `{usage}`", "", str(command.help), "", "| argument or option | what it means | default |", "|---|---|---|"]
+        lines += [
+            "",
+            f"## `{usage}`",
+            "",
+            str(command.help),
+            "",
+            "| argument or option | what it means | default |",
+            "|---|---|---|",
+        ]
         for param in [*arguments, *options]:
             shown = _shown(param) if param in arguments else f"{param.opts[0]} {param.metavar or ''}".strip()
-            needed = "required" if param.required else "" if param.default is None else f"`{getattr(param.default, 'value', param.default)}`"
-            lines.append(f"| `{shown}` | {param.help or ''} | {needed} |".replace("|champion", "\\|champion").replace("|.csv", "\\|.csv"))
+            needed = (
+                "required"
+                if param.required
+                else ""
+                if param.default is None
+                else f"`{getattr(param.default, 'value', param.default)}`"
+            )
+            lines.append(
+                f"| `{shown}` | {param.help or ''} | {needed} |".replace("|champion", "\\|champion").replace("|.csv", "\\|.csv")
+            )
     return "\n".join(lines) + "\n"
 
 

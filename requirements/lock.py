@@ -9,7 +9,16 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-OPTIONS = "--quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11".split()
+OPTIONS = [
+    "--quiet",
+    "--universal",
+    "--generate-hashes",
+    "--no-emit-index-url",
+    "--no-emit-find-links",
+    "--no-header",
+    "--python-version",
+    "3.11",
+]
 FILES = {
     "dev.txt": ["pyproject.toml", "--extra", "train", "--group", "dev"],
     "train.txt": ["pyproject.toml", "--extra", "train", "--constraint", "requirements/dev.txt"],

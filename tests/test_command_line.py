@@ -28,7 +28,9 @@ FIXED = {
 
 def riskmodel(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run([RISKMODEL, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=environment, check=False)
+    return subprocess.run(
+        [RISKMODEL, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=environment, check=False
+    )
 
 
 @pytest.mark.parametrize("command", FIXED)
@@ -44,7 +46,9 @@ def test_help_loads_nothing_that_calculates():
 
 
 def test_a_fault_of_the_user_is_plain_words_and_exit_code_1(tmp_path):
-    done = riskmodel("score", "--tables", tmp_path / "nowhere", "--as-of", "2025-12-31", "--output", tmp_path / "s.parquet", cwd=tmp_path)
+    done = riskmodel(
+        "score", "--tables", tmp_path / "nowhere", "--as-of", "2025-12-31", "--output", tmp_path / "s.parquet", cwd=tmp_path
+    )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.strip()

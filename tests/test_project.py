@@ -79,9 +79,14 @@ def test_a_new_project_holds_the_declarations_and_can_be_opened(project, tmp_pat
 def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path):
     target = tmp_path / "list.csv"
     write_text(target, "old")
-    with pytest.raises(RuntimeError), replacing(target) as draft:
-        draft.write_text("half")
-        raise RuntimeError
+
+    def write_half():
+        with replacing(target) as draft:
+            draft.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -98,7 +103,12 @@ def test_no_file_of_the_package_is_looked_for_beside_the_package(project):
 
 def test_nothing_of_this_machine_stands_in_the_project_files(project):
     here = str(Path.home())
-    for name in ("pyproject.toml", "Makefile", ".ci/run", *(f"requirements/{file}" for file in ("serve.txt", "train.txt", "dev.txt"))):
+    for name in (
+        "pyproject.toml",
+        "Makefile",
+        ".ci/run",
+        *(f"requirements/{file}" for file in ("serve.txt", "train.txt", "dev.txt")),
+    ):
         text = (project.root / name).read_text(encoding="utf-8")
         assert "http://" not in text.replace("http://www.apache.org", "") and "https://" not in text, name
         assert here not in text, name

@@ -53,7 +53,7 @@ def _tables_model() -> type[BaseModel]:
     for table in TABLES.values():
         if table.form == "values":  # policy values are the county's, not the caller's
             continue
-        rows = Annotated[list[row_model(table)], Field(max_length=10_000)]  # type: ignore[misc]
+        rows = Annotated[list[row_model(table)], Field(max_length=10_000)]  # type: ignore[misc, valid-type]
         needed = table.name in {"households", "members"}
         fields[table.name] = (
             (rows, Field(description=table.zh)) if needed else (rows | None, Field(default=None, description=table.zh))
