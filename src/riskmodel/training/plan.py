@@ -115,11 +115,11 @@ class LightGBM(Strict):
     rounds_at_most: trees before early stopping. patience: rounds without improvement on the calibration slice.
     """
 
-    rounds_at_most: Annotated[int, Field(ge=1, le=5000)] = 600
-    patience: Count = 60
-    learning_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.03
-    leaves: Annotated[int, Field(ge=2, le=255)] = 8
-    depth_at_most: Annotated[int, Field(ge=1, le=8)] = 4
+    rounds_at_most: Annotated[int, Field(ge=1, le=5000)] = 400
+    patience: Count = 40
+    learning_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    leaves: Annotated[int, Field(ge=2, le=255)] = 6
+    depth_at_most: Annotated[int, Field(ge=1, le=8)] = 3
     rows_in_leaf_at_least: Count = 100
     weight_in_leaf_at_least: NotNegative = 1.0
     features_a_tree: Annotated[float, Field(gt=0, le=1)] = 0.4
@@ -134,11 +134,11 @@ class LightGBM(Strict):
 class Boosting(Strict):
     """scikit-learn's histogram gradient boosting, kept as arrays in JSON."""
 
-    rounds_at_most: Annotated[int, Field(ge=1, le=5000)] = 400
+    rounds_at_most: Annotated[int, Field(ge=1, le=5000)] = 300
     patience: Count = 50
     learning_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.05
-    leaves: Annotated[int, Field(ge=2, le=255)] = 8
-    depth_at_most: Annotated[int, Field(ge=1, le=8)] = 4
+    leaves: Annotated[int, Field(ge=2, le=255)] = 6
+    depth_at_most: Annotated[int, Field(ge=1, le=8)] = 3
     rows_in_leaf_at_least: Count = 200
     penalty_l2: NotNegative = 20.0
     features_a_split: Annotated[float, Field(gt=0, le=1)] = 0.4

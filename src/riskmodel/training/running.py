@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -196,7 +197,7 @@ def _fits(plan: Plan, lesson: Lesson, tell: Progress) -> tuple[list[Fit], Fit]:
         def step(text: str, share: float, place: int = place, name: str = name) -> None:
             tell(f"{name}: {text}", (place + share) / len(rounds))
 
-        fits.append(fit_round(plan, part, task_of(plan, part, lesson.signs, progress=step)))
+        fits.append(fit_round(plan, part, task_of(plan, part, lesson.signs, training_threads(), step)))
     return fits[:-1], fits[-1]
 
 
@@ -209,6 +210,14 @@ def _predictions(plan: Plan, lesson: Lesson, exams: Sequence[Fit]) -> pl.DataFra
         # Margins of different fits are put on one scale, so that the pooled order is that of the probability.
         margins = [np.log(value) - np.log1p(-value) for value in probabilities]
     return predictions_frame(tests, margins, probabilities)
+
+
+def training_threads() -> int:
+    """Threads of LightGBM: 1, or what RISKMODEL_THREADS says. More of them grow the same trees; under load they are slower."""
+    value = os.environ.get("RISKMODEL_THREADS", "1")
+    if not value.isdigit() or not 1 <= int(value) <= 64:
+        raise PlanError(Fault("RISKMODEL_THREADS", repr(value), "a number from 1 to 64", "Correct it, or unset it."))
+    return int(value)
 
 
 def capacities_of(plan: Plan) -> list[float]:
