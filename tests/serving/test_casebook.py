@@ -181,6 +181,19 @@ def test_every_result_has_its_audit_entry_with_who_and_which_model(book):
     assert (entry["actor"], entry["action"], entry["subject"], entry["model_version"]) == ("tester", "result recorded", "h1", "m")
 
 
+def test_scores_are_kept_once_and_give_a_history(book):
+    import polars as pl
+
+    def scores(day, probability):
+        columns = {"household_id": ["h1", "h2"], "as_of": [day] * 2, "horizon_months": [12] * 2, "model_version": ["m"] * 2}
+        return pl.DataFrame(columns | {"margin": [1.0, 0.5], "probability": [probability, 0.01], "rank": [1, 2]})
+
+    assert book.keep_scores(scores(dt.date(2025, 11, 30), 0.02)) == 2
+    assert book.keep_scores(scores(dt.date(2025, 12, 31), 0.30)) == 2
+    assert book.keep_scores(scores(dt.date(2025, 12, 31), 0.99)) == 0  # what was kept is not changed
+    assert book.history("h1")["probability"].to_list() == [0.02, 0.30] and book.history("h9").height == 0
+
+
 def test_writers_at_the_same_time_all_succeed_in_one_chain(book, url):
     def work(writer):
         own = Casebook(connect(make_url(url)))

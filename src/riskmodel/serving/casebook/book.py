@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import polars as pl
 from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from riskmodel.errors import Fault, UserError
 from riskmodel.features import build, load_catalogue
@@ -22,7 +24,8 @@ from riskmodel.screening.returns import Judged, OpenList, Refusal, Result, judge
 from riskmodel.screening.settings import ScreeningSettings, load_settings
 from riskmodel.screening.workbook import write_whole
 from riskmodel.serving.casebook import audit
-from riskmodel.serving.casebook.schema import cycles, drawn_from, list_rows, lists, rules_met, visits
+from riskmodel.serving.casebook.schema import assignments, cycles, drawn_from, list_rows, lists, rules_met, visits
+from riskmodel.serving.casebook.schema import scores as scores_table
 from riskmodel.serving.casebook.store import address, connect, reading, writing
 from riskmodel.tables import Tables, from_frames
 from riskmodel.training.random_checks import CheckedRecall, recall_from_checks
@@ -114,6 +117,8 @@ class Casebook:
                 )
             )
             _insert(connection, list_rows, _rows_of(visit_list))
+            teams = [row for row in visit_list.rows.select("household_id", "team").iter_rows(named=True) if row["team"]]
+            _insert(connection, assignments, [{"list_hash": name, "assigned_at": audit.now(), **row} for row in teams])
             _insert(connection, drawn_from, [{"list_hash": name, **row} for row in visit_list.drawn_from.iter_rows(named=True)])
             _insert(connection, rules_met, [{"list_hash": name, **row} for row in visit_list.rules.iter_rows(named=True)])
             audit.append(
@@ -126,6 +131,40 @@ class Casebook:
                 details={"list_hash": name, "households": len(visit_list), "as_of": visit_list.as_of.isoformat()},
             )
         return True
+
+    def keep_scores(self, scores: Any, *, by: str = "command line") -> int:
+        """Keep scores (a Scores, or a frame with its columns) for a household's history. Scores that are there already stay as they are.
+
+        Returns how many are new.
+        """
+        frame = getattr(scores, "frame", scores)
+        frame = frame if isinstance(frame, pl.DataFrame) else pl.from_pandas(frame)
+        names = [column.name for column in scores_table.columns]
+        frame = frame.with_columns(pl.lit(None).alias(name) for name in names if name not in frame.columns).select(names)
+        rows = frame.with_columns(pl.col("as_of").cast(pl.Date)).to_dicts()
+        if not rows:
+            return 0
+        with writing(self.engine) as connection:
+            before = connection.execute(select(func.count()).select_from(scores_table)).scalar_one()
+            insert = postgres_insert if connection.dialect.name == "postgresql" else sqlite_insert
+            connection.execute(insert(scores_table).on_conflict_do_nothing(), rows)
+            new = int(connection.execute(select(func.count()).select_from(scores_table)).scalar_one()) - int(before)
+            if new:
+                said = {"households": new, "as_of": rows[0]["as_of"].isoformat()}
+                version = str(rows[0]["model_version"])
+                audit.append(
+                    connection, actor=by, action="scores kept", subject=said["as_of"], model_version=version, details=said
+                )
+        return new
+
+    def history(self, household_id: str) -> pl.DataFrame:
+        """The kept scores of a household, oldest first: as_of, horizon_months, model_version, probability, low, high, rank."""
+        names = ("as_of", "horizon_months", "model_version", "probability", "low", "high", "rank")
+        with reading(self.engine) as connection:
+            wanted = select(*(scores_table.c[name] for name in names)).where(scores_table.c.household_id == household_id)
+            rows = connection.execute(wanted.order_by(scores_table.c.as_of, scores_table.c.horizon_months)).all()
+        kinds = (pl.Date, pl.Int64, pl.String, pl.Float64, pl.Float64, pl.Float64, pl.Int64)
+        return pl.DataFrame([tuple(row) for row in rows], schema=dict(zip(names, kinds, strict=True)), orient="row")
 
     def _open_cycle(self, connection: Connection, visit_list: VisitList) -> None:
         key = (cycles.c.county_code == visit_list.county_code) & (cycles.c.cycle == visit_list.cycle)
@@ -435,6 +474,8 @@ def next_list(
         )
         if issue:
             book.issue(visit_list, by=by)
+            if "horizon_months" in getattr(scores, "frame", scores).columns:
+                book.keep_scores(scores, by=by)
         return visit_list
     finally:
         book.close()
