@@ -5,10 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import random
 
-import polars as pl
 import pytest
 
-from riskmodel.tables import check_tables, read_tables
+from riskmodel.tables import check_tables, checked_tables, read_tables
 from riskmodel.tables.suspicions import AUDIT_RULES
 
 
@@ -319,6 +318,10 @@ def test_many_missing_values_are_reported_only_where_a_value_is_due(tmp_path, re
     assert finding.column == "hospital_days" and finding.found.startswith("50%")
 
 
-def test_reading_does_not_look_for_suspicions_but_gives_the_same_tables(tmp_path, records, as_parquet):
+def test_report_and_tables_in_one_pass_are_those_of_two(tmp_path, records, as_parquet):
+    records["members"][0]["dibao"] = records["members"][0]["tekun"] = True
     folder = as_parquet(tmp_path / "tables", records)
-    assert read_tables(folder)["income"].height == pl.read_parquet(folder / "income.parquet").height
+    report, tables = checked_tables(folder)
+    assert report.text() == check_tables(folder).text() and report.warnings
+    for name, frame in read_tables(folder).frames.items():
+        assert tables[name].equals(frame)

@@ -5,7 +5,7 @@ from riskmodel.tables.findings import CheckReport, Finding
 from riskmodel.tables.proposals import propose_mapping
 from riskmodel.tables.quality import quality_report
 from riskmodel.tables.quarantine import Quarantined, quarantine
-from riskmodel.tables.reading import check_tables, read_tables, store_tables, tables_of
+from riskmodel.tables.reading import check_tables, checked_tables, read_tables, store_tables, tables_of
 from riskmodel.tables.store import Stored
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Stored",
     "Tables",
     "check_tables",
+    "checked_tables",
     "from_frames",
     "propose_mapping",
     "quality_report",

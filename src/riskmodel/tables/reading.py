@@ -91,6 +91,15 @@ def check_tables(folder: str | Path) -> CheckReport:
     return receive(Path(folder), warn=True).report()
 
 
+def checked_tables(folder: str | Path) -> tuple[CheckReport, Tables]:
+    """The report and the tables in one pass, for whoever needs both. Raises DataError with every fault."""
+    delivery = receive(Path(folder), warn=True)
+    report = delivery.report()
+    if not report.ok:
+        raise DataError(report.faults())
+    return report, delivery.tables()
+
+
 def tables_of(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Tables:
     """Checked tables from records in memory: `{"households": [{"household_id": "H1", …}], …}`.
 
