@@ -56,14 +56,14 @@ def command_line_page() -> str:
 def pages() -> dict[Path, str]:
     """Path and text of every generated page."""
     from riskmodel.features.catalogue import load_catalogue
-    from riskmodel.features.pages import features_page
+    from riskmodel.features.page import features_page
     from riskmodel.project import Project
-    from riskmodel.tables.pages import contract_page
+    from riskmodel.tables.contract import contract_markdown
 
     catalogue = load_catalogue(Project.find(DOCS.parent))
     return {
         DOCS / "command-line.md": command_line_page(),
-        DOCS / "data-contract.md": contract_page(),
+        DOCS / "data-contract.md": contract_markdown(),
         DOCS / "features.md": features_page(catalogue, "en"),
         DOCS / "features.zh.md": features_page(catalogue, "zh"),
     }

@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from riskmodel.workflow import load_model as load_model
     from riskmodel.workflow import open_project as open_project
     from riskmodel.workflow import promote as promote
+    from riskmodel.workflow import propose_mapping as propose_mapping
+    from riskmodel.workflow import quality_report as quality_report
+    from riskmodel.workflow import quarantine as quarantine
     from riskmodel.workflow import read_tables as read_tables
     from riskmodel.workflow import record as record
     from riskmodel.workflow import release as release
     from riskmodel.workflow import score as score
     from riskmodel.workflow import screening_list as screening_list
     from riskmodel.workflow import serve as serve
+    from riskmodel.workflow import store_tables as store_tables
     from riskmodel.workflow import synthesise as synthesise
     from riskmodel.workflow import synthetic_county as synthetic_county
     from riskmodel.workflow import trace_features as trace_features
@@ -51,12 +55,16 @@ _HOMES = {
     "load_model": "riskmodel.workflow",
     "open_project": "riskmodel.workflow",
     "promote": "riskmodel.workflow",
+    "propose_mapping": "riskmodel.workflow",
+    "quality_report": "riskmodel.workflow",
+    "quarantine": "riskmodel.workflow",
     "read_tables": "riskmodel.workflow",
     "record": "riskmodel.workflow",
     "release": "riskmodel.workflow",
     "score": "riskmodel.workflow",
     "screening_list": "riskmodel.workflow",
     "serve": "riskmodel.workflow",
+    "store_tables": "riskmodel.workflow",
     "synthesise": "riskmodel.workflow",
     "synthetic_county": "riskmodel.workflow",
     "trace_features": "riskmodel.workflow",

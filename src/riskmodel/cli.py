@@ -7,6 +7,8 @@ is imported by the command that needs it, so that `riskmodel --help` answers at 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,6 +54,17 @@ def _console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
+@contextmanager
+def _progress() -> Iterator[Callable[[str, float], None]]:
+    """A bar on standard error for work that reports (text, share done)."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<50}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=_console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda text, share: bar.update(task, description=text[:50], completed=share)
+
+
 @app.command()
 def demo(
     tables: Annotated[
@@ -88,12 +101,46 @@ def synthesise(
 def check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data folder.")],
     format: Annotated[Format, typer.Option("--format", help="text for people, json for programs.")] = Format.text,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE.html", help="Also write the quality report for the departments.")
+    ] = None,
+    quarantine: Annotated[
+        Path | None,
+        typer.Option(
+            "--quarantine", metavar="DIR", help="Write refused rows to files here, each with its reason; the rest can be used."
+        ),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            "--store", metavar="DIR", help="Keep the checked tables here as Parquet; use the folder as tables from then on."
+        ),
+    ] = None,
     project: ProjectOption = None,
 ) -> None:
     """Check the tables of a data folder: all faults at once. Exit code 1 with faults."""
-    report = rm.check_tables(folder)
-    print(report.json() if format is Format.json else report.text())
-    raise typer.Exit(0 if report.ok else 1)
+    found = rm.check_tables(folder)
+    print(found.json() if format is Format.json else found.text())
+    notes = _console(stderr=True)
+    if report is not None:
+        notes.print(f"Quality report: {rm.quality_report(folder, report)}")
+    if quarantine is not None and not found.ok:
+        notes.print(rm.quarantine(folder, quarantine).text())
+    if store is not None and found.ok:
+        notes.print(rm.store_tables(folder, store).text())
+    raise typer.Exit(0 if found.ok else 1)
+
+
+@app.command("map")
+def propose(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An extract as it came: .csv, .csv.gz, .xlsx or .parquet.")],
+    table: Annotated[
+        str | None, typer.Option("--table", metavar="NAME", help="Which table it is, if its name does not say.")
+    ] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Propose a tables.yaml from the headings of an extract; read it, then put it into the data folder."""
+    print(rm.propose_mapping(file, table))
 
 
 @app.command()
@@ -150,7 +197,9 @@ def train(
     project: ProjectOption = None,
 ) -> None:
     """Train a plan, evaluate it on later dates and log the run; prints the run's id last."""
-    run = rm.train(plan, tables, until=until, project=project)
+    with _progress() as tell:
+        run = rm.train(plan, tables, until=until, project=project, progress=tell)
+    _console(stderr=True).print(run.text())
     print(run.id)
 
 

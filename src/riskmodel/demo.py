@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from riskmodel import workflow
-from riskmodel.errors import DataError, PromotionRefused
+from riskmodel.errors import PromotionRefused
 from riskmodel.files import replacing
 from riskmodel.project import Project
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
@@ -45,6 +45,8 @@ def run(
 
     began = time.monotonic()
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 120
     out = project.root / "out"
     out.mkdir(exist_ok=True)
     teller = Teller(console)
@@ -62,16 +64,15 @@ def run(
             teller.say(f"yours: {folder}")
 
     with teller.step("Check", "检查"):
-        report = workflow.check_tables(folder)
+        from riskmodel.tables import checked_tables
+
+        report, county = checked_tables(folder)
         rows = sum(summary.rows for summary in report.tables)
         teller.say(f"{len(report.tables)} tables, {rows:,} rows: {len(report.errors)} errors, {len(report.warnings)} warnings")
         for finding in report.warnings[:4]:
             teller.say(f"[dim]{finding.where}: {finding.found}"[:150])
         if len(report.warnings) > 4:
             teller.say(f"[dim]... all of them: riskmodel check {folder}")
-        if not report.ok:
-            raise DataError(report.faults())
-        county = workflow.read_tables(folder)
 
     with teller.step("Train", "训练"):
         from riskmodel.training import train_many

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from riskmodel.screening.listing import VisitList
     from riskmodel.screening.scoring import Scores, ScreeningModel
     from riskmodel.serving.casebook import Recorded
-    from riskmodel.tables import CheckReport, Tables
+    from riskmodel.tables import CheckReport, Quarantined, Stored, Tables
     from riskmodel.training import Comparison, Promotion, Run
 
 PathLike = str | os.PathLike[str]
@@ -77,6 +77,36 @@ def check_tables(folder: PathLike) -> CheckReport:
     return check(Path(folder))
 
 
+def quality_report(folder: PathLike, output: PathLike) -> Path:
+    """Write the quality report of a data folder (one HTML page, complete in itself) that a data officer sends back to a department."""
+    from riskmodel.files import write_text
+    from riskmodel.tables import quality_report as page
+
+    write_text(output, page(Path(folder)))
+    return Path(output)
+
+
+def quarantine(folder: PathLike, into: PathLike) -> Quarantined:
+    """Set refused rows aside in files that say why, and go on with the others. Raises DataError where a whole table is at fault."""
+    from riskmodel.tables import quarantine as set_aside
+
+    return set_aside(Path(folder), Path(into))
+
+
+def store_tables(folder: PathLike, store: PathLike) -> Stored:
+    """Check a folder and keep its tables, sorted and by county, with content hashes; every command takes the store as its tables."""
+    from riskmodel.tables import store_tables as keep
+
+    return keep(Path(folder), Path(store))
+
+
+def propose_mapping(file: PathLike, table: str | None = None) -> str:
+    """The text of a `tables.yaml` for an extract as it came, to be read by a person before it is used."""
+    from riskmodel.tables import propose_mapping as propose
+
+    return propose(Path(file), table)
+
+
 def build_features(
     tables: Tables | PathLike, as_of: dt.date | str, *, project: ProjectLike = None, everybody: bool = False
 ) -> pd.DataFrame:
@@ -126,11 +156,23 @@ def hunt_leaks(
     return leaks(data, days, catalogue=load_catalogue(here), policy=Policy.load(here, data), seed=seed)
 
 
-def train(plan: str, tables: Tables | PathLike, *, until: dt.date | str | None = None, project: ProjectLike = None) -> Run:
-    """Train one plan on what was known by `until` (default: the newest `known_on`), evaluate it on later dates, log the run."""
+def train(
+    plan: str,
+    tables: Tables | PathLike,
+    *,
+    until: dt.date | str | None = None,
+    project: ProjectLike = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Run:
+    """Train one plan on what was known by `until` (default: the newest `known_on`), evaluate it on later dates, log the run.
+
+    progress: called with a text and the share done, from 0 to 1.
+    """
     from riskmodel.training import train as fit
 
-    return fit(open_project(project), plan, _tables(tables), until=None if until is None else day(until))
+    # A folder goes on as it is: a plan with `source: table` reads its own file there.
+    data = Path(tables) if isinstance(tables, (str, os.PathLike)) else tables
+    return fit(open_project(project), plan, data, until=None if until is None else day(until), progress=progress)
 
 
 def compare(runs: Sequence[str | Run] = (), *, truth: PathLike | None = None, project: ProjectLike = None) -> Comparison:

@@ -32,6 +32,12 @@ class Quarantined:
     refused: dict[str, int]
     files: list[Path]
 
+    def text(self) -> str:
+        """What was set aside, by table, and where it lies."""
+        rows = ", ".join(f"{name} {count:,}" for name, count in self.refused.items() if count)
+        files = "".join(f"\n  {file}" for file in self.files)
+        return f"Set aside: {rows or 'nothing'}{files}"
+
 
 def quarantine(folder: str | Path, into: str | Path) -> Quarantined:
     """Read a folder, write its refused rows to `into/<table>.csv` (UTF-8), and go on with the others.

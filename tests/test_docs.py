@@ -1,0 +1,75 @@
+"""What the documents say is so: links lead somewhere, commands exist, generated pages are up to date, names are not invented."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def generate():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def commands() -> set[str]:
+    import typer
+
+    from riskmodel.cli import app
+
+    return set(typer.main.get_command(app).commands)
+
+
+def test_generated_pages_are_up_to_date():
+    stale = [path.name for path, text in generate().pages().items() if path.read_text(encoding="utf-8") != text]
+    assert stale == [], "run `make pages`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page):
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_is_named_exists(page):
+    known = commands()
+    named = re.findall(r"(?:`|^|\n\s*)riskmodel ([a-z]+)", page.read_text(encoding="utf-8"))
+    assert [name for name in named if name not in known] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_that_is_named_exists(page):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    named = re.findall(r"`make ([a-z]+)", page.read_text(encoding="utf-8"))
+    assert [name for name in named if name not in targets] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_of_the_project_that_is_named_exists(page):
+    named = re.findall(
+        r"`((?:src|features|training|serving|notebooks|tests|benchmarks|docs)/[\w./-]+\.(?:py|yaml|md|ipynb|csv))`",
+        page.read_text(encoding="utf-8"),
+    )
+    assert [name for name in named if not (ROOT / name).exists() and not (ROOT / "src" / "riskmodel" / name).exists()] == []
+
+
+def test_both_readmes_tell_the_same(project):
+    english, chinese = ((project.root / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
+    for pattern in (r"```sh\n(make \w+)", r"docs/[\w.-]+\.md", r"notebooks/\w+\.ipynb"):
+        neutral = lambda text: {item.replace(".zh.md", ".md") for item in re.findall(pattern, text)}  # noqa: B023, E731
+        assert neutral(english) == neutral(chinese), pattern
+
+
+def test_no_second_way_to_set_up_is_described():
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"pip install|uv sync|conda |venv -m|python -m venv", text), page.name
