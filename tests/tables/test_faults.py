@@ -501,4 +501,4 @@ def test_every_message_answers_all_four_questions(folder):
     for column, cell in (("source", "x"), ("amount", "-1"), ("occurred_on", "x"), ("household_id", "1E+5")):
         change_text(folder, "income", column, 1, cell)
     for finding in check_tables(folder).findings:
-        assert finding.where and finding.found and finding.expected and finding.remedy
+        assert finding.where and finding.found and finding.expected and finding.remedy and finding.in_chinese

@@ -213,17 +213,31 @@ def test_several_filled_sheets_are_not_guessed(clean_folder):
     assert "其他" in finding.found and "`sheet`" in finding.remedy
 
 
+@pytest.mark.parametrize("title", ["某县支出台账\n", "某县支出台账,,,,,\n\n"])
+def test_title_lines_above_the_header_of_a_csv_do_not_shift_row_numbers(clean_folder, records, as_csv, title):
+    expected = read_tables(clean_folder)["expenditure"]
+    (clean_folder / "expenditure.parquet").unlink()
+    path = as_csv(clean_folder, {"expenditure": records["expenditure"]}) / "expenditure.csv"
+    text = path.read_text()
+    path.write_bytes((title + text).encode("gb18030"))
+    assert read_tables(clean_folder)["expenditure"].equals(expected)
+    path.write_bytes((title + text.replace("1200.5", "-1", 1)).encode("gb18030"))
+    finding = next(finding for finding in check_tables(clean_folder).errors)
+    assert finding.rows == (2 + title.count("\n"),)
+
+
 def test_blank_and_title_rows_above_the_header_of_a_sheet_do_not_shift_row_numbers(clean_folder):
     (clean_folder / "leads.parquet").unlink()
     rows = [
         [],
+        ["某县线索台账"],
         ["event_id", "household_id", "occurred_on", "known_on", "channel"],
         [],
         ["L1", "000001", "x", dt.date(2024, 1, 2), "cadre"],
     ]
     workbook_of(clean_folder / "leads.xlsx", rows)
     finding = next(finding for finding in check_tables(clean_folder).errors if finding.check == "unknown_date")
-    assert finding.rows == (4,)
+    assert finding.rows == (5,)
 
 
 # tables.yaml

@@ -170,11 +170,16 @@ class Finding:
             place += f", row{'s' if self.count > 1 else ''} {rows}{more}"
         return place
 
+    @property
+    def in_chinese(self) -> str:
+        """What was found, in Chinese: of this finding, or of its check in general."""
+        return self.zh or CHECKS[self.check][2]
+
     def fault(self) -> Fault:
         return Fault(self.where, self.found, self.expected, self.remedy)
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"rows": list(self.rows)}
+        return asdict(self) | {"rows": list(self.rows), "zh": self.in_chinese}
 
 
 @dataclass
@@ -226,6 +231,7 @@ class CheckReport:
                 lines += ["", f"  {table}"]
                 for finding in group:
                     lines.append(f"    {finding.where}  [{finding.check}]")
+                    lines.append(f"      说明:     {finding.in_chinese}")
                     lines.append(f"      found:    {finding.found}")
                     lines.append(f"      expected: {finding.expected}")
                     lines.append(f"      do:       {finding.remedy}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from riskmodel.tables.findings import CHECKS, Finding
+from riskmodel.tables.findings import Finding
 from riskmodel.tables.reading import Delivery, receive
 from riskmodel.tables.schema import TABLES
 from riskmodel.tables.suspicions import USUALLY_MISSING, missing_shares, months_delivered
@@ -56,7 +56,7 @@ def _told(finding: Finding) -> dict[str, Any]:
     zh = {
         "table_zh": table.zh if table else "文件夹",
         "column_zh": columns.get(finding.column, finding.column),
-        "check_zh": finding.zh or CHECKS[finding.check][2],
+        "check_zh": finding.in_chinese,
     }
     return asdict(finding) | zh
 

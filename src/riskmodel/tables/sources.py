@@ -25,7 +25,7 @@ from riskmodel.tables.schema import TABLES
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".xlsx")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_BOM = b"\xef\xbb\xbf"
-_EXACT_INTEGER = 2**53
+TITLE_LINES = 5
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,7 @@ def _read_csv(folder: Path, table: str, path: Path, mapping: TableMapping) -> So
     name = {"utf-8": "UTF-8", "gb18030": "GB18030"}[encoding] + (", compressed" if packed else "")
     read_as = f"CSV, {name}"
 
-    first_line = data.split(b"\n", 1)[0].decode("utf-8", "replace").strip("\r")
+    first_line, title_lines = _header_line(data)
     if "," not in first_line:
         for sign, word in (("\t", "tabs"), (";", "semicolons"), ("|", "bars"), ("，", "full-width commas")):
             if sign in first_line:
@@ -314,7 +314,9 @@ def _read_csv(folder: Path, table: str, path: Path, mapping: TableMapping) -> So
     try:
         read = arrow_csv.read_csv(
             io.BytesIO(data),
-            read_options=arrow_csv.ReadOptions(use_threads=False, column_names=names, skip_rows=1, block_size=1 << 24),
+            read_options=arrow_csv.ReadOptions(
+                use_threads=False, column_names=names, skip_rows=title_lines + 1, block_size=1 << 24
+            ),
             parse_options=arrow_csv.ParseOptions(invalid_row_handler=skip, newlines_in_values=True, ignore_empty_lines=False),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.large_string()), strings_can_be_null=False
@@ -323,7 +325,7 @@ def _read_csv(folder: Path, table: str, path: Path, mapping: TableMapping) -> So
     except pa.ArrowInvalid as error:
         if "Empty CSV" in str(error):
             frame = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
-            return Source(table, frame, [Part(file, 0, 0, 2)], read_as, troubles)
+            return Source(table, frame, [Part(file, 0, 0, title_lines + 2)], read_as, troubles)
         found = f"a file that is no CSV ({str(error).splitlines()[0][:80]})"
         return _refused(
             table,
@@ -337,13 +339,13 @@ def _read_csv(folder: Path, table: str, path: Path, mapping: TableMapping) -> So
     frame = pl.DataFrame(pl.from_arrow(read))
     skipped = {number for number, _ in ragged}
     total = frame.height + len(skipped)
-    numbers = pl.int_range(2, total + 2, dtype=pl.UInt32, eager=True)
+    numbers = pl.int_range(title_lines + 2, title_lines + total + 2, dtype=pl.UInt32, eager=True)
     if skipped:
         numbers = numbers.filter(~numbers.is_in(pl.Series(sorted(skipped), dtype=pl.UInt32).implode()))
         rows = tuple(sorted(skipped))
         widths = sorted({width for _, width in ragged})
         found = f"{' or '.join(str(width) for width in widths)} cells"
-        last = rows[-1] == total + 1 and len(rows) == 1
+        last = rows[-1] == title_lines + total + 1 and len(rows) == 1
         if last:
             troubles.append(
                 Trouble(
@@ -368,6 +370,17 @@ def _read_csv(folder: Path, table: str, path: Path, mapping: TableMapping) -> So
         )
     frame, kept = _without_blank_rows(frame, numbers)
     return Source(table, frame, [Part(file, 0, frame.height, 2, kept)], read_as, troubles)
+
+
+def _header_line(data: bytes) -> tuple[str, int]:
+    """The first line with two or more filled cells, and the number of lines above it: titles that an export puts there."""
+    lines = [
+        line.decode("utf-8", "replace").strip("\r") for line in data[: 1 << 16].split(b"\n", TITLE_LINES + 1)[: TITLE_LINES + 1]
+    ]
+    for place, line in enumerate(lines):
+        if sum(bool(cell.strip()) for cell in next(_csv_rows(line), [])) > 1:
+            return line, place
+    return lines[0], 0
 
 
 def _csv_rows(text: str) -> Iterator[list[str]]:
@@ -487,7 +500,9 @@ def _read_excel(folder: Path, table: str, path: Path, mapping: TableMapping) -> 
             table, file, "Excel", "empty_file", "a workbook without rows", "a header and rows", "Ask for the extract again."
         )
     rows = filled[names[0]]
-    start = next(place for place, row in enumerate(rows) if any(cell not in ("", None) for cell in row))
+    filled_cells = [sum(cell not in ("", None) for cell in row) for row in rows]
+    # A title above the header fills one cell only.
+    start = next((place for place, count in enumerate(filled_cells) if count > 1), filled_cells.index(max(filled_cells)))
     header = [plain(_cell(cell)[0]) for cell in rows[start]]
     while header and not header[-1]:
         header.pop()
