@@ -308,7 +308,7 @@ def screening_list(
 
 def _scored(scores: Any, as_of: dt.date, capacity: int) -> pl.DataFrame:
     """The scores as a checked polars frame. Raises UserError with every fault."""
-    frame = scores.pandas() if callable(getattr(scores, "pandas", None)) else scores
+    frame = getattr(scores, "frame", scores)
     faults = []
     if isinstance(capacity, bool) or not isinstance(capacity, (int, np.integer)) or capacity < 1:
         faults.append(
