@@ -168,6 +168,7 @@ def test_ages_distances_and_times_ago_are_compared_in_their_own_words(project):
     assert manners["head_age"] == "age" and manners["distance_km"] == "distance" and manners["days_since_inpatient"] == "since"
     assert manners["hospital_days_12m"] == "count" and manners["village_monitored_share"] == "nothing"
     assert wording.sentence(catalogue["head_age"], 75.0, "zh") == "户主年龄75岁"
+    assert wording.sentence(catalogue["income_gap_pp"], -1200.0, "zh") == "扣除合规自付医疗费后，人均收入比监测线低1,200元"
     assert wording.sentence(catalogue["village_monitored_share"], 0.031, "zh") == "本村有约5%的其他农户正在监测"
 
 

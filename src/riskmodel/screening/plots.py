@@ -56,10 +56,7 @@ def waterfall(table: ReasonTable, base: float, row: int, language: Language = "z
 
         language = spoken(language)
         entries = [table.wordbook.catalogue[name] for name in table.names]
-        names = [
-            f"{label}: {wording.format_value(float(value), entry.unit, language)}"
-            for label, value, entry in zip(labels(table, language), table.values[row], entries, strict=True)
-        ]
+        names = [wording.labelled(entry, float(value), language) for entry, value in zip(entries, table.values[row], strict=True)]
         one = as_explanation(table.contributions[[row]], base, None, names)[0]
         plt.figure(figsize=(10, 6))
         shap_plots().waterfall(one, max_display=most, show=False)

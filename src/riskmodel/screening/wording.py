@@ -100,15 +100,22 @@ def sentence(feature: Feature, value: float, language: Language) -> str:
         return str(said.zero)
     if value == 0 and feature.unit == "flag":
         return f"{label}：否" if language == "zh" else f"{label}: no"
-    if value < 0 and said.negative:
-        return str(said.negative).replace("{value}", format_value(-value, feature.unit, language))
     below = bool(value < 0 and said.negative)
     size = -value if below else value
     coarse = feature.family == "area" and feature.unit == "share"
-    text = coarse_share(size, language) if coarse else format_value(size, feature.unit, language)
+    template = str(said.negative if below else said.value)
+    said_already = feature.unit == "yuan_per_person" and language == "zh" and "人均" in template
+    text = coarse_share(size, language) if coarse else format_value(size, "yuan" if said_already else feature.unit, language)
     if language == "zh" and manner(feature) == "age":
         text = text.replace("年", "岁")
-    return str(said.negative if below else said.value).replace("{value}", text)
+    return template.replace("{value}", text)
+
+
+def labelled(feature: Feature, value: float, language: Language) -> str:
+    """Label and value, for tables and plots."""
+    label = getattr(feature.label, language)
+    said_already = feature.unit == "yuan_per_person" and language == "zh" and "人均" in label
+    return f"{label}: {format_value(value, 'yuan' if said_already else feature.unit, language)}"
 
 
 def manner(feature: Feature) -> str:
