@@ -257,6 +257,27 @@ def test_a_file_that_breaks_off_in_its_last_row_is_refused(folder):
     assert finding.rows == (319,) and "breaks off" in finding.found
 
 
+def test_a_quote_mark_that_is_never_closed_is_named(folder):
+    path = folder / "expenditure.csv"
+    path.write_text(path.read_text().replace("education", '"education', 1))
+    assert "never closed" in only(check_tables(folder), "truncated_file").remedy
+
+
+def test_a_file_of_one_word_lacks_every_column(folder):
+    (folder / "income.csv").write_bytes(b"hello")
+    checks = {finding.check for finding in check_tables(folder).errors}
+    assert checks == {"missing_column", "empty_file"}
+
+
+def test_a_cell_with_line_breaks_counts_as_one_row(folder):
+    path = folder / "leads.csv"
+    text = path.read_text().replace("医疗支出较大", '"医疗\n支出, 较大"')
+    path.write_text(text)
+    assert check_tables(folder).ok
+    change_text(folder, "leads", "channel", 2, "?")
+    assert only(check_tables(folder), "unknown_code").rows == (4,)
+
+
 def test_a_file_without_a_last_line_break_is_suspected_of_being_cut(folder):
     path = folder / "income.csv"
     path.write_text(path.read_text().rstrip("\n"))

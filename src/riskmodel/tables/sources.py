@@ -323,7 +323,7 @@ def _read_csv(folder: Path, table: str, path: Path, mapping: TableMapping) -> So
             ),
         )
     except pa.ArrowInvalid as error:
-        if "Empty CSV" in str(error):
+        if "Empty CSV" in str(error) or "Could not skip" in str(error):
             frame = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
             return Source(table, frame, [Part(file, 0, 0, title_lines + 2)], read_as, troubles)
         found = f"a file that is no CSV ({str(error).splitlines()[0][:80]})"
@@ -355,7 +355,7 @@ def _read_csv(folder: Path, table: str, path: Path, mapping: TableMapping) -> So
                     1,
                     f"a last row that breaks off after {found}",
                     f"{len(names)} cells",
-                    "The file was cut: export or copy it again.",
+                    "The file was cut, or a quote mark is never closed: export or copy it again.",
                 )
             )
         else:
@@ -433,7 +433,7 @@ def find_encoding(data: bytes, named: str | None = None) -> tuple[str, tuple[str
         return "", (
             "UTF-8 text that breaks off within a character",
             "a complete file",
-            "The file was cut: export or copy it again.",
+            "The file was cut, or a quote mark is never closed: export or copy it again.",
         )
     as_gb = _decode(data)
     if as_gb is not None and (named == "gb18030" or _commonly_chinese(as_gb)):
