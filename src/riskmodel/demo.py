@@ -95,7 +95,7 @@ def run(
         with console.status(f"scoring and explaining the cohort as of {as_of}"):
             scores = workflow.score(county, as_of, model=champion.id, project=project)
         visits = capacity or max(1, round(SHARE_OF_COHORT * len(scores)))
-        listed = workflow.screening_list(scores, county, as_of=as_of, capacity=visits, project=project)
+        listed = workflow.screening_list(scores, county, as_of=as_of, capacity=visits, issue=True, project=project)
         with replacing(out / "list.xlsx") as draft:
             listed.to_excel(draft)
         with replacing(out / "list.csv") as draft:
