@@ -182,19 +182,54 @@ def test_how_old_the_data_are_is_no_reason_of_the_household(book):
 
 def test_a_stale_source_is_said_with_the_reason_and_for_the_household(book):
     matrix = county()
+    fresh_but = {"medical": DAY, "income": DAY}
     low = pushed(matrix, months_worked=1.0)
     row = int(np.argmin(matrix.values[:, NAMES.index("months_worked")]))
-    stale = told(book, matrix, low, dates={"employment": dt.date(2025, 9, 30)})
+    stale = told(book, matrix, low, dates=fresh_but | {"employment": dt.date(2025, 9, 30)})
     assert stale.of(row)[0].zh.endswith("（务工数据已3个月未更新）")
     assert stale.of(row)[0].en.endswith("(employment data not renewed for 3 months)")
     assert stale.notes("zh")[row] == "务工数据已3个月未更新"
-    fresh = told(book, matrix, low, dates={"employment": dt.date(2025, 12, 20)})
+    fresh = told(book, matrix, low, dates=fresh_but | {"employment": dt.date(2025, 12, 20)})
     assert fresh.notes("zh") == [""] * len(matrix)
     own = np.full(len(matrix), 10.0)
     own[row] = 200.0
-    one = told(book, matrix, low, dates={"employment": dt.date(2025, 12, 20)}, ages={"employment": own})
+    one = told(book, matrix, low, dates=fresh_but | {"employment": dt.date(2025, 12, 20)}, ages={"employment": own})
     assert one.notes("zh")[row] == "务工数据已6个月未更新"
     assert sum(bool(note) for note in one.notes("zh")) == 1
+
+
+def test_a_source_that_delivered_nothing_is_said(book):
+    matrix = county(60)
+    notes = told(book, matrix, pushed(matrix, self_paid=1.0), dates={"medical": DAY, "income": DAY, "members": DAY})
+    assert set(notes.notes("zh")) == {"没有务工数据"} and set(notes.notes("en")) == {"no employment data"}
+    assert set(told(book, matrix, pushed(matrix, self_paid=1.0)).notes("zh")) == {""}, (
+        "without any date nothing is known about it"
+    )
+
+
+def test_what_is_counted_about_neighbours_is_told_coarsely_and_not_in_small_villages(declared):
+    neighbours = feature("本村有{value}的其他农户正在监测", "monitored neighbours", topic="village", unit="share", family="area",
+                         said=("本村有{value}的其他农户正在监测", "{value} of the other households are monitored"))  # fmt: skip
+    book = Wordbook.load(declared, Catalogue.model_validate({"village_monitored_share": neighbours}))
+    n = 90
+    village = np.array(
+        [f"522301001{0 if place < 60 else 1 + place % 3:03d}" for place in range(n)], dtype=object
+    )  # 60, and three of 10
+    values = np.linspace(0.013, 0.2, n)[:, None]
+    ids = np.array([f"h{place:02d}" for place in range(n)], dtype=object)
+    matrix = FeatureMatrix(DAY, ids, village, ("village_monitored_share",), values)
+    table = give_reasons(
+        book, matrix.names, values, np.ones((n, 1)), village, Reference.of(matrix), as_of=DAY
+    )  # fmt: skip
+    texts = table.sentences("zh")[:, 0]
+    assert (texts[60:] == "").all(), "ten households are too few"
+    assert set(texts[:60]) - {""} <= {
+        "本村有不到5%的其他农户正在监测",
+        "本村有约5%的其他农户正在监测",
+        "本村有约10%的其他农户正在监测",
+        "本村有约15%的其他农户正在监测",
+    }
+    assert (texts[:60] != "").any()
 
 
 def test_an_unknown_value_is_said_as_unknown_and_only_if_nothing_known_speaks(book):

@@ -59,6 +59,7 @@ class Source(Strict):
     label: Words
     stale_after_days: int
     each_household: bool = False
+    say_absent: bool = False
 
 
 def plain_entry(name: str, sign: int) -> Feature:
@@ -197,7 +198,7 @@ class ReasonTable:
 
     feature, side, percent, level: shape (n, 7), first five raising, then two lowering; feature -1: no reason. topics: shape (n, topics), kinds: shape
     (n, 11): summed contributions to the margin. contributions, values: shape (n, p), as they were explained. stale_days: source -> shape (n,),
-    days since its newest row where that is too long ago, else 0.
+    days since its newest row where that is too long ago, else 0. absent: sources from which the county delivered nothing.
     """
 
     wordbook: Wordbook
@@ -214,6 +215,7 @@ class ReasonTable:
     kinds: Floats
     data_dates: Mapping[str, dt.date]
     stale_days: Mapping[str, npt.NDArray[np.int32]]
+    absent: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.feature)
@@ -369,11 +371,14 @@ class ReasonTable:
         return ReasonTable(
             self.wordbook, self.names, self.as_of, self.contributions[rows], self.values[rows], self.feature[rows], self.side[rows],
             self.percent[rows], self.level[rows], self.topic_names, self.topics[rows], self.kinds[rows], self.data_dates, stale,
+            self.absent,
         )  # fmt: skip
 
     def notes(self, language: Language) -> list[str]:
-        """Sources that the catalogue's features rest on and that are stale, for each household; empty text where all are fresh."""
-        notes = np.full(len(self), "", dtype=object)
+        """Sources that are stale or absent, for each household; empty text where all are there and fresh."""
+        labels = [getattr(self.wordbook.sources[name].label, language) for name in self.absent]
+        absent = [f"没有{label}数据" if language == "zh" else f"no {label} data" for label in labels]
+        notes = np.full(len(self), wording.join(absent, language), dtype=object)
         for source, days in self.stale_days.items():
             rounded = np.where(days < 60, days, (days // 30) * 30)
             for gap in np.unique(rounded[rounded > 0]):
@@ -428,6 +433,7 @@ def give_reasons(
     return ReasonTable(
         wordbook, tuple(names), as_of, contributions, values, feature, side, percent, level, topic_names, topics, kinds,
         reference.data_dates, _stale(wordbook, reference.data_dates, as_of, n, ages or {}),
+        _absent(wordbook, entries, reference.data_dates),
     )  # fmt: skip
 
 
@@ -445,6 +451,14 @@ def _without_small_villages(
     for place in places:
         told[few, place] = 0.0
     return told
+
+
+def _absent(wordbook: Wordbook, entries: Sequence[Feature], dates: Mapping[str, dt.date]) -> tuple[str, ...]:
+    """Sources that the features read and that delivered nothing. Without any date nothing is known about that."""
+    read = {source for entry in entries for source in entry.sources}
+    return tuple(
+        name for name, source in wordbook.sources.items() if dates and source.say_absent and name in read and name not in dates
+    )
 
 
 def _stale(
