@@ -60,17 +60,21 @@ def build(
     households: Sequence[str] | None = None,
     context: AreaContext | None = None,
     threads: int = 1,
+    trim: bool = False,
 ) -> FeatureMatrix:
     """Features of households as of a day: one row a household, one column a catalogue entry, in the catalogue's order.
 
     tables: Tables, or `prepare(tables)` where several dates are wanted. households: which (all in force with a member in force by default);
     one that is not in force with a member then is refused with DataError. context: what is counted about the areas
     (`AreaContext.of`); without it, it is counted from the same tables, so give the stored one when `tables` hold only a part of the county.
-    threads: partitions of households computed side by side; the result is the same. Returns float64, NaN for unknown.
+    threads: partitions of households computed side by side; the result is the same. trim: compile a kernel of exactly the catalogue's features,
+    worth it where a few of them are wanted of many households often. Returns float64, NaN for unknown.
     Raises PolicyError when no policy value is in force for one of the areas on that day.
     """
     prepared = tables if isinstance(tables, Prepared) else prepare(tables)
-    compiled = kernels.kernel()
+    wanted = tuple(catalogue.root)
+    names = wanted if trim else feature_names()
+    compiled = kernels.kernel(names if trim else ())
     time = clock(as_of)
     given_context = context is not None
     if households is None or context is None:
@@ -86,7 +90,6 @@ def build(
     else:
         targets, versions = _targets(prepared, as_of, households)
         own = _counts(prepared, targets, time)
-    names = feature_names()
     out = np.empty((len(targets), len(names)))
     area = prepared.rows["households"]["village"][versions]
     policies, policy_of = _policies(prepared, policy, as_of, area)
@@ -113,7 +116,6 @@ def build(
     else:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(run, parts))
-    wanted = tuple(catalogue.root)
     values = out if wanted == names else np.ascontiguousarray(out[:, [names.index(name) for name in wanted]])
     villages = np.array(prepared.villages, dtype=object)[area]
     return FeatureMatrix(as_of, prepared.household_id[targets], villages, wanted, values)

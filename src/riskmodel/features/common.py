@@ -58,21 +58,31 @@ def able(member: Row, when: When) -> bool:
     return (member.labour == SKILLED or member.labour == ORDINARY) and age(member, when) >= 16 and not at_school(member)
 
 
+def since(flows: Rows, start: int) -> int:
+    """Place of the first row of day `start` or later, for rows that are sorted by day alone (income, expenditure)."""
+    place = len(flows)
+    while place > 0 and flows[place - 1].occurred_on >= start:
+        place -= 1
+    return place
+
+
 def money_between(flows: Rows, start: int, end: int) -> float:
     """Sum of `amount` from day `start` up to the day before `end`; 0 without a row."""
     total = 0.0
-    for flow in flows:
-        if flow.occurred_on >= start and flow.occurred_on < end:
-            total += flow.amount
+    for place in range(since(flows, start), len(flows)):
+        if flows[place].occurred_on >= end:
+            break
+        total += flows[place].amount
     return total
 
 
 def rows_between(flows: Rows, start: int, end: int) -> int:
     """Number of rows from day `start` up to the day before `end`."""
     count = 0
-    for flow in flows:
-        if flow.occurred_on >= start and flow.occurred_on < end:
-            count += 1
+    for place in range(since(flows, start), len(flows)):
+        if flows[place].occurred_on >= end:
+            break
+        count += 1
     return count
 
 
@@ -80,11 +90,13 @@ def income_between(income: Rows, source: int, start: int, end: int) -> float:
     """Income of one source from day `start` up to the day before `end`; NaN without a single row of any source."""
     total = 0.0
     rows = 0
-    for flow in income:
-        if flow.occurred_on >= start and flow.occurred_on < end:
-            rows += 1
-            if flow.source == source:
-                total += flow.amount
+    for place in range(since(income, start), len(income)):
+        flow = income[place]
+        if flow.occurred_on >= end:
+            break
+        rows += 1
+        if flow.source == source:
+            total += flow.amount
     if rows == 0:
         return NAN
     return total
@@ -93,8 +105,11 @@ def income_between(income: Rows, source: int, start: int, end: int) -> float:
 def spent_between(expenditure: Rows, purpose: int, start: int, end: int) -> float:
     """Expenditure for one purpose from day `start` up to the day before `end`; 0 without a row."""
     total = 0.0
-    for flow in expenditure:
-        if flow.purpose == purpose and flow.occurred_on >= start and flow.occurred_on < end:
+    for place in range(since(expenditure, start), len(expenditure)):
+        flow = expenditure[place]
+        if flow.occurred_on >= end:
+            break
+        if flow.purpose == purpose:
             total += flow.amount
     return total
 

@@ -11,18 +11,19 @@ from riskmodel.features.rows import NEVER, OUTSIDE, PUBLIC_POST, WORKSHOP
 
 def _newest(employment: Rows, member: Row) -> int:
     """Day of the member's newest report; -NEVER without one."""
-    newest = -NEVER
-    for report in employment:
-        if report.person == member.person and report.occurred_on > newest:
-            newest = report.occurred_on
-    return newest
+    if member.employment_end == member.employment_start:
+        return -NEVER
+    return employment[member.employment_end - 1].occurred_on
 
 
 def _worked(employment: Rows, member: Row, start: int, end: int) -> int:
     """Reports of the member that say employed, after day `start` up to day `end`."""
     months = 0
-    for report in employment:
-        if report.person == member.person and report.employed == 1 and report.occurred_on > start and report.occurred_on <= end:
+    for place in range(member.employment_end - 1, member.employment_start - 1, -1):
+        report = employment[place]
+        if report.occurred_on <= start:
+            break
+        if report.employed == 1 and report.occurred_on <= end:
             months += 1
     return months
 
@@ -30,8 +31,11 @@ def _worked(employment: Rows, member: Row, start: int, end: int) -> int:
 def _reports(employment: Rows, member: Row, start: int, end: int) -> int:
     """Reports of the member after day `start` up to day `end`."""
     months = 0
-    for report in employment:
-        if report.person == member.person and report.occurred_on > start and report.occurred_on <= end:
+    for place in range(member.employment_end - 1, member.employment_start - 1, -1):
+        report = employment[place]
+        if report.occurred_on <= start:
+            break
+        if report.occurred_on <= end:
             months += 1
     return months
 
@@ -43,6 +47,17 @@ def _paid(employment: Rows, start: int, end: int) -> float:
         if report.employed == 1 and report.monthly_wage > 0.0 and report.occurred_on >= start and report.occurred_on < end:
             total += report.monthly_wage
     return total
+
+
+def _last_worked(employment: Rows, member: Row, when: When) -> int:
+    """Day of the member's newest report that says employed; the day 12 months back when there is none since."""
+    for place in range(member.employment_end - 1, member.employment_start - 1, -1):
+        report = employment[place]
+        if report.occurred_on <= when.back[12]:
+            break
+        if report.employed == 1:
+            return report.occurred_on
+    return when.back[12]
 
 
 def months_worked_12m(employment: Rows, when: When) -> float:
@@ -124,11 +139,7 @@ def longest_without_work(employment: Rows, members: Rows, when: When) -> float:
     for member in members:
         if not able(member, when) or _reports(employment, member, when.back[12], when.as_of) == 0:
             continue
-        last = when.back[12]
-        for report in employment:
-            if report.person == member.person and report.employed == 1 and report.occurred_on <= when.as_of:
-                last = max(last, report.occurred_on)
-        without = float(_reports(employment, member, last, when.as_of))
+        without = float(_reports(employment, member, _last_worked(employment, member, when), when.as_of))
         if not longest >= without:
             longest = without
     return longest
@@ -141,8 +152,9 @@ def returned_from_outside_6m(employment: Rows, members: Rows, when: When) -> flo
         newest = _newest(employment, member)
         outside_before = False
         outside_now = False
-        for report in employment:
-            if report.person == member.person and report.employed == 1 and report.place == OUTSIDE:
+        for place in range(member.employment_start, member.employment_end):
+            report = employment[place]
+            if report.employed == 1 and report.place == OUTSIDE:
                 if report.occurred_on == newest:
                     outside_now = True
                 elif report.occurred_on > when.back[12]:
@@ -158,8 +170,9 @@ def outside_workers_now(employment: Rows, members: Rows, when: When) -> float:
     for member in members:
         newest = _newest(employment, member)
         if newest > when.back[6]:
-            for report in employment:
-                if report.person == member.person and report.occurred_on == newest:
+            for place in range(member.employment_start, member.employment_end):
+                report = employment[place]
+                if report.occurred_on == newest:
                     if report.employed == 1 and report.place == OUTSIDE:
                         count += 1
                         break
@@ -181,8 +194,9 @@ def spells_without_work_12m(employment: Rows, members: Rows, when: When) -> floa
     spells = 0
     for member in members:
         before = -1
-        for report in employment:
-            if report.person == member.person and report.occurred_on > when.back[12] and report.occurred_on <= when.as_of:
+        for place in range(member.employment_start, member.employment_end):
+            report = employment[place]
+            if report.occurred_on > when.back[12] and report.occurred_on <= when.as_of:
                 if before == 1 and report.employed == 0:
                     spells += 1
                 before = report.employed

@@ -8,7 +8,9 @@ from riskmodel.features.common import (
     Rows,
     When,
     compliant,
+    end_of_month,
     flag,
+    months_ago,
     net_income,
     of_working_age,
     self_paid_since,
@@ -31,8 +33,9 @@ def _largest_of_person(medical: Rows, members: Rows, start: int, as_of: int) -> 
     largest = 0.0
     for member in members:
         own = 0.0
-        for bill in medical:
-            if bill.person == member.person and bill.occurred_on > start and bill.occurred_on <= as_of:
+        for place in range(member.medical_start, member.medical_end):
+            bill = medical[place]
+            if bill.occurred_on > start and bill.occurred_on <= as_of:
                 own += bill.self_paid
         largest = max(largest, own)
     return largest
@@ -47,19 +50,22 @@ def _on_low_income(members: Rows) -> bool:
 
 
 def _largest_month(medical: Rows, members: Rows, when: When) -> float:
-    """Largest self-paid outpatient or chronic cost of one member in one whole month of the last 12."""
+    """Largest self-paid outpatient or chronic cost of one member in one whole month of the last 12.
+
+    A member's bills are sorted by day: a month's bills follow each other.
+    """
     largest = 0.0
     for member in members:
-        for month in range(12):
-            paid = 0.0
-            for bill in medical:
-                if (
-                    bill.person == member.person
-                    and (bill.kind == CHRONIC or bill.kind == OUTPATIENT)
-                    and bill.occurred_on >= when.first[month + 1]
-                    and bill.occurred_on < when.first[month]
-                ):
-                    paid += bill.self_paid
+        paid = 0.0
+        end = 0
+        for place in range(member.medical_start, member.medical_end):
+            bill = medical[place]
+            if bill.kind == INPATIENT or bill.occurred_on < when.first[12] or bill.occurred_on >= when.first[0]:
+                continue
+            if bill.occurred_on >= end:
+                paid = 0.0
+                end = end_of_month(months_ago(bill.occurred_on, when), when)
+            paid += bill.self_paid
             largest = max(largest, paid)
     return largest
 
@@ -160,13 +166,9 @@ def ill_members_12m(medical: Rows, members: Rows, when: When) -> float:
     """Members with an inpatient or chronic bill in the last 12 months."""
     ill = 0
     for member in members:
-        for bill in medical:
-            if (
-                bill.person == member.person
-                and bill.kind != OUTPATIENT
-                and bill.occurred_on > when.back[12]
-                and bill.occurred_on <= when.as_of
-            ):
+        for place in range(member.medical_start, member.medical_end):
+            bill = medical[place]
+            if bill.kind != OUTPATIENT and bill.occurred_on > when.back[12] and bill.occurred_on <= when.as_of:
                 ill += 1
                 break
     return float(ill)

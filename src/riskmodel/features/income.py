@@ -20,6 +20,7 @@ from riskmodel.features.common import (
     net_income,
     newest_day,
     share,
+    since,
     spent_between,
 )
 from riskmodel.features.rows import BUSINESS, PRODUCTION, PROPERTY, TRANSFER, WAGE
@@ -102,8 +103,11 @@ def transfer_share_12m(income: Rows, when: When) -> float:
 def _wages(income: Rows, start: int, end: int) -> float:
     """Wages from day `start` up to the day before `end`; 0 without a row."""
     total = 0.0
-    for flow in income:
-        if flow.source == WAGE and flow.occurred_on >= start and flow.occurred_on < end:
+    for place in range(since(income, start), len(income)):
+        flow = income[place]
+        if flow.occurred_on >= end:
+            break
+        if flow.source == WAGE:
             total += flow.amount
     return total
 
@@ -168,10 +172,12 @@ def top_earner_share_12m(income: Rows, members: Rows, when: When) -> float:
     """Largest income recorded for one member / income recorded for any member, over the last 12 whole months."""
     top = 0.0
     total = 0.0
+    start = since(income, when.first[12])
     for member in members:
         own = 0.0
-        for flow in income:
-            if flow.person == member.person and flow.occurred_on >= when.first[12] and flow.occurred_on < when.first[0]:
+        for place in range(start, len(income)):
+            flow = income[place]
+            if flow.person == member.person and flow.occurred_on < when.first[0]:
                 own += flow.amount
         total += own
         top = max(top, own)

@@ -171,7 +171,7 @@ def _cuts(wanted: set[str], pad: str) -> list[str]:
         else:
             lines.append(f"{table} = {table}_scratch[:{cut}]")
     lines += [
-        f"{table} = {table}_scratch[:cut_persons({table}_rows, {table}_starts, members, as_of, {table}_scratch)]"
+        f"{table} = {table}_scratch[:cut_{table}({table}_rows, {table}_starts, members, as_of, {table}_scratch)]"
         for table in OF_PERSON
         if table in wanted
     ]
@@ -185,9 +185,11 @@ def _condition(definition: Definition) -> str:
     return " and ".join(places) or "True"
 
 
-def source() -> str:
-    """The generated module, as text."""
+def source(only: tuple[str, ...] = ()) -> str:
+    """The generated module, as text; with `only`, for these features and no others."""
     features, own_counts = definitions(), counts()
+    if only:
+        features = {name: features[name] for name in only}
     helpers = list(_functions(common).values())
     for module in (*FAMILIES.values(), neighbours):
         helpers += [function for name, function in _functions(module).items() if name.startswith("_")]
@@ -216,6 +218,7 @@ def source() -> str:
         f"Counts = namedtuple('Counts', {list(own_counts)!r})",
         *[f"{name}_shape = SHAPES[{name!r}]" for name in TABLE_NAMES],
         _CUTTING,
+        *[_CUT_PERSONS.format(table=table) for table in OF_PERSON],
         *[_compiled(function) for function in (*helpers, *public)],
         "@njit(cache=True, nogil=True, error_model='numpy')",
         f"def count_neighbours(targets, as_of, ymd, back, first, present, limits, {arguments}, out):",
@@ -276,13 +279,6 @@ def cut_members(rows, start, stop, as_of, scratch):
     return scratch[:n]
 
 @njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def cut_persons(rows, starts, members, as_of, scratch):
-    n = 0
-    for member in members:
-        n = cut(rows, starts[member.person], starts[member.person + 1], as_of, scratch, n)
-    return n
-
-@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def cut_area(rows, starts, place, as_of, scratch, n):
     if place >= 0:
         n = cut(rows, starts[place], starts[place + 1], as_of, scratch, n)
@@ -296,6 +292,17 @@ def is_authorised(rows, start, stop, as_of):
             if row.occurred_on <= as_of and row.revoked_on > as_of:
                 return True
     return False
+"""
+
+_CUT_PERSONS: Final = """
+@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def cut_{table}(rows, starts, members, as_of, scratch):
+    n = 0
+    for k in range(len(members)):
+        members[k].{table}_start = n
+        n = cut(rows, starts[members[k].person], starts[members[k].person + 1], as_of, scratch, n)
+        members[k].{table}_end = n
+    return n
 """
 
 _IN_FORCE: Final = """def find_versions(targets, as_of, households_rows, households_starts, members_rows, members_starts, out):
@@ -332,21 +339,24 @@ def cache_folder() -> Path:
 
 
 _LOCK: Final = threading.Lock()
-_LOADED: Final[dict[str, ModuleType]] = {}
+_LOADED: Final[dict[tuple[str, ...], ModuleType]] = {}
 
 
-def kernel() -> ModuleType:
-    """The compiled kernel of the feature functions as they are now. The first call after a change compiles, which takes about a minute."""
+def kernel(only: tuple[str, ...] = ()) -> ModuleType:
+    """The compiled kernel of the feature functions as they are now; with `only`, of these features and no others.
+
+    The first call after a change compiles, which takes about a minute for all features.
+    """
     with _LOCK:
-        if "kernel" not in _LOADED:
-            _LOADED["kernel"] = _load()
-        return _LOADED["kernel"]
+        if only not in _LOADED:
+            _LOADED[only] = _load(only)
+        return _LOADED[only]
 
 
-def _load() -> ModuleType:
+def _load(only: tuple[str, ...]) -> ModuleType:
     import numba
 
-    text = source()
+    text = source(only)
     shapes = repr(rows.SHAPES) + repr(POLICY_SHAPE)
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version} {shapes}\n{text}".encode()).hexdigest()[:16]
     path = cache_folder() / f"kernel_{digest}.py"

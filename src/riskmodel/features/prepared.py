@@ -169,6 +169,7 @@ def prepare(tables: Tables) -> Prepared:
     )
 
 
+_NO_ROWS: Final = (0,) * 6
 _SCOPE_OF: Final = {12: 1, 9: 2, 6: 3}
 
 
@@ -374,6 +375,7 @@ def _prepare_records(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Prep
                 _birth(row["birth_date"]),
                 place_of_person[row["member_id"]],
                 *days,
+                *_NO_ROWS,
                 _SEX[row["sex"]],
                 _RELATION[row["relation"]],
                 _EDUCATION[row["education"]],

@@ -121,6 +121,13 @@ SHAPES: Final[dict[str, np.dtype[np.void]]] = {
         chronic_ill_since=_DAY,
         dibao_since=_DAY,
         unable_since=_DAY,  # labour is lost or none
+        # Where the member's own rows begin and end among the rows cut at T; filled in at the cut.
+        medical_start="i4",
+        medical_end="i4",
+        disability_start="i4",
+        disability_end="i4",
+        employment_start="i4",
+        employment_end="i4",
         sex=_CODE,
         relation=_CODE,
         education=_CODE,
@@ -204,5 +211,11 @@ WORKED_OUT: Final = frozenset(
         "dibao_since",
         "unable_since",
         "scope",
+        "medical_start",
+        "medical_end",
+        "disability_start",
+        "disability_end",
+        "employment_start",
+        "employment_end",
     ]
 )

@@ -21,7 +21,7 @@ from riskmodel.features.common import (
     self_paid_since,
     spent_between,
 )
-from riskmodel.features.employment import _newest, _reports, _worked
+from riskmodel.features.employment import _last_worked, _newest, _reports, _worked
 from riskmodel.features.illness import _largest_month, _largest_of_person, _of_kind, _on_low_income
 from riskmodel.features.income import _wages
 from riskmodel.features.rows import (
@@ -117,10 +117,7 @@ def rule_no_job_3m(employment: Rows, members: Rows, policy: Row, when: When) -> 
     for member in members:
         newest = _newest(employment, member)
         if able(member, when) and newest > when.back[6] and _worked(employment, member, when.back[12], when.as_of) > 0:
-            last = when.back[12]
-            for report in employment:
-                if report.person == member.person and report.employed == 1:
-                    last = max(last, report.occurred_on)
+            last = _last_worked(employment, member, when)
             found = found or _reports(employment, member, last, newest) >= policy.no_job_months
     return flag(found)
 

@@ -23,7 +23,7 @@ from riskmodel.features.catalogue import Catalogue, Feature
 from riskmodel.features.common import When
 from riskmodel.features.context import AreaContext
 from riskmodel.features.prepared import Prepared, prepare
-from riskmodel.features.rows import SHAPES
+from riskmodel.features.rows import OF_PERSON, SHAPES
 from riskmodel.policy import NUMBERS, Policy
 from riskmodel.tables import Tables
 from riskmodel.tables.county import authorised
@@ -292,7 +292,18 @@ def _objects(name: str, frame: pl.DataFrame, now: Prepared) -> list[SimpleNamesp
 
 
 def _run(definition: kernels.Definition, given: Mapping[str, Any]) -> float:
+    for table in OF_PERSON:
+        if table in definition.takes:
+            _mark(given["members"], given[table], table)
     return float(definition.function(*(given[name] for name in definition.takes)))
+
+
+def _mark(members: list[SimpleNamespace], rows: list[SimpleNamespace], table: str) -> None:
+    """Say of each member where its own rows begin and end, as the kernel does at the cut."""
+    for member in members:
+        own = [place for place, row in enumerate(rows) if row.person == member.person]
+        setattr(member, f"{table}_start", own[0] if own else 0)
+        setattr(member, f"{table}_end", own[-1] + 1 if own else 0)
 
 
 def _without(definition: kernels.Definition, given: Mapping[str, Any], table: str, place: int) -> float:
