@@ -209,6 +209,11 @@ def test_models_without_trees_are_explained_by_their_own_contributions(project, 
     assert "监测线" in told.frame["reasons_zh"][0]
 
 
+def test_a_model_that_nobody_can_explain_is_not_scored_with(project, trained):
+    with pytest.raises(ModelError, match="cannot be explained"):
+        ScreeningModel.of(project, dataclasses.replace(trained, learner="boosting", members=()))
+
+
 def test_columns_of_an_analysts_own_table_speak_under_their_own_names(project, trained, scores):
     names = ("earnings_last_year", "rooms")
     member = RuleMember(np.array([-1.0, -0.5]), np.zeros(2), np.ones(2), np.zeros(2))

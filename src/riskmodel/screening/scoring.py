@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from riskmodel.errors import DataError, Fault
+from riskmodel.errors import DataError, Fault, ModelError
 from riskmodel.features.catalogue import Catalogue, load_catalogue
 from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.policy import Policy
@@ -350,7 +350,7 @@ class ScreeningModel:
 
     @classmethod
     def load(cls, project: Project, which: str = "champion") -> ScreeningModel:
-        """The champion or the model of a run. Raises ModelError when there is none or it is damaged, ProjectError for a faulty project."""
+        """The champion or the model of a run. Raises ModelError when there is none, it is damaged or it cannot be explained; ProjectError for a faulty project."""
         from riskmodel.training import load_model_folder
 
         return cls.of(project, Model.load(load_model_folder(project, which)))
@@ -360,6 +360,15 @@ class ScreeningModel:
         cls, project: Project, model: Model, *, explainer: Explainer | None = None, reference: Reference | None = None
     ) -> ScreeningModel:
         """Around a model that is already there (a release, a test). `reference`: what single households are compared with."""
+        if model.kind in ("arrays", "none"):
+            raise ModelError(
+                Fault(
+                    f"model {model.version} ({model.learner})",
+                    "a learner whose scores cannot be explained here",
+                    "LightGBM, hazard, logistic or a rule",
+                    "Choose a run of such a plan; this one serves as a comparison.",
+                )
+            )
         catalogue = load_catalogue(project)
         own = {
             name: plain_entry(name, sign)
