@@ -22,11 +22,12 @@ def plan(**changes):
 
 def test_four_years_are_enough_for_twelve_months():
     folds = make_folds(plan(), **FOUR_YEARS)
-    # 2024-11-01 + 12 months + 60 days = 2025-12-31: just mature
-    assert folds.evaluation.test == (dt.date(2024, 8, 1), dt.date(2024, 11, 1))
-    assert folds.evaluation.calibrate == (dt.date(2023, 5, 1),)
-    assert folds.evaluation.train == (dt.date(2022, 5, 1), dt.date(2022, 8, 1), dt.date(2022, 11, 1), dt.date(2023, 2, 1))
-    assert folds.final.calibrate == (dt.date(2024, 11, 1),)
+    # 2024-10-01 + 12 months + 60 days = 2025-11-30: mature; 2025-01-01 is not
+    assert folds.evaluation.test == (dt.date(2024, 7, 1), dt.date(2024, 10, 1))
+    # 2023-04-01 + 12 months + 60 days = 2024-05-31, before the first test date; 2023-07-01 would be known on 2024-08-30
+    assert folds.evaluation.calibrate == (dt.date(2023, 4, 1),)
+    assert folds.evaluation.train == (dt.date(2022, 4, 1), dt.date(2022, 7, 1), dt.date(2022, 10, 1), dt.date(2023, 1, 1))
+    assert folds.final.calibrate == (dt.date(2024, 10, 1),)
     assert folds.final.known_until == dt.date(2025, 12, 31)
 
 
@@ -82,17 +83,17 @@ def test_month_ends_are_month_ends():
 
 def test_dates_on_which_few_were_verified_are_left_out_and_named():
     def share(as_of, known_until):
-        return 0.1 if as_of == dt.date(2024, 8, 1) else 0.9
+        return 0.1 if as_of == dt.date(2024, 7, 1) else 0.9
 
     folds = make_folds(plan(), **FOUR_YEARS, labelled_share=share)
-    assert dt.date(2024, 8, 1) not in folds.evaluation.test + folds.final.train
-    assert folds.left_out == ((dt.date(2024, 8, 1), "10% verified"),)
+    assert dt.date(2024, 7, 1) not in folds.evaluation.test + folds.final.train
+    assert folds.left_out == ((dt.date(2024, 7, 1), "10% verified"),)
     assert "left out: 10% verified" in folds.text()
 
 
 def test_the_fold_table_names_every_date_with_its_window():
     text = make_folds(plan(), **FOUR_YEARS).text()
-    assert "evaluation   test        2024-11-01   2025-11-01          2025-12-31" in text
+    assert "evaluation   test        2024-10-01   2025-10-01          2025-11-30" in text
 
 
 def test_the_fold_picture_is_drawn():

@@ -111,7 +111,10 @@ def compare(
 
 
 def newest_of_each_plan(project: Project) -> list[dict[str, Any]]:
-    """The newest finished run of each plan on the tables of the newest run, in the order of training; baselines first."""
+    """The newest finished run of each plan on the tables of the newest run, in the order of training; baselines first.
+
+    Plans that were tested on other as-of dates than most are left out; name their runs to compare them with each other.
+    """
     finished = registry.finished_runs(project)
     if not finished:
         return []
@@ -120,6 +123,9 @@ def newest_of_each_plan(project: Project) -> list[dict[str, Any]]:
     for run in finished:
         if [run["tags"].get(f"riskmodel.{name}") for name in ("tables_hash", "horizon_months")] == wanted:
             newest.setdefault(run["plan"], run)
+    # A plan with a grid of its own would leave nothing in common: the test dates that most plans share decide.
+    dates = [run["tags"].get("riskmodel.test_dates") for run in newest.values()]
+    newest = {name: run for name, run in newest.items() if run["tags"].get("riskmodel.test_dates") == max(dates, key=dates.count)}
     baselines = ("income_rule", "department_rules")
     return sorted(newest.values(), key=lambda run: (run["tags"].get("riskmodel.learner") not in baselines, run["started"]))
 

@@ -103,9 +103,8 @@ def grid(plan: Plan, first_day: dt.date, until: dt.date, known_from: dt.date | N
     """The plan's as-of dates with a mature label on `until` and enough history behind them, newest first."""
     step = plan.as_of.every_months
     oldest = max(OLDEST, add_months(first_day, plan.as_of.history_months), known_from or OLDEST)
-    month = dt.date(until.year, until.month, 1)
-    while month > oldest and matures_on(_day(plan, month), plan.horizon_months, plan.label.reporting_lag_days) > until:
-        month = add_months(month, -1)
+    # Steps are counted from January of the year 1, so that plans with other horizons still meet on the same days.
+    month = add_months(dt.date(until.year, until.month, 1), -((until.year * 12 + until.month - 1) % step))
     days = []
     while _day(plan, month) >= oldest:
         if matures_on(_day(plan, month), plan.horizon_months, plan.label.reporting_lag_days) <= until:

@@ -51,7 +51,7 @@ class Words(Strict):
 class AsOfGrid(Strict):
     """Which as-of dates are used: a grid that goes back from the newest date whose label is mature.
 
-    every_months: step. day: the first or last day of a month. test: newest dates, kept for evaluation. calibrate: dates before
+    every_months: step; 3 gives January, April, July and October. day: the first or last day of a month. test: newest dates, kept for evaluation. calibrate: dates before
     them, for early stopping and calibration. train_at_least, train_at_most: dates before those. history_months: data that must
     lie before the first as-of date.
     """
@@ -62,7 +62,7 @@ class AsOfGrid(Strict):
     calibrate: Count = 1
     train_at_least: Count = 2
     train_at_most: Count = 8
-    history_months: Annotated[int, Field(ge=0)] = 4
+    history_months: Annotated[int, Field(ge=0)] = 3
 
 
 class LabelRules(Strict):

@@ -123,6 +123,7 @@ def train(
                 "riskmodel.learner": plan.learner.name,
                 "riskmodel.until": lesson.facts["until"],
                 "riskmodel.source": plan.source,
+                "riskmodel.test_dates": ",".join(map(str, predictions["as_of"].unique().sort())),
                 "riskmodel.horizon_months": plan.horizon_months,
             }
         )
