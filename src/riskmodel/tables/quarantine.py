@@ -33,13 +33,6 @@ class Quarantined:
     files: list[Path]
 
     def text(self) -> str:
-        """What was set aside and where, in a few lines."""
-        if not self.refused:
-            return "No rows were set aside."
-        counted = ", ".join(f"{count:,} of {name}" for name, count in self.refused.items())
-        return f"Rows set aside: {counted}. They lie in {self.files[0].parent}, each with its reason; report.txt says what to do."
-
-    def text(self) -> str:
         """What was set aside, by table, and where it lies."""
         rows = ", ".join(f"{name} {count:,}" for name, count in self.refused.items() if count)
         files = "".join(f"\n  {file}" for file in self.files)
