@@ -1,0 +1,95 @@
+"""What is handed on: the wheel holds the package and the declarations, the Bento serves from a release without anything of ours installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory, trained):
+    """The files of the repository in a clean folder, with a release beside them."""
+    target = tmp_path_factory.mktemp("checkout") / "riskmodel"
+    leave = shutil.ignore_patterns(
+        ".git", ".venv", "out", "mlruns", "release", "casebook", "__pycache__", ".*_cache", "*.egg-info", "dist"
+    )
+    shutil.copytree(ROOT, target, ignore=leave)
+    shutil.copytree(trained[3].parent, target / "release")
+    return target
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=cwd,
+        env={**os.environ, "PATH": path, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout, tmp_path_factory):
+    out = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, cwd=checkout)
+    return next(out.glob("relapse_riskmodel-*.whl"))
+
+
+def test_the_wheel_holds_the_package_and_the_declarations_and_nothing_else(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "riskmodel/py.typed" in names
+    assert any(name.endswith("share/riskmodel/features/catalogue.yaml") for name in names)
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.startswith("relapse_riskmodel-")} == {"riskmodel"}
+
+
+def test_the_installed_wheel_makes_a_project_where_none_is_at_hand(wheel, tmp_path):
+    home = tmp_path / "venv"
+    run(sys.executable, "-m", "venv", "--without-pip", home, cwd=tmp_path)
+    # The libraries of this environment, without its editable install.
+    site = next((home / "lib").glob("python*")) / "site-packages"
+    libraries = next(Path(item) for item in sys.path if item.endswith("site-packages"))
+    (site / "libraries.pth").write_text(f"{libraries}\n")
+    run(BIN / "uv", "pip", "install", "--quiet", "--python", home / "bin" / "python", "--no-deps", wheel, cwd=tmp_path)
+    command = [home / "bin" / "python", "-P", "-c", "import riskmodel; print(riskmodel.__file__)"]
+    assert str(home) in run(*command, cwd=tmp_path)
+    run(home / "bin" / "riskmodel", "init", tmp_path / "new", cwd=tmp_path, RISKMODEL_PROJECT="")
+    assert (tmp_path / "new" / "features" / "catalogue.yaml").is_file()
+    assert (tmp_path / "new" / "serving" / "service.py").is_file()
+
+
+def test_the_bento_holds_what_it_serves_and_installs_only_what_is_locked(checkout, tmp_path):
+    run(BIN / "bentoml", "build", "--output", "tag", ".", cwd=checkout, BENTOML_HOME=str(tmp_path), BENTOML_DO_NOT_TRACK="true")
+    bento = next(path for path in (tmp_path / "bentos" / "relapse-riskmodel").iterdir() if path.is_dir())
+    source = bento / "src"
+    assert (source / "riskmodel" / "serving" / "desk.py").is_file()
+    assert (source / "serving" / "service.py").is_file()
+    assert (source / "features" / "catalogue.yaml").is_file()
+    assert (source / "release" / "current").is_file()
+    assert not (source / "tests").exists()
+    asked = {
+        line.split("==")[0] for line in (bento / "env" / "python" / "requirements.txt").read_text().splitlines() if "==" in line
+    }
+    locked = {line.split("==")[0] for line in (ROOT / "requirements" / "serve.txt").read_text().splitlines() if "==" in line}
+    assert asked == locked
+    assert not asked & {"mlflow", "shap", "scikit-learn", "optuna", "matplotlib", "pytest"}
+    # The service of the Bento opens its own release, with the package of the Bento and not the one that is installed here.
+    code = (
+        "import riskmodel; from riskmodel.serving.desk import Desk; from riskmodel.project import Project; "
+        "desk = Desk.open(Project.find('.')); print(riskmodel.__file__, desk.release.as_of)"
+    )
+    said = run(sys.executable, "-c", code, cwd=source, PYTHONPATH=str(source), RISKMODEL_PROJECT="")
+    assert said.split() == [str(source / "riskmodel" / "__init__.py"), "2025-12-31"]
