@@ -272,6 +272,8 @@ class Plan(Strict):
             raise ValueError("members: at least 2, because each household is calibrated by a member that never saw its village")
         if self.learner.name == "hazard" and self.horizon_months != 12:
             raise ValueError("horizon_months: a hazard always looks at 12 months, and gives 3 and 6 beside")
+        if self.tuning is not None and self.learner.name not in ("logistic", "lightgbm", "boosting", "hazard"):
+            raise ValueError(f"tuning: {self.learner.name} has nothing to tune")
         if self.tuning is not None:
             known = set(type(self.learner.parameters).model_fields)
             unknown = sorted(set(self.tuning.ranges) - known)

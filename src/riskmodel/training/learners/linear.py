@@ -102,24 +102,34 @@ def fit_logistic(task: Task) -> Ensemble:
     preparation = prepare_inputs(train.features, task.parameters.winsorise)
     inputs, later_inputs = preparation.inputs(train.features), preparation.inputs(later.features)
     parts, later_parts = task.parts(train), task.parts(later)
-    losses = dict.fromkeys(task.parameters.penalties, 0.0)
+    seen = [(np.flatnonzero(parts != number), later_parts == number) for number in range(task.members)]
+    weights = [household_weights(train.household_id[rows], task.seed * 1000 + number) for number, (rows, _) in enumerate(seen)]
+    losses: dict[float, float] = {}
     fitted: dict[tuple[float, int], Floats] = {}
-    for number in range(task.members):
-        rows, unseen = parts != number, later_parts == number
-        weight = household_weights(train.household_id[rows], task.seed * 1000 + number)
-        beta = None
-        for penalty in sorted(task.parameters.penalties, reverse=True):
-            beta = newton(inputs[rows], train.label[rows], weight, penalty, beta)
-            fitted[penalty, number] = beta
+    before: list[Floats | None] = [None] * task.members
+    # From the strongest penalty to weaker ones, each starting where the last ended, until it gets worse.
+    for penalty in sorted(task.parameters.penalties, reverse=True):
+        losses[penalty] = 0.0
+        for number, (rows, unseen) in enumerate(seen):
+            beta = newton(inputs[rows], train.label[rows], weights[number], penalty, before[number])
+            fitted[penalty, number] = before[number] = beta
             margin = beta[0] + later_inputs[unseen] @ beta[1:]
             losses[penalty] += float(log_loss(margin, later.label[unseen]).sum())
-        task.tell(f"logistic regression, member {number + 1} of {task.members}", (number + 1) / task.members)
+            done = (len(losses) - 1 + (number + 1) / task.members) / len(task.parameters.penalties)
+            task.tell(f"logistic regression, penalty {penalty:g}, member {number + 1} of {task.members}", done)
+        if losses[penalty] > min(losses.values()):
+            break
     best = min(losses, key=lambda penalty: (losses[penalty], -penalty))
     members = tuple(
         LinearMember(preparation, fitted[best, number][1:], float(fitted[best, number][0])) for number in range(task.members)
     )
     return Ensemble(
-        members, {"penalty": best, "log_loss_by_penalty": {str(key): value / max(1, len(later)) for key, value in losses.items()}}
+        members,
+        {
+            "penalty": best,
+            "log_loss": losses[best] / max(1, len(later)),
+            "log_loss_by_penalty": {str(key): value / max(1, len(later)) for key, value in losses.items()},
+        },
     )
 
 
