@@ -230,7 +230,7 @@ def test_a_casebook_of_a_newer_riskmodel_is_left_alone(book, url):
 
 
 def test_kill_9_loses_nothing_that_was_acknowledged(url):
-    command = [sys.executable, str(ROOT / "benchmarks" / "casebook_kill.py"), "--rounds", "6"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "casebook_kill.py"), "--rounds", "4"]
     command += ["--url", url] if url.startswith("postgresql") else []
     said = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert said.returncode == 0, said.stdout + said.stderr
