@@ -120,6 +120,18 @@ def test_features_that_speak_of_the_same_thing_give_one_reason_told_by_the_heavi
     assert reasons[0].strength == pytest.approx(1.0)
 
 
+def test_an_amount_is_told_with_its_share_of_income_where_they_agree(book):
+    matrix = county(township=600)
+    values = matrix.values.copy()
+    values[0, :2], values[1, :2] = (59_900.0, 0.61), (59_950.0, 0.02)
+    both = FeatureMatrix(DAY, matrix.household_id, matrix.village_code, NAMES, values)
+    table = told(book, both, pushed(matrix, self_paid=0.9, self_paid_share=0.3))
+    assert table.of(0)[0].zh == "自付医疗费59,900元，高于本乡镇99%的农户，自付医疗费占收入61%"
+    assert table.of(0)[0].en.endswith("; self-paid cost of income 61%")
+    assert table.of(1)[0].zh == "自付医疗费59,950元，高于本乡镇99%的农户", "a low share does not speak for a high cost"
+    assert table.sentences("zh")[:2, 0].tolist() == [table.of(0)[0].zh, table.of(1)[0].zh], "one by one and in the batch"
+
+
 def test_a_reason_never_contradicts_the_declared_direction(book):
     matrix = county()
     draw = np.random.default_rng(0)

@@ -412,13 +412,14 @@ def stand(start, known, cut, below, upto, area, column, value, fewest):  # fmt: 
 
 @compiled
 def choose_reasons(
-    contributions, values, topic, n_topics, riskier, is_flag, zero_said, compared, tellable, township, county, start, known, cut, below, upto, fewest, beyond,
-    most_raising, always_raising, share_raising, most_lowering, share_lowering, least, feature, side, percent, level,
+    contributions, values, topic, n_topics, riskier, is_flag, zero_said, measure, compared, tellable, township, county,
+    start, known, cut, below, upto, fewest, beyond, most_raising, always_raising, share_raising, most_lowering, share_lowering, least, feature, side, percent, level, partner,
 ):  # fmt: skip
     """For each row, the features that speak for its weightiest topics: `most_raising` places, then `most_lowering`.
 
     riskier: 1 higher, -1 lower, 0 unclear. feature: -1 where there is no reason. side, percent, level: the comparison (see
-    `wording.compare`; level 1 township, 2 county). A topic is spoken for by the feature that moved the score most in the topic's direction,
+    `wording.compare`; level 1 township, 2 county). measure: 1 an amount of money, 2 a share of something, 0 neither; partner: a second feature to be
+    told with the first, or -1. A topic is spoken for by the feature that moved the score most in the topic's direction,
     if that does not contradict the direction that the catalogue declares; else by the next; else by nobody.
     """
     rows, columns = contributions.shape
@@ -499,6 +500,24 @@ def choose_reasons(
                     if told >= 60:
                         best_side, best_percent = direction, told
                 if best >= 0:
+                    # an amount is told with its share of income, a share with its amount, where the topic has both and they agree
+                    other, other_weight = -1, 0.0
+                    if measure[best] > 0 and not np.isnan(values[row, best]) and values[row, best] > 0:
+                        for column in range(columns):
+                            given = sign * contributions[row, column]
+                            value = values[row, column]
+                            if topic[column] != number or measure[column] != 3 - measure[best] or not tellable[column]:
+                                continue
+                            if riskier[column] != riskier[best] or given <= other_weight or not value > 0:
+                                continue
+                            high = sign * riskier[column]
+                            here, there, count = stand(start, known, cut, below, upto, township[row], column, value, fewest)
+                            if count == 0:
+                                here, there, count = stand(start, known, cut, below, upto, county[row], column, value, fewest)
+                            if high != 0 and (count == 0 or (here - there) * high <= 0):
+                                continue
+                            other, other_weight = column, given
+                    partner[row, offset + said] = other
                     feature[row, offset + said] = best
                     side[row, offset + said] = best_side
                     percent[row, offset + said] = best_percent

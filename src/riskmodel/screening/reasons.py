@@ -87,6 +87,7 @@ class About:
     riskier: npt.NDArray[np.int64]
     flags: npt.NDArray[np.bool_]
     zero_said: npt.NDArray[np.bool_]
+    measure: npt.NDArray[np.int64]
     compared: npt.NDArray[np.bool_]
     tellable: npt.NDArray[np.bool_]
 
@@ -101,6 +102,9 @@ class About:
             np.array([{"higher": 1, "lower": -1, "unclear": 0}[entry.riskier_when] for entry in entries], np.int64),
             np.array([entry.unit == "flag" for entry in entries], np.bool_),
             np.array([bool(entry.sentence.zh.zero and entry.sentence.en.zero) for entry in entries], np.bool_),
+            np.array(
+                [{"yuan": 1, "share": 2}.get(entry.unit, 0) if entry.family != "area" else 0 for entry in entries], np.int64
+            ),
             np.array([wording.manner(entry) != "nothing" for entry in entries], np.bool_),
             np.array([entry.family not in UNTOLD for entry in entries], np.bool_),
         )
@@ -196,7 +200,8 @@ class Reason:
 class ReasonTable:
     """The reasons of n households, as places and codes; texts are written when they are asked for.
 
-    feature, side, percent, level: shape (n, 7), first five raising, then two lowering; feature -1: no reason. topics: shape (n, topics), kinds: shape
+    feature, side, percent, level: shape (n, 7), first five raising, then two lowering; feature -1: no reason; partner: a
+    second feature of the topic that is told with the first (an amount with its share of income), or -1. topics: shape (n, topics), kinds: shape
     (n, 11): summed contributions to the margin. contributions, values: shape (n, p), as they were explained. stale_days: source -> shape (n,),
     days since its newest row where that is too long ago, else 0. absent: sources from which the county delivered nothing.
     """
@@ -210,6 +215,7 @@ class ReasonTable:
     side: npt.NDArray[np.int8]
     percent: npt.NDArray[np.int8]
     level: npt.NDArray[np.int8]
+    partner: npt.NDArray[np.int16]
     topic_names: tuple[str, ...]
     topics: Floats
     kinds: Floats
@@ -231,8 +237,11 @@ class ReasonTable:
         source = self._main_source(entry)
         days = self.stale_days[source][rows].astype(np.int64) if source in self.stale_days else np.zeros(len(rows), np.int64)
         months = np.minimum(np.where(days < 60, days, (days // 30) * 30), 65535)
-        key = (which * 4096 + code) * 65536 + months
-        _, first, back = np.unique(key, return_index=True, return_inverse=True)
+        extras, extra = self._partners(cells, language)
+        spans, span = np.unique(months, return_inverse=True)
+        key = (which * 4096 + code) * len(spans) + span
+        _, key = np.unique(key, return_inverse=True)
+        _, first, back = np.unique(key * len(extras) + extra, return_index=True, return_inverse=True)
         manner = wording.manner(entry)
         comparisons: dict[int, str] = {}
         tails: dict[int, str] = {}
@@ -248,8 +257,20 @@ class ReasonTable:
             tail = tails.get(int(months[cell]))
             if tail is None:
                 tail = tails[int(months[cell])] = self._tail(source, int(months[cell]), language)
-            written.append(texts[which[cell]] + comparison + tail)
+            written.append(texts[which[cell]] + comparison + extras[extra[cell]] + tail)
         return [written[number] for number in back]
+
+    def _partners(self, cells: npt.NDArray[np.intp], language: Language) -> tuple[list[str], npt.NDArray[np.int64]]:
+        """What is told with the first feature, for some cells: (the different texts, for each cell the place of its text)."""
+        partner = self.partner.ravel()[cells]
+        texts, place_of = [""], np.zeros(len(cells), np.int64)
+        for place in np.unique(partner[partner >= 0]):
+            hit = np.flatnonzero(partner == place)
+            entry = self.wordbook.catalogue[self.names[place]]
+            more, which = wording.render(entry, self.values[cells[hit] // PLACES, place], language)
+            place_of[hit] = which + len(texts)
+            texts += [wording.attached(text, language) for text in more]
+        return texts, place_of
 
     def _sentence(self, row: int, slot: int, language: Language) -> str:
         """One sentence, in the same words as `_said`."""
@@ -263,11 +284,18 @@ class ReasonTable:
             int(self.side[row, slot]), int(self.percent[row, slot]), LEVELS[int(self.level[row, slot])], language,
             manner=wording.manner(entry), below_zero=below_zero,
         )  # fmt: skip
+        partner, extra = int(self.partner[row, slot]), ""
+        if partner >= 0:
+            other = self.wordbook.catalogue[self.names[partner]]
+            extra = wording.attached(
+                wording.sentence(other, wording.shown(float(self.values[row, partner]), other.unit), language), language
+            )
         source = self._main_source(entry)
         days = int(self.stale_days[source][row]) if source in self.stale_days else 0
         return (
             wording.sentence(entry, wording.shown(value, entry.unit), language)
             + comparison
+            + extra
             + self._tail(source, _in_steps(days), language)
         )
 
@@ -370,7 +398,7 @@ class ReasonTable:
         stale = {name: days[rows] for name, days in self.stale_days.items()}
         return ReasonTable(
             self.wordbook, self.names, self.as_of, self.contributions[rows], self.values[rows], self.feature[rows], self.side[rows],
-            self.percent[rows], self.level[rows], self.topic_names, self.topics[rows], self.kinds[rows], self.data_dates, stale,
+            self.percent[rows], self.level[rows], self.partner[rows], self.topic_names, self.topics[rows], self.kinds[rows], self.data_dates, stale,
             self.absent,
         )  # fmt: skip
 
@@ -421,17 +449,19 @@ def give_reasons(
     told = _without_small_villages(entries, contributions, village_code, reference)
     feature, side = np.full((n, PLACES), -1, np.int16), np.zeros((n, PLACES), np.int8)
     percent, level = np.zeros((n, PLACES), np.int8), np.zeros((n, PLACES), np.int8)
+    partner = np.full((n, PLACES), -1, np.int16)
     choose_reasons(
-        told, values, about.topic, len(topic_names), about.riskier, about.flags, about.zero_said, about.compared, about.tellable, township, county, fitted.start, fitted.known,
+        told, values, about.topic, len(topic_names), about.riskier, about.flags, about.zero_said, about.measure,
+        about.compared, about.tellable, township, county, fitted.start, fitted.known,
         fitted.cut, fitted.below, fitted.upto, FEWEST, BEYOND, MOST_RAISING, ALWAYS_RAISING, SHARE_RAISING, MOST_LOWERING,
-        SHARE_LOWERING, LEAST, feature, side, percent, level,
+        SHARE_LOWERING, LEAST, feature, side, percent, level, partner,
     )  # fmt: skip
     topics, kinds = np.zeros((n, len(topic_names))), np.zeros((n, len(KINDS)))
     for place in range(len(names)):
         topics[:, about.topic[place]] += contributions[:, place]
         kinds[:, about.kind[place]] += contributions[:, place]
     return ReasonTable(
-        wordbook, tuple(names), as_of, contributions, values, feature, side, percent, level, topic_names, topics, kinds,
+        wordbook, tuple(names), as_of, contributions, values, feature, side, percent, level, partner, topic_names, topics, kinds,
         reference.data_dates, _stale(wordbook, reference.data_dates, as_of, n, ages or {}),
         _absent(wordbook, entries, reference.data_dates),
     )  # fmt: skip

@@ -207,6 +207,11 @@ def render(feature: Feature, values: npt.NDArray[np.float64], language: Language
     return [sentence(feature, float(value), language) for value in different], place
 
 
+def attached(text: str, language: Language) -> str:
+    """A second sentence of the same topic, after the first."""
+    return f"，{text}" if language == "zh" else f"; {text[:1].lower()}{text[1:]}"
+
+
 def join(sentences: Sequence[str], language: Language) -> str:
     """Several sentences in one line."""
     return ("；" if language == "zh" else "; ").join(sentences)
