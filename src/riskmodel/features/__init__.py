@@ -1,6 +1,6 @@
 """Features: `build(tables, as_of)` is the only door."""
 
-from riskmodel.features.building import build, count_context
+from riskmodel.features.building import build, count_context, warm_up
 from riskmodel.features.catalogue import Catalogue, load_catalogue
 from riskmodel.features.context import AreaContext
 from riskmodel.features.denylist import Denylist
@@ -26,4 +26,5 @@ __all__ = [
     "load_catalogue",
     "prepare",
     "prepare_records",
+    "warm_up",
 ]

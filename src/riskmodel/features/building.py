@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from time import perf_counter
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from riskmodel.features import kernel as kernels
 from riskmodel.features.catalogue import Catalogue
 from riskmodel.features.context import AreaContext
 from riskmodel.features.matrix import FeatureMatrix
-from riskmodel.features.prepared import Prepared, day_number, prepare
+from riskmodel.features.prepared import Prepared, day_number, prepare, prepare_records
 from riskmodel.policy import Policy
 from riskmodel.tables import Tables
 
@@ -77,6 +78,11 @@ def build(
     compiled = kernels.kernel(names if trim else ())
     time = clock(as_of)
     given_context = context is not None
+    if trim and not kernels.of_area(names):
+        context, given_context = AreaContext(as_of, tuple(kernels.counts()), {}), True  # nobody asks for the neighbours
+        count = _no_counts
+    else:
+        count = _counts
     if households is None or context is None:
         everybody, versions = _alive(prepared, as_of)
     if context is None:
@@ -86,10 +92,10 @@ def build(
         context.refuse_other_day(as_of)
     if households is None:
         targets = everybody
-        own = _counts(prepared, targets, time) if given_context else counted
+        own = count(prepared, targets, time) if given_context else counted
     else:
         targets, versions = _targets(prepared, as_of, households)
-        own = _counts(prepared, targets, time)
+        own = count(prepared, targets, time)
     out = np.empty((len(targets), len(names)))
     area = prepared.rows["households"]["village"][versions]
     policies, policy_of = _policies(prepared, policy, as_of, area)
@@ -182,8 +188,24 @@ def _counts(prepared: Prepared, targets: npt.NDArray[np.intp], time: Clock) -> n
     return out
 
 
+def _no_counts(prepared: Prepared, targets: npt.NDArray[np.intp], time: Clock) -> npt.NDArray[np.int64]:
+    return np.zeros((len(targets), len(kernels.counts())), np.int64)
+
+
 def _time(time: Clock) -> tuple[Any, ...]:
     return (time.as_of, time.ymd, time.back, time.first)
+
+
+def warm_up() -> float:
+    """Compile the kernel, or load it from the cache, and say how many seconds that took: before a service opens, or while an image is built."""
+    start = perf_counter()
+    nobody = prepare_records({"households": [], "members": []})
+    time, none = clock(dt.date(2025, 1, 1)), np.empty(0, np.intp)
+    _versions(nobody, none, dt.date(2025, 1, 1))
+    own = _counts(nobody, none, time)
+    given = (*_time(time), nobody.present_flags, nobody.limits, np.empty(0, kernels.POLICY_SHAPE), np.empty(0, np.int32))
+    kernels.kernel().build_features(none, *given, own, own, own, own, *nobody.arrays, np.empty((0, len(feature_names()))))
+    return perf_counter() - start
 
 
 def _levels(prepared: Prepared) -> tuple[tuple[str, tuple[str, ...]], ...]:

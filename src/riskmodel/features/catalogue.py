@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
+from riskmodel.errors import ProjectError
 from riskmodel.project import Project
 from riskmodel.vocabulary import RISK_KINDS
 
@@ -122,5 +123,11 @@ class Catalogue(RootModel[dict[str, Feature]]):
 
 
 def load_catalogue(project: Project) -> Catalogue:
-    """The project's catalogue. Raises ProjectError: every fault at once, with file:line."""
-    return project.load(CATALOGUE_FILE, Catalogue)
+    """The project's catalogue. Raises ProjectError: every fault at once, with file:line; a feature on the denylist is one."""
+    from riskmodel.features.denylist import Denylist
+
+    catalogue = project.load(CATALOGUE_FILE, Catalogue)
+    faults = Denylist.load(project).faults(catalogue.names, CATALOGUE_FILE)
+    if faults:
+        raise ProjectError(faults)
+    return catalogue

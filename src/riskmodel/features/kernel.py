@@ -112,6 +112,12 @@ def definitions() -> dict[str, Definition]:
     return found
 
 
+@lru_cache(maxsize=64)
+def of_area(names: tuple[str, ...]) -> bool:
+    """Whether one of these features asks for the counts of neighbours."""
+    return any({"village", "township", "county"} & set(definitions()[name].takes) for name in names)
+
+
 @lru_cache(maxsize=1)
 def counts() -> dict[str, Definition]:
     """What is counted about the households of an area: the public functions of `neighbours.py`."""
