@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from riskmodel.training import evaluation
 
-TRUTH = "true probability (sees luck that no feature can)"
+TRUTH = "true probability"
+TRUTH_NOTE = "The true probability sees luck that no feature can: nobody reaches it."
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,26 @@ def compare(
 
     plan = plan_of(project, runs[-1]["id"])
     result = compare_predictions(predictions, capacities=capacities_of(plan), draws=draws, seed=seed)
-    return Comparison(
-        {name: run["id"] for name, run in zip(names, runs, strict=True)}, result, predictions, capacities_of(plan)[0]
-    )
+    notes = share_of_truth(result, names) if TRUTH in predictions else ()
+    listed = {name: run["id"] for name, run in zip(names, runs, strict=True)}
+    return Comparison(listed, result, predictions, capacities_of(plan)[0], notes)
+
+
+def share_of_truth(result: evaluation.Comparison, names: Sequence[str]) -> tuple[str, ...]:
+    """Recall at 1, 2 and 5 % of each run as a share of what the true probability reaches, and of what the best run reaches; a line each."""
+    lines = [
+        TRUTH_NOTE,
+        "Recall at 1, 2 and 5 %, as a share of what the true probability reaches (of what the best run reaches):",
+    ]
+    reached = {name: [result[name].value("recall", share) for share in (0.01, 0.02, 0.05)] for name in (*names, TRUTH)}
+    best = [max(reached[name][place] for name in names) for place in range(3)]
+    for name in names:
+        cells = [
+            f"{value / true:.0%} ({value / most:.0%})" if true and most else "–"
+            for value, true, most in zip(reached[name], reached[TRUTH], best, strict=True)
+        ]
+        lines.append(f"  {name}: {', '.join(cells)}")
+    return tuple(lines)
 
 
 def newest_of_each_plan(project: Project) -> list[dict[str, Any]]:

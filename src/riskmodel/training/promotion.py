@@ -289,7 +289,8 @@ def examine(project: Project, run_id: str, acceptance: Acceptance | None = None)
 def _beats(project: Project, name: str, wanted: Beats, run: Mapping[str, Any], predictions: pl.DataFrame, draws: int) -> Check:
     from riskmodel.training.evaluation import METRICS, compare_predictions
 
-    expected = f"better than {wanted.baseline} in {METRICS[wanted.metric].en}, with the paired 95 % interval beside 0"
+    at = f" at {wanted.capacity:.0%}" if wanted.capacity else ""
+    expected = f"better than {wanted.baseline} in {METRICS[wanted.metric].en}{at}, with the paired 95 % interval beside 0"
     remedy = f"Improve the plan, or promote {wanted.baseline}, which is easier to explain."
     if run["plan"] == wanted.baseline:
         return Check(name, True, f"it is {wanted.baseline} itself", expected, remedy)
