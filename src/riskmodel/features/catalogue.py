@@ -18,6 +18,7 @@ Unit = Literal[
     "share",
     "ratio",
     "times",
+    "items",
     "people",
     "months",
     "days",

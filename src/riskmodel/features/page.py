@@ -126,6 +126,7 @@ _UNITS: Final[dict[str, tuple[str, str]]] = {
     "share": ("占比", "share"),
     "ratio": ("倍", "ratio"),
     "times": ("次", "times"),
+    "items": ("项", "items"),
     "people": ("人", "people"),
     "months": ("个月", "months"),
     "days": ("天", "days"),

@@ -21,6 +21,7 @@ _PATTERNS: Final[dict[str, tuple[int, str, str, str]]] = {
     "yuan_per_person": (0, "人均{}元", "{} yuan per person", "{} yuan per person"),
     "ratio": (1, "{}倍", "1.0 times", "{} times"),
     "times": (1, "{}次", "once", "{} times"),
+    "items": (0, "{}项", "{}", "{}"),
     "visits": (1, "{}次", "{} visit", "{} visits"),
     "people": (1, "{}人", "{} person", "{} people"),
     "months": (1, "{}个月", "{} month", "{} months"),
