@@ -96,7 +96,7 @@ def prepare_inputs(features: Floats, winsorise: float) -> Preparation:
 
 
 def fit_logistic(task: Task) -> Ensemble:
-    """Newton's method, one member a part of the villages; the penalty is the one that does best on the parts the members did not see,
+    """One member a part of the villages; the penalty is the one that does best on the parts the members did not see,
     at the later dates."""
     train, later = task.train, task.calibrate
     preparation = prepare_inputs(train.features, task.parameters.winsorise)
@@ -106,13 +106,12 @@ def fit_logistic(task: Task) -> Ensemble:
     weights = [household_weights(train.household_id[rows], task.seed * 1000 + number) for number, (rows, _) in enumerate(seen)]
     losses: dict[float, float] = {}
     fitted: dict[tuple[float, int], Floats] = {}
-    before: list[Floats | None] = [None] * task.members
-    # From the strongest penalty to weaker ones, each starting where the last ended, until it gets worse.
+    # From the strongest penalty to weaker ones, until it gets worse.
     for penalty in sorted(task.parameters.penalties, reverse=True):
         losses[penalty] = 0.0
         for number, (rows, unseen) in enumerate(seen):
-            beta = newton(inputs[rows], train.label[rows], weights[number], penalty, before[number])
-            fitted[penalty, number] = before[number] = beta
+            beta = fit_ridge(inputs[rows], train.label[rows], weights[number], penalty)
+            fitted[penalty, number] = beta
             margin = beta[0] + later_inputs[unseen] @ beta[1:]
             losses[penalty] += float(log_loss(margin, later.label[unseen]).sum())
             done = (len(losses) - 1 + (number + 1) / task.members) / len(task.parameters.penalties)
@@ -133,42 +132,12 @@ def fit_logistic(task: Task) -> Ensemble:
     )
 
 
-def newton(inputs: Floats, label: Floats, weight: Floats, penalty: float, start: Floats | None = None) -> Floats:
+def fit_ridge(inputs: Floats, label: Floats, weight: Floats, penalty: float) -> Floats:
     """Coefficients of a ridge logistic regression, shape (1 + p,), the intercept (not penalised) first.
 
-    Minimises Σ weight · log loss + penalty / 2 · Σ coefficient². Newton's steps, halved while they make it worse.
+    Minimises Σ weight · log loss + penalty / 2 · Σ coefficient²: scikit-learn's LogisticRegression with C = 1 / penalty.
     """
-    count = inputs.shape[1]
-    if start is None:
-        share = float(np.clip((weight * label).sum() / weight.sum(), 1e-6, 1 - 1e-6))
-        start = np.concatenate([[np.log(share / (1 - share))], np.zeros(count)])
-    beta = start
-    ridge = np.concatenate([[0.0], np.full(count, penalty)])
+    from sklearn.linear_model import LogisticRegression
 
-    def value(candidate: Floats) -> float:
-        margin = candidate[0] + inputs @ candidate[1:]
-        return float((weight * log_loss(margin, label)).sum() + 0.5 * (ridge * candidate**2).sum())
-
-    now = value(beta)
-    for _ in range(30):
-        margin = beta[0] + inputs @ beta[1:]
-        share_of = 1 / (1 + np.exp(-margin))
-        error = weight * (share_of - label)
-        slope = np.concatenate([[error.sum()], inputs.T @ error]) + ridge * beta
-        curve = weight * share_of * (1 - share_of)
-        scaled = inputs * np.sqrt(curve)[:, None]
-        bend = np.empty((count + 1, count + 1))
-        bend[1:, 1:] = scaled.T @ scaled
-        bend[0, 0] = curve.sum()
-        bend[0, 1:] = bend[1:, 0] = inputs.T @ curve
-        bend[np.diag_indices(count + 1)] += ridge + 1e-9
-        step = np.linalg.solve(bend, slope)
-        size = 1.0
-        while size > 1e-4 and value(beta - size * step) > now:
-            size /= 2
-        beta = beta - size * step
-        after = value(beta)
-        if now - after < 1e-6 * abs(now):
-            break
-        now = after
-    return beta
+    fitted = LogisticRegression(C=1 / penalty, solver="lbfgs", tol=1e-5, max_iter=1000).fit(inputs, label, sample_weight=weight)
+    return np.concatenate([fitted.intercept_, fitted.coef_[0]])
