@@ -111,7 +111,10 @@ def fit_boosting(task: Task) -> Ensemble:
             random_state=task.seed * 1000 + number,
         )
         weight = household_weights(train.household_id[rows], task.seed * 1000 + number)
-        model.fit(train.features[rows], train.label[rows].astype(np.int64), sample_weight=weight)
+        inputs = train.features[rows]
+        # scikit-learn cannot bin a column without any value; as a constant it is never split on.
+        inputs[:, np.isnan(inputs).all(axis=0)] = 0.0
+        model.fit(inputs, train.label[rows].astype(np.int64), sample_weight=weight)
         if unseen.any():
             for place, margin in enumerate(model.staged_decision_function(later.features[unseen])):
                 losses[place] += float(log_loss(np.ravel(margin), later.label[unseen]).sum())
