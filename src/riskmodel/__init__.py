@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from riskmodel.workflow import read_tables as read_tables
     from riskmodel.workflow import record as record
     from riskmodel.workflow import release as release
+    from riskmodel.workflow import replay as replay
+    from riskmodel.workflow import rollback as rollback
     from riskmodel.workflow import score as score
     from riskmodel.workflow import screening_list as screening_list
     from riskmodel.workflow import serve as serve
@@ -61,6 +63,8 @@ _HOMES = {
     "read_tables": "riskmodel.workflow",
     "record": "riskmodel.workflow",
     "release": "riskmodel.workflow",
+    "replay": "riskmodel.workflow",
+    "rollback": "riskmodel.workflow",
     "score": "riskmodel.workflow",
     "screening_list": "riskmodel.workflow",
     "serve": "riskmodel.workflow",

@@ -240,6 +240,28 @@ def _waiver(text: str) -> tuple[str, str]:
 
 
 @app.command()
+def rollback(
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who decides.")],
+    because: Annotated[str, typer.Option("--because", metavar="TEXT", help="Why.")],
+    project: ProjectOption = None,
+) -> None:
+    """Give the champion's place back to the one before it."""
+    print(rm.rollback(by=by, because=because, project=project))
+
+
+@app.command()
+def replay(
+    scores: Annotated[Path, typer.Argument(metavar="FILE.parquet", help="A file written by `riskmodel score`.")],
+    tables: TablesOption,
+    project: ProjectOption = None,
+) -> None:
+    """Compute stored scores again, bit for bit. Exit code 1 if one differs or something is gone."""
+    done = rm.replay(scores, tables, project=project)
+    print(done.text())
+    raise typer.Exit(0 if done.ok else 1)
+
+
+@app.command()
 def score(
     tables: TablesOption,
     as_of: AsOfOption,

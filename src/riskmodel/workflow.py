@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from riskmodel.features import LeakReport, ValueTrace
     from riskmodel.screening.listing import VisitList
+    from riskmodel.screening.replay import Replay
     from riskmodel.screening.scoring import Scores, ScreeningModel
     from riskmodel.serving.casebook import Recorded
     from riskmodel.tables import CheckReport, Quarantined, Stored, Tables
@@ -195,6 +196,21 @@ def promote(
     return make_champion(
         open_project(project), run if isinstance(run, str) else run.id, by=by, because=because, waive=waive or {}
     )
+
+
+def rollback(*, by: str, because: str, project: ProjectLike = None) -> str:
+    """Give the place back to the champion before this one; who and why is kept. Returns a sentence. Raises ModelError when there was none."""
+    from riskmodel.training import rollback as give_back
+
+    entry = give_back(open_project(project), by=by, because=because)
+    return f"Champion again: version {entry['version']}, run {entry['run_id']}, by {by}: {because}"
+
+
+def replay(scores: PathLike, tables: Tables | PathLike, *, project: ProjectLike = None) -> Replay:
+    """Compute 1,000 stored scores again, bit for bit, reasons included, or say exactly what is gone."""
+    from riskmodel.screening.replay import replay as again
+
+    return again(open_project(project), Path(scores), _tables(tables))
 
 
 def load_model(which: str = "champion", *, project: ProjectLike = None) -> ScreeningModel:
