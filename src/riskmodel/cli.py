@@ -194,11 +194,16 @@ def train(
     until: Annotated[
         str | None, typer.Option(metavar="DATE", help="Only what was known by this day; default: the newest known_on.")
     ] = None,
+    quarantine: Annotated[
+        Path | None,
+        typer.Option("--quarantine", metavar="DIR", help="Set refused rows aside here and go on, as far as the plan allows it."),
+    ] = None,
     project: ProjectOption = None,
 ) -> None:
     """Train a plan, evaluate it on later dates and log the run; prints the run's id last."""
     with _progress() as tell:
-        run = rm.train(plan, tables, until=until, project=project, progress=tell)
+        data = tables if quarantine is None else rm.read_tables(tables, aside=quarantine)
+        run = rm.train(plan, data, until=until, project=project, progress=tell)
     _console(stderr=True).print(run.text())
     print(run.id)
 

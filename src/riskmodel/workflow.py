@@ -64,11 +64,14 @@ def synthetic_county(
     return tables, truth.to_pandas()
 
 
-def read_tables(folder: PathLike) -> Tables:
-    """The tables of a data folder, checked. Raises DataError with all faults."""
+def read_tables(folder: PathLike, *, aside: PathLike | None = None) -> Tables:
+    """The tables of a data folder, checked. Raises DataError with all faults.
+
+    aside: a folder into which refused rows are written, each with its reason; the others are used, and `refused` counts what is missing.
+    """
     from riskmodel.tables import read_tables as read
 
-    return read(Path(folder))
+    return read(Path(folder)) if aside is None else quarantine(folder, aside).tables
 
 
 def check_tables(folder: PathLike) -> CheckReport:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from riskmodel.errors import Fault, PlanError
+from riskmodel.tables import Tables
 from riskmodel.training.folds import Fold, Folds, make_folds
 from riskmodel.training.plan import PLAN_FOLDER, Plan
 from riskmodel.training.samples import Sample, Workbench, stack
@@ -57,6 +58,7 @@ def county_lesson(
     name: str, plan: Plan, bench: Workbench, until: dt.date, tell: Callable[[str, float], None] = lambda _, __: None
 ) -> Lesson:
     """The lesson of a plan on a county's tables. Raises PlanError when the tables are too short or the plan names unknown features."""
+    _refuse_unfit_tables(name, plan, bench.tables)
     names = feature_names(name, plan, bench)
     folds = make_folds(
         plan,
@@ -89,11 +91,40 @@ def county_lesson(
     signs = tuple(SIGNS[catalogue[feature].riskier_when] if feature in catalogue else 1 for feature in exam.train.names)
     facts = {
         "tables_hash": bench.tables_hash,
+        "table_hashes": dict(bench.tables.hashes),
+        "refused_rows": {table: count for table, count in bench.tables.refused.items() if count},
         "until": str(until),
         "first_day": str(folds.first_day),
         "known_from": str(bench.known_from),
     }
     return Lesson(exam.train.names, signs, (exam,), final, folds, facts)
+
+
+def _refuse_unfit_tables(name: str, plan: Plan, tables: Tables) -> None:
+    """A plan learns from verifications, and from tables of which no more rows were set aside than it allows."""
+    faults = []
+    if not tables.get("verifications").height:
+        faults.append(
+            Fault(
+                "verifications",
+                "no such table, or no row in it",
+                "the outcomes of visits, with their yearly sweeps",
+                "Deliver the table: without outcomes nothing can be learned. The rules can still order households.",
+            )
+        )
+    for table, refused in tables.refused.items():
+        rows = refused + tables.get(table).height
+        if refused > plan.refused_rows_at_most * rows:
+            faults.append(
+                Fault(
+                    table,
+                    f"{refused:,} of {rows:,} rows were set aside by the checks",
+                    f"at most {plan.refused_rows_at_most:.1%} (refused_rows_at_most of plan {name})",
+                    "Mend them at the source, or let the plan go on with the rest by a higher share.",
+                )
+            )
+    if faults:
+        raise PlanError(faults)
 
 
 def _enough(exam: Round, plan: Plan, folds: Folds) -> None:

@@ -239,7 +239,10 @@ class WideTable(Strict):
 
 
 class Plan(Strict):
-    """One training plan. Make it with `load_plan`."""
+    """One training plan. Make it with `load_plan`.
+
+    refused_rows_at_most: share of any table's rows that may have been set aside by the checks; by default none.
+    """
 
     title: Words
     source: Literal["county", "table"] = "county"
@@ -247,6 +250,7 @@ class Plan(Strict):
     horizon_months: Literal[3, 6, 12] = 12
     as_of: AsOfGrid = AsOfGrid()
     label: LabelRules = LabelRules()
+    refused_rows_at_most: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     features: FeatureChoice = FeatureChoice()
     learner: Learner
     members: Annotated[int, Field(ge=1, le=32)] = 4
