@@ -41,6 +41,8 @@ unit: .venv/.dev
 .venv/.train: .venv/bin/uv requirements/train.txt pyproject.toml
 	@$(UV) --require-hashes -r requirements/train.txt
 	@$(UV) --no-deps --no-build-isolation -e .
+	@echo "Compiling the features (once; about a minute) ..."
+	@$(BIN)/python -c "from riskmodel.features import warm_up; warm_up()"
 	@touch $@
 
 .venv/.dev: .venv/.train requirements/dev.txt

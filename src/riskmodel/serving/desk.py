@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from riskmodel.errors import DataError, Fault
-from riskmodel.features import build, prepare_records
+from riskmodel.features import build, prepare_records, warm_up
 from riskmodel.policy import Policy
 from riskmodel.project import Project
 from riskmodel.serving.messages import Reason, ScoreAnswer, ScoreRequest
@@ -26,8 +26,13 @@ class Desk:
 
     @classmethod
     def open(cls, project: Project | None = None) -> Desk:
-        """On the project's current release. Raises ModelError when there is none, or when it is damaged."""
-        return cls(open_release(newest_release(project or Project.find())))
+        """On the project's current release. Raises ModelError when there is none, or when it is damaged.
+
+        What has to be compiled is compiled here (or comes from the cache on disk), so that no caller waits for a compiler.
+        """
+        release = open_release(newest_release(project or Project.find()))
+        warm_up()
+        return cls(release)
 
     @cached_property
     def _policy(self) -> Policy:

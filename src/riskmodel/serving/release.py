@@ -74,7 +74,7 @@ def make_release(project: Project, model: ScreeningModel, tables: Tables, as_of:
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
     try:
         model.model.save(draft / "model")
-        for name in ("features/catalogue.yaml", "features/policy", "features/codelists", "serving/screening.yaml"):
+        for name in ("features", "serving/screening.yaml"):
             source, target = project.root / name, draft / name
             target.parent.mkdir(exist_ok=True)
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
