@@ -216,7 +216,7 @@ def compare(
     project: ProjectOption = None,
 ) -> None:
     """Compare runs on identical as-of dates and households."""
-    _console().print(rm.compare(runs or (), project=project).text())
+    print(rm.compare(runs or (), project=project).text())
 
 
 @app.command()

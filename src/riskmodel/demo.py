@@ -85,7 +85,7 @@ def run(
 
     with teller.step("Compare", "比较"):
         comparison = workflow.compare(runs, project=project, truth=_truth_of(folder))
-        console.print(comparison.text(width=console.width), soft_wrap=True)
+        console.print(comparison.text(width=console.width), soft_wrap=True, markup=False)
 
     with teller.step("Promote", "选用"):
         champion = _promote_best(project, teller, runs, comparison)
@@ -202,9 +202,12 @@ def _promote_best(project: Project, teller: Teller, runs: Sequence[Run], compari
 def _show_first(console: Console, scores: Scores) -> None:
     """The first household of the model's order, with its reasons in both languages."""
     from rich.panel import Panel
+    from rich.text import Text
 
     first = scores.frame["household_id"][0]
-    console.print(Panel(scores.reasons(first).text(), title="First in the model's order · 模型排序第一户", title_align="left"))
+    console.print(
+        Panel(Text(scores.reasons(first).text()), title="First in the model's order · 模型排序第一户", title_align="left")
+    )
 
 
 def _plots(out: Path, comparison: Comparison, scores: Scores, listed: VisitList) -> list[tuple[str, Path]]:

@@ -813,7 +813,8 @@ def _rendered(comparison: Comparison, width: int) -> str:
     console.print(
         f"{counts['households']:,} households in {counts['villages']:,} villages, {counts['dates']} as-of dates "
         f"({first.as_of[0]} to {first.as_of[-1]}): {counts['rows']:,} rows, {counts['confirmed']:,} confirmed, "
-        f"{counts['unlabelled']:,} unlabelled. [low, high]: 95 % interval, {counts['draws']} draws of whole villages."
+        f"{counts['unlabelled']:,} unlabelled. [low, high]: 95 % interval, {counts['draws']} draws of whole villages.",
+        markup=False,
     )
     if any(comparison.left_out.values()):
         listed = ", ".join(f"{name} {count:,}" for name, count in comparison.left_out.items() if count)
