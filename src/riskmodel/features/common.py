@@ -76,16 +76,6 @@ def money_between(flows: Rows, start: int, end: int) -> float:
     return total
 
 
-def rows_between(flows: Rows, start: int, end: int) -> int:
-    """Number of rows from day `start` up to the day before `end`."""
-    count = 0
-    for place in range(since(flows, start), len(flows)):
-        if flows[place].occurred_on >= end:
-            break
-        count += 1
-    return count
-
-
 def income_between(income: Rows, source: int, start: int, end: int) -> float:
     """Income of one source from day `start` up to the day before `end`; NaN without a single row of any source."""
     total = 0.0
@@ -116,9 +106,16 @@ def spent_between(expenditure: Rows, purpose: int, start: int, end: int) -> floa
 
 def gross_income(income: Rows, start: int, end: int) -> float:
     """Income of all sources from day `start` up to the day before `end`; NaN without a single row."""
-    if rows_between(income, start, end) == 0:
+    total = 0.0
+    rows = 0
+    for place in range(since(income, start), len(income)):
+        if income[place].occurred_on >= end:
+            break
+        total += income[place].amount
+        rows += 1
+    if rows == 0:
         return NAN
-    return money_between(income, start, end)
+    return total
 
 
 def net_income(income: Rows, expenditure: Rows, start: int, end: int) -> float:

@@ -1,7 +1,8 @@
 """The kernel: all feature functions, compiled into one function over households.
 
 Feature functions are plain Python (`income.py`, `illness.py`, …): each names the rows it wants as arguments and returns one number. Here their
-source is put into one generated module, with a driver that cuts each household's rows at T once and calls them all; numba compiles it. The
+source is put into one generated module, with a driver that cuts each household's rows at T once and calls them all; numba compiles it. A sum
+that several features ask for in the same words (`gross_income(income, when.first[12], when.first[0])`) is made once a household. The
 generated file is named by the hash of everything in it, so that a changed function is always compiled anew (numba itself does
 not notice a changed callee), and the compiled code is kept beside it.
 
@@ -12,6 +13,7 @@ the same bits on any machine.
 from __future__ import annotations
 
 import ast
+import copy
 import hashlib
 import importlib.util
 import inspect
@@ -19,6 +21,7 @@ import os
 import sys
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -131,17 +134,97 @@ def counts() -> dict[str, Definition]:
 # ------------------------------------------------------------------------------------------------------------------------------
 
 
-def _compiled(function: Callable[..., Any]) -> str:
-    """Source of one function, without annotations and docstring, marked for the compiler."""
-    tree = ast.parse(inspect.getsource(function))
-    definition = tree.body[0]
+# Rows are read and never kept: nothing is allocated inside, so the compiler need not count references to the arrays.
+_NJIT: Final = "@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)"
+
+
+def _parsed(function: Callable[..., Any]) -> ast.FunctionDef:
+    """One function without annotations and docstring."""
+    definition = ast.parse(inspect.getsource(function)).body[0]
     assert isinstance(definition, ast.FunctionDef)
     definition.returns = None
     for argument in definition.args.args:
         argument.annotation = None
     if ast.get_docstring(definition) is not None:
         definition.body = definition.body[1:]
-    return f"@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)\n{ast.unparse(definition)}\n"
+    return definition
+
+
+def _compiled(definition: ast.FunctionDef) -> str:
+    """Its source, marked for the compiler."""
+    return f"{_NJIT}\n{ast.unparse(definition)}\n"
+
+
+class _Unfold(ast.NodeTransformer):
+    """Puts the formula of a helper that is a single expression in place of the call: what is shared inside comes to light."""
+
+    def __init__(self, helpers: Mapping[str, ast.FunctionDef]) -> None:
+        self._helpers = helpers
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        helper = self._helpers.get(node.func.id) if isinstance(node.func, ast.Name) else None
+        if helper is None or len(helper.body) > 1 or not isinstance(helper.body[0], ast.Return):
+            return node
+        formula = copy.deepcopy(helper.body[0].value)
+        assert formula is not None
+        given = {argument.arg: value for argument, value in zip(helper.args.args, node.args, strict=True)}
+        unfolded: ast.expr = self.visit(_Put(given).visit(formula))
+        return unfolded
+
+
+class _Put(ast.NodeTransformer):
+    """Puts expressions in place of names."""
+
+    def __init__(self, given: Mapping[str, ast.expr]) -> None:
+        self._given = given
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return copy.deepcopy(self._given[node.id]) if node.id in self._given else node
+
+
+class _Share(ast.NodeTransformer):
+    """Puts names in place of calls of helpers that say the same for the whole household; without `names`, counts them."""
+
+    def __init__(self, helpers: Mapping[str, ast.FunctionDef], names: Mapping[str, str] | None = None) -> None:
+        self._helpers, self._names, self.found = helpers, names, Counter[str]()
+        self.used: list[str] = []
+        self._fixed: set[str] = set()
+
+    def of(self, definition: ast.FunctionDef) -> ast.FunctionDef:
+        written = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        self._fixed = {argument.arg for argument in definition.args.args} - written
+        self.used = []
+        changed: ast.FunctionDef = self.visit(definition)
+        changed.args.args += [ast.arg(name) for name in self.used]
+        return changed
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        text = ast.unparse(node)
+        if isinstance(node.func, ast.Name) and node.func.id in self._helpers and all(map(self._is_fixed, node.args)):
+            self.found[text] += 1
+            if self._names is not None and text in self._names:
+                if self._names[text] not in self.used:
+                    self.used.append(self._names[text])
+                return ast.Name(self._names[text], ast.Load())
+        self.generic_visit(node)
+        return node
+
+    def _is_fixed(self, value: ast.expr) -> bool:
+        """The same wherever it stands in this household: made of what the kernel gives, codes and numbers."""
+        names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+        return all(name in self._fixed or name.isupper() or name in self._helpers for name in names)
+
+
+def _sharing(features: Mapping[str, Definition], helpers: Mapping[str, ast.FunctionDef]) -> tuple[dict[str, str], dict[str, Any]]:
+    """What is made once a household, by its text, and each feature's function rewritten to be given it, with its arguments."""
+    unfolded = {name: _Unfold(helpers).visit(_parsed(one.function)) for name, one in features.items()}
+    count = _Share(helpers)
+    for definition in unfolded.values():
+        count.of(copy.deepcopy(definition))
+    names = {text: f"shared_{place}" for place, text in enumerate(text for text, times in count.found.items() if times > 1)}
+    share = _Share(helpers, names)
+    return names, {name: share.of(definition) for name, definition in unfolded.items()}
 
 
 def _arguments() -> list[str]:
@@ -151,11 +234,12 @@ def _arguments() -> list[str]:
     return names
 
 
-def _cuts(wanted: set[str], pad: str) -> list[str]:
+def _cuts(wanted: set[str]) -> list[str]:
     """Lines that cut one household's rows at T into scratch space."""
     lines = [
         "household = one_in_force(households_rows, households_starts[h], households_starts[h + 1], as_of)",
-        "members = cut_members(members_rows, members_starts[h], members_starts[h + 1], as_of, members_scratch)",
+        "found = cut_members(members_rows, members_starts[h], members_starts[h + 1], as_of, members_scratch)",
+        "members = members_scratch[:found]",
     ]
     for table in OF_HOUSEHOLD:
         if table not in wanted:
@@ -181,7 +265,7 @@ def _cuts(wanted: set[str], pad: str) -> list[str]:
         for table in OF_PERSON
         if table in wanted
     ]
-    return [pad + line for line in lines]
+    return lines
 
 
 def _condition(definition: Definition) -> str:
@@ -196,10 +280,11 @@ def source(only: tuple[str, ...] = ()) -> str:
     features, own_counts = definitions(), counts()
     if only:
         features = {name: features[name] for name in only}
-    helpers = list(_functions(common).values())
+    helpers = {name: _parsed(function) for name, function in _functions(common).items()}
     for module in (*FAMILIES.values(), neighbours):
-        helpers += [function for name, function in _functions(module).items() if name.startswith("_")]
-    public = [definition.function for definition in (*own_counts.values(), *features.values())]
+        helpers |= {name: _parsed(function) for name, function in _functions(module).items() if name.startswith("_")}
+    shared, written = _sharing(features, helpers)
+    counting = [_parsed(definition.function) for definition in own_counts.values()]
     wanted = {table for definition in features.values() for table in definition.tables}
     counted = {table for definition in own_counts.values() for table in definition.tables}
     arguments = ", ".join(_arguments())
@@ -208,9 +293,25 @@ def source(only: tuple[str, ...] = ()) -> str:
     )
     fields = ", ".join(own_counts)
 
-    def scratch(tables: set[str]) -> list[str]:
-        names = [name for name in ("members", *OF_HOUSEHOLD, *OF_PERSON) if name in tables | {"members"}]
-        return [f"    {name}_scratch = np.empty(limits[{TABLE_NAMES.index(name)}], {name}_shape)" for name in names]
+    def driver(name: str, given: str, tables: set[str], body: list[str]) -> list[str]:
+        """Two functions: one makes the scratch space for the cut rows, the other walks the households without allocating anything."""
+        space = [table for table in TABLE_NAMES if table != "households" and table in tables | {"members"}]
+        scratch = [f"{table}_scratch" for table in space]
+        given = f"targets, as_of, ymd, back, first, present, {given}{arguments}, out"
+        return [
+            _NJIT,
+            f"def {name}_of_households({', '.join(scratch)}, {given}):",
+            "    when = When(as_of, ymd, back, first)",
+            "    for k in range(len(targets)):",
+            "        h = targets[k]",
+            *[f"        {line}" for line in (*_cuts(tables), *body)],
+            "",
+            "@njit(cache=True, nogil=True, error_model='numpy')",
+            f"def {name}({given.replace('present, ', 'present, limits, ', 1)}):",
+            *[f"    {table}_scratch = np.empty(limits[{TABLE_NAMES.index(table)}], {table}_shape)" for table in space],
+            f"    {name}_of_households({', '.join(scratch)}, {given})",
+            "",
+        ]
 
     lines = [
         '"""Generated from the feature functions; do not edit."""',
@@ -223,51 +324,44 @@ def source(only: tuple[str, ...] = ()) -> str:
         "When = namedtuple('When', ['as_of', 'ymd', 'back', 'first'])",
         f"Counts = namedtuple('Counts', {list(own_counts)!r})",
         *[f"{name}_shape = SHAPES[{name!r}]" for name in TABLE_NAMES],
-        _CUTTING,
-        *[_CUT_PERSONS.format(table=table) for table in OF_PERSON],
-        *[_compiled(function) for function in (*helpers, *public)],
-        "@njit(cache=True, nogil=True, error_model='numpy')",
-        f"def count_neighbours(targets, as_of, ymd, back, first, present, limits, {arguments}, out):",
-        "    when = When(as_of, ymd, back, first)",
-        *scratch(counted),
-        "    for k in range(len(targets)):",
-        "        h = targets[k]",
-        *_cuts(counted, "        "),
-        *[
-            f"        out[k, {place}] = {one.name}({', '.join(one.takes)}) if {_condition(one)} else 0"
+        _CUTTING.replace("NJIT", _NJIT),
+        *[_CUT_PERSONS.format(table=table).replace("NJIT", _NJIT) for table in OF_PERSON],
+        *map(_compiled, (*helpers.values(), *counting, *written.values())),
+    ]
+    lines += driver(
+        "count_neighbours",
+        "",
+        counted,
+        [
+            f"out[k, {place}] = {one.name}({', '.join(one.takes)}) if {_condition(one)} else 0"
             for place, one in enumerate(own_counts.values())
         ],
-        "",
-        "@njit(cache=True, nogil=True, error_model='numpy')",
-        "def build_features(targets, as_of, ymd, back, first, present, limits, policies, policy_of, "
-        f"village_counts, township_counts, county_counts, own_counts, {arguments}, out):",
-        "    when = When(as_of, ymd, back, first)",
-        *scratch(wanted),
-        "    for k in range(len(targets)):",
-        "        h = targets[k]",
-        *_cuts(wanted, "        "),
-        "        policy = policies[policy_of[household.village]]",
-    ]
+    )
+    body = ["policy = policies[policy_of[household.village]]"]
     for scope in ("village", "township", "county"):
         values = ", ".join(
             f"max({scope}_counts[household.{scope}, {place}] - own_counts[k, {place}], 0)" for place in range(len(own_counts))
         )
-        lines.append(f"        {scope} = Counts({values})")
-    for place, one in enumerate(features.values()):
-        lines.append(f"        out[k, {place}] = {one.name}({', '.join(one.takes)}) if {_condition(one)} else NAN")
-    lines += ["", "@njit(cache=True, nogil=True, error_model='numpy')", _IN_FORCE, f"# counts: {fields}", ""]
+        body.append(f"{scope} = Counts({values})")
+    body += [f"{name} = {text}" for text, name in shared.items()]
+    for place, (name, one) in enumerate(features.items()):
+        given = ", ".join(argument.arg for argument in written[name].args.args)
+        body.append(f"out[k, {place}] = {name}({given}) if {_condition(one)} else NAN")
+    given = "policies, policy_of, village_counts, township_counts, county_counts, own_counts, "
+    lines += driver("build_features", given, wanted, body)
+    lines += ["@njit(cache=True, nogil=True, error_model='numpy')", _IN_FORCE, f"# counts: {fields}", ""]
     return "\n".join(lines)
 
 
 _CUTTING: Final = """
-@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
+NJIT
 def one_in_force(rows, start, stop, as_of):
     for i in range(start, stop):
         if rows[i].known_on <= as_of and as_of < rows[i].replaced_on:
             return rows[i]
     return rows[start]
 
-@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
+NJIT
 def cut(rows, start, stop, as_of, scratch, n):
     for i in range(start, stop):
         if rows[i].known_on <= as_of and as_of < rows[i].replaced_on:
@@ -275,22 +369,22 @@ def cut(rows, start, stop, as_of, scratch, n):
             n += 1
     return n
 
-@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
+NJIT
 def cut_members(rows, start, stop, as_of, scratch):
     n = 0
     for i in range(start, stop):
         if rows[i].known_on <= as_of and as_of < rows[i].replaced_on and rows[i].left_on > as_of:
             scratch[n] = rows[i]
             n += 1
-    return scratch[:n]
+    return n
 
-@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
+NJIT
 def cut_area(rows, starts, place, as_of, scratch, n):
     if place >= 0:
         n = cut(rows, starts[place], starts[place + 1], as_of, scratch, n)
     return n
 
-@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
+NJIT
 def is_authorised(rows, start, stop, as_of):
     for i in range(start, stop):
         row = rows[i]
@@ -301,7 +395,7 @@ def is_authorised(rows, start, stop, as_of):
 """
 
 _CUT_PERSONS: Final = """
-@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True)
+NJIT
 def cut_{table}(rows, starts, members, as_of, scratch):
     n = 0
     for k in range(len(members)):
