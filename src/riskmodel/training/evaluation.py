@@ -797,7 +797,16 @@ def _rendered(comparison: Comparison, width: int) -> str:
     from rich.table import Table
 
     out = io.StringIO()
-    console = Console(width=width, no_color=True, highlight=False, markup=False, emoji=False, force_terminal=False, file=out)
+    console = Console(
+        width=width,
+        no_color=True,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        force_terminal=False,
+        force_jupyter=False,
+        file=out,
+    )
 
     def show(title: str, headings: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> None:
         table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, leading=1)

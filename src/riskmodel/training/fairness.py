@@ -156,7 +156,7 @@ class GroupAudit:
             table.add_column(heading, justify="left" if words else "right", no_wrap=figures, min_width=least)
         for row in frame.itertuples(index=False):
             table.add_row(*(str(cell).replace(" points", "").replace("[", r"\[") for cell in row))
-        console = Console(width=width, no_color=True, highlight=False, file=out)
+        console = Console(width=width, no_color=True, highlight=False, force_jupyter=False, file=out)
         console.print(table)
         console.print(
             "[low, high]: 95 % interval, whole villages drawn again. would find: the gap in points that this audit finds nine times in ten.",

@@ -18,7 +18,7 @@ def table_text(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
         table.add_column(name, justify="right" if flush else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console = Console(file=StringIO(), width=400, no_color=True, highlight=False, markup=False)
+    console = Console(file=StringIO(), width=400, no_color=True, highlight=False, markup=False, force_jupyter=False)
     console.print(table)
     assert isinstance(console.file, StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
