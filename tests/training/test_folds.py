@@ -98,3 +98,13 @@ def test_the_fold_table_names_every_date_with_its_window():
 
 def test_the_fold_picture_is_drawn():
     assert make_folds(plan(), **FOUR_YEARS).figure().axes
+
+
+def test_tables_as_text_stay_text_in_a_notebook(monkeypatch):
+    """rich draws into the page by itself there, and writes nothing to the file that it was given."""
+    import rich.console
+
+    from riskmodel.training.words import table_text
+
+    monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
+    assert "2025-01-01" in table_text("Folds", ["as of"], [["2025-01-01"]])
