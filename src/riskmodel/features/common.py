@@ -5,7 +5,7 @@ Every function here may be called by any feature function. Rows come cut in time
 
 `when` is the clock of the as-of date T: `when.as_of` (T itself), `when.back[n]` (T less n calendar months) and `when.first[n]` (the first day
 of the month n months before the month of T), all as days since 1970-01-01, n from 0 to 60, and `when.ymd` (T as yyyymmdd). "The last n months"
-of bills and events are the days after back[n] up to T; "n whole months" of money flows are first[n] up to the day before first[0].
+of bills and events are the days after back[n] up to T (`medical_12m` and `employment_12m` hold just these rows of 12 months); "n whole months" of money flows are first[n] up to the day before first[0].
 """
 
 from __future__ import annotations

@@ -60,27 +60,27 @@ def _last_worked(employment: Rows, member: Row, when: When) -> int:
     return when.back[12]
 
 
-def months_worked_12m(employment: Rows, when: When) -> float:
+def months_worked_12m(employment_12m: Rows) -> float:
     """Months reported as worked, summed over members, in the last 12 months."""
     months = 0
-    for report in employment:
-        if report.employed == 1 and report.occurred_on > when.back[12] and report.occurred_on <= when.as_of:
+    for report in employment_12m:
+        if report.employed == 1:
             months += 1
     return float(months)
 
 
-def months_worked_change_6m(employment: Rows, when: When) -> float:
+def months_worked_change_6m(employment_12m: Rows, when: When) -> float:
     """Share of reported months worked, last 6 months - the same share of the 6 months before; unknown unless both have reports."""
     now = 0
     now_worked = 0
     before = 0
     before_worked = 0
-    for report in employment:
-        if report.occurred_on > when.back[6] and report.occurred_on <= when.as_of:
+    for report in employment_12m:
+        if report.occurred_on > when.back[6]:
             now += 1
             if report.employed == 1:
                 now_worked += 1
-        elif report.occurred_on > when.back[12] and report.occurred_on <= when.back[6]:
+        else:
             before += 1
             if report.employed == 1:
                 before_worked += 1
@@ -89,15 +89,14 @@ def months_worked_change_6m(employment: Rows, when: When) -> float:
     return now_worked / now - before_worked / before
 
 
-def worked_share_12m(employment: Rows, when: When) -> float:
+def worked_share_12m(employment_12m: Rows) -> float:
     """Months reported as worked / months reported, last 12 months, over all members; unknown without a report."""
     months = 0
     worked = 0
-    for report in employment:
-        if report.occurred_on > when.back[12] and report.occurred_on <= when.as_of:
-            months += 1
-            if report.employed == 1:
-                worked += 1
+    for report in employment_12m:
+        months += 1
+        if report.employed == 1:
+            worked += 1
     return share(float(worked), float(months))
 
 
@@ -179,13 +178,12 @@ def outside_workers_now(employment: Rows, members: Rows, when: When) -> float:
     return float(count)
 
 
-def public_post_months_12m(employment: Rows, when: When) -> float:
+def public_post_months_12m(employment_12m: Rows) -> float:
     """Months worked on a public post or in a workshop for those in need, summed over members, last 12 months."""
     months = 0
-    for report in employment:
+    for report in employment_12m:
         if report.employed == 1 and (report.channel == PUBLIC_POST or report.channel == WORKSHOP):
-            if report.occurred_on > when.back[12] and report.occurred_on <= when.as_of:
-                months += 1
+            months += 1
     return float(months)
 
 

@@ -12,6 +12,7 @@ from riskmodel.features.common import (
     money_between,
     net_income,
     share,
+    since,
     spent_between,
 )
 from riskmodel.features.rows import (
@@ -25,11 +26,12 @@ from riskmodel.features.rows import (
 )
 
 
-def _rigid(expenditure: Rows, medical: Rows, start: int, end: int) -> float:
-    """Education, care, disaster and housing cost, and compliant self-paid medical cost: what a household cannot choose."""
-    total = compliant_between(medical, start, end)
-    for flow in expenditure:
-        if flow.occurred_on >= start and flow.occurred_on < end:
+def _rigid(expenditure: Rows, medical_cost: float, start: int, end: int) -> float:
+    """Medical cost, and education, care, disaster and housing cost from day `start` up to the day before `end`: what nobody can choose."""
+    total = medical_cost
+    for place in range(since(expenditure, start), len(expenditure)):
+        flow = expenditure[place]
+        if flow.occurred_on < end:
             if flow.purpose == EDUCATION or flow.purpose == CARE or flow.purpose == DISASTER or flow.purpose == HOUSING:
                 total += flow.amount
     return total
@@ -37,12 +39,14 @@ def _rigid(expenditure: Rows, medical: Rows, start: int, end: int) -> float:
 
 def rigid_spending_pp_12m(expenditure: Rows, medical: Rows, members: Rows, policy: Row) -> float:
     """(education + care + disaster + housing + compliant self-paid medical cost) / members, over the accounting window."""
-    return _rigid(expenditure, medical, policy.accounting_start, policy.accounting_end) / len(members)
+    paid = compliant_between(medical, policy.accounting_start, policy.accounting_end)
+    return _rigid(expenditure, paid, policy.accounting_start, policy.accounting_end) / len(members)
 
 
 def rigid_share_12m(expenditure: Rows, medical: Rows, income: Rows, policy: Row) -> float:
     """Rigid spending / net income, over the accounting window; unknown unless net income is above 0."""
-    rigid = _rigid(expenditure, medical, policy.accounting_start, policy.accounting_end)
+    paid = compliant_between(medical, policy.accounting_start, policy.accounting_end)
+    rigid = _rigid(expenditure, paid, policy.accounting_start, policy.accounting_end)
     return share(rigid, net_income(income, expenditure, policy.accounting_start, policy.accounting_end))
 
 

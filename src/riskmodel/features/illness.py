@@ -19,11 +19,11 @@ from riskmodel.features.common import (
 from riskmodel.features.rows import CHRONIC, INPATIENT, LIFTED, OUTPATIENT
 
 
-def _of_kind(medical: Rows, kind: int, start: int, as_of: int) -> float:
-    """Self-paid cost of one kind of visit after day `start`, up to T."""
+def _of_kind(bills: Rows, kind: int) -> float:
+    """Self-paid cost of one kind of visit."""
     total = 0.0
-    for bill in medical:
-        if bill.kind == kind and bill.occurred_on > start and bill.occurred_on <= as_of:
+    for bill in bills:
+        if bill.kind == kind:
             total += bill.self_paid
     return total
 
@@ -70,19 +70,19 @@ def _largest_month(medical: Rows, members: Rows, when: When) -> float:
     return largest
 
 
-def self_paid_3m(medical: Rows, when: When) -> float:
+def self_paid_3m(medical_12m: Rows, when: When) -> float:
     """Sum of self-paid cost of bills of the last 3 months."""
-    return self_paid_since(medical, when.back[3], when.as_of)
+    return self_paid_since(medical_12m, when.back[3], when.as_of)
 
 
-def self_paid_6m(medical: Rows, when: When) -> float:
+def self_paid_6m(medical_12m: Rows, when: When) -> float:
     """Sum of self-paid cost of bills of the last 6 months."""
-    return self_paid_since(medical, when.back[6], when.as_of)
+    return self_paid_since(medical_12m, when.back[6], when.as_of)
 
 
-def self_paid_12m(medical: Rows, when: When) -> float:
+def self_paid_12m(medical_12m: Rows, when: When) -> float:
     """Sum of self-paid cost of bills of the last 12 months."""
-    return self_paid_since(medical, when.back[12], when.as_of)
+    return self_paid_since(medical_12m, when.back[12], when.as_of)
 
 
 def self_paid_24m(medical: Rows, when: When) -> float:
@@ -90,63 +90,60 @@ def self_paid_24m(medical: Rows, when: When) -> float:
     return self_paid_since(medical, when.back[24], when.as_of)
 
 
-def self_paid_change_6m(medical: Rows, when: When) -> float:
+def self_paid_change_6m(medical_12m: Rows, when: When) -> float:
     """Self-paid cost of the last 6 months - that of the 6 months before."""
-    half = self_paid_since(medical, when.back[6], when.as_of)
-    return half - (self_paid_since(medical, when.back[12], when.as_of) - half)
+    half = self_paid_since(medical_12m, when.back[6], when.as_of)
+    return half - (self_paid_since(medical_12m, when.back[12], when.as_of) - half)
 
 
-def compliant_self_paid_12m(medical: Rows, when: When) -> float:
+def compliant_self_paid_12m(medical_12m: Rows) -> float:
     """Compliant self-paid cost of the last 12 months; all self-paid cost where the insurance does not say what is compliant."""
     total = 0.0
-    for bill in medical:
-        if bill.occurred_on > when.back[12] and bill.occurred_on <= when.as_of:
-            total += compliant(bill)
+    for bill in medical_12m:
+        total += compliant(bill)
     return total
 
 
-def self_paid_income_share_12m(medical: Rows, income: Rows, expenditure: Rows, when: When) -> float:
+def self_paid_income_share_12m(medical_12m: Rows, income: Rows, expenditure: Rows, when: When) -> float:
     """Self-paid cost of the last 12 months / net income of the last 12 whole months; unknown unless that is above 0."""
     return share(
-        self_paid_since(medical, when.back[12], when.as_of), net_income(income, expenditure, when.first[12], when.first[0])
+        self_paid_since(medical_12m, when.back[12], when.as_of), net_income(income, expenditure, when.first[12], when.first[0])
     )
 
 
-def largest_bill_12m(medical: Rows, when: When) -> float:
+def largest_bill_12m(medical_12m: Rows) -> float:
     """Largest self-paid cost of a single bill of the last 12 months."""
     largest = 0.0
-    for bill in medical:
-        if bill.occurred_on > when.back[12] and bill.occurred_on <= when.as_of:
-            largest = max(largest, bill.self_paid)
+    for bill in medical_12m:
+        largest = max(largest, bill.self_paid)
     return largest
 
 
-def reimbursed_share_12m(medical: Rows, when: When) -> float:
+def reimbursed_share_12m(medical_12m: Rows) -> float:
     """Reimbursed / total cost of the bills of the last 12 months; unknown without a bill."""
     total = 0.0
     back = 0.0
-    for bill in medical:
-        if bill.occurred_on > when.back[12] and bill.occurred_on <= when.as_of:
-            total += bill.total_cost
-            back += bill.reimbursed
+    for bill in medical_12m:
+        total += bill.total_cost
+        back += bill.reimbursed
     return share(back, total)
 
 
-def inpatient_self_paid_12m(medical: Rows, when: When) -> float:
+def inpatient_self_paid_12m(medical_12m: Rows) -> float:
     """Self-paid inpatient cost of the last 12 months."""
-    return _of_kind(medical, INPATIENT, when.back[12], when.as_of)
+    return _of_kind(medical_12m, INPATIENT)
 
 
-def chronic_self_paid_12m(medical: Rows, when: When) -> float:
+def chronic_self_paid_12m(medical_12m: Rows) -> float:
     """Self-paid cost of outpatient treatment of chronic and special illness, last 12 months."""
-    return _of_kind(medical, CHRONIC, when.back[12], when.as_of)
+    return _of_kind(medical_12m, CHRONIC)
 
 
-def hospital_days_12m(medical: Rows, when: When) -> float:
+def hospital_days_12m(medical_12m: Rows) -> float:
     """Days in hospital of the bills of the last 12 months; a bill that does not say counts no day."""
     days = 0
-    for bill in medical:
-        if bill.hospital_days > 0 and bill.occurred_on > when.back[12] and bill.occurred_on <= when.as_of:
+    for bill in medical_12m:
+        if bill.hospital_days > 0:
             days += bill.hospital_days
     return float(days)
 
@@ -242,17 +239,17 @@ def self_paid_rule_ratio(medical: Rows, members: Rows, household: Row, policy: R
     return paid / (policy.medical_self_paid_share_general * policy.disposable_income)
 
 
-def burden_rule_ratio(medical: Rows, members: Rows, policy: Row, when: When) -> float:
+def burden_rule_ratio(medical_12m: Rows, members: Rows, policy: Row, when: When) -> float:
     """Self-paid cost of the household, 12 months / threshold of the burden after all insurance. 1: at it."""
-    paid = self_paid_since(medical, when.back[12], when.as_of)
+    paid = self_paid_since(medical_12m, when.back[12], when.as_of)
     if _on_low_income(members):
         return paid / policy.medical_burden_low_income
     return paid / policy.medical_burden_general
 
 
-def inpatient_rule_ratio(medical: Rows, household: Row, policy: Row, when: When) -> float:
+def inpatient_rule_ratio(medical_12m: Rows, household: Row, policy: Row) -> float:
     """Self-paid inpatient cost, 12 months / threshold for this class of household. 1: at it."""
-    paid = _of_kind(medical, INPATIENT, when.back[12], when.as_of)
+    paid = _of_kind(medical_12m, INPATIENT)
     if household.category == LIFTED:
         return paid / policy.inpatient_self_paid_lifted
     return paid / policy.inpatient_self_paid_general

@@ -4,7 +4,7 @@ Feature functions are plain Python (`income.py`, `illness.py`, …): each names 
 source is put into one generated module, with a driver that cuts each household's rows at T once and calls them all; numba compiles it. A sum
 that several features ask for in the same words (`gross_income(income, when.first[12], when.first[0])`) is made once a household. The
 generated file is named by the hash of everything in it, so that a changed function is always compiled anew (numba itself does
-not notice a changed callee), and the compiled code is kept beside it.
+not notice a changed callee), and the compiled code is kept beside it; the two kernels last used stay, older ones are removed.
 
 Where: RISKMODEL_CACHE, else `~/.cache/riskmodel`, else a temporary folder. No fastmath: sums keep their order, and the same rows give
 the same bits on any machine.
@@ -13,6 +13,7 @@ the same bits on any machine.
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
 import hashlib
 import importlib.util
@@ -21,6 +22,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -50,7 +52,7 @@ from riskmodel.features import (
     rules,
     shocks,
 )
-from riskmodel.features.rows import OF_HOUSEHOLD, OF_PERSON, TABLE_NAMES
+from riskmodel.features.rows import LAST_12_MONTHS, OF_HOUSEHOLD, OF_PERSON, TABLE_NAMES
 from riskmodel.policy import NUMBERS
 
 FAMILIES: Final[Mapping[str, ModuleType]] = {
@@ -88,7 +90,13 @@ class Definition:
     @property
     def tables(self) -> tuple[str, ...]:
         """Tables whose absence makes the value unknown, in the contract's names."""
-        return tuple(name for name in self.takes if name in TABLE_NAMES)
+        named = dict.fromkeys(LAST_12_MONTHS.get(name, name) for name in self.takes)
+        return tuple(name for name in named if name in TABLE_NAMES)
+
+    @property
+    def reads(self) -> set[str]:
+        """What has to be cut for it: tables, and their rows of the last 12 months."""
+        return set(self.tables) | (set(self.takes) & set(LAST_12_MONTHS))
 
     @property
     def formula(self) -> str:
@@ -265,6 +273,11 @@ def _cuts(wanted: set[str]) -> list[str]:
         for table in OF_PERSON
         if table in wanted
     ]
+    lines += [
+        f"{name} = {name}_scratch[:cut_window({table}, back[12], as_of, {name}_scratch)]"
+        for name, table in LAST_12_MONTHS.items()
+        if name in wanted
+    ]
     return lines
 
 
@@ -285,8 +298,8 @@ def source(only: tuple[str, ...] = ()) -> str:
         helpers |= {name: _parsed(function) for name, function in _functions(module).items() if name.startswith("_")}
     shared, written = _sharing(features, helpers)
     counting = [_parsed(definition.function) for definition in own_counts.values()]
-    wanted = {table for definition in features.values() for table in definition.tables}
-    counted = {table for definition in own_counts.values() for table in definition.tables}
+    wanted = {table for definition in features.values() for table in definition.reads}
+    counted = {table for definition in own_counts.values() for table in definition.reads}
     arguments = ", ".join(_arguments())
     constants = "\n".join(
         f"{name} = {value!r}" for name, value in vars(rows).items() if name.isupper() and isinstance(value, int)
@@ -295,8 +308,9 @@ def source(only: tuple[str, ...] = ()) -> str:
 
     def driver(name: str, given: str, tables: set[str], body: list[str]) -> list[str]:
         """Two functions: one makes the scratch space for the cut rows, the other walks the households without allocating anything."""
-        space = [table for table in TABLE_NAMES if table != "households" and table in tables | {"members"}]
-        scratch = [f"{table}_scratch" for table in space]
+        names = {table: table for table in TABLE_NAMES[1:]} | LAST_12_MONTHS
+        space = {name: table for name, table in names.items() if name in tables | {"members"}}
+        scratch = [f"{name}_scratch" for name in space]
         given = f"targets, as_of, ymd, back, first, present, {given}{arguments}, out"
         return [
             _NJIT,
@@ -308,7 +322,10 @@ def source(only: tuple[str, ...] = ()) -> str:
             "",
             "@njit(cache=True, nogil=True, error_model='numpy')",
             f"def {name}({given.replace('present, ', 'present, limits, ', 1)}):",
-            *[f"    {table}_scratch = np.empty(limits[{TABLE_NAMES.index(table)}], {table}_shape)" for table in space],
+            *[
+                f"    {name}_scratch = np.empty(limits[{TABLE_NAMES.index(table)}], {table}_shape)"
+                for name, table in space.items()
+            ],
             f"    {name}_of_households({', '.join(scratch)}, {given})",
             "",
         ]
@@ -365,6 +382,15 @@ NJIT
 def cut(rows, start, stop, as_of, scratch, n):
     for i in range(start, stop):
         if rows[i].known_on <= as_of and as_of < rows[i].replaced_on:
+            scratch[n] = rows[i]
+            n += 1
+    return n
+
+NJIT
+def cut_window(rows, start, as_of, scratch):
+    n = 0
+    for i in range(len(rows)):
+        if rows[i].occurred_on > start and rows[i].occurred_on <= as_of:
             scratch[n] = rows[i]
             n += 1
     return n
@@ -459,11 +485,14 @@ def _load(only: tuple[str, ...]) -> ModuleType:
     text = source(only)
     shapes = repr(rows.SHAPES) + repr(POLICY_SHAPE)
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version} {shapes}\n{text}".encode()).hexdigest()[:16]
-    path = cache_folder() / f"kernel_{digest}.py"
-    if not path.is_file():
+    path = cache_folder() / f"{'trimmed' if only else 'kernel'}_{digest}.py"
+    if path.is_file():
+        _note_use(path)
+    else:
         beside = path.with_suffix(f".{os.getpid()}.tmp")
         beside.write_text(text, encoding="utf-8")
         os.replace(beside, path)
+        clean_cache(path)
     name = f"riskmodel_kernel_{digest}"
     specification = importlib.util.spec_from_file_location(name, path)
     assert specification is not None and specification.loader is not None
@@ -471,3 +500,29 @@ def _load(only: tuple[str, ...]) -> ModuleType:
     sys.modules[name] = module
     specification.loader.exec_module(module)
     return module
+
+
+def _note_use(path: Path) -> None:
+    """Say when a kernel was last used in the file's access time; its other time is part of what numba goes by and stays."""
+    with contextlib.suppress(OSError):  # somebody else's cache, or one that may only be read
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+
+
+def clean_cache(newest: Path, *, keep: int = 2, spared: float = 600.0) -> None:
+    """Remove compiled kernels of earlier feature functions: all but the `keep` last used of the kind of `newest` (whole or trimmed).
+
+    One that was used within `spared` seconds stays, because another process may be about to read it.
+    """
+    kind = newest.stem.partition("_")[0]
+
+    def used(path: Path) -> float:
+        with contextlib.suppress(OSError):
+            return path.stat().st_atime
+        return 0.0
+
+    others = sorted((path for path in newest.parent.glob(f"{kind}_*.py") if path != newest), key=used, reverse=True)
+    for path in others[keep - 1 :]:
+        if used(path) < time.time() - spared:
+            for old in (path, *(newest.parent / "__pycache__").glob(f"{path.stem}.*")):
+                with contextlib.suppress(OSError):
+                    old.unlink()

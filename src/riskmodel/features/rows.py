@@ -197,6 +197,8 @@ OF_HOUSEHOLD: Final = (
     "shocks",
 )
 OF_PERSON: Final = ("medical", "disability", "employment")
+# What a feature function may ask for instead of a whole table: its rows of the last 12 months, occurred after back[12] and by T.
+LAST_12_MONTHS: Final = {"medical_12m": "medical", "employment_12m": "employment"}
 WORKED_OUT: Final = frozenset(
     [
         "village",

@@ -50,20 +50,20 @@ def rule_medical_self_paid(medical: Rows, members: Rows, household: Row, policy:
     return flag(_largest_of_person(medical, members, when.back[12], when.as_of) > limit * policy.disposable_income)
 
 
-def rule_medical_burden(medical: Rows, members: Rows, policy: Row, when: When) -> float:
+def rule_medical_burden(medical_12m: Rows, members: Rows, policy: Row, when: When) -> float:
     """Self-paid cost of the household, 12 months, after all insurance > 10,000 (dibao or tekun) or 26,000 (others)."""
     limit = policy.medical_burden_general
     if _on_low_income(members):
         limit = policy.medical_burden_low_income
-    return flag(self_paid_since(medical, when.back[12], when.as_of) > limit)
+    return flag(self_paid_since(medical_12m, when.back[12], when.as_of) > limit)
 
 
-def rule_inpatient_self_paid(medical: Rows, household: Row, policy: Row, when: When) -> float:
+def rule_inpatient_self_paid(medical_12m: Rows, household: Row, policy: Row) -> float:
     """Self-paid inpatient cost, 12 months >= 5,000 (lifted) or 20,000 (others)."""
     limit = policy.inpatient_self_paid_general
     if household.category == LIFTED:
         limit = policy.inpatient_self_paid_lifted
-    return flag(_of_kind(medical, INPATIENT, when.back[12], when.as_of) >= limit)
+    return flag(_of_kind(medical_12m, INPATIENT) >= limit)
 
 
 def rule_chronic_monthly(medical: Rows, members: Rows, policy: Row, when: When) -> float:

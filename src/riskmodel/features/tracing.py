@@ -23,7 +23,7 @@ from riskmodel.features.catalogue import Catalogue, Feature
 from riskmodel.features.common import When
 from riskmodel.features.context import AreaContext
 from riskmodel.features.prepared import Prepared, prepare
-from riskmodel.features.rows import OF_PERSON, SHAPES
+from riskmodel.features.rows import LAST_12_MONTHS, OF_PERSON, SHAPES
 from riskmodel.policy import NUMBERS, Policy
 from riskmodel.tables import Tables
 from riskmodel.tables.county import authorised
@@ -295,7 +295,18 @@ def _run(definition: kernels.Definition, given: Mapping[str, Any]) -> float:
     for table in OF_PERSON:
         if table in definition.takes:
             _mark(given["members"], given[table], table)
-    return float(definition.function(*(given[name] for name in definition.takes)))
+    return float(definition.function(*_arguments(definition, given)))
+
+
+def _arguments(definition: kernels.Definition, given: Mapping[str, Any]) -> list[Any]:
+    """What the function takes, in its order."""
+    when = given["when"]
+    return [
+        [row for row in given[LAST_12_MONTHS[name]] if row.occurred_on > when.back[12] and row.occurred_on <= when.as_of]
+        if name in LAST_12_MONTHS
+        else given[name]
+        for name in definition.takes
+    ]
 
 
 def _mark(members: list[SimpleNamespace], rows: list[SimpleNamespace], table: str) -> None:
@@ -325,7 +336,7 @@ def _others(context: AreaContext, code: str, given: Mapping[str, Any], tables: T
     for name, count in zip(context.names, total, strict=True):
         definition = kernels.counts()[name]
         here = all(table in tables for table in definition.tables)
-        own = int(definition.function(*(given[item] for item in definition.takes))) if here else 0
+        own = int(definition.function(*_arguments(definition, given))) if here else 0
         found[name] = max(count - own, 0)
     return found
 
