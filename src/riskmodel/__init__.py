@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from riskmodel.workflow import export_household as export_household
     from riskmodel.workflow import hunt_leaks as hunt_leaks
     from riskmodel.workflow import init_project as init_project
+    from riskmodel.workflow import keep_importance as keep_importance
     from riskmodel.workflow import load_model as load_model
     from riskmodel.workflow import open_project as open_project
     from riskmodel.workflow import promote as promote
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from riskmodel.workflow import release as release
     from riskmodel.workflow import replay as replay
     from riskmodel.workflow import rollback as rollback
+    from riskmodel.workflow import run_file as run_file
     from riskmodel.workflow import score as score
     from riskmodel.workflow import screening_list as screening_list
     from riskmodel.workflow import serve as serve
@@ -54,6 +56,7 @@ _HOMES = {
     "export_household": "riskmodel.workflow",
     "hunt_leaks": "riskmodel.workflow",
     "init_project": "riskmodel.workflow",
+    "keep_importance": "riskmodel.workflow",
     "load_model": "riskmodel.workflow",
     "open_project": "riskmodel.workflow",
     "promote": "riskmodel.workflow",
@@ -65,6 +68,7 @@ _HOMES = {
     "release": "riskmodel.workflow",
     "replay": "riskmodel.workflow",
     "rollback": "riskmodel.workflow",
+    "run_file": "riskmodel.workflow",
     "score": "riskmodel.workflow",
     "screening_list": "riskmodel.workflow",
     "serve": "riskmodel.workflow",

@@ -223,6 +223,43 @@ def load_model(which: str = "champion", *, project: ProjectLike = None) -> Scree
     return ScreeningModel.load(open_project(project), which)
 
 
+def run_file(run: str | Run, name: str, *, project: ProjectLike = None) -> Path:
+    """A file that a run keeps, as a local path: `record.md`, `folds.json`, `plots/folds.png`, `metrics.csv`, … Raises ModelError."""
+    from riskmodel.training import registry
+
+    return registry.artifact(open_project(project), run if isinstance(run, str) else run.id, name)
+
+
+def keep_importance(scores: Scores, *, run: str | Run = "champion", project: ProjectLike = None) -> Path:
+    """Keep with a run, in MLflow, what weighs how much in these scores: `importance/importance.csv` and `.png`, by feature and risk kind.
+
+    Returns the folder. Raises ModelError when the scores were made by the model of another run.
+    """
+    import tempfile
+
+    from riskmodel.errors import ModelError
+    from riskmodel.screening.plots import save_importance
+    from riskmodel.training import load_model_folder, registry
+
+    here = open_project(project)
+    name = run if isinstance(run, str) else run.id
+    load_model_folder(here, name)  # says in words that there is no champion, or no such run
+    now = registry.champion(here) if name == "champion" else None
+    found = registry.find_run(here, now["run_id"] if now else name)
+    if found["tags"].get("riskmodel.version") != scores.model_version:
+        raise ModelError(
+            Fault(
+                f"run {found['id']}",
+                f"model {found['tags'].get('riskmodel.version')}",
+                f"model {scores.model_version}, which made the scores",
+                "Name the run whose model made them.",
+            )
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        registry.attach(here, found["id"], save_importance(scores.table, Path(folder)), "importance")
+    return registry.artifact(here, found["id"], "importance")
+
+
 def score(
     tables: Tables | PathLike,
     as_of: dt.date | str,

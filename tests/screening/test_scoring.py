@@ -309,5 +309,12 @@ def test_analysts_get_shaps_pictures_and_tables(scores, tmp_path):
     assert weights.filter(pl.col("kind") == "feature")["share"].sum() == pytest.approx(1.0)
     explanation = plots.explanation(scores.table, scores.base, "en", rows=[0, 1])
     assert explanation.values.shape == (2, len(scores.table.names))
-    towns = plots.reasons_by_township(scores.table, [code[:9] for code in scores.matrix.village_code])
+    codes = [code[:9] for code in scores.matrix.village_code]
+    towns = plots.reasons_by_township(scores.table, codes)
     assert towns["households"].min() >= 1
+    plots.reasons_by_township_plot(scores.table, codes).savefig(tmp_path / "towns.png")
+    with pytest.raises(DataError, match="townships"):
+        plots.reasons_by_township_plot(scores.table, codes, fewest=len(scores) + 1)
+    table, picture = plots.save_importance(scores.table, tmp_path)
+    assert pl.read_csv(table).columns == weights.columns
+    assert picture.stat().st_size > 5000

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
+from riskmodel.errors import DataError, Fault
+from riskmodel.files import write_text
 from riskmodel.screening import wording
 from riskmodel.screening.explain import as_explanation, shap_plots
 from riskmodel.screening.reasons import KINDS, MOST_RAISING, ReasonTable
@@ -17,6 +19,7 @@ from riskmodel.vocabulary import RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from matplotlib.figure import Figure
 
@@ -91,18 +94,32 @@ def importance(table: ReasonTable) -> pl.DataFrame:
     return frame.sort(["kind", "importance", "name"], descending=[False, True, False])
 
 
-def importance_plot(table: ReasonTable, language: Language = "zh") -> Figure:
-    """Importance by risk kind: mean absolute contribution to the margin, as bars."""
+def importance_plot(table: ReasonTable, language: Language = "zh", most: int = 15) -> Figure:
+    """Importance by feature (the `most` heaviest) and by risk kind: mean absolute contribution to the margin over the cohort, as bars."""
     with _plotting(language):
         from matplotlib import pyplot as plt
 
-        frame = importance(table).filter(pl.col("kind") == "risk_kind").sort("importance")
+        language, frame = spoken(language), importance(table)
+        panels = {"feature": ("按指标", "by feature"), "risk_kind": ("按风险类型", "by risk kind")}
         figure: Figure
-        figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-        axes.barh(frame[spoken(language)].to_list(), frame["importance"].to_list(), color="#1f77b4")
-        axes.set_xlabel("平均绝对贡献（原始分）" if spoken(language) == "zh" else "mean absolute contribution (margin)")
+        figure, both = plt.subplots(1, 2, figsize=(12, 1.6 + 0.3 * most), width_ratios=(1.3, 1), layout="constrained")
+        for axes, (kind, words) in zip(both, panels.items(), strict=True):
+            shown = frame.filter(pl.col("kind") == kind).head(most).sort("importance")
+            axes.barh(shown[language].to_list(), shown["importance"].to_list(), color="#1f77b4")
+            axes.set_title(words[0] if language == "zh" else words[1], loc="left")
+            axes.set_xlabel("平均绝对贡献（原始分）" if language == "zh" else "mean absolute contribution (margin)")
+            axes.spines[["top", "right"]].set_visible(False)
         plt.close(figure)
         return figure
+
+
+def save_importance(table: ReasonTable, folder: Path, language: Language = "zh") -> list[Path]:
+    """Write `importance.csv` (feature, topic and risk kind, both languages) and `importance.png` into a folder that is there. The two paths."""
+    files = [folder / "importance.csv", folder / "importance.png"]
+    # With a byte order mark, or Excel shows the Chinese labels as rubbish.
+    write_text(files[0], "\ufeff" + importance(table).write_csv())
+    importance_plot(table, language).savefig(files[1], dpi=150, bbox_inches="tight")
+    return files
 
 
 def frequent_reasons(scores: Scores, language: Language = "zh", most: int = 12, first: int = 600) -> Figure:
@@ -146,6 +163,57 @@ def reasons_by_township(table: ReasonTable, township_code: Sequence[str], fewest
     return joined.drop("total").sort("township_code", "households", "risk_kind", descending=[False, True, False])
 
 
+def reasons_by_township_plot(
+    table: ReasonTable, township_code: Sequence[str], language: Language = "zh", fewest: int = 30
+) -> Figure:
+    """`reasons_by_township` as a table in colours: a row a township, a column a first risk kind, in it the per cent of the township's households.
+
+    Raises DataError when no township has `fewest` households.
+    """
+    frame = reasons_by_township(table, township_code, fewest)
+    if not frame.height:
+        found = f"{len(table)} households in {len(set(township_code))} townships"
+        raise DataError(Fault("townships", found, f"{fewest} households in at least one", "Take a larger cohort."))
+    with _plotting(language):
+        from matplotlib import pyplot as plt
+
+        language = spoken(language)
+        towns = frame["township_code"].unique().sort().to_list()
+        kinds = (
+            frame.group_by("risk_kind").agg(pl.col("households").sum()).sort("households", "risk_kind", descending=[True, False])
+        )
+        columns = kinds["risk_kind"].to_list()
+        percent = np.zeros((len(towns), len(columns)))
+        for town, kind, share in frame.select("township_code", "risk_kind", "share").iter_rows():
+            percent[towns.index(town), columns.index(kind)] = 100 * share
+        words = {kind: RISK_KINDS[kind][0 if language == "zh" else 1] for kind in columns if kind in RISK_KINDS}
+        words["none"] = "无升高风险的理由" if language == "zh" else "nothing raises the risk"
+        figure: Figure
+        figure, axes = plt.subplots(figsize=(2.6 + 0.85 * len(columns), 2.4 + 0.36 * len(towns)), layout="constrained")
+        axes.imshow(percent, cmap="Blues", aspect="auto", vmin=0)
+        for row, column in np.ndindex(*percent.shape):
+            value = percent[row, column]
+            axes.text(
+                column,
+                row,
+                f"{value:.0f}",
+                ha="center",
+                va="center",
+                fontsize=9,
+                color="white" if value > 0.6 * percent.max() else "0.2",
+            )
+        axes.set_xticks(range(len(columns)), [words[kind] for kind in columns], rotation=35, ha="right")
+        axes.set_yticks(range(len(towns)), towns)
+        title = (
+            "首要风险类型占本乡镇农户的比例（%）"
+            if language == "zh"
+            else "first risk kind, per cent of the township's households"
+        )
+        axes.set_title(title, loc="left", fontsize=11)
+        plt.close(figure)
+        return figure
+
+
 def _chinese_font() -> str | None:
     from matplotlib import font_manager
 
@@ -158,7 +226,8 @@ def _plotting(language: Language) -> Iterator[None]:
     """A backend without a screen, and a font that has the signs; labels fall back to English where there is none."""
     import matplotlib
 
-    matplotlib.use("Agg", force=False)
+    if matplotlib.get_backend(auto_select=False) is None:  # a notebook that chose its own keeps it
+        matplotlib.use("Agg")
     font = _chinese_font()
     settings: dict[str, Any] = {"axes.unicode_minus": False}
     if font:

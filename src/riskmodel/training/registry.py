@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -328,3 +328,10 @@ def annotate(project: Project, run_id: str, promotion: Mapping[str, Any]) -> Non
         path = Path(folder) / name
         path.write_text(json.dumps(promotion, ensure_ascii=False, indent=1), encoding="utf-8")
         store.log_artifact(run_id, str(path), "promotions")
+
+
+def attach(project: Project, run_id: str, files: Sequence[Path], folder: str) -> None:
+    """Add files to a finished run, below `folder` of its artifacts; a file of that name there is replaced."""
+    store = client(project)
+    for file in files:
+        store.log_artifact(run_id, str(file), folder)
