@@ -133,6 +133,29 @@ def test_declared_signs_hold_where_the_plan_forces_them(rows, fits):
     assert signs_hold(fits["monotone"], rows.train, SIGNS, promised=True)["broken"] == []
 
 
+def test_declared_signs_hold_among_correlated_features(rows):
+    """LightGBM's `advanced` method broke 4 to 9 of these 24 signs with each of four seeds; four independent features did not show it."""
+    import lightgbm as lgb
+
+    from riskmodel.training.learners import Task
+    from riskmodel.training.learners.trees import parameters_of
+
+    chance = np.random.default_rng(0)
+    features = 0.8 * chance.normal(size=(6000, 1)) + 0.6 * chance.normal(size=(6000, 24))
+    features[chance.random(features.shape) < 0.1] = np.nan
+    logit = 0.5 * np.nan_to_num(features)[:, :6].sum(axis=1) - 3.5
+    label = (chance.random(6000) < 1 / (1 + np.exp(-logit))).astype(float)
+    plan = PLANS["monotone"]
+    task = Task(plan.learner.parameters, rows.train, rows.calibrate, 4, 1, [1] * 24, (12,))
+    parameters = parameters_of(task, 0)
+    booster = lgb.train(parameters, lgb.Dataset(features, label), 100)
+    for place in range(24):
+        grid = np.repeat(features[:100], 60, axis=0)
+        grid[:, place] = np.tile(np.linspace(-2.5, 2.5, 60), 100)
+        margin = booster.predict(grid, raw_score=True).reshape(100, 60)
+        assert (np.diff(margin, axis=1) >= -1e-9).all(), place
+
+
 def test_arrays_give_scikit_learns_own_margins(rows):
     from sklearn.ensemble import HistGradientBoostingClassifier
 
