@@ -204,6 +204,8 @@ class _Share(ast.NodeTransformer):
         self._fixed = {argument.arg for argument in definition.args.args} - written
         self.used = []
         changed: ast.FunctionDef = self.visit(definition)
+        read = {node.id for node in ast.walk(changed) if isinstance(node, ast.Name)}
+        changed.args.args = [argument for argument in changed.args.args if argument.arg in read]
         changed.args.args += [ast.arg(name) for name in self.used]
         return changed
 
