@@ -462,7 +462,7 @@ def main() -> None:
         return time.perf_counter() - start
 
     one_thread, two_threads = (min(elapsed(threads) for _ in range(5)) for threads in (1, 2))
-    print(f"12 dates, elapsed: one thread {one_thread:.2f} s, two threads {two_threads:.2f} s (two free cores assumed)")
+    print(f"12 dates, elapsed: one thread {one_thread:.2f} s, two threads {two_threads:.2f} s (means little on a busy machine)")
 
     household = "H0000042"
     context = AreaContext.from_json(count_context(ready, as_of).json())
