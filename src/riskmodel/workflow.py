@@ -268,7 +268,13 @@ def score(
     horizon: int = 12,
     project: ProjectLike = None,
 ) -> Scores:
-    """Score and explain the cohort of a day."""
+    """Score and explain the cohort of a day; for a run on a ready-made table, the rows of the wave that the day stands for."""
+    if isinstance(model, str) and isinstance(tables, (str, os.PathLike)):
+        from riskmodel.screening.ready_made import is_ready_made, score_table
+
+        here = open_project(project)
+        if is_ready_made(here, model):
+            return score_table(here, model, Path(tables), day(as_of))
     ready = load_model(model, project=project) if isinstance(model, str) else model
     return ready.score(_tables(tables), day(as_of), horizon=horizon)
 
@@ -301,8 +307,7 @@ def explain(
     project: ProjectLike = None,
 ) -> Any:
     """Why a household stands where it stands: its reasons with values, periods and comparison. `plot` writes a waterfall."""
-    data, date = _tables(tables), day(as_of)
-    scores = load_model(model, project=project).score(data, date)
+    scores = score(tables, as_of, model=model, project=project)
     reasons = scores.reasons(household_id)
     if plot is not None:
         scores.waterfall(household_id).savefig(plot, dpi=150, bbox_inches="tight")

@@ -186,3 +186,30 @@ def test_the_control_with_hardly_any_signal_stays_near_chance(own, learner):
     assert load_plan(own, f"nlsy_{learner}").table is not None
     auc = train(own, f"nlsy_{learner}", REAL).metrics["auc"]
     assert 0.5 < auc < 0.60
+
+
+def test_a_row_of_a_ready_made_table_gets_reasons_under_its_own_column_names(own_project, tmp_path):
+    """The households with the lowest income relapse; the reasons say so in the table's own words."""
+    import riskmodel as rm
+
+    rng = np.random.default_rng(3)
+    rows = [
+        {"id": f"h{number}", "wave": wave, "net_income": (income := float(rng.normal(20_000, 8_000))), "rooms": float(rng.integers(1, 6)),
+         "fell": int(rng.random() < 1 / (1 + np.exp((income - 6_000) / 2_500)))}
+        for number in range(1500)
+        for wave in (1, 2, 3)
+    ]  # fmt: skip
+    pl.DataFrame(rows).write_csv(tmp_path / "panel.csv")
+    (own_project.root / "training" / "plans" / "own_table.yaml").write_text(
+        "title: {zh: 自有宽表, en: A table of one's own}\nsource: table\nhorizon_months: 12\n"
+        "table: {file: panel.csv, household: id, time: wave, outcome: fell, predictors: [net_income, rooms], riskier_when: {net_income: lower}}\n"
+        "learner: {logistic: {}}\ngroups: []\n",
+        encoding="utf-8",
+    )
+    run = rm.train("own_table", tmp_path, project=own_project)
+    scores = rm.score(tmp_path, "0003-01-01", model=run.id, project=own_project)
+    first = scores.reasons(scores.frame["household_id"][0])
+    assert first.raising[0].topic == "net_income"
+    assert "net income: " in first.raising[0].en
+    with pytest.raises(rm.UserError, match="no such wave"):
+        rm.score(tmp_path, "0009-01-01", model=run.id, project=own_project)
