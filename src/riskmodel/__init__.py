@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from riskmodel.project import Project as Project
     from riskmodel.tables import Tables as Tables
     from riskmodel.workflow import build_features as build_features
+    from riskmodel.workflow import changes as changes
     from riskmodel.workflow import check_tables as check_tables
     from riskmodel.workflow import compare as compare
     from riskmodel.workflow import explain as explain
@@ -50,6 +51,7 @@ _HOMES = {
     "Project": "riskmodel.project",
     "Tables": "riskmodel.tables",
     "build_features": "riskmodel.workflow",
+    "changes": "riskmodel.workflow",
     "check_tables": "riskmodel.workflow",
     "compare": "riskmodel.workflow",
     "explain": "riskmodel.workflow",

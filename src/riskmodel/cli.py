@@ -309,10 +309,15 @@ def explain(
     as_of: AsOfOption,
     model: Annotated[str, typer.Option(metavar="RUN|champion", help="Whose score.")] = "champion",
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw a waterfall.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DATE", help="Also say what moved it since this day.")] = None,
     project: ProjectOption = None,
 ) -> None:
     """Say why a household stands where it stands, in Chinese and English."""
     print(rm.explain(household, tables, as_of, model=model, plot=plot, project=project).text())
+    if since is not None:
+        moved = rm.changes(tables, as_of, since, model=model, project=project).set_index("household_id").loc[household]
+        for title, text in ((f"自{since}以来", moved["changes_zh"]), (f"Since {since}", moved["changes_en"])):
+            print(f"{title} ({moved['moved']}): {text or '–'}")
 
 
 @app.command()

@@ -314,6 +314,25 @@ def explain(
     return reasons
 
 
+def changes(
+    tables: Tables | PathLike,
+    as_of: dt.date | str,
+    since: dt.date | str,
+    *,
+    model: str = "champion",
+    project: ProjectLike = None,
+) -> pd.DataFrame:
+    """What moved each household between two days, by one model: a row a household, sorted by household_id.
+
+    moved: up, down, same, new or left; changes_zh, changes_en: the circumstances behind it. See `screening.changes.what_changed`.
+    """
+    from riskmodel.screening.changes import what_changed
+
+    data = _tables(tables)
+    before, now = (score(data, date, model=model, project=project) for date in (since, as_of))
+    return what_changed(before, now).to_pandas()
+
+
 def record(file: PathLike, *, project: ProjectLike = None) -> Recorded:
     """Take verification results back in from a filled list; refused rows come back in a file that says why."""
     from riskmodel.serving.casebook import record as take_in
