@@ -102,6 +102,7 @@ def run(
             listed.to_csv(draft)
         with replacing(out / "scores.parquet") as draft:
             scores.frame.write_parquet(draft)
+        workflow.keep_importance(scores, run=champion.id, project=project)
         teller.say(listed.summary())
         _show_first(console, scores)
 
