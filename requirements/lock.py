@@ -20,8 +20,8 @@ OPTIONS = [
     "3.11",
 ]
 FILES = {
-    "dev.txt": ["pyproject.toml", "--extra", "train", "--group", "dev"],
-    "train.txt": ["pyproject.toml", "--extra", "train", "--constraint", "requirements/dev.txt"],
+    "dev.txt": ["pyproject.toml", "--extra", "train", "--extra", "print", "--group", "dev"],
+    "train.txt": ["pyproject.toml", "--extra", "train", "--extra", "print", "--constraint", "requirements/dev.txt"],
     "serve.txt": ["pyproject.toml", "--constraint", "requirements/dev.txt"],
     "bootstrap.txt": ["requirements/bootstrap.in", "--constraint", "requirements/dev.txt"],
 }

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from riskmodel.errors import Fault, PlanError, ProjectError
+from riskmodel.features.catalogue import Family, Words
 from riskmodel.project import Project
 
 PLAN_FOLDER = Path("training") / "plans"
@@ -19,33 +20,10 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-FeatureGroup = Literal[
-    "income",
-    "expenditure",
-    "illness",
-    "disability",
-    "household",
-    "guarantees",
-    "shocks",
-    "employment",
-    "assistance",
-    "history",
-    "area",
-    "freshness",
-    "assets",
-    "rules",
-]
 
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Words(Strict):
-    """The plan's title, in both languages."""
-
-    zh: Annotated[str, Field(min_length=1)]
-    en: Annotated[str, Field(min_length=1)]
 
 
 class AsOfGrid(Strict):
@@ -76,7 +54,7 @@ class LabelRules(Strict):
 class FeatureChoice(Strict):
     """groups: families of the catalogue (all, if left out). leave_out, also: single names; `also` brings in features on trial."""
 
-    groups: tuple[FeatureGroup, ...] | None = None
+    groups: tuple[Family, ...] | None = None
     leave_out: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
 
