@@ -278,7 +278,6 @@ def pandas_features(tables: dict[str, pd.DataFrame], as_of: dt.date, line: float
     out |= {
         "net_income_pp_12m": year / size,
         "income_gap_pp": (year - compliant) / size - line,
-        "income_line_ratio": year / size / line,
         "net_income_pp_before_12m": before / size,
         "income_change_share_12m": (year - before) / before.where(before > 0),
         "recent_income_gap_pp": 2 * half / size - line,
@@ -308,7 +307,6 @@ def pandas_features(tables: dict[str, pd.DataFrame], as_of: dt.date, line: float
     out |= {f"self_paid_{months}m": paid[months] for months in (3, 6, 12, 24)}
     out |= {
         "self_paid_change_6m": 2 * paid[6] - paid[12],
-        "compliant_self_paid_12m": zero(per_home(year_bills, "compliant_self_paid")),
         "self_paid_income_share_12m": paid[12] / positive,
         "largest_bill_12m": zero(per_home(year_bills, "self_paid", "max")),
         "reimbursed_share_12m": per_home(year_bills, "reimbursed") / total.where(total > 0),

@@ -52,8 +52,8 @@ from riskmodel.features import (
     rules,
     shocks,
 )
-from riskmodel.features.rows import LAST_12_MONTHS, OF_HOUSEHOLD, OF_PERSON, TABLE_NAMES
-from riskmodel.policy import NUMBERS
+from riskmodel.features.rows import ALL_VERSIONS, LAST_12_MONTHS, OF_HOUSEHOLD, OF_PERSON, TABLE_NAMES
+from riskmodel.policy import DAYS, NUMBERS
 
 FAMILIES: Final[Mapping[str, ModuleType]] = {
     "income": income,
@@ -73,9 +73,7 @@ FAMILIES: Final[Mapping[str, ModuleType]] = {
 }
 # What a feature function may name as an argument, beside the tables.
 GIVEN: Final = ("household", "village", "township", "county", "policy", "when")
-POLICY_SHAPE: Final = np.dtype(
-    [(name, "f8") for name in NUMBERS] + [("accounting_start", "i4"), ("accounting_end", "i4")], align=True
-)
+POLICY_SHAPE: Final = np.dtype([(name, "f8") for name in NUMBERS] + [(name, "i4") for name in DAYS], align=True)
 
 
 @dataclass(frozen=True)
@@ -90,13 +88,13 @@ class Definition:
     @property
     def tables(self) -> tuple[str, ...]:
         """Tables whose absence makes the value unknown, in the contract's names."""
-        named = dict.fromkeys(LAST_12_MONTHS.get(name, name) for name in self.takes)
+        named = dict.fromkeys((LAST_12_MONTHS | ALL_VERSIONS).get(name, name) for name in self.takes)
         return tuple(name for name in named if name in TABLE_NAMES)
 
     @property
     def reads(self) -> set[str]:
-        """What has to be cut for it: tables, and their rows of the last 12 months."""
-        return set(self.tables) | (set(self.takes) & set(LAST_12_MONTHS))
+        """What has to be cut for it: tables, their rows of the last 12 months, all versions of the members."""
+        return set(self.tables) | (set(self.takes) & set(LAST_12_MONTHS | ALL_VERSIONS))
 
     @property
     def formula(self) -> str:
@@ -251,6 +249,11 @@ def _cuts(wanted: set[str]) -> list[str]:
         "found = cut_members(members_rows, members_starts[h], members_starts[h + 1], as_of, members_scratch)",
         "members = members_scratch[:found]",
     ]
+    if "member_versions" in wanted:
+        lines += [
+            "found = cut_versions(members_rows, members_starts[h], members_starts[h + 1], as_of, member_versions_scratch)",
+            "member_versions = member_versions_scratch[:found]",
+        ]
     for table in OF_HOUSEHOLD:
         if table not in wanted:
             continue
@@ -310,7 +313,7 @@ def source(only: tuple[str, ...] = ()) -> str:
 
     def driver(name: str, given: str, tables: set[str], body: list[str]) -> list[str]:
         """Two functions: one makes the scratch space for the cut rows, the other walks the households without allocating anything."""
-        names = {table: table for table in TABLE_NAMES[1:]} | LAST_12_MONTHS
+        names = {table: table for table in TABLE_NAMES[1:]} | LAST_12_MONTHS | ALL_VERSIONS
         space = {name: table for name, table in names.items() if name in tables | {"members"}}
         scratch = [f"{name}_scratch" for name in space]
         given = f"targets, as_of, ymd, back, first, present, {given}{arguments}, out"
@@ -403,6 +406,17 @@ def cut_members(rows, start, stop, as_of, scratch):
     for i in range(start, stop):
         if rows[i].known_on <= as_of and as_of < rows[i].replaced_on and rows[i].left_on > as_of:
             scratch[n] = rows[i]
+            n += 1
+    return n
+
+NJIT
+def cut_versions(rows, start, stop, as_of, scratch):
+    n = 0
+    for i in range(start, stop):
+        if rows[i].known_on <= as_of:
+            scratch[n] = rows[i]
+            if scratch[n].replaced_on > as_of:
+                scratch[n].replaced_on = NEVER
             n += 1
     return n
 

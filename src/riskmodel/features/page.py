@@ -115,6 +115,7 @@ WINDOWS: Final[dict[str, str]] = {
     "3 months up to the newest report": "截至最近一期台账的3个月",
     "6 months up to the newest report": "截至最近一期台账的6个月",
     "newest report and the 3 months before": "最近一期台账及其前3个月",
+    "running school year and the one before": "本学年（至截止日）及上一学年",
     "as of the day": "截止日",
     "all records": "全部记录",
     "newest query": "最近一次查询",

@@ -22,9 +22,9 @@ from riskmodel.features.building import clock, count_context
 from riskmodel.features.catalogue import Catalogue, Feature
 from riskmodel.features.common import When
 from riskmodel.features.context import AreaContext
-from riskmodel.features.prepared import Prepared, prepare
-from riskmodel.features.rows import LAST_12_MONTHS, OF_PERSON, SHAPES
-from riskmodel.policy import NUMBERS, Policy
+from riskmodel.features.prepared import Prepared, day_number, prepare
+from riskmodel.features.rows import ALL_VERSIONS, LAST_12_MONTHS, NEVER, OF_PERSON, SHAPES
+from riskmodel.policy import DAYS, NUMBERS, Policy
 from riskmodel.tables import Tables
 from riskmodel.tables.county import authorised
 
@@ -162,7 +162,7 @@ class _Case:
         ours = full.of_households([household_id])
         now = prepare(ours)
         now.place_of(household_id)
-        rows, frames = _cut(ours.known_by(as_of), now, household_id)
+        rows, frames = _cut(ours, as_of, now, household_id)
         if not rows["households"] or not rows["members"]:
             raise DataError(
                 Fault(
@@ -204,10 +204,11 @@ class _Case:
         open_to_read = not absent and self.readable(definition)
         shown = {}
         for name in definition.tables if "household" not in definition.takes else ("households", *definition.tables):
-            frame = self.frames[name]
+            rows = "member_versions" if name == "members" and "member_versions" in definition.takes else name
+            frame = self.frames[rows]
             marks = [name == "households"] * frame.height
             if open_to_read and name != "households":
-                marks = [_differs(value, _without(definition, self.given, name, place)) for place in range(frame.height)]
+                marks = [_differs(value, _without(definition, self.given, rows, place)) for place in range(frame.height)]
             keep = [item for item in frame.columns if item in read or item in _ALWAYS_SHOWN]
             shown[name] = frame.select(keep).with_columns(counts=pl.Series("counts", marks, dtype=pl.Boolean))
         return ValueTrace(
@@ -240,8 +241,8 @@ class _Asked:
         self.seen: dict[str, tuple[float, str]] = {}
 
     def __getattr__(self, name: str) -> float:
-        if name in ("accounting_start", "accounting_end"):
-            return self._policy.record(self._village, self._as_of)[len(NUMBERS) + (name == "accounting_end")]
+        if name in DAYS:
+            return self._policy.record(self._village, self._as_of)[len(NUMBERS) + DAYS.index(name)]
         found = self._policy.in_force(name, self._village, self._as_of)
         value = self._policy.value(name, self._village, self._as_of)
         self.seen[name] = (value, found.source)
@@ -253,9 +254,12 @@ def _when(as_of: dt.date) -> When:
     return When(time.as_of, time.ymd, time.back.tolist(), time.first.tolist())
 
 
-def _cut(known: Tables, now: Prepared, household_id: str) -> tuple[Rows, dict[str, pl.DataFrame]]:
+def _cut(ours: Tables, as_of: dt.date, now: Prepared, household_id: str) -> tuple[Rows, dict[str, pl.DataFrame]]:
     """Rows of one household on the day, as objects for the functions and as frames for people, place by place the same."""
+    known = ours.known_by(as_of)
     frames: dict[str, pl.DataFrame] = {}
+    versions = ours["members"].filter((pl.col("household_id") == household_id) & (pl.col("known_on") <= as_of))
+    versions = versions.sort("member_id", "known_on")
     home = known["households"].filter(pl.col("household_id") == household_id)
     people = known.get("members").filter(pl.col("household_id") == household_id).sort("member_id")
     frames["households"], frames["members"] = home, people
@@ -277,9 +281,14 @@ def _cut(known: Tables, now: Prepared, household_id: str) -> tuple[Rows, dict[st
         else:
             frame = frame.filter(pl.col("household_id") == household_id)
         frames[name] = frame.drop("replaced_on", strict=False)
+    frames["member_versions"] = versions.drop("replaced_on")
     frames["households"] = home.drop("replaced_on", strict=False)
     frames["members"] = people.drop("replaced_on", strict=False)
-    return {name: _objects(name, frame, now) for name, frame in frames.items()}, frames
+    rows = {name: _objects(ALL_VERSIONS.get(name, name), frame, now) for name, frame in frames.items()}
+    for version in rows["member_versions"]:
+        if version.replaced_on > day_number(as_of):
+            version.replaced_on = NEVER
+    return rows, frames
 
 
 def _objects(name: str, frame: pl.DataFrame, now: Prepared) -> list[SimpleNamespace]:
@@ -318,9 +327,12 @@ def _mark(members: list[SimpleNamespace], rows: list[SimpleNamespace], table: st
 
 
 def _without(definition: kernels.Definition, given: Mapping[str, Any], table: str, place: int) -> float:
-    rest = given[table][:place] + given[table][place + 1 :]
+    rest = {table: given[table][:place] + given[table][place + 1 :]}
+    if table == "member_versions":  # the version in force is among the members too
+        gone = given[table][place]
+        rest["members"] = [row for row in given["members"] if (row.person, row.known_on) != (gone.person, gone.known_on)]
     try:
-        return _run(definition, {**given, table: rest})
+        return _run(definition, {**given, **rest})
     except ZeroDivisionError:  # the last member
         return float("nan")
 
@@ -343,7 +355,10 @@ def _others(context: AreaContext, code: str, given: Mapping[str, Any], tables: T
 
 def _window(window: str, policy: Policy, village: str, as_of: dt.date) -> str:
     """The window of the catalogue, with its days where they depend on the policy."""
-    if window != "accounting window":
-        return window
-    start, end = policy.accounting_window(village, as_of)
-    return f"{window}: {start} to {end - dt.timedelta(1)}"
+    if window == "accounting window":
+        start, end = policy.accounting_window(village, as_of)
+        return f"{window}: {start} to {end - dt.timedelta(1)}"
+    if window == "running school year and the one before":
+        before, start = policy.school_years(village, as_of)
+        return f"{window}: {before} to {start - dt.timedelta(1)}, and {start} to {as_of}"
+    return window
