@@ -8,8 +8,8 @@ import pytest
 
 from riskmodel.errors import ProjectError
 from riskmodel.features.catalogue import Catalogue, load_catalogue
+from riskmodel.features.definitions import definitions
 from riskmodel.features.denylist import Denylist
-from riskmodel.features.kernel import definitions
 from riskmodel.features.page import WINDOWS, features_page
 from riskmodel.policy import NUMBERS
 from riskmodel.tables.schema import TABLES

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, RootModel, model_validator
 
-from riskmodel.errors import ProjectError
-from riskmodel.project import Project
+from riskmodel.errors import Fault, ProjectError
+from riskmodel.features.own import NOTHING_OWN, OWN_FOLDER, OwnFunctions, load_own
+from riskmodel.project import Project, fit
 from riskmodel.vocabulary import RISK_KINDS
 
 CATALOGUE_FILE = "features/catalogue.yaml"
@@ -104,9 +106,14 @@ class Feature(Strict):
 
 
 class Catalogue(RootModel[dict[str, Feature]]):
-    """All features by name, in the order of the file, which is the order of the columns."""
+    """All features by name, in the order of the file, which is the order of the columns. own: the functions that the project itself brings."""
 
     model_config = ConfigDict(frozen=True)
+    _own: OwnFunctions = PrivateAttr(default=NOTHING_OWN)
+
+    @property
+    def own(self) -> OwnFunctions:
+        return self._own
 
     def __getitem__(self, name: str) -> Feature:
         return self.root[name]
@@ -118,17 +125,53 @@ class Catalogue(RootModel[dict[str, Feature]]):
     def names(self) -> list[str]:
         return list(self.root)
 
+    def only(self, names: Iterable[str]) -> Catalogue:
+        """The same catalogue with only these features, in this order."""
+        return Catalogue({name: self.root[name] for name in names})._with(self._own)
+
+    def _with(self, own: OwnFunctions) -> Catalogue:
+        self._own = own
+        return self
+
     def with_status(self, *status: str) -> list[str]:
         """Names of the features of these statuses, in order."""
         return [name for name, feature in self.root.items() if feature.status in status]
 
 
 def load_catalogue(project: Project) -> Catalogue:
-    """The project's catalogue. Raises ProjectError: every fault at once, with file:line; a feature on the denylist is one."""
+    """The project's catalogue, with the project's own functions.
+
+    Raises ProjectError: every fault at once, with file:line. A feature on the denylist is one, an entry without a function, and a function in
+    `features/own/` without an entry.
+    """
+    from riskmodel.features.definitions import definitions
     from riskmodel.features.denylist import Denylist
 
-    catalogue = project.load(CATALOGUE_FILE, Catalogue)
+    own = load_own(project)
+    document = project.document(CATALOGUE_FILE)
+    catalogue = fit(document, Catalogue)
     faults = Denylist.load(project).faults(catalogue.names, CATALOGUE_FILE)
+    functions, package = definitions(own), definitions()
+    for name, entry in catalogue.root.items():
+        at = document.where(name)
+        if name not in functions:
+            remedy = f"Write it into {OWN_FOLDER}/{entry.family}.py, or delete the entry."
+            faults.append(Fault(at, "no function of this name", "a function of the package or of the project", remedy))
+        elif functions[name].family != entry.family:
+            remedy = "Correct `family`, or move the function."
+            faults.append(Fault(at, f"family {entry.family}", f"{functions[name].family}, whose file holds the function", remedy))
+    for name, one in functions.items():
+        if name not in package and name not in catalogue:
+            remedy = "Copy a neighbour's entry and change every line."
+            faults.append(
+                Fault(f"{OWN_FOLDER}/{one.family}.py ({name})", "no entry of this name", f"one in {CATALOGUE_FILE}", remedy)
+            )
     if faults:
         raise ProjectError(faults)
-    return catalogue
+    return catalogue._with(own)
+
+
+def catalogue_files(project: Project) -> list[str]:
+    """What a hash of the catalogue covers: its file, and the project's own feature functions."""
+    own = sorted((project.root / OWN_FOLDER).glob("*.py"))
+    return [CATALOGUE_FILE, *(path.relative_to(project.root).as_posix() for path in own)]

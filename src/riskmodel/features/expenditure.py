@@ -1,4 +1,3 @@
-# ruff: noqa: SIM102
 # mypy: disable-error-code="no-any-return"
 """Expenditure: what must be spent, against what comes in. Yuan, twelve whole months unless said otherwise; no row in a present table is 0."""
 
@@ -31,11 +30,11 @@ from riskmodel.features.rows import (
 def _rigid(expenditure: Rows, medical_cost: float, start: int, end: int) -> float:
     """Medical cost, and education, care, disaster and housing cost from day `start` up to the day before `end`: what nobody can choose."""
     total = medical_cost
-    for place in range(since(expenditure, start), len(expenditure)):
+    for place in range(since(expenditure, start), since(expenditure, end)):
         flow = expenditure[place]
-        if flow.occurred_on < end:
-            if flow.purpose == EDUCATION or flow.purpose == CARE or flow.purpose == DISASTER or flow.purpose == HOUSING:
-                total += flow.amount
+        amount = flow.amount
+        if flow.purpose == EDUCATION or flow.purpose == CARE or flow.purpose == DISASTER or flow.purpose == HOUSING:
+            total += amount
     return total
 
 

@@ -22,8 +22,9 @@ def _of_kind(bills: Rows, kind: int) -> float:
     """Self-paid cost of one kind of visit."""
     total = 0.0
     for bill in bills:
+        paid = bill.self_paid
         if bill.kind == kind:
-            total += bill.self_paid
+            total += paid
     return total
 
 

@@ -98,12 +98,10 @@ def transfer_share_12m(income: Rows, when: When) -> float:
 def _wages(income: Rows, start: int, end: int) -> float:
     """Wages from day `start` up to the day before `end`; 0 without a row."""
     total = 0.0
-    for place in range(since(income, start), len(income)):
-        flow = income[place]
-        if flow.occurred_on >= end:
-            break
-        if flow.source == WAGE:
-            total += flow.amount
+    for place in range(since(income, start), since(income, end)):
+        amount = income[place].amount
+        if income[place].source == WAGE:
+            total += amount
     return total
 
 

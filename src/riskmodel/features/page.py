@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from riskmodel.features import kernel as kernels
 from riskmodel.features.catalogue import Catalogue, Feature
+from riskmodel.features.definitions import definitions
 from riskmodel.tables.schema import TABLES
 from riskmodel.vocabulary import RISK_KINDS
 
@@ -154,6 +154,7 @@ _FLAG_DIRECTIONS: Final = {
 def features_page(catalogue: Catalogue, language: Language) -> str:
     """The page as Markdown: every feature of the catalogue by family, in the catalogue's order, with what a county officer asks about it."""
     zh = language == "zh"
+    functions = definitions(catalogue.own)
     counted = {status: len(catalogue.with_status(status)) for status in ("active", "trial", "rule")}
     lines = [_ZH_HEAD.format(**counted) if zh else _EN_HEAD.format(**counted)]
     for family, (name_zh, about_zh, name_en, about_en) in _FAMILIES.items():
@@ -171,15 +172,15 @@ def features_page(catalogue: Catalogue, language: Language) -> str:
                 "| feature | unit | window | sources | riskier when | risk | unknown when | formula |",
                 "|---|---|---|---|---|---|---|---|",
             ]
-        lines += [_row(name, one, language) for name, one in members.items()]
+        lines += [_row(name, one, functions[name].formula, language) for name, one in members.items()]
     lines += ["", _ZH_FOOT if zh else _EN_FOOT, ""]
     return "\n".join(lines)
 
 
-def _row(name: str, feature: Feature, language: Language) -> str:
+def _row(name: str, feature: Feature, formula: str, language: Language) -> str:
     place = 0 if language == "zh" else 1
     directions = _FLAG_DIRECTIONS if feature.unit == "flag" else _DIRECTIONS
-    window = WINDOWS[feature.window] if language == "zh" else feature.window
+    window = WINDOWS.get(feature.window, feature.window) if language == "zh" else feature.window
     sources = "、".join(TABLES[table].zh for table in feature.sources) if language == "zh" else ", ".join(feature.sources)
     if language == "zh":
         last = feature.sentence.zh.value
@@ -188,7 +189,7 @@ def _row(name: str, feature: Feature, language: Language) -> str:
         last = last.replace("{value}", "…")
         label = f"{feature.label.zh}<br>`{name}`"
     else:
-        last = " ".join(kernels.definitions()[name].formula.split())
+        last = " ".join(formula.split())
         label = f"{feature.label.en}<br>`{name}`"
     cells = [
         label,

@@ -17,11 +17,12 @@ import numpy as np
 import polars as pl
 
 from riskmodel.errors import DataError, Fault
-from riskmodel.features import kernel as kernels
 from riskmodel.features.building import clock, count_context
 from riskmodel.features.catalogue import Catalogue, Feature
 from riskmodel.features.common import When
 from riskmodel.features.context import AreaContext
+from riskmodel.features.definitions import Definition, counts, definitions
+from riskmodel.features.own import NOTHING_OWN, OwnFunctions
 from riskmodel.features.prepared import Prepared, day_number, prepare
 from riskmodel.features.rows import ALL_VERSIONS, LAST_12_MONTHS, NEVER, OF_PERSON, SHAPES
 from riskmodel.policy import DAYS, NUMBERS, Policy
@@ -112,22 +113,31 @@ def explain_values(
     full = tables.tables if isinstance(tables, Prepared) else tables
     if full is None:
         raise DataError(Fault("tables", "records without tables", "Tables, or `prepare(tables)`", "Pass the tables themselves."))
-    strange = [name for name in features if name not in kernels.definitions() or name not in catalogue]
+    functions = definitions(catalogue.own)
+    strange = [name for name in features if name not in functions or name not in catalogue]
     if strange:
         raise DataError(
             Fault(name, "no such feature", "a name of features/catalogue.yaml", "Look it up in docs/features.md.")
             for name in strange
         )
-    if context is None and any({"village", "township", "county"} & set(kernels.definitions()[name].takes) for name in features):
+    if context is None and any({"village", "township", "county"} & set(functions[name].takes) for name in features):
         context = count_context(tables, as_of)
     case = _Case.of(full, household_id, as_of, policy, context)
-    return [case.trace(kernels.definitions()[name], catalogue[name], policy) for name in features]
+    return [case.trace(functions[name], catalogue[name], policy) for name in features]
 
 
-def python_values(tables: Tables, household_id: str, as_of: dt.date, *, policy: Policy, context: AreaContext) -> dict[str, float]:
+def python_values(
+    tables: Tables,
+    household_id: str,
+    as_of: dt.date,
+    *,
+    policy: Policy,
+    context: AreaContext,
+    own: OwnFunctions = NOTHING_OWN,
+) -> dict[str, float]:
     """All features of one household, each computed in plain Python: slow, and the same bits as the kernel."""
     case = _Case.of(tables, household_id, as_of, policy, context)
-    return {name: case.value(definition) for name, definition in kernels.definitions().items()}
+    return {name: case.value(definition) for name, definition in definitions(own).items()}
 
 
 _ALWAYS_SHOWN = ("event_id", "member_id", "occurred_on", "known_on")
@@ -182,11 +192,11 @@ class _Case:
             given |= {level: SimpleNamespace(**counts) for level, counts in others.items()}
         return cls(given, frames, ours, village, asked, household_id, as_of)
 
-    def readable(self, definition: kernels.Definition) -> bool:
+    def readable(self, definition: Definition) -> bool:
         """Assets need an authorisation in force."""
         return "assets" not in definition.takes or authorised(self.ours, self.as_of).height > 0
 
-    def value(self, definition: kernels.Definition) -> float:
+    def value(self, definition: Definition) -> float:
         """Unknown where a table is absent, or assets are not open to be read."""
         if any(table not in self.ours for table in definition.tables):
             return float("nan")
@@ -194,7 +204,7 @@ class _Case:
             return float("nan")
         return _run(definition, self.given)
 
-    def trace(self, definition: kernels.Definition, entry: Feature, policy: Policy) -> ValueTrace:
+    def trace(self, definition: Definition, entry: Feature, policy: Policy) -> ValueTrace:
         """The value with all that is behind it."""
         self.asked.seen = {}
         value = self.value(definition)
@@ -300,14 +310,14 @@ def _objects(name: str, frame: pl.DataFrame, now: Prepared) -> list[SimpleNamesp
     return [SimpleNamespace(**{item: made[item][place].item() for item in fields}) for place in range(len(made))]
 
 
-def _run(definition: kernels.Definition, given: Mapping[str, Any]) -> float:
+def _run(definition: Definition, given: Mapping[str, Any]) -> float:
     for table in OF_PERSON:
         if table in definition.takes:
             _mark(given["members"], given[table], table)
     return float(definition.function(*_arguments(definition, given)))
 
 
-def _arguments(definition: kernels.Definition, given: Mapping[str, Any]) -> list[Any]:
+def _arguments(definition: Definition, given: Mapping[str, Any]) -> list[Any]:
     """What the function takes, in its order."""
     when = given["when"]
     return [
@@ -326,7 +336,7 @@ def _mark(members: list[SimpleNamespace], rows: list[SimpleNamespace], table: st
         setattr(member, f"{table}_end", own[-1] + 1 if own else 0)
 
 
-def _without(definition: kernels.Definition, given: Mapping[str, Any], table: str, place: int) -> float:
+def _without(definition: Definition, given: Mapping[str, Any], table: str, place: int) -> float:
     rest = {table: given[table][:place] + given[table][place + 1 :]}
     if table == "member_versions":  # the version in force is among the members too
         gone = given[table][place]
@@ -346,7 +356,7 @@ def _others(context: AreaContext, code: str, given: Mapping[str, Any], tables: T
     total = context.counts.get(code, (0,) * len(context.names))
     found = {}
     for name, count in zip(context.names, total, strict=True):
-        definition = kernels.counts()[name]
+        definition = counts()[name]
         here = all(table in tables for table in definition.tables)
         own = int(definition.function(*_arguments(definition, given))) if here else 0
         found[name] = max(count - own, 0)

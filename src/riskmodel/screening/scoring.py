@@ -19,7 +19,7 @@ import numpy.typing as npt
 import polars as pl
 
 from riskmodel.errors import DataError, Fault, ModelError
-from riskmodel.features.catalogue import Catalogue, load_catalogue
+from riskmodel.features.catalogue import Catalogue, catalogue_files, load_catalogue
 from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.policy import Policy
 from riskmodel.project import Project
@@ -382,7 +382,7 @@ class ScreeningModel:
         profile = model.record.get("profile")
         return cls(
             model, explainer, catalogue, Policy.load(project), Wordbook.load(project, catalogue), load_settings(project), project,
-            project.hash("features/catalogue.yaml", "features/codelists"), project.hash("features/policy"), reference,
+            project.hash(*catalogue_files(project), "features/codelists"), project.hash("features/policy"), reference,
             profile if isinstance(profile, Mapping) else None,
         )  # fmt: skip
 

@@ -31,7 +31,7 @@ class Desk:
         What has to be compiled is compiled here (or comes from the cache on disk), so that no caller waits for a compiler.
         """
         release = open_release(newest_release(project or Project.find()))
-        warm_up()
+        warm_up(release.model.catalogue)
         return cls(release)
 
     @cached_property

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from riskmodel.features.catalogue import catalogue_files
 from riskmodel.project import Project
 from riskmodel.training.fits import Fit
 from riskmodel.training.lessons import Lesson
@@ -64,7 +65,7 @@ def model_record(
         "statement": STATEMENT,
         "model_version": model_version,
         "plan_hash": project.hash(PLAN_FOLDER / f"{name}.yaml"),
-        "catalogue_hash": project.hash("features/catalogue.yaml") if catalogue.is_file() else "",
+        "catalogue_hash": project.hash(*catalogue_files(project)) if catalogue.is_file() else "",
         "commit": commit,
         "facts": dict(lesson.facts),
         "plan_used": json.loads(plan.model_dump_json(exclude_none=True)),
