@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from riskmodel.workflow import keep_importance as keep_importance
     from riskmodel.workflow import load_model as load_model
     from riskmodel.workflow import open_project as open_project
+    from riskmodel.workflow import policy_notes as policy_notes
     from riskmodel.workflow import promote as promote
     from riskmodel.workflow import propose_mapping as propose_mapping
     from riskmodel.workflow import quality_report as quality_report
@@ -61,6 +62,7 @@ _HOMES = {
     "keep_importance": "riskmodel.workflow",
     "load_model": "riskmodel.workflow",
     "open_project": "riskmodel.workflow",
+    "policy_notes": "riskmodel.workflow",
     "promote": "riskmodel.workflow",
     "propose_mapping": "riskmodel.workflow",
     "quality_report": "riskmodel.workflow",

@@ -9,7 +9,8 @@ after `until`) does not fall back: nobody knows then what is in force, so it is 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -62,11 +63,13 @@ class Words(Strict):
 
 
 class DatedValue(Strict):
-    """One value: valid from the day that is its key to `until` (included), or until the next value. `value: null`: ended."""
+    """One value: valid from the day that is its key to `until` (included), or until the next value. `value: null`: ended. `verified: false`: nobody
+    has compared it with what was published; it serves, and says so wherever it is shown."""
 
     value: float | str | None
     source: Annotated[str, Field(min_length=1)]
     until: dt.date | None = None
+    verified: bool = True
 
 
 class Series(Strict):
@@ -169,6 +172,22 @@ class Policy:
         if key not in self._known:
             self._known[key] = self._look_up(name, area_code, on)
         return self._known[key]
+
+    def unverified(self, area_codes: Iterable[str], days: Iterable[dt.date]) -> list[str]:
+        """A line for each value in force for these areas on these days that nobody has compared with what was published; sorted by file and name."""
+        found = set()
+        for area, day in itertools.product(sorted(set(area_codes)), sorted(set(days))):
+            for name in (*NUMBERS, *WORDS):
+                try:
+                    dated = self.in_force(name, area, day)
+                except PolicyError:
+                    continue
+                if not dated.verified:
+                    found.add(
+                        f"{self.files[name]} ({name}): {dated.value} ({dated.source}) is not verified. Compare it with what was published, or "
+                        "bring your county's own in the policy table."
+                    )
+        return sorted(found)
 
     def accounting_window(self, area_code: str, on: dt.date) -> tuple[dt.date, dt.date]:
         """First day of the accounting window in force on a day, and the day after its last.

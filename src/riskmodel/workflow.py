@@ -125,6 +125,14 @@ def build_features(
     return matrix.pandas()
 
 
+def policy_notes(tables: Tables | PathLike, as_of: dt.date | str, *, project: ProjectLike = None) -> list[str]:
+    """Policy values in force for the county on a day that nobody has compared with what was published, a line each."""
+    from riskmodel.policy import Policy
+
+    data = _tables(tables)
+    return Policy.load(open_project(project), data).unverified(data["households"]["county_code"].unique(), [day(as_of)])
+
+
 def trace_features(
     tables: Tables | PathLike,
     household: str,

@@ -204,3 +204,43 @@ def test_two_projects_do_not_mix(county_project, catalogue):
     assert "self_paid_bills_6m" in definitions(own)
     assert "self_paid_bills_6m" not in definitions(catalogue.own)
     assert list(definitions()) == catalogue.names
+
+
+def test_from_init_to_a_trained_model_that_uses_the_own_feature(project, county_folder, tmp_path, monkeypatch, capsys):
+    """What docs/add-a-feature.md says, done: a new project, one function, one entry, features, a model, and the rows behind a value."""
+    import json
+
+    import polars as pl
+
+    from riskmodel.cli import main
+    from riskmodel.project import Project
+
+    def run(*words: str) -> str:
+        monkeypatch.setattr("sys.argv", ["riskmodel", *words])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        assert end.value.code in (0, None), said.out + said.err
+        return said.out
+
+    monkeypatch.chdir(project.root)
+    run("init", str(tmp_path / "ours"))
+    ours = Project.find(tmp_path / "ours")
+    monkeypatch.chdir(ours.root)
+    write(ours, FUNCTION, ENTRY)
+    (ours.root / "training" / "plans" / "tiny.yaml").write_text(
+        "title: {zh: 试, en: tiny}\nfeatures: {groups: [illness]}\nmembers: 2\n"
+        "learner:\n  lightgbm: {rounds_at_most: 10, patience: 5, learning_rate: 0.1, rows_in_leaf_at_least: 30, bins: 15}\n",
+        encoding="utf-8",
+    )
+    run("features", str(county_folder), "--as-of", "2025-06-30", "--output", "features.parquet")
+    frame = pl.read_parquet("features.parquet")
+    assert frame["self_paid_bills_6m"].sum() > 0
+    household = frame.filter(pl.col("self_paid_bills_6m") >= 2)["household_id"][0]
+    number = run("train", "tiny", "--tables", str(county_folder)).split()[-1]
+    [model] = ours.mlruns.rglob("model.json")
+    kept = json.loads(model.read_text(encoding="utf-8"))
+    assert "self_paid_bills_6m" in kept["feature_names"] and number
+    assert kept["record"]["catalogue_hash"] == ours.hash(*catalogue_files(ours))
+    said = run("features", str(county_folder), "--as-of", "2025-06-30", "--explain", household, "--feature", "self_paid_bills_6m")
+    assert "Number of bills of the last 6 months" in said and "self_paid_bills_6m" in said

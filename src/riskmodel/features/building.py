@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from time import perf_counter
+from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
@@ -110,8 +111,8 @@ def build_dates(
     prepared = tables if isinstance(tables, Prepared) else prepare(tables)
     days = tuple(as_of)
     wanted = tuple(catalogue.root)
-    names = wanted if trim else tuple(definitions(catalogue.own))
-    neighbours = not trim or of_area(names, catalogue.own)
+    kernels_of = _kernels(wanted, catalogue.own, trim)
+    neighbours = not trim or of_area(wanted, catalogue.own)
     if contexts is not None:
         for day, context in zip(days, contexts, strict=True):
             context.refuse_other_day(day)
@@ -126,7 +127,6 @@ def build_dates(
         own = counted if targets is everybody else _counts(prepared, targets)
     else:
         own = _counts(prepared, targets) if neighbours else np.zeros((targets.total, len(counts())), np.int64)
-    out = np.empty((targets.total, len(names)))
     policies, policy_of = _policies(prepared, policy, targets)
     given = (
         *_clocks(days),
@@ -138,22 +138,23 @@ def build_dates(
         own,
     )
 
-    compiled = kernels.kernel(names if trim else (), catalogue.own)
+    made = [(compiled, np.empty((targets.total, len(names)))) for names, compiled in kernels_of]
 
     def run(part: tuple[int, int]) -> None:
         start, stop = part
-        compiled.build_features(targets.union[start:stop], targets.places[start:stop], *given, *prepared.arrays, out)
+        for compiled, out in made:
+            compiled.build_features(targets.union[start:stop], targets.places[start:stop], *given, *prepared.arrays, out)
 
     parts = [(0, len(targets.union))]
     if threads > 1 and len(targets.union) > 1000:
         parts = list(itertools.pairwise(np.linspace(0, len(targets.union), threads + 1).astype(int)))
-    if catalogue.own.files:
-        _compile_own(names if trim else (), catalogue.own)
     if len(parts) == 1:
         run(parts[0])
     else:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(run, parts))
+    names = tuple(name for part, _ in kernels_of for name in part)
+    out = made[0][1] if len(made) == 1 else np.hstack([part for _, part in made])
     columns = None if wanted == names else [names.index(name) for name in wanted]
     villages = np.array(prepared.villages, dtype=object)
     matrices = []
@@ -164,6 +165,22 @@ def build_dates(
         area = prepared.rows["households"]["village"][targets.versions[place]]
         matrices.append(FeatureMatrix(day, homes, villages[area], wanted, values))
     return matrices
+
+
+def _kernels(wanted: tuple[str, ...], own: OwnFunctions, trim: bool) -> list[tuple[tuple[str, ...], ModuleType]]:
+    """The kernels that make these features, each with its features in the order of its columns.
+
+    The package's features have a kernel that changes with the package alone; those of the project's own have one beside it, so that an
+    analyst who changes a function waits seconds for the compiler and not a minute.
+    """
+    package = tuple(definitions())
+    mine = wanted if trim else tuple(name for name in wanted if name not in set(package))
+    if own.files and mine:
+        _compile_own(mine, own)
+    if trim:
+        return [(wanted, kernels.kernel(wanted, own))]
+    found = [(package, kernels.kernel())]
+    return [*found, (mine, kernels.kernel(mine, own))] if mine else found
 
 
 def in_force(prepared: Prepared, as_of: dt.date) -> npt.NDArray[np.bool_]:
@@ -332,20 +349,22 @@ def _run_on_nobody(nobody: Prepared, only: tuple[str, ...], own: OwnFunctions) -
     given = (*_clocks(nobodies.days), nobody.present_flags, nobody.limits, *none)
     areas = _area_counts(nobody, nobodies.days, None)
     counted = np.zeros((0, len(counts())), np.int64)
-    out = np.empty((0, len(only or definitions(own))))
+    out = np.empty((0, len(only or definitions())))
     kernels.kernel(only, own).build_features(nobodies.union, nobodies.places, *given, *areas, counted, *nobody.arrays, out)
 
 
 def warm_up(catalogue: Catalogue | None = None) -> float:
     """Compile the kernel, or load it from the cache, and say how many seconds that took: before a service opens, or while an image is built.
 
-    catalogue: one whose project brings functions of its own; without it, the package's functions are compiled.
+    catalogue: one whose project brings functions of its own; they are compiled beside the package's.
     """
     start = perf_counter()
     nobody = prepare_records({"households": [], "members": []})
     _versions(nobody, np.empty(0, np.intp), dt.date(2025, 1, 1))
     _counts(nobody, _Targets.of((dt.date(2025, 1, 1),), [(np.empty(0, np.intp), np.empty(0, np.intp))]))
-    _run_on_nobody(nobody, (), catalogue.own if catalogue is not None else NOTHING_OWN)
+    _run_on_nobody(nobody, (), NOTHING_OWN)
+    if catalogue is not None:
+        _kernels(tuple(catalogue.root), catalogue.own, False)
     return perf_counter() - start
 
 

@@ -36,8 +36,12 @@ POLICY_SHAPE: Final = np.dtype([(name, "f8") for name in NUMBERS] + [(name, "i4"
 # ------------------------------------------------------------------------------------------------------------------------------
 
 
-# Rows are read and never kept: nothing is allocated inside, so the compiler need not count references to the arrays.
-_NJIT: Final = "@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)"
+# Rows are read and never kept: nothing is allocated inside, so the compiler need not count references to the arrays. A call hands over seven
+# words for each array, which costs more than most sums: a trimmed kernel puts everything in place of its call. For all features that would
+# double the time of compiling and bring little.
+_INSIDE: Final = (
+    "inside = njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline={inline}, _nrt=False)"
+)
 
 
 def _parsed(function: Callable[..., Any]) -> ast.FunctionDef:
@@ -54,7 +58,7 @@ def _parsed(function: Callable[..., Any]) -> ast.FunctionDef:
 
 def _compiled(definition: ast.FunctionDef) -> str:
     """Its source, marked for the compiler."""
-    return f"{_NJIT}\n{ast.unparse(definition)}\n"
+    return f"@inside\n{ast.unparse(definition)}\n"
 
 
 class _Unfold(ast.NodeTransformer):
@@ -215,7 +219,7 @@ def _driver(name: str, given: str, tables: set[str], body: list[str]) -> list[st
     scratch = [f"{name}_scratch" for name in space]
     given = f"targets, places, days, ymds, backs, firsts, present, {given}{', '.join(_arguments())}, out"
     return [
-        _NJIT,
+        "@inside",
         f"def {name}_of_households({', '.join(scratch)}, {given}):",
         "    for k in range(len(targets)):",
         "        h = targets[k]",
@@ -235,7 +239,7 @@ def _driver(name: str, given: str, tables: set[str], body: list[str]) -> list[st
     ]
 
 
-def _module(helpers: Iterable[ast.FunctionDef], lines: list[str]) -> str:
+def _module(helpers: Iterable[ast.FunctionDef], lines: list[str], *, inline: bool = False) -> str:
     """A generated module, as text. It says the shapes of the rows, so that its hash changes with them."""
     constants = [f"{name} = {value!r}" for name, value in vars(rows).items() if name.isupper() and isinstance(value, int)]
     shapes = [f"# {name}: {shape}" for name, shape in (*rows.SHAPES.items(), ("policy", POLICY_SHAPE))]
@@ -247,13 +251,14 @@ def _module(helpers: Iterable[ast.FunctionDef], lines: list[str]) -> str:
             "import numpy as np",
             "from numba import njit",
             "from riskmodel.features.rows import SHAPES",
+            _INSIDE.format(inline=inline),
             *constants,
             "NAN = np.nan",
             "When = namedtuple('When', ['as_of', 'ymd', 'back', 'first'])",
             f"Counts = namedtuple('Counts', {list(counts())!r})",
             *[f"{name}_shape = SHAPES[{name!r}]" for name in TABLE_NAMES],
-            _CUTTING.replace("NJIT", _NJIT),
-            *[_CUT_PERSONS.format(table=table).replace("NJIT", _NJIT) for table in OF_PERSON],
+            _CUTTING,
+            *[_CUT_PERSONS.format(table=table) for table in OF_PERSON],
             *map(_compiled, helpers),
             *lines,
             "",
@@ -294,26 +299,25 @@ def source(only: tuple[str, ...] = (), own: OwnFunctions = NOTHING_OWN) -> str:
         body.append(f"out[place, {place}] = {name}({given}) if {_condition(one)} else NAN")
     given = "policies, policy_of, village_counts, township_counts, county_counts, own_counts, "
     lines = _driver("build_features", given, {table for one in features.values() for table in one.reads}, body)
-    return _module((*helpers.values(), *written.values()), lines)
+    return _module((*helpers.values(), *written.values()), lines, inline=bool(only))
 
 
 _CUTTING: Final = """
-NJIT
+@inside
 def one_in_force(rows, start, stop, as_of):
     for i in range(start, stop):
         if rows[i].known_on <= as_of and as_of < rows[i].replaced_on:
             return rows[i]
     return rows[start]
 
-NJIT
+@inside
 def cut(rows, start, stop, as_of, scratch, n):
     for i in range(start, stop):
-        if rows[i].known_on <= as_of and as_of < rows[i].replaced_on:
-            scratch[n] = rows[i]
-            n += 1
+        scratch[n] = rows[i]  # whether it counts or not: the next one goes over it, and the processor need not guess
+        n += (rows[i].known_on <= as_of) & (as_of < rows[i].replaced_on)
     return n
 
-NJIT
+@inside
 def cut_members(rows, start, stop, as_of, scratch):
     n = 0
     for i in range(start, stop):
@@ -322,7 +326,7 @@ def cut_members(rows, start, stop, as_of, scratch):
             n += 1
     return n
 
-NJIT
+@inside
 def cut_versions(rows, start, stop, as_of, scratch):
     n = 0
     for i in range(start, stop):
@@ -333,13 +337,13 @@ def cut_versions(rows, start, stop, as_of, scratch):
             n += 1
     return n
 
-NJIT
+@inside
 def cut_area(rows, starts, place, as_of, scratch, n):
     if place >= 0:
         n = cut(rows, starts[place], starts[place + 1], as_of, scratch, n)
     return n
 
-NJIT
+@inside
 def is_authorised(rows, start, stop, as_of):
     for i in range(start, stop):
         row = rows[i]
@@ -350,7 +354,7 @@ def is_authorised(rows, start, stop, as_of):
 """
 
 _CUT_PERSONS: Final = """
-NJIT
+@inside
 def cut_{table}(rows, starts, members, as_of, scratch):
     n = 0
     for k in range(len(members)):
@@ -359,7 +363,7 @@ def cut_{table}(rows, starts, members, as_of, scratch):
         members[k].{table}_end = n
     return n
 
-NJIT
+@inside
 def window_{table}(rows, members, start, as_of, scratch):
     n = 0
     for k in range(len(members)):

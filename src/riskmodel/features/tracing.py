@@ -255,7 +255,7 @@ class _Asked:
             return self._policy.record(self._village, self._as_of)[len(NUMBERS) + DAYS.index(name)]
         found = self._policy.in_force(name, self._village, self._as_of)
         value = self._policy.value(name, self._village, self._as_of)
-        self.seen[name] = (value, found.source)
+        self.seen[name] = (value, found.source if found.verified else f"{found.source}; NOT VERIFIED 未核对")
         return value
 
 

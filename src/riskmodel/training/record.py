@@ -82,6 +82,12 @@ def model_record(
     }
 
 
+def _unverified_text(lines: Sequence[str]) -> list[str]:
+    if not lines:
+        return []
+    return ["## Policy figures behind it that nobody has verified", "", *(f"- {line}" for line in lines), ""]
+
+
 def record_text(record: Mapping[str, Any]) -> str:
     """The record as a page to read (Markdown)."""
     figures = record["metrics"]
@@ -118,6 +124,7 @@ def record_text(record: Mapping[str, Any]) -> str:
         "|" + "---|" * len(columns),
         *("| " + " | ".join(row[name] for name in columns) + " |" for row in record["folds"]),
         "",
+        *_unverified_text(facts.get("policy_not_verified", [])),
         "## Where it must not be used",
         "",
         "It puts households in order ahead of a visit by a person; it decides nothing. It was not made for other counties, for persons, or "
