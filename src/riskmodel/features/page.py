@@ -103,7 +103,7 @@ WINDOWS: Final[dict[str, str]] = {
     "12 whole months": "截至上月末的12个月",
     "24 whole months": "截至上月末的24个月",
     "6 whole months": "截至上月末的6个月",
-    "months 24 to 13 before": "截至上月末的第24至13个月前",
+    "months 24 to 13 before": "上月末往前第13至24个月",
     "6 months up to the newest record": "截至最近一条记录的6个月",
     "9 months up to the newest record": "截至最近一条记录的9个月",
     "15 months up to the newest record": "截至最近一条记录的15个月",

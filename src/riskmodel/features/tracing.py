@@ -28,14 +28,15 @@ from riskmodel.features.rows import ALL_VERSIONS, LAST_12_MONTHS, NEVER, OF_PERS
 from riskmodel.policy import DAYS, NUMBERS, Policy
 from riskmodel.tables import Tables
 from riskmodel.tables.county import authorised
+from riskmodel.tables.schema import TABLES
 
 Rows = dict[str, list[SimpleNamespace]]
 
 
 @dataclass(frozen=True)
 class ValueTrace:
-    """One value, traced. value: NaN is unknown. rows[table]: the rows known on the day as the county delivered them, with `counts`: without this
-    row the value would differ. policy: the values that the function asked for, with source. neighbours: the counts it asked for."""
+    """One value, traced. value: NaN is unknown. rows[table]: the rows known on the day as the county delivered them, with `counts`: the
+    value hangs on this row. policy: the values that the function asked for, with source. neighbours: the counts it asked for."""
 
     household_id: str
     as_of: dt.date
@@ -70,7 +71,7 @@ class ValueTrace:
         ]
         for table, frame in self.rows.items():
             entered = frame.filter("counts")
-            lines.append(f"  {table}: {entered.height} of {frame.height} rows known on the day make a difference")
+            lines.append(f"  {table}: {entered.height} of {frame.height} rows known on the day enter")
             shown_rows = entered.drop("counts")
             if shown_rows.height:
                 shown_rows = shown_rows.select(column.name for column in shown_rows if column.null_count() < shown_rows.height)
@@ -218,7 +219,7 @@ class _Case:
             frame = self.frames[rows]
             marks = [name == "households"] * frame.height
             if open_to_read and name != "households":
-                marks = [_differs(value, _without(definition, self.given, rows, place)) for place in range(frame.height)]
+                marks = [_enters(definition, self.given, rows, place, value) for place in range(frame.height)]
             keep = [item for item in frame.columns if item in read or item in _ALWAYS_SHOWN]
             shown[name] = frame.select(keep).with_columns(counts=pl.Series("counts", marks, dtype=pl.Boolean))
         return ValueTrace(
@@ -266,20 +267,20 @@ def _when(as_of: dt.date) -> When:
 
 def _cut(ours: Tables, as_of: dt.date, now: Prepared, household_id: str) -> tuple[Rows, dict[str, pl.DataFrame]]:
     """Rows of one household on the day, as objects for the functions and as frames for people, place by place the same."""
-    known = ours.known_by(as_of)
+    cut = ours.known_by(as_of)
     frames: dict[str, pl.DataFrame] = {}
     versions = ours["members"].filter((pl.col("household_id") == household_id) & (pl.col("known_on") <= as_of))
     versions = versions.sort("member_id", "known_on")
-    home = known["households"].filter(pl.col("household_id") == household_id)
-    people = known.get("members").filter(pl.col("household_id") == household_id).sort("member_id")
+    home = cut["households"].filter(pl.col("household_id") == household_id)
+    people = cut.get("members").filter(pl.col("household_id") == household_id).sort("member_id")
     frames["households"], frames["members"] = home, people
     for name in SHAPES:
         if name in frames:
             continue
-        frame = known.get(name)
+        frame = cut.get(name)
         if "member_id" in frame.columns and "household_id" not in frame.columns:
             frame = people.select("member_id").join(frame, on="member_id", how="inner", maintain_order="left_right")
-            frame = frame.select(known.get(name).columns)
+            frame = frame.select(cut.get(name).columns)
         elif name == "shocks":
             own = frame.filter(pl.col("household_id") == household_id)
             wide = [
@@ -291,7 +292,8 @@ def _cut(ours: Tables, as_of: dt.date, now: Prepared, household_id: str) -> tupl
         else:
             frame = frame.filter(pl.col("household_id") == household_id)
         frames[name] = frame.drop("replaced_on", strict=False)
-    frames["member_versions"] = versions.drop("replaced_on")
+    known = pl.when(pl.col("replaced_on") <= as_of).then("replaced_on")  # an end that lies later is not known yet
+    frames["member_versions"] = versions.with_columns(replaced_on=known)
     frames["households"] = home.drop("replaced_on", strict=False)
     frames["members"] = people.drop("replaced_on", strict=False)
     rows = {name: _objects(ALL_VERSIONS.get(name, name), frame, now) for name, frame in frames.items()}
@@ -336,11 +338,27 @@ def _mark(members: list[SimpleNamespace], rows: list[SimpleNamespace], table: st
         setattr(member, f"{table}_end", own[-1] + 1 if own else 0)
 
 
-def _without(definition: Definition, given: Mapping[str, Any], table: str, place: int) -> float:
-    rest = {table: given[table][:place] + given[table][place + 1 :]}
+def _enters(definition: Definition, given: Mapping[str, Any], table: str, place: int, value: float) -> bool:
+    """Whether the value hangs on this row: it would differ without it, or without its person's versions, or with a huge amount in it (which brings
+    a sum over any threshold, so that a "no" can be traced as well as a "yes")."""
+    if _differs(value, _without(definition, given, table, [place])):
+        return True
+    row = given[table][place]
+    if table == "member_versions":
+        own = [number for number, other in enumerate(given[table]) if other.person == row.person]
+        return _differs(value, _without(definition, given, table, own))
+    money = [column.name for column in TABLES[table].columns if column.kind == "money" and hasattr(row, column.name)]
+    if not money:
+        return False
+    huge = SimpleNamespace(**vars(row) | dict.fromkeys(money, 1e9))
+    return _differs(value, _run(definition, {**given, table: [*given[table][:place], huge, *given[table][place + 1 :]]}))
+
+
+def _without(definition: Definition, given: Mapping[str, Any], table: str, places: Sequence[int]) -> float:
+    rest = {table: [row for place, row in enumerate(given[table]) if place not in places]}
     if table == "member_versions":  # the version in force is among the members too
-        gone = given[table][place]
-        rest["members"] = [row for row in given["members"] if (row.person, row.known_on) != (gone.person, gone.known_on)]
+        gone = {(given[table][place].person, given[table][place].known_on) for place in places}
+        rest["members"] = [row for row in given["members"] if (row.person, row.known_on) not in gone]
     try:
         return _run(definition, {**given, **rest})
     except ZeroDivisionError:  # the last member
