@@ -279,7 +279,8 @@ def test_what_changed_tells_the_move_and_the_values_that_made_it(model, county, 
     assert frame["household_id"].to_list() == sorted(set(earlier.frame["household_id"]) | set(scores.frame["household_id"]))
     assert set(frame["moved"]) <= {"up", "down", "same", "new", "left"}
     up = frame.filter((pl.col("moved") == "up") & (pl.col("changes_zh") != ""))
-    assert up.height and up["changes_zh"].str.contains("由").all() and up["changes_en"].str.contains("from").all()
+    assert up.height and up["changes_zh"].str.contains("上次|现在").all()
+    assert up["changes_en"].str.contains("last time|now:").all()
     assert (frame.filter(pl.col("moved") == "same")["changes_zh"] == "").all()
     assert frame.filter(pl.col("moved") == "left")["rank_now"].null_count() == frame.filter(pl.col("moved") == "left").height
     same = what_changed(scores, scores)
