@@ -352,6 +352,100 @@ def contributions_into(
 
 
 @compiled
+def goes_left(number, ask, bound, start, words, category_bits, zero):  # fmt: skip
+    """Whether one value answers one node's question with yes: the same answers as in `contributions_into`."""
+    if abs(number) <= zero:
+        number = 0.0
+    if ask == 0:
+        return number <= bound
+    if ask == 1:
+        return not (number > bound)
+    if ask < 4:
+        return ask == 2 if number == 0.0 or np.isnan(number) else number <= bound
+    if number > -1.0 and number < 2147483648.0:
+        code = np.int64(number)
+        if code >> 5 < words:
+            return bool((category_bits[start + (code >> 5)] >> np.uint32(code & 31)) & np.uint32(1))
+    return False
+
+
+@compiled
+def interactions_into(
+    values, node_start, leaf_start, feature, threshold, question, left, right, cover, value, leaf_cover, category_start, category_stop,
+    category_bits, points, weights, zero, out,
+):  # fmt: skip
+    """Add to `out` (n, p, p) each pair's Shapley interaction, and on the diagonal each feature's contribution, for rows of `values` (n, p).
+
+    As in `fill`, with r and o of a leaf's features: the pair i, j gets value * (o_i - r_i) * (o_j - r_j) * integral over t in [0, 1] of the
+    product over all others of (o t + r (1 - t)), half of it on either side of the diagonal.
+    """
+    for tree in range(len(node_start) - 1):
+        first, first_leaf = node_start[tree], leaf_start[tree]
+        nodes = node_start[tree + 1] - first
+        if nodes == 0:
+            continue
+        parent = np.full(nodes, -1, np.int64)
+        leaf_parent = np.zeros(nodes + 1, np.int64)
+        for node in range(nodes):
+            for child in (left[first + node], right[first + node]):
+                if child >= 0:
+                    parent[child] = node
+                else:
+                    leaf_parent[~child] = node
+        yes = np.empty(nodes, np.bool_)
+        asked = np.empty(nodes + 1, np.int64)
+        share = np.empty(nodes + 1, np.float64)
+        met = np.empty(nodes + 1, np.float64)
+        for row in range(len(values)):
+            for node in range(nodes):
+                here = first + node
+                words = category_stop[here] - category_start[here]
+                yes[node] = goes_left(
+                    values[row, feature[here]], question[here], threshold[here], category_start[here], words, category_bits, zero
+                )
+            for leaf in range(nodes + 1):
+                unique = 0
+                child = ~leaf
+                up = leaf_parent[leaf]
+                while up >= 0:
+                    name = feature[first + up]
+                    place = -1
+                    for seen in range(unique):
+                        if asked[seen] == name:
+                            place = seen
+                    if place < 0:
+                        place = unique
+                        asked[place] = name
+                        share[place] = 1.0
+                        met[place] = 1.0
+                        unique += 1
+                    rows = cover[first + child] if child >= 0 else leaf_cover[first_leaf + ~child]
+                    share[place] *= rows / cover[first + up] if cover[first + up] > 0 else 0.0
+                    if yes[up] != (left[first + up] == child):
+                        met[place] = 0.0
+                    child = up
+                    up = parent[up]
+                height = value[first_leaf + leaf]
+                for i in range(unique):
+                    for j in range(i, unique):
+                        total = 0.0
+                        for q in range(len(points)):
+                            t = points[q]
+                            product = weights[q]
+                            for other in range(unique):
+                                if other != i and other != j:
+                                    product *= met[other] * t + share[other] * (1.0 - t)
+                            total += product
+                        total *= height * (met[i] - share[i])
+                        if i == j:
+                            out[row, asked[i], asked[i]] += total
+                        else:
+                            total *= (met[j] - share[j]) / 2.0
+                            out[row, asked[i], asked[j]] += total
+                            out[row, asked[j], asked[i]] += total
+
+
+@compiled
 def spread(columns, fewest, most_cuts):  # fmt: skip
     """Cut points of sorted columns (p, n; NaN last): cut, share below, share up to it, starts (p + 1), known values (p)."""
     p, n = columns.shape
@@ -548,4 +642,4 @@ def choose_reasons(
                         said += 1
 
 
-KERNELS: Final = (lay_out, fill, contributions_into, spread, stand, choose_reasons)
+KERNELS: Final = (lay_out, fill, contributions_into, goes_left, interactions_into, spread, stand, choose_reasons)

@@ -9,13 +9,14 @@ nearly everybody or is an ordinary amount does not speak; the next feature of it
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from pydantic import TypeAdapter
 
 from riskmodel.errors import DataError, Fault, ProjectError
@@ -306,38 +307,40 @@ class ReasonTable:
             days[first] = np.broadcast_to(said[:, None], first.shape)[first]
         return days
 
-    def _said(self, name: str, language: Language, cells: npt.NDArray[np.intp], place: int) -> list[str]:
-        """The sentences of one feature for some cells (positions in `feature`, flattened)."""
-        entry = self.wordbook.catalogue[name]
+    def _said(self, cells: npt.NDArray[np.intp], place: int, language: Language) -> pl.Series:
+        """The sentences of one feature for some cells (positions in `feature`, flattened): each different piece is written once."""
+        entry = self.wordbook.catalogue[self.names[place]]
         rows = cells // PLACES
         values = wording.shown(self.values[rows, place], entry.unit)
+        side, percent, level = (part.ravel()[cells].astype(np.int64) for part in (self.side, self.percent, self.level))
+        below_zero = (values < 0) & (getattr(entry.sentence, language).negative is not None)
+        manner = wording.manner(entry)
+        code = (((side + 1) * 101 + percent) * 3 + level) * 2 + below_zero
+
+        def compare(number: int) -> str:
+            number, below = divmod(number, 2)
+            number, area = divmod(number, 3)
+            way, share = divmod(number, 101)
+            return wording.compare(way - 1, share, LEVELS[area], language, manner=manner, below_zero=bool(below))
+
+        comparison = _written(code, compare)
+        source = _main_source(entry, self.wordbook.sources)
+        tail = _written(self._tail_days.ravel()[cells], lambda days: self._tail(source, int(days), language))
+        alone = _written(values, lambda value: wording.sentence(entry, float(value), language))
         partner = self.partner.ravel()[cells].astype(np.int64)
         other = int(partner.max(initial=-1))  # a feature has one partner: the amount of a share, or the share of an amount
-        second = np.zeros(len(cells))
-        if other >= 0:
-            told = self.wordbook.catalogue[self.names[other]]
-            second = np.where(partner >= 0, wording.shown(self.values[rows, other], told.unit), 0.0)
-        side, percent, level = (part.ravel()[cells].astype(np.int64) for part in (self.side, self.percent, self.level))
-        days = self._tail_days.ravel()[cells].astype(np.int64)
-        code = ((((side + 1) * 101 + percent) * 3 + level) * 2 + (partner >= 0)) * 70_000 + days + 1
-        # each different sentence is written once
-        _, first_value = np.unique(values, return_inverse=True)
-        _, key = np.unique(code, return_inverse=True)
-        key = key * (first_value.max(initial=0) + 1) + first_value
-        if other >= 0:
-            _, key = np.unique(key, return_inverse=True)
-            _, last = np.unique(second, return_inverse=True)
-            key = key * (last.max(initial=0) + 1) + last
-        _, first, back = np.unique(key, return_index=True, return_inverse=True)
-        source = _main_source(entry, self.wordbook.sources)
-        written = [
-            self._write(
-                entry, float(values[cell]), int(partner[cell]), float(second[cell]), int(side[cell]), int(percent[cell]),
-                int(level[cell]), source, int(days[cell]), language,
-            )
-            for cell in first
-        ]  # fmt: skip
-        return [written[number] for number in back]
+        if other < 0:
+            return alone + comparison + tail
+        told = self.wordbook.catalogue[self.names[other]]
+        second = wording.shown(self.values[rows, other], told.unit)
+        between = "，" if language == "zh" else ", "
+        if entry.amount == self.names[other]:  # the amount first, then the share that is compared
+            amount = _written(second, lambda value: wording.sentence(told, float(value), language) + between)
+            share = _written(values, lambda value: wording.after(entry, float(value), language))
+            both = amount + share + comparison
+        else:
+            both = alone + comparison + _written(second, lambda value: between + wording.after(told, float(value), language))
+        return both.zip_with(pl.Series(partner >= 0), alone + comparison) + tail
 
     def _write(
         self, entry: Feature, value: float, partner: int, second: float, side: int, percent: int, level: int, source: str, days: int,
@@ -381,35 +384,47 @@ class ReasonTable:
         day = wording.format_date(self.data_dates[source], language)
         return f"（{label}数据截至{day}）" if language == "zh" else f" ({label} data to {day})"
 
-    def sentences(self, language: Language) -> npt.NDArray[np.object_]:
-        """Shape (n, 7): one sentence a reason, empty text where there is none."""
+    def _columns(self, language: Language) -> list[pl.Series]:
+        """One series a place in `feature`: its sentence, or nothing."""
         if len(self) <= FEW:
-            one_by_one = [[self._sentence(row, slot, language) for slot in range(PLACES)] for row in range(len(self))]
-            return np.array(one_by_one, dtype=object).reshape(self.feature.shape)
-        flat = np.full(self.feature.size, "", dtype=object)
-        chosen = self.feature.ravel()
+            return [
+                pl.Series([self._sentence(row, slot, language) or None for row in range(len(self))], dtype=pl.String)
+                for slot in range(PLACES)
+            ]
+        chosen = self.feature.T.ravel()
         order = np.argsort(chosen, kind="stable")
         edges = np.searchsorted(chosen[order], np.arange(len(self.names) + 1))
-        for place, name in enumerate(self.names):
-            cells = order[edges[place] : edges[place + 1]]
-            if len(cells):
-                flat[cells] = self._said(name, language, cells, place)
-        return flat.reshape(self.feature.shape)
+        flat = [pl.repeat(None, int(edges[0]), dtype=pl.String, eager=True)]
+        slots, rows = np.divmod(order, max(len(self), 1))
+        for place in range(len(self.names)):
+            part = slice(int(edges[place]), int(edges[place + 1]))
+            if part.start < part.stop:
+                flat.append(self._said(rows[part] * PLACES + slots[part], place, language))
+        back = np.empty(len(order), np.uint32)
+        back[order] = np.arange(len(order), dtype=np.uint32)
+        whole = pl.concat(flat).gather(back)
+        return [whole.slice(slot * len(self), len(self)) for slot in range(PLACES)]
+
+    def sentences(self, language: Language) -> npt.NDArray[np.object_]:
+        """Shape (n, 7): one sentence a reason, empty text where there is none."""
+        columns = [column.fill_null("").to_list() for column in self._columns(language)]
+        return np.array(columns, dtype=object).reshape(PLACES, len(self)).T
 
     def texts(self, language: Language) -> list[str]:
         """All reasons of each household in one line, raising first."""
-        rows = self.sentences(language).tolist()
-        between, turn = ("；", "。另一方面：") if language == "zh" else (". ", ". On the other hand: ")
-        end = "。" if language == "zh" else "."
-        out = []
-        for row in rows:
-            up = between.join([text for text in row[:MOST_RAISING] if text])
-            down = between.join([text for text in row[MOST_RAISING:] if text])
-            if not up:
-                up = NOTHING[language]
-            whole = f"{up}{turn}{down}{end}" if down else up + end
-            out.append(whole if language == "zh" else whole[:1].upper() + whole[1:])
-        return out
+        return self.text_column(language).to_list()
+
+    def text_column(self, language: Language) -> pl.Series:
+        """The same as a column."""
+        between, turn, end = ("；", "。另一方面：", "。") if language == "zh" else (". ", ". On the other hand: ", ".")
+        frame = pl.DataFrame({f"{slot}": column for slot, column in enumerate(self._columns(language))})
+        up = pl.concat_str([f"{slot}" for slot in range(MOST_RAISING)], separator=between, ignore_nulls=True)
+        down = pl.concat_str([f"{slot}" for slot in range(MOST_RAISING, PLACES)], separator=between, ignore_nulls=True)
+        up = pl.when(up == "").then(pl.lit(NOTHING[language])).otherwise(up)
+        whole = up + pl.when(down == "").then(pl.lit("")).otherwise(pl.lit(turn) + down) + pl.lit(end)
+        if language == "en":
+            whole = whole.str.slice(0, 1).str.to_uppercase() + whole.str.slice(1)
+        return frame.select(text=whole)["text"]
 
     @cached_property
     def risk_kinds(self) -> list[str]:
@@ -481,6 +496,12 @@ class ReasonTable:
         return [str(note) for note in notes]
 
 
+def _written(values: npt.NDArray[Any], write: Callable[[Any], str]) -> pl.Series:
+    """What `write` makes of each value; it is asked once for each different one."""
+    different, place = np.unique(values, return_inverse=True)
+    return pl.Series([write(value) for value in different.tolist()], dtype=pl.String).gather(place.astype(np.uint32))
+
+
 def _in_steps(days: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Days of a gap as they are said: whole months from two on."""
     return np.where(days < 60, days, np.minimum(days // 30 * 30, 65_535)).astype(np.int32)
@@ -509,9 +530,8 @@ def give_reasons(
     about = wordbook.about(names)
     entries, topic_names = about.entries, about.topic_names
     fitted = reference.select(names)
-    township, county = fitted.places(village_code)
+    township, county, few = fitted.places(village_code)
     n = len(values)
-    few = np.array([reference.households.get(str(code), 0) < FEWEST for code in village_code], np.bool_)
     told = _without_small_villages(entries, contributions, few)
     feature, side = np.full((n, PLACES), -1, np.int16), np.zeros((n, PLACES), np.int8)
     percent, level = np.zeros((n, PLACES), np.int8), np.zeros((n, PLACES), np.int8)

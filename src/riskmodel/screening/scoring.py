@@ -211,8 +211,8 @@ class Scores:
                 "rank": self.rank,
                 "grade": pl.Series(self.grade.tolist(), dtype=pl.String),
                 "risk_kinds": pl.Series(self.table.risk_kinds, dtype=pl.String),
-                "reasons_zh": self.table.texts("zh"),
-                "reasons_en": self.table.texts("en"),
+                "reasons_zh": self.table.text_column("zh"),
+                "reasons_en": self.table.text_column("en"),
                 "notes_zh": self.table.notes("zh"),
                 "notes_en": self.table.notes("en"),
                 "model_version": same(self.model_version),
@@ -458,7 +458,9 @@ class ScreeningModel:
         low, high = (model.probability(part, horizon) for part in np.quantile(margins, [0.1, 0.9], axis=1))
         probability = model.probability(margin, horizon)
         contributions, base = self.contributions(values)
-        reference = reference or self.reference or Reference.of(matrix.select(model.feature_names), dates)
+        if reference is None:
+            given = FeatureMatrix(matrix.as_of, matrix.household_id, matrix.village_code, tuple(model.feature_names), values)
+            reference = self.reference or Reference.of(given, dates)
         ages = _ages(matrix, self.wordbook)
         table = give_reasons(
             self.wordbook,
