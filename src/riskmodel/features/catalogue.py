@@ -23,6 +23,7 @@ Unit = Literal[
     "items",
     "people",
     "months",
+    "quarters",
     "days",
     "years",
     "visits",
@@ -50,6 +51,14 @@ Family = Literal[
 ]
 
 
+Telling = Literal["high_raises", "low_raises", "high_lowers", "low_lowers"]
+TOLD: dict[str, tuple[Telling, ...]] = {
+    "higher": ("high_raises", "low_lowers"),
+    "lower": ("low_raises", "high_lowers"),
+    "unclear": (),
+}
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,13 +74,14 @@ class Sentence(Strict):
     """What a reason says in one language. `{value}` is the value with its unit, written out.
 
     `zero` is said when the value is 0 (a flag: no), `negative` when it is below 0 (there `{value}` is its size, without the sign), `missing`
-    when nothing is known; without them `value` and a general sentence serve.
+    when nothing is known; without them `value` and a general sentence serve. `after` is what a share adds to the sentence of its amount.
     """
 
     value: Annotated[str, Field(min_length=1)]
     zero: str | None = None
     negative: str | None = None
     missing: str | None = None
+    after: str | None = None
 
 
 class Sentences(Strict):
@@ -83,7 +93,9 @@ class Feature(Strict):
     """One feature. `topic` joins features that speak of the same thing: together they give one reason.
 
     status: `active` is offered to plans; `rule` is a department rule (a baseline and a lead, no predictor); `trial` is computed
-    but offered only to plans that name it.
+    but offered only to plans that name it. tell: when a value may be told as a reason, where that is narrower than riskier_when (or, for
+    unclear, more than never). amount: the feature that a share is a part of; the two are told together. covers: topics whose money is
+    part of this one's, so that both are never told. levels: the words for 0, 1, 2, …
     """
 
     label: Words
@@ -97,11 +109,29 @@ class Feature(Strict):
     risk_kind: str
     sentence: Sentences
     status: Literal["active", "rule", "trial"]
+    tell: tuple[Telling, ...] | None = None
+    amount: str | None = None
+    covers: tuple[str, ...] = ()
+    levels: tuple[Words, ...] = ()
+
+    @property
+    def told(self) -> tuple[Telling, ...]:
+        """When a value of it may be told as a reason."""
+        return TOLD[self.riskier_when] if self.tell is None else self.tell
 
     @model_validator(mode="after")
     def _known_kind(self) -> Feature:
         if self.risk_kind not in RISK_KINDS:
             raise ValueError(f"risk_kind is one of {', '.join(RISK_KINDS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _tells_what_it_declares(self) -> Feature:
+        allowed = TOLD[self.riskier_when]
+        if self.tell is not None and allowed and not set(self.tell) <= set(allowed):
+            raise ValueError(f"tell may only narrow riskier_when: {self.riskier_when}, that is, {' and '.join(allowed)}")
+        if self.amount is not None and not (self.sentence.zh.after and self.sentence.en.after):
+            raise ValueError("a share with an `amount` needs `after` in both sentences")
         return self
 
 
@@ -114,6 +144,17 @@ class Catalogue(RootModel[dict[str, Feature]]):
     @property
     def own(self) -> OwnFunctions:
         return self._own
+
+    @model_validator(mode="after")
+    def _names_what_is_there(self) -> Catalogue:
+        topics = {feature.topic for feature in self.root.values()}
+        for name, feature in self.root.items():
+            if feature.amount is not None and feature.amount not in self.root:
+                raise ValueError(f"{name}: amount names `{feature.amount}`, which is no feature")
+            unknown = [topic for topic in feature.covers if topic not in topics]
+            if unknown:
+                raise ValueError(f"{name}: covers names `{unknown[0]}`, which is no topic")
+        return self
 
     def __getitem__(self, name: str) -> Feature:
         return self.root[name]

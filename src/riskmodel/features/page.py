@@ -130,6 +130,7 @@ _UNITS: Final[dict[str, tuple[str, str]]] = {
     "items": ("项", "items"),
     "people": ("人", "people"),
     "months": ("个月", "months"),
+    "quarters": ("个季度", "quarters"),
     "days": ("天", "days"),
     "years": ("岁", "years"),
     "visits": ("次", "visits"),

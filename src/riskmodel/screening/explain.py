@@ -5,17 +5,21 @@ The only module that asks a model for contributions, and the only one that impor
 
 from __future__ import annotations
 
+import hashlib
 import io
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from riskmodel.errors import Fault, ModelError
-from riskmodel.screening.kernels import contributions_into
+from riskmodel.files import replacing
+from riskmodel.screening.kernels import contributions_into, interactions_into
 from riskmodel.screening.trees import (
     BITS,
     DEEPEST,
@@ -23,6 +27,7 @@ from riskmodel.screening.trees import (
     ZERO,
     ContributionTables,
     Floats,
+    Forest,
     TablesTooLarge,
     build_tables,
     read_forest,
@@ -31,20 +36,27 @@ from riskmodel.screening.trees import (
 if TYPE_CHECKING:
     import shap
 
-BLOCK = 2048  # rows at a time: enough that large tables are fetched seldom, few enough that columns stay in the third cache
-TABLES_FILE = "explanation_tables.npz"
+    from riskmodel.training.model import Model
+
+BLOCK: Final = (
+    2048  # rows at a time: enough that large tables are fetched seldom, few enough that columns stay in the third cache
+)
+TABLES_FILE: Final = "explanation_tables.npz"
+MADE_OF, NOTE = "made_of", "note"
 
 
 @dataclass(frozen=True)
 class Explainer:
     """Contributions of an ensemble of LightGBM models to its mean margin. Make it with `from_booster_texts` or `load`.
 
-    method: `tables` (pre-computed, fast) or `pred_contrib` (LightGBM's own, slow, same answer); note: why it is not the fast one.
+    method: `tables` (pre-computed, fast) or `pred_contrib` (LightGBM's own, slow, same answer); note: why it is not the fast one. trees: hash of
+    the trees that it was made of.
     """
 
     n_features: int
     base: float
     tables: ContributionTables | None
+    trees: str = ""
     texts: tuple[str, ...] = ()
     note: str = ""
 
@@ -66,19 +78,15 @@ class Explainer:
             tables = build_tables(forest, bits=bits, deepest=deepest, most_bytes=most_bytes)
         except TablesTooLarge as reason:
             note = f"Explained by LightGBM itself, which is slower and gives the same values: {reason}."
-            return cls(forest.n_features, forest.base, None, tuple(texts), note)
-        return cls(forest.n_features, forest.base, tables)
+            return cls(forest.n_features, forest.base, None, trees_hash(texts), tuple(texts), note)
+        return cls(forest.n_features, forest.base, tables, trees_hash(texts))
 
     def contributions(self, values: npt.ArrayLike) -> tuple[Floats, float]:
         """(contributions (n, p), base) in units of the raw margin; a row's contributions and base sum to its mean margin (1e-9).
 
         `values`: shape (n, p), columns in the model's order, NaN unknown. A row's result does not depend on the rows beside it.
         """
-        X = np.ascontiguousarray(values, dtype=np.float64)
-        if X.ndim != 2 or X.shape[1] != self.n_features:
-            raise ModelError(
-                Fault("features", f"shape {X.shape}", f"(rows, {self.n_features})", "Pass the model's features in its order.")
-            )
+        X = self._checked(values)
         if self.tables is None:
             return self._by_lightgbm(X), self.base
         forest, tables = self.tables.forest, self.tables
@@ -89,6 +97,36 @@ class Explainer:
             tables.feature_start, tables.group_feature, tables.table_start, tables.table, max(1, min(BLOCK, len(X))), ZERO, out,
         )  # fmt: skip
         return out, self.base
+
+    def interactions(self, values: npt.ArrayLike) -> Floats:
+        """Exact SHAP interaction values (n, p, p) in units of the raw margin, for a sample: n * p * p numbers.
+
+        [row, i, j] is half of what i and j do together, symmetric; [row, i, i] what i does alone. A row of the matrix sums to i's contribution
+        (1e-9). As in shap's own `shap_interaction_values`, by the same path-dependent expectations as `contributions`.
+        """
+        X = self._checked(values)
+        forest = read_forest(self.texts) if self.tables is None else self.tables.forest
+        points, weights = np.polynomial.legendre.leggauss(_longest_path(forest) // 2 + 1)
+        out = np.zeros((*X.shape, X.shape[1]))
+        interactions_into(
+            X, forest.node_start, forest.leaf_start, forest.feature, forest.threshold, forest.question, forest.left, forest.right,
+            forest.cover, forest.value, forest.leaf_cover, forest.category_start, forest.category_stop, forest.category_bits,
+            (points + 1) / 2, weights / 2, ZERO, out,
+        )  # fmt: skip
+        own = np.arange(X.shape[1])
+        whole = out[:, own, own]
+        out[:, own, own] = 2 * whole - out.sum(
+            axis=2
+        )  # what is left of a contribution when all it does with others is taken away
+        return out
+
+    def _checked(self, values: npt.ArrayLike) -> Floats:
+        X = np.ascontiguousarray(values, dtype=np.float64)
+        if X.ndim != 2 or X.shape[1] != self.n_features:
+            raise ModelError(
+                Fault("features", f"shape {X.shape}", f"(rows, {self.n_features})", "Pass the model's features in its order.")
+            )
+        return X
 
     def _by_lightgbm(self, X: Floats) -> Floats:
         import lightgbm
@@ -104,30 +142,74 @@ class Explainer:
         X = np.ascontiguousarray(values, dtype=np.float64)
         return as_explanation(*self.contributions(X), X, names)
 
-    def save(self, folder: Path) -> Path | None:
-        """Write the tables beside a model, as plain arrays without pickle; None (nothing written) where there are no tables."""
-        if self.tables is None:
-            return None
-        path = folder / TABLES_FILE
+    def save(self, folder: Path) -> Path:
+        """Write `explanation_tables.npz` into a folder that is there: plain arrays without pickle, the same bytes for the same tables.
+
+        It names the trees that it was made of, so that `load` takes it for no other model. Where the trees are beyond the bounds, it holds that fact.
+        """
+        arrays: dict[str, Any] = {} if self.tables is None else self.tables.arrays()
+        arrays[MADE_OF], arrays[NOTE] = _as_bytes(self.trees), _as_bytes(self.note)
         buffer = io.BytesIO()
-        arrays: dict[str, Any] = self.tables.arrays()
         np.savez(buffer, allow_pickle=False, **arrays)
-        path.write_bytes(buffer.getvalue())
+        path = folder / TABLES_FILE
+        with replacing(path) as draft:
+            draft.write_bytes(buffer.getvalue())
         return path
 
     @classmethod
-    def load(cls, folder: Path) -> Explainer:
-        """Read what `save` wrote. Raises ModelError when the file is missing, damaged or not whole."""
+    def load(cls, folder: Path, model: Model) -> Explainer:
+        """Read what `save` wrote for this model: the same contributions, bit for bit, without working the tables out again.
+
+        Raises ModelError when the file is missing, damaged, not whole, or made of other trees than the model's.
+        """
         path = folder / TABLES_FILE
         try:
             with np.load(path, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, KeyError, EOFError, _bad_zip()) as error:
-            raise ModelError(
-                Fault(str(path), str(error), "explanation tables", "Write the release again, or take them from the model.")
-            ) from None
+            trees, note = (arrays.pop(name).tobytes().decode() for name in (MADE_OF, NOTE))
+        except KeyError as error:
+            raise ModelError(_not_tables(path, f"the array {error.args[0]} is missing")) from None
+        except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+            raise ModelError(_not_tables(path, str(error))) from None
+        texts = tuple(model.booster_texts)
+        if trees != trees_hash(texts):
+            raise ModelError(_not_tables(path, "tables that were made of other trees than this model's"))
+        if note:
+            forest = read_forest(texts)
+            return cls(forest.n_features, forest.base, None, trees, texts, note)
         tables = ContributionTables.from_arrays(arrays)
-        return cls(tables.forest.n_features, tables.forest.base, tables)
+        return cls(tables.forest.n_features, tables.forest.base, tables, trees)
+
+
+def _longest_path(forest: Forest) -> int:
+    """Most questions on the way to one leaf. LightGBM numbers children after their parents."""
+    longest = 0
+    for first, stop in zip(forest.node_start[:-1], forest.node_start[1:], strict=True):
+        depth = np.ones(stop - first, np.int64)
+        for node in range(stop - first):
+            for child in (forest.left[first + node], forest.right[first + node]):
+                if child >= 0:
+                    depth[child] = depth[node] + 1
+        longest = max(longest, int(depth.max(initial=0)))
+    return longest
+
+
+def trees_hash(texts: Sequence[str]) -> str:
+    """SHA-256 over the trees of the members, without the parameters that LightGBM writes after them."""
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(hashlib.sha256(text.partition("end of trees")[0].encode()).digest())
+    return digest.hexdigest()
+
+
+def _as_bytes(text: str) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def _not_tables(path: Path, found: str) -> Fault:
+    return Fault(
+        str(path), found, "the explanation tables of this model", "Write the release again, or let them be made from the model."
+    )
 
 
 def as_explanation(contributions: Floats, base: float, values: Any, names: Sequence[str]) -> shap.Explanation:
@@ -139,14 +221,8 @@ def as_explanation(contributions: Floats, base: float, values: Any, names: Seque
     )
 
 
-def shap_plots() -> Any:
-    """shap's own plots, for the module that draws."""
+def drawing() -> Any:
+    """shap itself, for the module that draws."""
     import shap
 
-    return shap.plots
-
-
-def _bad_zip() -> type[Exception]:
-    from zipfile import BadZipFile
-
-    return BadZipFile
+    return shap
