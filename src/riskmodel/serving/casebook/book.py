@@ -17,12 +17,12 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from riskmodel.errors import Fault, UserError
 from riskmodel.features import build, load_catalogue
+from riskmodel.files import write_bytes
 from riskmodel.policy import Policy
 from riskmodel.project import Project
 from riskmodel.screening.listing import COLUMNS, VisitList, cycle_length, screening_list, strata_of
 from riskmodel.screening.returns import Judged, OpenList, Refusal, Result, judge, read_filled, returned_bytes
 from riskmodel.screening.settings import ScreeningSettings, load_settings
-from riskmodel.screening.workbook import write_whole
 from riskmodel.serving.casebook import audit
 from riskmodel.serving.casebook.schema import assignments, cycles, drawn_from, list_rows, lists, rules_met, visits
 from riskmodel.serving.casebook.schema import scores as scores_table
@@ -178,6 +178,17 @@ class Casebook:
             )
             raise UserError(fault)
 
+    def county(self, cycle: str) -> str:
+        """The county of a cycle that is given out in one county only. Raises UserError where several have it."""
+        with reading(self.engine) as connection:
+            found = sorted(connection.execute(select(cycles.c.county_code).where(cycles.c.cycle == cycle)).scalars())
+            known = found or sorted(set(connection.execute(select(cycles.c.county_code)).scalars()))
+        if len(known) > 1:
+            raise UserError(
+                Fault(f"cycle {cycle}", f"counties {', '.join(known)}", "one county", "Name the county, by its code.")
+            )
+        return known[0] if known else ""
+
     def close_cycle(self, county_code: str, cycle: str, *, by: str) -> None:
         """Close a cycle: its results are refused from now on. Raises UserError for one that is not there or closed already."""
         key = (cycles.c.county_code == county_code) & (cycles.c.cycle == cycle)
@@ -282,11 +293,12 @@ class Casebook:
                 new += 1
                 corrected += newest is not None
                 touched.add((at.county_code, at.cycle, result.household_id))
-            conflicts = self._conflicts(connection, touched)
+            conflicts = self.conflicts(connection, touched)
         return new, corrected, unchanged, conflicts
 
     @staticmethod
-    def _conflicts(connection: Connection, touched: Iterable[tuple[str, str, str]]) -> tuple[Conflict, ...]:
+    def conflicts(connection: Connection, touched: Iterable[tuple[str, str, str]]) -> tuple[Conflict, ...]:
+        """Those of the named households (county, cycle, household_id) whose visitors in the cycle contradict each other."""
         found = []
         for county, cycle, household in sorted(touched):
             said = connection.execute(
@@ -376,8 +388,12 @@ class Casebook:
             model_version=head.model_version,
         )
 
-    def checks(self, list_hash: str | None = None) -> pl.DataFrame:
+    def checks(
+        self, list_hash: str | None = None, *, county_code: str | None = None, since: dt.date | None = None
+    ) -> pl.DataFrame:
         """What was found on lists and in their random checks, for `recall_from_checks`: one list, or the one in force of every cycle.
+
+        county_code, since: only lists of this county, and as of this day or later.
 
         Columns: cycle, household_id, route (`listed`, `random_check`, `none`), inclusion_probability, label (1 confirmed, 0 no risk, missing:
         not visited or not reached), probability, stratum. The population is everybody who was listed or could be drawn; households left
@@ -387,7 +403,13 @@ class Casebook:
             heads = connection.execute(select(lists).order_by(lists.c.issued_number)).all()
             # Of several lists of a cycle the newest is the one in force.
             in_force = {(head.county_code, head.cycle): head for head in heads}.values()
-            wanted = [head for head in (heads if list_hash else in_force) if list_hash in (None, head.list_hash)]
+            wanted = [
+                head
+                for head in (heads if list_hash else in_force)
+                if list_hash in (None, head.list_hash)
+                and county_code in (None, head.county_code)
+                and (since is None or head.as_of >= since)
+            ]
             found = connection.execute(select(visits).order_by(visits.c.visited_on, visits.c.number)).all()
             parts = [self._checks(connection, head, found) for head in wanted]
         kinds = {"cycle": pl.String, "household_id": pl.String, "route": pl.String, "inclusion_probability": pl.Float64}
@@ -416,9 +438,14 @@ class Casebook:
             table.append((head.cycle, name, route, chance, said.get(name) if drawn else None, probability, stratum))
         return table
 
-    def recall(self, list_hash: str | None = None) -> CheckedRecall:
-        """Recall, miss rate and calibration of the lists, from random checks with their chances; `not_estimable` without them."""
-        return recall_from_checks(self.checks(list_hash), layers=("cycle", "stratum"))
+    def recall(
+        self, list_hash: str | None = None, *, county_code: str | None = None, since: dt.date | None = None
+    ) -> CheckedRecall:
+        """Recall, miss rate and calibration of the lists together, from random checks with their chances; `not_estimable` without them.
+
+        list_hash, county_code, since: which lists, as in `checks`; all cycles by default, because checks of many cycles add up.
+        """
+        return recall_from_checks(self.checks(list_hash, county_code=county_code, since=since), layers=("cycle", "stratum"))
 
     def disagreements(self) -> dict[str, int]:
         """How often visitors disagreed, by kind of reason; newest versions only. By no place and no person: it is the feature backlog."""
@@ -457,13 +484,21 @@ def issue(project: Project, visit_list: VisitList, *, by: str = "command line") 
 
 
 def next_list(
-    project: Project, scores: Any, tables: Tables, as_of: dt.date, *, capacity: int, issue: bool = False, by: str = "command line"
+    project: Project,
+    scores: Any,
+    tables: Tables,
+    as_of: dt.date,
+    *,
+    capacity: int | None = None,
+    issue: bool = False,
+    by: str = "command line",
 ) -> VisitList:
     """The list of a day, with what the casebook knows: results recorded so far, and what is left of the last list.
 
-    `issue`: keep it as given out, so that its results can be taken in.
+    capacity: visits that can be given; by default that of the settings. `issue`: keep it as given out, so that its results can be taken in.
     """
     settings = load_settings(project)
+    capacity = settings.capacity if capacity is None else capacity
     book = Casebook.of(project)
     try:
         known = book.with_results(tables)
@@ -514,7 +549,7 @@ def record(project: Project, file: str | Path, *, by: str = "command line", toda
         book.close()
     returned = path.with_name(f"{path.stem}-returned.xlsx") if judged.refused else None
     if returned is not None:
-        write_whole(returned, returned_bytes(judged.refused))
+        write_bytes(returned, returned_bytes(judged.refused))
     return Recorded(path, new, corrected, unchanged, judged.empty, judged.refused, conflicts, returned)
 
 
