@@ -72,7 +72,7 @@ def excel_bytes(review: ExitReview) -> bytes:
         for place, (text, form) in enumerate(((label, "label"), (zh, "text"), (en, "text"))):
             sheet.write_string(line, place, text, style[form])
     sheet.protect()
-    print_layout(sheet, "", "", review.as_of)
+    print_layout(sheet, "", review.as_of.isoformat())
     book.close()
     return buffer.getvalue()
 
@@ -109,7 +109,7 @@ def _sheet(book: Any, review: ExitReview, proposal: str, style: dict[str, Any]) 
     sheet.autofilter(HEADER_ROW, 0, last_row, len(_HEADS) - 1)
     sheet.protect("", {"autofilter": True, "sort": True, "format_columns": True, "format_rows": True})
     sheet.hide_gridlines(2)
-    print_layout(sheet, "", name, review.as_of)
+    print_layout(sheet, name, review.as_of.isoformat())
     sheet.repeat_rows(HEADER_ROW)
 
 

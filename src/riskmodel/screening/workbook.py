@@ -25,6 +25,7 @@ from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 
 if TYPE_CHECKING:
     from riskmodel.screening.listing import VisitList
+    from riskmodel.screening.settings import ScreeningSettings
 
 SHEET: Final = "核实清单"
 STANDBY: Final = "候补 Standby"
@@ -130,7 +131,7 @@ def excel_bytes(visits: VisitList, *, township: str | None = None) -> bytes:
         _guide_sheet(book, visits)
     if township is None and visits.monitored.height:
         _monitored_sheet(book, visits)
-    _codes_sheet(book, visits)
+    codes_sheet(book, visits.settings)
     _technical_sheet(book, visits, township)
     book.close()
     return buffer.getvalue()
@@ -168,7 +169,8 @@ def _list_sheet(
         sheet.set_row(line, _height(row, columns))
         for place, column in enumerate(columns):
             _cell(sheet, line, place, column, row, style)
-    _rules_for_filling(sheet, visits, columns, last_row)
+    drop_downs(sheet, visits.settings, [column.name for column in columns], HEADER_ROW + 1, last_row)
+    _ranges(sheet, visits, columns, last_row)
     sheet.freeze_panes(HEADER_ROW + 1, 1 + next(place for place, column in enumerate(columns) if column.name == "household_id"))
     sheet.autofilter(HEADER_ROW, 0, last_row, last_column)
     sheet.protect(
@@ -176,19 +178,19 @@ def _list_sheet(
     )
     sheet.set_zoom(100)
     sheet.hide_gridlines(2)
-    print_layout(sheet, visits.cycle, area, visits.as_of)
+    print_layout(sheet, f"{visits.cycle}   {area}", visits.as_of.isoformat())
     sheet.repeat_rows(HEADER_ROW)
     sheet.print_area(0, 0, last_row, last_column)
 
 
-def print_layout(sheet: Any, cycle: str, area: str, as_of: dt.date) -> None:
-    """A4 landscape, one page wide, the sentence at the head and foot of every page."""
+def print_layout(sheet: Any, left: str, right: str) -> None:
+    """A4 landscape, one page wide, the sentence at the head and foot of every page, with two texts at the sides of the head."""
     sheet.set_paper(9)  # A4
     sheet.set_landscape()
     sheet.set_margins(left=0.25, right=0.25, top=0.6, bottom=0.6)
     sheet.fit_to_pages(1, 0)
     # The blank after each font size keeps it apart from a text that begins with a digit.
-    sheet.set_header(f"&L&9 {cycle}   {area}&C&10&B{SIGNAL_ZH}&R&9 {as_of.isoformat()}", {"margin": 0.3})
+    sheet.set_header(f"&L&9 {left}&C&10&B{SIGNAL_ZH}&R&9 {right}", {"margin": 0.3})
     sheet.set_footer(f"&L&9 {SIGNAL_ZH}&C&9 {SIGNAL_EN}&R&9 &P / &N", {"margin": 0.3})
 
 
@@ -210,24 +212,29 @@ def _cell(sheet: Any, line: int, place: int, column: FormColumn, row: dict[str, 
         sheet.write_string(line, place, harmless(str(value)), style["text"])
 
 
-def _rules_for_filling(sheet: Any, visits: VisitList, columns: Sequence[FormColumn], last_row: int) -> None:
-    """Drop-downs, the range of dates, and a mark on what is still missing in a row."""
-    first = HEADER_ROW + 1
-    words = choices(visits.settings, visits.settings.workbook.language)
-    places = {column.name: place for place, column in enumerate(columns)}
-    for name, kind in (
-        ("outcome", "outcome"),
-        ("risk_1", "risk"),
-        ("risk_2", "risk"),
-        ("risk_3", "risk"),
-        ("disagreement", "disagreement"),
-    ):
-        letter = {"outcome": "A", "risk": "B", "disagreement": "C"}[kind]
+# Columns of the form with a drop-down, the kind of its words, and their column on the hidden sheet CODES.
+_DROP_DOWNS: Final = {
+    "outcome": ("outcome", "A"), "risk_1": ("risk", "B"), "risk_2": ("risk", "B"), "risk_3": ("risk", "B"),
+    "disagreement": ("disagreement", "C"),
+}  # fmt: skip
+
+
+def drop_downs(sheet: Any, settings: ScreeningSettings, columns: Sequence[str], first_row: int, last_row: int) -> None:
+    """Let only the words of `codes_sheet` be chosen in the form's columns; `columns` are the names in the order of the sheet."""
+    words = choices(settings, settings.workbook.language)
+    for name, (kind, letter) in _DROP_DOWNS.items():
+        place = list(columns).index(name)
         sheet.data_validation(
-            first, places[name], last_row, places[name],
+            first_row, place, last_row, place,
             {"validate": "list", "source": f"='{CODES}'!${letter}$1:${letter}${len(words[kind])}",
              "error_title": "请从列表中选择", "error_message": "Please choose from the list."},
         )  # fmt: skip
+
+
+def _ranges(sheet: Any, visits: VisitList, columns: Sequence[FormColumn], last_row: int) -> None:
+    """The range of dates, and what does not belong into a note."""
+    first = HEADER_ROW + 1
+    places = {column.name: place for place, column in enumerate(columns)}
     sheet.data_validation(
         first, places["visited_on"], last_row, places["visited_on"],
         {"validate": "date", "criteria": "between", "minimum": dt.datetime.combine(visits.as_of, dt.time()),
@@ -257,7 +264,7 @@ def _notes_sheet(book: Any, visits: VisitList) -> None:
         line += 1
     sheet.protect()
     sheet.hide_gridlines(2)
-    print_layout(sheet, visits.cycle, visits.county_code, visits.as_of)
+    print_layout(sheet, f"{visits.cycle}   {visits.county_code}", visits.as_of.isoformat())
 
 
 def notes_of(visits: VisitList) -> list[tuple[str, str, str]]:
@@ -317,7 +324,7 @@ def _guide_sheet(book: Any, visits: VisitList) -> None:
     sheet.freeze_panes(HEADER_ROW + 1, 1)
     sheet.protect("", {"format_columns": True})
     sheet.hide_gridlines(2)
-    print_layout(sheet, visits.cycle, visits.county_code, visits.as_of)
+    print_layout(sheet, f"{visits.cycle}   {visits.county_code}", visits.as_of.isoformat())
     sheet.repeat_rows(HEADER_ROW)
 
 
@@ -356,13 +363,14 @@ def _monitored_sheet(book: Any, visits: VisitList) -> None:
     sheet.freeze_panes(HEADER_ROW + 1, 1)
     sheet.protect("", {"format_columns": True})
     sheet.hide_gridlines(2)
-    print_layout(sheet, visits.cycle, visits.county_code, visits.as_of)
+    print_layout(sheet, f"{visits.cycle}   {visits.county_code}", visits.as_of.isoformat())
     sheet.repeat_rows(HEADER_ROW)
 
 
-def _codes_sheet(book: Any, visits: VisitList) -> None:
+def codes_sheet(book: Any, settings: ScreeningSettings) -> None:
+    """The hidden sheet with the words of the drop-downs, a kind a column."""
     sheet = book.add_worksheet(CODES)
-    for place, words in enumerate(choices(visits.settings, visits.settings.workbook.language).values()):
+    for place, words in enumerate(choices(settings, settings.workbook.language).values()):
         for line, text in enumerate(words.values()):
             sheet.write_string(line, place, text)
     sheet.protect()

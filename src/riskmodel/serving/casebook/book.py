@@ -537,11 +537,11 @@ def record(project: Project, file: str | Path, *, by: str = "command line", toda
     """
     path = Path(file)
     filled = read_filled(path)
+    settings = load_settings(project)
     book = Casebook.of(project)
     try:
-        judged: Judged = judge(
-            filled, book.open_lists(row.list_hash for row in filled.rows), load_settings(project), today or dt.date.today()
-        )
+        known_lists = book.open_lists(row.list_hash for row in filled.rows)
+        judged: Judged = judge(filled, known_lists, settings, today or dt.date.today())
         source = f"{path.name} {filled.hash[:16]}"
         known_on = today or dt.date.today()
         new, corrected, unchanged, conflicts = book.take_in(judged.accepted, known_on=known_on, by=by, source=source)
@@ -549,7 +549,7 @@ def record(project: Project, file: str | Path, *, by: str = "command line", toda
         book.close()
     returned = path.with_name(f"{path.stem}-returned.xlsx") if judged.refused else None
     if returned is not None:
-        write_bytes(returned, returned_bytes(judged.refused))
+        write_bytes(returned, returned_bytes(judged.refused, settings))
     return Recorded(path, new, corrected, unchanged, judged.empty, judged.refused, conflicts, returned)
 
 
