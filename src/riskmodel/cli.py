@@ -290,7 +290,7 @@ def visit_list(
     tables: TablesOption,
     as_of: AsOfOption,
     capacity: Annotated[
-        int | None, typer.Option(help="How many visits can be given; without it that of serving/screening.yaml.")
+        int | None, typer.Option(min=1, help="How many visits can be given; without it that of serving/screening.yaml.")
     ] = None,
     output: Annotated[
         Path | None,

@@ -30,6 +30,8 @@ _KNOWN: Final = {column.name: column for column in (*READ, *FILL)} | {
     "risks": FormColumn("risks", "风险类型", "Risk kinds", _WIDTHS["risks"], fill=True)
 }
 _COLUMNS: Final = tuple(_KNOWN[name] for name in _WIDTHS)
+# Who stands by is many and seen on the way: a line each, with what put them on the list.
+_SHORT: Final = tuple(column for column in _COLUMNS if column.name not in ("reasons", "check"))
 _FONTS: Final = '"Noto Sans CJK SC","Source Han Sans SC","Microsoft YaHei","WenQuanYi Zen Hei",sans-serif'
 _INK, _RULE, _HEAD, _FORM_HEAD = "#1F2933", "#B8C2CC", "#E4EAF0", "#D5E8DC"
 
@@ -115,14 +117,16 @@ def _by_township(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any
 
 
 def _section(visits: VisitList, township: str, rows: Sequence[dict[str, Any]], title: str) -> str:
-    widths = "".join(f'<col style="width:{100 * width / sum(_WIDTHS.values()):.2f}%">' for width in _WIDTHS.values())
+    columns = _SHORT if title else _COLUMNS
+    parts = [_WIDTHS[column.name] * (3 if title and column.name == "because" else 1) for column in columns]
+    widths = "".join(f'<col style="width:{100 * part / sum(parts):.2f}%">' for part in parts)
     heads = "".join(
         f"<th{' class=f' if column.fill else ''}>{html.escape(column.zh)}<small>{html.escape(column.en)}</small></th>"
-        for column in _COLUMNS
+        for column in columns
     )
-    lines = "\n".join(f"<tr>{''.join(_cell(column, row) for column in _COLUMNS)}</tr>" for row in rows)
+    lines = "\n".join(f"<tr>{''.join(_cell(column, row) for column in columns)}</tr>" for row in rows)
     team = "　　走访组 Team ________"
-    head = _title(visits, f"乡镇 {township}：{len(rows)}户", (title or f"Township, {len(rows)} households") + team, len(_COLUMNS))
+    head = _title(visits, f"乡镇 {township}：{len(rows)}户", (title or f"Township, {len(rows)} households") + team, len(columns))
     return f"<section><table><colgroup>{widths}</colgroup><thead>{head}<tr>{heads}</tr></thead><tbody>\n{lines}\n</tbody></table></section>"
 
 

@@ -160,7 +160,7 @@ def _list_sheet(
         f"{SIGNAL_ZH}   ·   区划 {area}   ·   评分截止日 {visits.as_of.isoformat()}   ·   本表{len(rows)}户",
         style["subtitle"],
     )
-    sheet.set_row(HEADER_ROW, 33)
+    sheet.set_row(HEADER_ROW, 36)
     for place, column in enumerate(columns):
         sheet.set_column(place, place, column.width)
         sheet.write_string(HEADER_ROW, place, column.heading, style["form_head" if column.fill else "head"])
@@ -227,7 +227,7 @@ def drop_downs(sheet: Any, settings: ScreeningSettings, columns: Sequence[str], 
         sheet.data_validation(
             first_row, place, last_row, place,
             {"validate": "list", "source": f"='{CODES}'!${letter}$1:${letter}${len(words[kind])}",
-             "error_title": "请从列表中选择", "error_message": "Please choose from the list."},
+             "error_title": "请从列表中选择", "error_message": "请从列表中选择。 Please choose from the list."},
         )  # fmt: skip
 
 
