@@ -380,12 +380,16 @@ def close(
 
 @app.command()
 def recall(
+    tables: Annotated[
+        Path | None,
+        typer.Option("--tables", metavar="DIR", help="The county's tables: villages that its sweep saw whole are counted, too."),
+    ] = None,
     county: Annotated[str | None, typer.Option("--county", metavar="CODE", help="Only lists of this county, 6 digits.")] = None,
     since: Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only lists as of this day or later.")] = None,
     project: ProjectOption = None,
 ) -> None:
     """Say what the lists missed, from the random checks of all cycles together. Too few found: only an interval, or not_estimable."""
-    print(rm.recall(county=county, since=since, project=project).text())
+    print(rm.recall(tables=tables, county=county, since=since, project=project).text())
 
 
 @app.command()

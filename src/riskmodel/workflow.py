@@ -378,13 +378,29 @@ def disagreements(*, project: ProjectLike = None) -> pd.DataFrame:
     return pd.DataFrame(told, columns=columns).assign(count=list(counts.values())).astype({"count": "int64"})
 
 
-def recall(*, county: str | None = None, since: dt.date | str | None = None, project: ProjectLike = None) -> CheckedRecall:
+def recall(
+    *,
+    tables: Tables | PathLike | None = None,
+    county: str | None = None,
+    since: dt.date | str | None = None,
+    project: ProjectLike = None,
+) -> CheckedRecall:
     """What the lists so far missed, from the random checks of all their cycles together; `not_estimable` where nobody was drawn or too few found.
 
-    county: only lists of this county (6 digits). since: only lists as of this day or later.
+    tables: of the county; villages that its yearly sweep saw whole in a list's cycle are counted instead of estimated. county: only lists
+    of this county (6 digits). since: only lists as of this day or later.
     """
-    with _casebook(project) as book:
-        return book.recall(county_code=county, since=None if since is None else day(since))
+    from riskmodel.screening.listing import cycle_length
+    from riskmodel.screening.settings import load_settings
+
+    here = open_project(project)
+    with _casebook(here) as book:
+        return book.recall(
+            county_code=county,
+            since=None if since is None else day(since),
+            sweeps=None if tables is None else _tables(tables),
+            length=cycle_length(load_settings(here).cycle),
+        )
 
 
 def backup(target: PathLike, *, project: ProjectLike = None) -> str:

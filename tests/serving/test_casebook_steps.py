@@ -19,6 +19,7 @@ from riskmodel.screening.returns import Result
 from riskmodel.serving.casebook import Casebook, audit
 from riskmodel.serving.casebook.schema import cycles, drawn_from, list_rows, lists
 from riskmodel.serving.casebook.store import writing
+from riskmodel.tables import from_frames
 
 RISKMODEL = Path(sys.executable).with_name("riskmodel")
 
@@ -155,6 +156,58 @@ def test_recall_pools_the_cycles_and_can_be_asked_for_a_county_or_a_time(own):
     assert both.checks == 20 and both.checks_confirmed == 10
     assert both.recall.value == pytest.approx(4 / (4 + 10 * 4))
     assert rm.recall(county="522399", project=own).recall.text() == "not_estimable"
+
+
+def swept(villages, confirmed=(), day=dt.date(2026, 1, 15)):
+    """Tables of a county in which the sweep saw the households of some villages; o0 to o19 live in village 201, o20 to o39 in 202."""
+    home = {f"o{n}": "201" if n < 20 else "202" for n in range(40)}
+    rows = [
+        {"household_id": name, "known_on": dt.date(2022, 1, 1), "county_code": "522301", "township_code": "522301101",
+         "village_code": f"522301101{home[name]}", "category": "general", "relocated": False}
+        for name in home
+    ]  # fmt: skip
+    seen = [name for name, village in home.items() if village in villages]
+    visits = [
+        {"event_id": name, "household_id": name, "occurred_on": day, "known_on": day, "origin": "sweep",
+         "outcome": "risk_confirmed" if name in confirmed else "no_risk"}
+        for name in seen
+    ]  # fmt: skip
+    schema = dict.fromkeys(("event_id", "household_id"), pl.String) | dict.fromkeys(("occurred_on", "known_on"), pl.Date)
+    schema |= dict.fromkeys(("origin", "outcome"), pl.String)
+    return from_frames({"households": pl.DataFrame(rows), "verifications": pl.DataFrame(visits, schema=schema)})
+
+
+def test_a_village_that_was_swept_whole_is_counted_and_the_others_are_estimated(own):
+    """Two of village 201 are found by the sweep: two are missed there. In 202 one of five drawn is confirmed and stands for four: six in all."""
+    name = give_out(own, "2026-01", dt.date(2025, 12, 31))
+    drawn = {f"o{n}": "risk_confirmed" if n == 20 else "no_risk" for n in range(0, 40, 4)}
+    visit(own, name, dt.date(2026, 1, 5), h0="risk_confirmed", **drawn)
+    said = rm.recall(tables=swept(["201"], confirmed=["o1", "o2"]), project=own)
+    assert said.missed.value == pytest.approx(2 + 4) and said.checks == 20 + 5
+    assert rm.recall(project=own).missed.value == pytest.approx(4)
+
+
+def test_a_sweep_of_everybody_gives_recall_without_doubt(own):
+    name = give_out(own, "2026-01", dt.date(2025, 12, 31))
+    visit(
+        own,
+        name,
+        dt.date(2026, 1, 5),
+        h0="risk_confirmed",
+        h1="risk_confirmed",
+        h2="no_risk",
+        h3="no_risk",
+        h4="no_risk",
+        h5="no_risk",
+    )
+    said = rm.recall(tables=swept(["201", "202"], confirmed=["o1", "o30"]), project=own).recall
+    assert (said.value, said.low, said.high) == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("day", [dt.date(2025, 12, 31), dt.date(2026, 3, 1)])
+def test_a_sweep_before_the_list_or_long_after_it_says_nothing_about_it(own, day):
+    give_out(own, "2026-01", dt.date(2025, 12, 31))
+    assert rm.recall(tables=swept(["201", "202"], confirmed=["o1"], day=day), project=own).checks == 0
 
 
 def test_disagreements_are_told_in_words_by_kind_and_by_nothing_else(own):

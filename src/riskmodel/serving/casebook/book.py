@@ -27,6 +27,7 @@ from riskmodel.serving.casebook import audit
 from riskmodel.serving.casebook.schema import assignments, cycles, drawn_from, list_rows, lists, rules_met, visits
 from riskmodel.serving.casebook.schema import scores as scores_table
 from riskmodel.serving.casebook.store import address, connect, reading, writing
+from riskmodel.serving.casebook.sweeps import count_sweeps
 from riskmodel.tables import Tables, from_frames
 from riskmodel.training.random_checks import CheckedRecall, recall_from_checks
 
@@ -395,7 +396,7 @@ class Casebook:
 
         county_code, since: only lists of this county, and as of this day or later.
 
-        Columns: cycle, household_id, route (`listed`, `random_check`, `none`), inclusion_probability, label (1 confirmed, 0 no risk, missing:
+        Columns: cycle, as_of, household_id, route (`listed`, `random_check`, `none`), inclusion_probability, label (1 confirmed, 0 no risk, missing:
         not visited or not reached), probability, stratum. The population is everybody who was listed or could be drawn; households left
         in peace after a recent visit, and checks carried over (they belong to the list that drew them), are not in it.
         """
@@ -412,7 +413,13 @@ class Casebook:
             ]
             found = connection.execute(select(visits).order_by(visits.c.visited_on, visits.c.number)).all()
             parts = [self._checks(connection, head, found) for head in wanted]
-        kinds = {"cycle": pl.String, "household_id": pl.String, "route": pl.String, "inclusion_probability": pl.Float64}
+        kinds = {
+            "cycle": pl.String,
+            "as_of": pl.Date,
+            "household_id": pl.String,
+            "route": pl.String,
+            "inclusion_probability": pl.Float64,
+        }
         kinds |= {"label": pl.Int64, "probability": pl.Float64, "stratum": pl.String}
         return pl.DataFrame([row for part in parts for row in part], schema=kinds, orient="row")
 
@@ -430,22 +437,33 @@ class Casebook:
             if visit.visited_on >= head.as_of and visit.outcome in ("risk_confirmed", "no_risk"):
                 said.setdefault(visit.household_id, int(visit.outcome == "risk_confirmed"))
         table: list[tuple[Any, ...]] = [
-            (head.cycle, name, "listed", 1.0, said.get(name), probability, "listed")
+            (head.cycle, head.as_of, name, "listed", 1.0, said.get(name), probability, "listed")
             for name, probability in sorted(listed.items())
         ]
         for name, probability, stratum, chance, drawn in _population(connection, head.list_hash).iter_rows():
             route = "random_check" if drawn else "none"
-            table.append((head.cycle, name, route, chance, said.get(name) if drawn else None, probability, stratum))
+            table.append((head.cycle, head.as_of, name, route, chance, said.get(name) if drawn else None, probability, stratum))
         return table
 
     def recall(
-        self, list_hash: str | None = None, *, county_code: str | None = None, since: dt.date | None = None
+        self,
+        list_hash: str | None = None,
+        *,
+        county_code: str | None = None,
+        since: dt.date | None = None,
+        sweeps: Tables | None = None,
+        length: dt.timedelta | None = None,
     ) -> CheckedRecall:
         """Recall, miss rate and calibration of the lists together, from random checks with their chances; `not_estimable` without them.
 
-        list_hash, county_code, since: which lists, as in `checks`; all cycles by default, because checks of many cycles add up.
+        list_hash, county_code, since: which lists, as in `checks`; all cycles by default, because checks of many cycles add up. sweeps: the
+        county's tables; villages that its sweep saw whole within `length` (a month by default) after a list are counted
+        instead of estimated.
         """
-        return recall_from_checks(self.checks(list_hash, county_code=county_code, since=since), layers=("cycle", "stratum"))
+        checks = self.checks(list_hash, county_code=county_code, since=since)
+        if sweeps is not None:
+            checks = count_sweeps(checks, sweeps, length or cycle_length("month"))
+        return recall_from_checks(checks, layers=("cycle", "stratum"))
 
     def disagreements(self) -> dict[str, int]:
         """How often visitors disagreed, by kind of reason; newest versions only. By no place and no person: it is the feature backlog."""
