@@ -86,6 +86,9 @@ def own(own_project):
 
 def test_without_a_list_there_is_no_cycle_and_it_is_said_what_to_do(own):
     assert rm.cycles(project=own).text() == "No list has been given out yet: riskmodel list"
+    assert rm.recall(project=own).recall.why == "There is no list yet." and rm.disagreements(project=own).empty
+    with pytest.raises(UserError, match="no list has been given out yet"):
+        rm.close_cycle("2026-01", by="office", project=own)
 
 
 def test_open_cycles_say_how_far_they_are_and_closed_ones_show_on_demand(own):

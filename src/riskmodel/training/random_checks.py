@@ -147,6 +147,8 @@ def recall_from_checks(checks: pl.DataFrame | pd.DataFrame, *, layers: Sequence[
         empty = Estimate(None, None, None, why)
         return CheckedRecall(empty, empty, empty, confirmed_listed, empty, count, confirmed)
 
+    if not frame.height:
+        return none("There is no list yet.")
     if not outside.height:
         return none("Every household of the cohort was listed: there is nothing to miss.")
     if not count:

@@ -180,7 +180,7 @@ class Casebook:
             raise UserError(fault)
 
     def county(self, cycle: str) -> str:
-        """The county of a cycle that is given out in one county only. Raises UserError where several have it."""
+        """The county of a cycle that is given out in one county only. Raises UserError where several have it, or there is none."""
         with reading(self.engine) as connection:
             found = sorted(connection.execute(select(cycles.c.county_code).where(cycles.c.cycle == cycle)).scalars())
             known = found or sorted(set(connection.execute(select(cycles.c.county_code)).scalars()))
@@ -188,7 +188,10 @@ class Casebook:
             raise UserError(
                 Fault(f"cycle {cycle}", f"counties {', '.join(known)}", "one county", "Name the county, by its code.")
             )
-        return known[0] if known else ""
+        if not known:
+            fault = Fault(f"cycle {cycle}", "no list has been given out yet", "an open cycle", "Give out a list: riskmodel list")
+            raise UserError(fault)
+        return str(known[0])
 
     def close_cycle(self, county_code: str, cycle: str, *, by: str) -> None:
         """Close a cycle: its results are refused from now on. Raises UserError for one that is not there or closed already."""
