@@ -324,3 +324,26 @@ def audit_entries(project):
     book = Casebook.of(project)
     with reading(book.engine) as connection:
         yield from audit.entries(connection)
+
+
+def test_a_month_begins_and_a_quarter_ends_with_one_command_each(trained, county_folder, tmp_path):
+    """`list` gives out the county's page and a workbook a township; `exits` gives the reviewers theirs."""
+    from typer.testing import CliRunner
+
+    from riskmodel.cli import app
+
+    root = shutil.copytree(trained[0].root, tmp_path / "project")
+    rest = ["--tables", str(county_folder), "--as-of", "2025-12-31", "--project", str(root)]
+    given = CliRunner().invoke(
+        app,
+        ["list", *rest, "--capacity", "60", "--output", str(tmp_path / "list.html"), "--by-township", str(tmp_path / "lists")],
+    )
+    assert given.exit_code == 0, given.output
+    row = rm.cycles(project=root).rows[0]
+    assert (row.cycle, row.capacity, row.visited) == ("2026-01", 60, 0) and row.households >= 60
+    names = sorted(path.name for path in (tmp_path / "lists").iterdir())
+    assert names[0] == f"2026-01-{row.county_code}.xlsx" and len(names) > 2
+    assert "核实优先级信号" in (tmp_path / "list.html").read_text("utf-8")
+    reviewed = CliRunner().invoke(app, ["exits", *rest, "--output", str(tmp_path / "exits.xlsx")])
+    assert reviewed.exit_code == 0 and "People decide." in reviewed.output, reviewed.output
+    assert (tmp_path / "exits.xlsx").stat().st_size > 5000
