@@ -70,6 +70,19 @@ def test_the_same_inputs_in_another_order_give_the_same_bytes(small_county, fall
         assert names[0].read_bytes() == names[1].read_bytes()
 
 
+def test_what_a_begun_row_still_lacks_is_coloured(visits):
+    """By plain formulas that every spreadsheet knows; the words are those of the drop-down."""
+    sheet = open_(excel_bytes(visits))[SHEET]
+    rules = {str(area.sqref): rule.formula[0] for area in sheet.conditional_formatting for rule in area.rules}
+    last = 3 + len(visits)
+    outcome = choices(visits.settings, "zh")["outcome"]["risk_confirmed"]
+    assert rules == {
+        f"K4:K{last}": 'AND($L4<>"",$K4="")',
+        f"L4:L{last}": 'AND($K4<>"",$L4="")',
+        f"M4:M{last}": f'AND($L4="{outcome}",$M4="",$N4="",$O4="")',
+    }
+
+
 def test_microsoft_excel_would_take_the_file(visits):
     """What can be checked without it: validations under 255 characters and from ranges of a sheet, no formulas, names within its limits."""
     book = open_(excel_bytes(visits))

@@ -171,6 +171,7 @@ def _list_sheet(
             _cell(sheet, line, place, column, row, style)
     drop_downs(sheet, visits.settings, [column.name for column in columns], HEADER_ROW + 1, last_row)
     _ranges(sheet, visits, columns, last_row)
+    _mark_missing(sheet, visits, columns, last_row, style["missing"])
     sheet.freeze_panes(HEADER_ROW + 1, 1 + next(place for place, column in enumerate(columns) if column.name == "household_id"))
     sheet.autofilter(HEADER_ROW, 0, last_row, last_column)
     sheet.protect(
@@ -245,6 +246,24 @@ def _ranges(sheet: Any, visits: VisitList, columns: Sequence[FormColumn], last_r
         first, places["note"], last_row, places["note"],
         {"validate": "length", "criteria": "<=", "value": 500, "input_title": "备注", "input_message": "请勿填写姓名、证件号码、电话。 No names, numbers or phones."},
     )  # fmt: skip
+
+
+def _mark_missing(sheet: Any, visits: VisitList, columns: Sequence[FormColumn], last_row: int, mark: Any) -> None:
+    """Colour what a row that has been begun still lacks: date, outcome, and a risk kind where a risk was found."""
+    from xlsxwriter.utility import xl_col_to_name
+
+    first = HEADER_ROW + 1
+    places = {column.name: place for place, column in enumerate(columns)}
+    at = {name: f"${xl_col_to_name(place)}{first + 1}" for name, place in places.items()}
+    found = choices(visits.settings, visits.settings.workbook.language)["outcome"]["risk_confirmed"]
+    rules = {
+        "visited_on": f'=AND({at["outcome"]}<>"",{at["visited_on"]}="")',
+        "outcome": f'=AND({at["visited_on"]}<>"",{at["outcome"]}="")',
+        "risk_1": f'=AND({at["outcome"]}="{found}",{at["risk_1"]}="",{at["risk_2"]}="",{at["risk_3"]}="")',
+    }
+    for name, rule in rules.items():
+        given = {"type": "formula", "criteria": rule, "format": mark}
+        sheet.conditional_format(first, places[name], last_row, places[name], given)
 
 
 def _notes_sheet(book: Any, visits: VisitList) -> None:
@@ -414,6 +433,7 @@ def styles_of(book: Any) -> dict[str, Any]:
         "probability": boxed | {"num_format": "0.000", "align": "center"},
         "date": boxed | {"num_format": "yyyy-mm-dd", "align": "center"},
         "form": boxed | {"text_wrap": True, "locked": False, "bg_color": _FORM},
+        "missing": {"bg_color": "#FFE08A"},
         "form_date": boxed | {"num_format": "yyyy-mm-dd", "align": "center", "locked": False, "bg_color": _FORM},
     }
     for grade, (back, text) in GRADE_COLOURS.items():
