@@ -13,10 +13,15 @@ if TYPE_CHECKING:
     from riskmodel.features import FeatureMatrix as FeatureMatrix
     from riskmodel.project import Project as Project
     from riskmodel.tables import Tables as Tables
+    from riskmodel.workflow import backup as backup
     from riskmodel.workflow import build_features as build_features
     from riskmodel.workflow import changes as changes
     from riskmodel.workflow import check_tables as check_tables
+    from riskmodel.workflow import close_cycle as close_cycle
     from riskmodel.workflow import compare as compare
+    from riskmodel.workflow import cycles as cycles
+    from riskmodel.workflow import disagreements as disagreements
+    from riskmodel.workflow import exit_review as exit_review
     from riskmodel.workflow import explain as explain
     from riskmodel.workflow import export_household as export_household
     from riskmodel.workflow import hunt_leaks as hunt_leaks
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from riskmodel.workflow import quality_report as quality_report
     from riskmodel.workflow import quarantine as quarantine
     from riskmodel.workflow import read_tables as read_tables
+    from riskmodel.workflow import recall as recall
     from riskmodel.workflow import record as record
     from riskmodel.workflow import release as release
     from riskmodel.workflow import replay as replay
@@ -51,10 +57,15 @@ _HOMES = {
     "FeatureMatrix": "riskmodel.features",
     "Project": "riskmodel.project",
     "Tables": "riskmodel.tables",
+    "backup": "riskmodel.workflow",
     "build_features": "riskmodel.workflow",
     "changes": "riskmodel.workflow",
     "check_tables": "riskmodel.workflow",
+    "close_cycle": "riskmodel.workflow",
     "compare": "riskmodel.workflow",
+    "cycles": "riskmodel.workflow",
+    "disagreements": "riskmodel.workflow",
+    "exit_review": "riskmodel.workflow",
     "explain": "riskmodel.workflow",
     "export_household": "riskmodel.workflow",
     "hunt_leaks": "riskmodel.workflow",
@@ -68,6 +79,7 @@ _HOMES = {
     "quality_report": "riskmodel.workflow",
     "quarantine": "riskmodel.workflow",
     "read_tables": "riskmodel.workflow",
+    "recall": "riskmodel.workflow",
     "record": "riskmodel.workflow",
     "release": "riskmodel.workflow",
     "replay": "riskmodel.workflow",
