@@ -192,7 +192,9 @@ def expected_share(frame: pl.DataFrame, share: float) -> float:
     return float(np.mean(shares))
 
 
-def judge(counties: Sequence[County], plans: Mapping[str, Plan], project: Project, cache: Path, *, baseline: str, draws: int = 400) -> str:
+def judge(
+    counties: Sequence[County], plans: Mapping[str, Plan], project: Project, cache: Path, *, baseline: str, draws: int = 400
+) -> str:
     """The tables that this benchmark prints."""
     everything = all_predictions(counties, plans, project, cache)
     names = [*plans, TRUTH]
@@ -224,19 +226,20 @@ def judge(counties: Sequence[County], plans: Mapping[str, Plan], project: Projec
     for against in dict.fromkeys((baseline, "department_rules", "income_rule")):
         if against not in plans:
             continue
-        table = result.differences(against)
         for name in plans:
             if name == against:
                 continue
             cells = []
-            for metric, capacity in (("recall", "1%"), ("recall", "2%"), ("recall", "5%"), ("auc", "")):
-                row = table[(table["model"] == name) & (table["metric"] == metric) & (table["capacity"].fillna("") == capacity)].iloc[0]
-                cells.append(f"{metric} {capacity:2} {row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]")
+            for metric, capacity in (*(("recall", share) for share in SHARES), ("auc", "")):
+                value, low, high = result.difference(name, metric, capacity, baseline=against)
+                at = f"{capacity:.0%}" if capacity else ""
+                cells.append(f"{metric} {at:2} {value:+.3f} [{low:+.3f}, {high:+.3f}]")
             lines.append(f"{name:24} − {against:18} " + "  ".join(cells))
     lines.append("\ncounty by county: recall at 5 % | expected at 5 % | observed/expected; confirmed rows in brackets")
     lines.append(f"{'plan':28}" + "".join(f"{county.name:>26}" for county in counties))
     alone = {
-        county.name: compare_predictions(everything[county.name], capacities=(0.05,), draws=0, baseline=baseline) for county in counties
+        county.name: compare_predictions(everything[county.name], capacities=(0.05,), draws=0, baseline=baseline)
+        for county in counties
     }
     for name in names:
         cells = []

@@ -119,9 +119,7 @@ def make_county(
     truth = _truth(lived, households, years, seed)
     if dynamics != Dynamics():
         usual = Dynamics()
-        truth.about["dynamics"] = {
-            name: value for name, value in vars(dynamics).items() if value != getattr(usual, name)
-        }
+        truth.about["dynamics"] = {name: value for name, value in vars(dynamics).items() if value != getattr(usual, name)}
     return frames, truth
 
 

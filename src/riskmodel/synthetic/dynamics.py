@@ -97,13 +97,19 @@ def write_down(frames: Mapping[str, pl.DataFrame], dynamics: Dynamics, end: dt.d
         chance = np.random.default_rng([seed, 6, sum(name.encode())])
         ids = frame["event_id"].unique(maintain_order=True)
         draws = pl.DataFrame(
-            {"event_id": ids, "_lost": chance.random(len(ids)), "_factor": np.exp(dynamics.misread * chance.standard_normal(len(ids)))}
+            {
+                "event_id": ids,
+                "_lost": chance.random(len(ids)),
+                "_factor": np.exp(dynamics.misread * chance.standard_normal(len(ids))),
+            }
         )
         if dynamics.lost or dynamics.misread:
             frame = frame.join(draws, on="event_id", how="left", maintain_order="left").filter(pl.col("_lost") >= dynamics.lost)
             if dynamics.misread:
                 amounts = [column for column in AMOUNTS.get(name, ()) if column in frame.columns]
-                frame = frame.with_columns((pl.col(column) * pl.col("_factor")).round(2).cast(frame.schema[column]) for column in amounts)
+                frame = frame.with_columns(
+                    (pl.col(column) * pl.col("_factor")).round(2).cast(frame.schema[column]) for column in amounts
+                )
             frame = frame.drop("_lost", "_factor")
         if dynamics.later_days:
             late = pl.col("known_on") + pl.duration(days=dynamics.later_days)

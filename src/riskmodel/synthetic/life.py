@@ -452,7 +452,9 @@ def _month(
     hazard = hidden * level * (1.0 - 0.35 * min(1.0, traits[i, T_AID])) * (1.0 + s[SCAR])
     out[0] = -math.expm1(-hazard) if hazard > 1e-4 else hazard
     s[SCAR] *= 0.955
-    seen = (0.28 if lifted > 0.0 else 0.22) * world.found * traits[i, T_DILIGENCE] * world.intake[m] * (2.0 if stress > 0.8 else 1.0)
+    seen = (
+        (0.28 if lifted > 0.0 else 0.22) * world.found * traits[i, T_DILIGENCE] * world.intake[m] * (2.0 if stress > 0.8 else 1.0)
+    )
     if world.sweep[village, m] > 0.0:
         seen = max(seen, 0.80)
     out[1] = min(0.9, seen)

@@ -36,6 +36,11 @@ class TreeMember:
     def margin(self, features: Floats) -> Floats:
         return np.asarray(self.booster.predict(features, raw_score=True, num_threads=1), dtype=np.float64)
 
+    def contributions(self, features: Floats) -> tuple[Floats, float]:
+        """Each feature's part of the margin (SHAP values), shape (n, p), and the base. For some hundred rows: `screening.explain` is faster."""
+        parts = np.asarray(self.booster.predict(features, pred_contrib=True, num_threads=1), dtype=np.float64)
+        return parts[:, :-1], float(parts[0, -1]) if len(parts) else 0.0
+
     @property
     def trees_hash(self) -> str:
         """SHA-256 of the trees: the model text before its `parameters:` block."""
