@@ -156,6 +156,58 @@ def test_declared_signs_hold_among_correlated_features(rows):
         assert (np.diff(margin, axis=1) >= -1e-9).all(), place
 
 
+def test_with_few_confirmations_the_prior_brings_trees_nearer_to_the_truth():
+    """The truth is linear here and about 20 households of 1,500 are confirmed a date: there trees alone see mostly luck."""
+    gained = []
+    for seed in range(4):
+        few = Round(
+            simulated(dt.date(2023, 1, 1), 10 * seed + 1, base=-6.0),
+            simulated(dt.date(2023, 7, 1), 10 * seed + 2, base=-6.0),
+            simulated(dt.date(2024, 7, 1), 10 * seed + 3, households=6000, base=-4.0),
+        )
+        alone, with_prior = (
+            fitted(few, plan_with("lightgbm", {**QUICK, "logistic_share": share})).margin(few.test.features)
+            for share in (0.0, 0.5)
+        )
+        gained.append(auc(with_prior, few.test.label) - auc(alone, few.test.label))
+    assert min(gained) > 0
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "hazard"])
+def test_with_a_prior_the_trees_are_still_the_whole_margin(name, rows, fits):
+    fit = fits[name]
+    assert fit.notes["logistic_share"] == 0.5
+    for member in fit.ensemble.members:
+        parts, base = member.contributions(rows.test.features[:200])
+        np.testing.assert_allclose(parts.sum(axis=1) + base, member.margin(rows.test.features[:200]), atol=1e-9)
+
+
+def test_the_prior_and_its_trees_do_not_hang_on_the_threads_of_linear_algebra(rows, fits):
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=2):
+        again = fitted(rows, PLANS["lightgbm"])
+    assert [trees_hash(member.text) for member in again.ensemble.members] == [
+        trees_hash(member.text) for member in fits["lightgbm"].ensemble.members
+    ]
+
+
+def test_the_members_prior_learns_from_its_own_villages_only(rows):
+    """Outcomes of the villages that a member does not see are turned round: its regression stays the same."""
+    from dataclasses import replace
+
+    from riskmodel.training.learners.prior import fit_prior
+
+    task = task_of(plan_with("lightgbm", {**QUICK}), rows, SIGNS)
+    unseen = task.parts(rows.train) == 0
+    turned = replace(rows.train, label=np.where(unseen, 1 - rows.train.label, rows.train.label))
+    first, second = (fit_prior(replace(task, train=train)) for train in (rows.train, turned))
+    assert first is not None and second is not None
+    if first.penalty == second.penalty:
+        np.testing.assert_array_equal(first.members[0].coefficient, second.members[0].coefficient)
+    assert not np.array_equal(first.members[1].coefficient, second.members[1].coefficient)
+
+
 def test_arrays_give_scikit_learns_own_margins(rows):
     from sklearn.ensemble import HistGradientBoostingClassifier
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from riskmodel.training.learners.base import Ensemble, Task, household_weights, log_loss
+from riskmodel.training.learners.prior import Prior, fit_prior
 from riskmodel.training.samples import Floats, Sample
 
 # Trees are grown this many at a time before the members are stopped together.
@@ -59,7 +60,8 @@ def parameters_of(task: Task, number: int) -> dict[str, Any]:
     """LightGBM's own parameters for one member."""
     wanted = task.parameters
     parameters: dict[str, Any] = {
-        "objective": "binary",
+        # The same loss as `binary`, for outcomes between 0 and 1.
+        "objective": "cross_entropy" if wanted.logistic_share else "binary",
         "metric": "none",
         "boost_from_average": True,
         "learning_rate": wanted.learning_rate,
@@ -115,11 +117,14 @@ def dataset_of(sample: Sample, wanted: Any, threads: int) -> Any:
     return data.construct()
 
 
-def fit_lightgbm(task: Task, dataset: Any = None, *, report: Any = None) -> Ensemble:
+def fit_lightgbm(task: Task, dataset: Any = None, *, prior: Prior | None = None, report: Any = None) -> Ensemble:
     """Members in step: after every few trees the log loss of each on its unseen villages at the later dates is pooled; they stop together
     when it has not improved for `patience` trees, and keep the number of trees that was best.
 
-    dataset: binned training rows to use again. report(trees, loss): called at each step; an exception it raises stops the fit.
+    Where the plan asks for it (`logistic_share`), the outcomes that are learned hold a part of what a logistic regression says; those on which the members
+    are stopped do not.
+
+    dataset: binned training rows to use again. prior: a fitted one to use again. report(trees, loss): called at each step; an exception it raises stops the fit.
     """
     import lightgbm as lgb
 
@@ -127,13 +132,23 @@ def fit_lightgbm(task: Task, dataset: Any = None, *, report: Any = None) -> Ense
     train, offset, later, later_offset = rows_of(task)
     data = dataset if dataset is not None else dataset_of(train, wanted, task.threads)
     parts, later_parts = task.parts(train), task.parts(later)
+    if prior is None:
+        prior = fit_prior(task)
+    shift: Floats | float = 0.0
+    if prior is not None and offset is not None:
+        # The regression speaks of the whole horizon: its margin is moved to the interval's own base rate.
+        share = (task.train.label.sum() + 0.5) / (len(task.train) + 1.0)
+        shift = offset - np.log(share / (1 - share))
     boosters, unseen, sums = [], [], []
     for number in range(task.members):
         rows = np.flatnonzero(parts != number)
-        part = data.subset(rows.tolist())
+        part = data.subset(rows.tolist()).construct()
         part.set_weight(household_weights(train.household_id[rows], task.seed * 1000 + number))
         if offset is not None:
             part.set_init_score(offset[rows])
+        if prior is not None:
+            moved = shift if isinstance(shift, float) else shift[rows]
+            part.set_label(prior.outcome(number, train.features[rows], train.label[rows], moved))
         boosters.append(lgb.Booster(parameters_of(task, number), part))
         places = np.flatnonzero(later_parts == number)
         unseen.append((np.ascontiguousarray(later.features[places]), later.label[places]))
@@ -164,7 +179,10 @@ def fit_lightgbm(task: Task, dataset: Any = None, *, report: Any = None) -> Ense
         if grown - best_at >= wanted.patience or min(idle) >= GIVE_UP:
             break
     texts = [booster.model_to_string(num_iteration=trees) for booster, trees in zip(boosters, best_trees, strict=True)]
-    return Ensemble(tuple(TreeMember(text) for text in texts), {"trees": best_at, "log_loss": best_loss, "grown": grown})
+    notes = {"trees": best_at, "log_loss": best_loss, "grown": grown}
+    if prior is not None:
+        notes |= {"logistic_share": prior.share, "logistic_penalty": prior.penalty}
+    return Ensemble(tuple(TreeMember(text) for text in texts), notes)
 
 
 def rows_of(task: Task) -> tuple[Sample, Floats | None, Sample, Floats | None]:
