@@ -156,27 +156,26 @@ def test_declared_signs_hold_among_correlated_features(rows):
         assert (np.diff(margin, axis=1) >= -1e-9).all(), place
 
 
-def test_with_few_confirmations_the_prior_brings_trees_nearer_to_the_truth():
-    """The truth is linear here and about 20 households of 1,500 are confirmed a date: there trees alone see mostly luck."""
-    gained = []
-    for seed in range(4):
-        few = Round(
-            simulated(dt.date(2023, 1, 1), 10 * seed + 1, base=-6.0),
-            simulated(dt.date(2023, 7, 1), 10 * seed + 2, base=-6.0),
-            simulated(dt.date(2024, 7, 1), 10 * seed + 3, households=6000, base=-4.0),
-        )
-        alone, with_prior = (
-            fitted(few, plan_with("lightgbm", {**QUICK, "logistic_share": share})).margin(few.test.features)
-            for share in (0.0, 0.5)
-        )
-        gained.append(auc(with_prior, few.test.label) - auc(alone, few.test.label))
-    assert min(gained) > 0
+def test_the_first_trees_of_a_member_tell_its_regression(rows, fits):
+    """Before trees are grown on outcomes, the margin is 0.6 of the regression's and 0.4 of the base rate's."""
+    from riskmodel.training.learners.prior import TREES, fit_prior
+
+    task = task_of(PLANS["lightgbm"], rows, SIGNS)
+    prior = fit_prior(task)
+    assert prior is not None
+    level = np.log(rows.train.label.sum() / (rows.train.label == 0).sum())
+    member = fits["lightgbm"].ensemble.members[0]
+    told = member.booster.predict(rows.test.features, raw_score=True, num_iteration=TREES)
+    wanted = 0.6 * prior.members[0].margin(rows.test.features) + 0.4 * level
+    assert np.corrcoef(told, wanted)[0, 1] > 0.98
+    assert told.mean() == pytest.approx(wanted.mean(), abs=0.05)
+    assert member.booster.num_trees() > TREES, "and trees on the outcomes follow"
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "hazard"])
 def test_with_a_prior_the_trees_are_still_the_whole_margin(name, rows, fits):
     fit = fits[name]
-    assert fit.notes["logistic_share"] == 0.5
+    assert fit.notes["logistic_share"] == 0.6
     for member in fit.ensemble.members:
         parts, base = member.contributions(rows.test.features[:200])
         np.testing.assert_allclose(parts.sum(axis=1) + base, member.margin(rows.test.features[:200]), atol=1e-9)
