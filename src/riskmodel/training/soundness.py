@@ -10,9 +10,10 @@ import numpy as np
 from riskmodel.training.fits import Fit
 from riskmodel.training.keyed import keyed_numbers
 from riskmodel.training.learners.linear import LinearMember
+from riskmodel.training.learners.prior import TREES as PRIOR_TREES
 from riskmodel.training.learners.trees import TreeMember
 from riskmodel.training.model import mean_of_members
-from riskmodel.training.samples import Sample, stack
+from riskmodel.training.samples import Floats, Sample, stack
 
 SHOWN = 10
 SIGN_ROWS, SIGN_POINTS = 200, 100
@@ -31,13 +32,16 @@ def leak_hunt(tests: Sequence[Sample]) -> dict[str, Any]:
 
 
 def gain_shares(fit: Fit, sample: Sample) -> dict[str, Any]:
-    """What each feature brings, as a share of what all bring: split gain in trees, mean size of its part of the margin in a linear model; the `SHOWN`
-    largest. A rule is nothing but its features and is not measured (`measure: none`)."""
+    """What each feature brings, as a share of what all bring: split gain in the trees grown on outcomes, mean size of its part of the margin in a linear
+    model; the `SHOWN` largest. A rule is nothing but its features and is not measured (`measure: none`).
+
+    Trees that only tell a regression (`learners.prior`) are left out: their gains are distances to its margin, on another scale."""
+    told = PRIOR_TREES if "logistic_share" in fit.ensemble.notes else 0
     total = np.zeros(len(sample.names))
     measure = "none"
     for member in fit.ensemble.members:
         if isinstance(member, TreeMember):
-            total += np.asarray(member.booster.feature_importance("gain"), dtype=np.float64)[: len(total)]
+            total += _split_gain(member, told)[: len(total)]
             measure = "split gain"
         elif isinstance(member, LinearMember):
             parts, _ = member.contributions(sample.features)
@@ -49,6 +53,14 @@ def gain_shares(fit: Fit, sample: Sample) -> dict[str, Any]:
     order = np.argsort(-total, kind="stable")[:SHOWN]
     shares = [{"feature": sample.names[place], "share": float(total[place]) / whole} for place in order] if whole > 0 else []
     return {"measure": measure, "features": shares}
+
+
+def _split_gain(member: TreeMember, told: int) -> Floats:
+    """Split gain of each feature without the first `told` trees; of all trees where there are no others."""
+    everything, first = (
+        np.asarray(member.booster.feature_importance("gain", iteration=count), dtype=np.float64) for count in (-1, max(told, 1))
+    )
+    return everything - first if told and member.booster.num_trees() > told else everything
 
 
 def stability(fits: Sequence[Fit], tests: Sequence[Sample]) -> dict[str, Any]:
