@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 
 import numpy as np
 import polars as pl
@@ -146,3 +147,12 @@ def test_every_audited_group_has_a_name_in_both_languages() -> None:
     assert group_label("female_head", "true") == "female head"
     assert group_label("female_head", "false", "zh") == "女性户主：否"
     assert group_label("category", "lifted", "zh") == "户类型：脱贫户"
+
+
+def test_what_a_model_record_keeps_of_the_audit_is_plain_json_in_both_languages():
+    table = small([("a", 9, 1, True), ("b", 8, 0, False), ("c", 7, None, True)])
+    audit = audit_groups(table, groups=["remote"], capacity=2, draws=0)
+    rows = audit.findings()
+    assert json.loads(json.dumps(rows, allow_nan=False)) == rows
+    assert rows[0].keys() == {"group", "zh", "en", "confirmed", "recall", "low", "high", "verdict"}
+    assert rows[0]["group"] == "remote=true" and rows[0]["zh"] and rows[0]["en"]

@@ -106,6 +106,27 @@ class GroupAudit:
         """The raw figures."""
         return self.rows.to_pandas()
 
+    def findings(self) -> list[dict[str, Any]]:
+        """For the model record, as JSON: a row a group with group (`column=value`), zh, en, confirmed, recall, low, high (missing where there is
+        no figure) and verdict."""
+
+        def known(value: float | None) -> float | None:
+            return float(value) if value is not None and np.isfinite(value) else None
+
+        return [
+            {
+                "group": f"{row['group']}={row['value']}",
+                "zh": group_label(row["group"], row["value"], "zh"),
+                "en": group_label(row["group"], row["value"]),
+                "confirmed": int(row["confirmed"]),
+                "recall": known(row["recall"]),
+                "low": known(row["recall_low"]),
+                "high": known(row["recall_high"]),
+                "verdict": row["verdict"],
+            }
+            for row in self.rows.iter_rows(named=True)
+        ]
+
     def table(self, language: str = "en") -> pd.DataFrame:
         """A row a group, `value [low, high]` in per cent."""
         import pandas as pd

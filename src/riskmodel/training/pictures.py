@@ -10,21 +10,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from riskmodel.training.evaluation import Evaluation
+    from riskmodel.training.fairness import GroupAudit
     from riskmodel.training.plan import Plan
 
 
-def run_pictures(evaluation: Evaluation, predictions: pl.DataFrame, plan: Plan, name: str) -> dict[str, Figure]:
-    """Plots of one run, by file name: calibration, and who is missed by group. The audit is returned by `group_audit`."""
+def run_pictures(evaluation: Evaluation, audit: GroupAudit | None) -> dict[str, Figure]:
+    """Plots of one run, by file name: calibration, and who is missed by group (`group_audit`)."""
     from riskmodel.training.plots import calibration_plot, groups_plot
 
     pictures = {"calibration": calibration_plot(evaluation)}
-    audit = group_audit(predictions, plan, name)
     if audit is not None:
         pictures["groups"] = groups_plot(audit)
     return pictures
 
 
-def group_audit(predictions: pl.DataFrame, plan: Plan, name: str):  # type: ignore[no-untyped-def]
+def group_audit(predictions: pl.DataFrame, plan: Plan, name: str) -> GroupAudit | None:
     """The audit by group at the plan's own capacity; None when the predictions carry no groups."""
     from riskmodel.training.fairness import audit_groups
     from riskmodel.training.running import capacities_of

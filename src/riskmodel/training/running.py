@@ -24,6 +24,7 @@ from riskmodel.training import registry
 from riskmodel.training.fits import Fit, fit_round, months_of, task_of
 from riskmodel.training.lessons import Lesson, county_lesson, predictions_frame
 from riskmodel.training.model import Model
+from riskmodel.training.pictures import group_audit, run_pictures
 from riskmodel.training.plan import PLAN_FOLDER, Plan, load_plan
 from riskmodel.training.practice import reasons
 from riskmodel.training.record import model_record, record_text
@@ -32,6 +33,7 @@ from riskmodel.training.soundness import gain_shares, leak_hunt, signs_hold, sta
 
 if TYPE_CHECKING:
     from riskmodel.training.evaluation import Evaluation
+    from riskmodel.training.fairness import GroupAudit
 
 Progress = Callable[[str, float], None]
 
@@ -103,6 +105,8 @@ def train(
         tests = [part.test for part in lesson.exams if part.test is not None]
         record["leak_hunt"] = leak_hunt(tests) | {"gain": gain_shares(final, lesson.final.train)}
         record["stability"] = stability(exams, tests)
+        audit = group_audit(predictions, plan, plan_name)
+        record["groups"] = [] if audit is None else audit.findings()
         record["monotone"] = signs_hold(
             final, lesson.final.train, lesson.signs, bool(getattr(plan.learner.parameters, "monotone", False))
         )
@@ -111,7 +115,7 @@ def train(
         draft = Path(tempfile.mkdtemp(prefix="riskmodel-"))
         try:
             model.save(draft / "model")
-            _write(draft, project, plan_name, plan, lesson, predictions, evaluation, record)
+            _write(draft, project, plan_name, plan, lesson, predictions, evaluation, audit, record)
             because = reasons(exams, tests, capacities_of(plan)[0]) if plan.source == "county" else None
             if because is not None:
                 because.write_parquet(draft / "reasons.parquet")
@@ -283,6 +287,7 @@ def _write(
     lesson: Lesson,
     predictions: pl.DataFrame,
     evaluation: Evaluation,
+    audit: GroupAudit | None,
     record: Mapping[str, Any],
 ) -> None:
     predictions.write_parquet(folder / "predictions.parquet")
@@ -299,9 +304,7 @@ def _write(
     plots = folder / "plots"
     plots.mkdir()
     lesson.folds.figure().savefig(plots / "folds.png", dpi=110)
-    from riskmodel.training.pictures import group_audit, run_pictures
-
-    if (audit := group_audit(predictions, plan, name)) is not None:
+    if audit is not None:
         (folder / "groups.txt").write_text(audit.text(), encoding="utf-8")
-    for title, picture in run_pictures(evaluation, predictions, plan, name).items():
+    for title, picture in run_pictures(evaluation, audit).items():
         picture.savefig(plots / f"{title}.png", dpi=110)
