@@ -172,6 +172,17 @@ def test_the_first_trees_of_a_member_tell_its_regression(rows, fits):
     assert member.booster.num_trees() > TREES, "and trees on the outcomes follow"
 
 
+def test_household_weights_reach_lightgbm(rows, monkeypatch):
+    """LightGBM drops a weight that is set before a subset is made, without a word."""
+    from riskmodel.training.learners import trees
+
+    plan = plan_with("lightgbm", {**QUICK, "rounds_at_most": 10, "logistic_share": 0})
+    weighted = fitted(rows, plan)
+    monkeypatch.setattr(trees, "household_weights", lambda households, seed: np.ones(len(households)))
+    alike = fitted(rows, plan)
+    assert weighted.ensemble.members[0].trees_hash != alike.ensemble.members[0].trees_hash
+
+
 @pytest.mark.parametrize("name", ["lightgbm", "hazard"])
 def test_with_a_prior_the_trees_are_still_the_whole_margin(name, rows, fits):
     fit = fits[name]
