@@ -1,35 +1,43 @@
-"""The BentoML service: it parses, hands over, and answers. No arithmetic here; see src/riskmodel/serving/.
+"""The BentoML service: it says what runs, with which bounds, and hands over. No arithmetic here; see src/riskmodel/serving/.
 
-Start it with `riskmodel serve`. It listens on loopback; in production a reverse proxy stands in front.
+Start it with `riskmodel serve`. It listens on loopback; in production a reverse proxy stands in front (serving/deploy/).
 """
 
 from __future__ import annotations
 
 import bentoml
-from bentoml.exceptions import InvalidArgument
 
-from riskmodel.errors import UserError
-from riskmodel.serving.desk import Desk
-from riskmodel.serving.messages import ScoreAnswer, ScoreRequest
-from riskmodel.serving.middleware import BodyLimit, OneShapeOfErrors, as_problem
+from riskmodel.serving.api import make_app
+from riskmodel.serving.limits import BodyLimit, Bounded
+from riskmodel.serving.middleware import Guard
+from riskmodel.serving.room import Room
+
+room = Room()
 
 
-@bentoml.service(name="riskmodel", workers=1, traffic={"timeout": 30, "max_concurrency": 32}, http={"host": "127.0.0.1"})
+@bentoml.service(
+    name="riskmodel",
+    workers=1,
+    http={"host": "127.0.0.1"},
+    # Our own /metrics, logs and bounds stand inside, behind the keys; BentoML's would cost three times the scoring.
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+    tracing={"excluded_urls": ".*"},
+    traffic={"timeout": 60},
+)
+@bentoml.asgi_app(make_app(room), path="/")
 class ScreeningService:
     """A priority signal ahead of human verification. 核实优先级信号，非认定结论"""
 
     def __init__(self) -> None:
-        self.desk = Desk.open()
+        room.open()
 
-    @bentoml.api(route="/v1/score", name="score")
-    def score(self, request: ScoreRequest, /) -> ScoreAnswer:
-        """Score and explain one household from its own rows."""
-        try:
-            return self.desk.score(request)
-        except UserError as error:
-            raise InvalidArgument(as_problem(error)) from None
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        room.close()
 
 
-# The last one added is the outermost: the body is limited before anything reads it.
-ScreeningService.add_asgi_middleware(OneShapeOfErrors)
+# The last one added is the outermost: the number of requests is bounded first, then bodies, then who it is.
+ScreeningService.add_asgi_middleware(Guard, room=room)
 ScreeningService.add_asgi_middleware(BodyLimit)
+ScreeningService.add_asgi_middleware(Bounded)
