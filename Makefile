@@ -41,8 +41,9 @@ unit: .venv/.dev
 .venv/.train: .venv/bin/uv requirements/train.txt pyproject.toml
 	@$(UV) --require-hashes -r requirements/train.txt
 	@$(UV) --no-deps --no-build-isolation -e .
-	@echo "Compiling the features (once; about a minute) ..."
+	@echo "Compiling the features and the explanations (once; about a minute) ..."
 	@$(BIN)/python -c "from riskmodel.features import warm_up; warm_up()"
+	@$(BIN)/python -c "from riskmodel.screening.warming import warm_up; warm_up()"
 	@touch $@
 
 .venv/.dev: .venv/.train requirements/dev.txt

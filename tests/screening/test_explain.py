@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
 import pytest
 
 from riskmodel.errors import ModelError
-from riskmodel.screening.explain import BLOCK, Explainer
+from riskmodel.screening.explain import BLOCK, TABLES_FILE, Explainer
+from riskmodel.training.calibration import BetaCalibration
+from riskmodel.training.learners.trees import TreeMember
+from riskmodel.training.model import Model
 
 TOLERANCE = 1e-9
 CATEGORY = 4
@@ -212,41 +217,84 @@ def test_the_input_may_be_fortran_ordered_or_whole_numbers():
     assert np.array_equal(explainer.contributions(whole)[0], explainer.contributions(whole.astype(float))[0])
 
 
+def model_of(*boosters) -> Model:
+    """A model of these members, as the run store keeps it."""
+    columns = boosters[0].num_feature()
+    names = tuple(f"column_{place}" for place in range(columns))
+    return Model(
+        "lightgbm", names, (12,), tuple(TreeMember(booster.model_to_string()) for booster in boosters),
+        BetaCalibration(1.0, 1.0, (0.0,), (12,)), (0,) * columns,
+    )  # fmt: skip
+
+
 def test_tables_come_back_from_a_folder_bit_for_bit_and_without_pickle(tmp_path):
     X, y = rows(500)
-    explainer = Explainer.from_booster_texts([train(X, y).model_to_string()])
+    model = model_of(train(X, y), train(X, y, seed=5))
+    explainer = Explainer.from_booster_texts(model.booster_texts)
     path = explainer.save(tmp_path)
-    assert path is not None
     with np.load(path, allow_pickle=False) as stored:
         assert "table" in stored.files
-    given, base = Explainer.load(tmp_path).contributions(X)
+    given, base = Explainer.load(tmp_path, model).contributions(X)
     wanted, wanted_base = explainer.contributions(X)
     assert np.array_equal(given, wanted) and base == wanted_base
     first = path.read_bytes()
     explainer.save(tmp_path)
     assert path.read_bytes() == first, "the same tables, the same bytes: a release can be hashed"
+    assert not [other.name for other in tmp_path.iterdir() if other != path], "no draft is left behind"
+
+
+def test_beyond_the_bounds_that_fact_comes_back_from_the_folder(tmp_path):
+    X, y = rows(500)
+    model = model_of(train(X, y))
+    explainer = Explainer.from_booster_texts(model.booster_texts, most_bytes=1000)
+    explainer.save(tmp_path)
+    again = Explainer.load(tmp_path, model)
+    assert again.method == "pred_contrib" and again.note == explainer.note
+    assert np.array_equal(again.contributions(X)[0], explainer.contributions(X)[0])
+
+
+def test_tables_of_another_model_are_refused(tmp_path):
+    X, y = rows(300)
+    Explainer.from_booster_texts(model_of(train(X, y)).booster_texts).save(tmp_path)
+    for other in (model_of(train(X, y, seed=4, extra_trees=True)), model_of(train(X, y), train(X, y))):
+        with pytest.raises(ModelError, match="made of other trees"):
+            Explainer.load(tmp_path, other)
+    (tmp_path / TABLES_FILE).unlink()
+    with pytest.raises(ModelError, match=TABLES_FILE):
+        Explainer.load(tmp_path, model_of(train(X, y)))
 
 
 def test_damaged_tables_are_refused_and_never_walked_through(tmp_path):
     X, y = rows(300)
-    explainer = Explainer.from_booster_texts([train(X, y).model_to_string()])
+    model = model_of(train(X, y))
+    explainer = Explainer.from_booster_texts(model.booster_texts)
     path = explainer.save(tmp_path)
     whole = path.read_bytes()
     for cut in np.linspace(0, len(whole) - 1, 15, dtype=int):
         path.write_bytes(whole[:cut])
         with pytest.raises(ModelError):
-            Explainer.load(tmp_path)
-    arrays = explainer.tables.arrays()
+            Explainer.load(tmp_path, model)
+    for place in np.linspace(0, len(whole) - 1, 60, dtype=int):  # one byte, anywhere: refused, or of no consequence
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x5A]) + whole[place + 1 :])
+        try:
+            given, _ = Explainer.load(tmp_path, model).contributions(X)
+        except ModelError:
+            continue
+        assert np.array_equal(given, explainer.contributions(X)[0])
+    path.write_bytes(whole)
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = dict(stored)
     for name in ("group_start", "condition", "table_start", "group_feature", "forest_feature", "forest_category_stop"):
         damaged = dict(arrays)
         damaged[name] = arrays[name].copy()
         damaged[name][-1] += 10_000_000
         np.savez(path, allow_pickle=False, **damaged)
         with pytest.raises(ModelError, match="do not fit"):
-            Explainer.load(tmp_path)
-    np.savez(path, allow_pickle=False, table=arrays["table"])
-    with pytest.raises(ModelError, match="missing"):
-        Explainer.load(tmp_path)
+            Explainer.load(tmp_path, model)
+    for kept in (["table"], ["table", "made_of", "note"]):
+        np.savez(path, allow_pickle=False, **{name: arrays[name] for name in kept})
+        with pytest.raises(ModelError, match="missing"):
+            Explainer.load(tmp_path, model)
 
 
 def test_shap_takes_the_result_as_its_own():
@@ -261,27 +309,61 @@ def test_shap_takes_the_result_as_its_own():
     assert np.abs(ours.base_values - theirs.base_values).max() < TOLERANCE
 
 
+def saved_model(folder) -> None:
+    """A model and its explanation tables in a folder, as a release keeps them."""
+    X, y = rows(300)
+    model = model_of(train(X, y, trees=3))
+    model.save(folder / "model")
+    Explainer.from_booster_texts(model.booster_texts).save(folder)
+
+
+def in_a_process_of_its_own(code: str, **environment: str) -> str:
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **environment}
+    )
+    return told.stdout.strip()
+
+
+LOAD = (
+    "import sys, pathlib; from riskmodel.screening.explain import Explainer; from riskmodel.training.model import Model;"
+    "folder = pathlib.Path({folder!r}); e = Explainer.load(folder, Model.load(folder / 'model'));"
+    "import numpy as np; e.contributions(np.zeros((3, e.n_features)));"
+)
+
+
 def test_importing_and_using_the_kernel_leaves_shap_and_pandas_alone(tmp_path):
-    X, y = rows(300)
-    Explainer.from_booster_texts([train(X, y, trees=3).model_to_string()]).save(tmp_path)
-    code = (
-        "import sys, pathlib; from riskmodel.screening.explain import Explainer;"
-        f"assert 'numba' not in sys.modules; e = Explainer.load(pathlib.Path({str(tmp_path)!r}));"
-        "import numpy as np; e.contributions(np.zeros((3, e.n_features)));"
-        "print(sorted(set(sys.modules) & {'shap', 'lightgbm', 'pandas', 'sklearn'}))"
+    saved_model(tmp_path)
+    told = in_a_process_of_its_own(
+        "import riskmodel.screening.explain, sys; assert 'numba' not in sys.modules;"
+        + LOAD.format(folder=str(tmp_path))
+        + "print(sorted(set(sys.modules) & {'shap', 'lightgbm', 'pandas', 'sklearn', 'mlflow'}))"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "[]"
+    assert told == "[]"
 
 
-def test_a_second_start_does_not_wait_for_a_compiler(tmp_path):
-    X, y = rows(300)
-    Explainer.from_booster_texts([train(X, y, trees=3).model_to_string()]).save(tmp_path)  # fills the cache on disk
-    code = (
-        "import pathlib, numpy as np; from riskmodel.screening.explain import Explainer;"
-        "from riskmodel.screening.kernels import contributions_into;"
-        f"e = Explainer.load(pathlib.Path({str(tmp_path)!r})); e.contributions(np.zeros((3, e.n_features)));"
-        "print(contributions_into.compilations)"
+def test_after_the_warm_up_of_an_installation_no_explanation_waits_for_a_compiler(tmp_path):
+    saved_model(tmp_path)
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    count = "from riskmodel.screening.kernels import KERNELS; print(sum(one.compilations for one in KERNELS))"
+    warm_up = "from riskmodel.screening.warming import warm_up; warm_up();"
+    assert int(in_a_process_of_its_own(warm_up + count, **cache)) > 0, "a fresh cache: this is where the time goes"
+    assert in_a_process_of_its_own(warm_up + count, **cache) == "0"
+    # a real county, real reasons, in another process: everything that they call was compiled by the warm-up
+    real = (
+        LOAD.format(folder=str(tmp_path))
+        + "import datetime as dt; from riskmodel.project import Project; from riskmodel.features.catalogue import load_catalogue;"
+        "from riskmodel.features.matrix import FeatureMatrix; from riskmodel.screening.reasons import Wordbook, give_reasons;"
+        "from riskmodel.screening.reference import Reference;"
+        f"project = Project.find({str(Path.cwd())!r}); catalogue = load_catalogue(project); names = tuple(catalogue.with_status('active'));"
+        "draw = np.random.default_rng(0); X = draw.random((200, len(names))); day = dt.date(2025, 1, 1);"
+        "villages = np.array(['522301101201'] * 200, dtype=object);"
+        "matrix = FeatureMatrix(day, np.array([str(i) for i in range(200)], dtype=object), villages, names, X);"
+        "reference = Reference.of(matrix); book = Wordbook.load(project, catalogue);"
+        "table = give_reasons(book, names, X, draw.normal(size=X.shape), villages, reference, as_of=day); table.texts('zh');"
+        "give_reasons(book, names, X[:1], draw.normal(size=(1, len(names))), villages[:1], Reference.nothing(day, names), as_of=day);"
     )
-    told = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(2)]
-    assert told[-1].stdout.strip() == "0"
+    assert in_a_process_of_its_own(real + count, **cache) == "0"
+
+
+def test_set_up_warms_the_explanations_too():
+    assert "riskmodel.screening.warming" in Path("Makefile").read_text()

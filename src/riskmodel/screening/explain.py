@@ -5,16 +5,20 @@ The only module that asks a model for contributions, and the only one that impor
 
 from __future__ import annotations
 
+import hashlib
 import io
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from riskmodel.errors import Fault, ModelError
+from riskmodel.files import replacing
 from riskmodel.screening.kernels import contributions_into
 from riskmodel.screening.trees import (
     BITS,
@@ -31,20 +35,27 @@ from riskmodel.screening.trees import (
 if TYPE_CHECKING:
     import shap
 
-BLOCK = 2048  # rows at a time: enough that large tables are fetched seldom, few enough that columns stay in the third cache
-TABLES_FILE = "explanation_tables.npz"
+    from riskmodel.training.model import Model
+
+BLOCK: Final = (
+    2048  # rows at a time: enough that large tables are fetched seldom, few enough that columns stay in the third cache
+)
+TABLES_FILE: Final = "explanation_tables.npz"
+MADE_OF, NOTE = "made_of", "note"
 
 
 @dataclass(frozen=True)
 class Explainer:
     """Contributions of an ensemble of LightGBM models to its mean margin. Make it with `from_booster_texts` or `load`.
 
-    method: `tables` (pre-computed, fast) or `pred_contrib` (LightGBM's own, slow, same answer); note: why it is not the fast one.
+    method: `tables` (pre-computed, fast) or `pred_contrib` (LightGBM's own, slow, same answer); note: why it is not the fast one. trees: hash of
+    the trees that it was made of.
     """
 
     n_features: int
     base: float
     tables: ContributionTables | None
+    trees: str = ""
     texts: tuple[str, ...] = ()
     note: str = ""
 
@@ -66,8 +77,8 @@ class Explainer:
             tables = build_tables(forest, bits=bits, deepest=deepest, most_bytes=most_bytes)
         except TablesTooLarge as reason:
             note = f"Explained by LightGBM itself, which is slower and gives the same values: {reason}."
-            return cls(forest.n_features, forest.base, None, tuple(texts), note)
-        return cls(forest.n_features, forest.base, tables)
+            return cls(forest.n_features, forest.base, None, trees_hash(texts), tuple(texts), note)
+        return cls(forest.n_features, forest.base, tables, trees_hash(texts))
 
     def contributions(self, values: npt.ArrayLike) -> tuple[Floats, float]:
         """(contributions (n, p), base) in units of the raw margin; a row's contributions and base sum to its mean margin (1e-9).
@@ -104,30 +115,61 @@ class Explainer:
         X = np.ascontiguousarray(values, dtype=np.float64)
         return as_explanation(*self.contributions(X), X, names)
 
-    def save(self, folder: Path) -> Path | None:
-        """Write the tables beside a model, as plain arrays without pickle; None (nothing written) where there are no tables."""
-        if self.tables is None:
-            return None
-        path = folder / TABLES_FILE
+    def save(self, folder: Path) -> Path:
+        """Write `explanation_tables.npz` into a folder that is there: plain arrays without pickle, the same bytes for the same tables.
+
+        It names the trees that it was made of, so that `load` takes it for no other model. Where the trees are beyond the bounds, it holds that fact.
+        """
+        arrays: dict[str, Any] = {} if self.tables is None else self.tables.arrays()
+        arrays[MADE_OF], arrays[NOTE] = _as_bytes(self.trees), _as_bytes(self.note)
         buffer = io.BytesIO()
-        arrays: dict[str, Any] = self.tables.arrays()
         np.savez(buffer, allow_pickle=False, **arrays)
-        path.write_bytes(buffer.getvalue())
+        path = folder / TABLES_FILE
+        with replacing(path) as draft:
+            draft.write_bytes(buffer.getvalue())
         return path
 
     @classmethod
-    def load(cls, folder: Path) -> Explainer:
-        """Read what `save` wrote. Raises ModelError when the file is missing, damaged or not whole."""
+    def load(cls, folder: Path, model: Model) -> Explainer:
+        """Read what `save` wrote for this model: the same contributions, bit for bit, without working the tables out again.
+
+        Raises ModelError when the file is missing, damaged, not whole, or made of other trees than the model's.
+        """
         path = folder / TABLES_FILE
         try:
             with np.load(path, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, KeyError, EOFError, _bad_zip()) as error:
-            raise ModelError(
-                Fault(str(path), str(error), "explanation tables", "Write the release again, or take them from the model.")
-            ) from None
+            trees, note = (arrays.pop(name).tobytes().decode() for name in (MADE_OF, NOTE))
+        except KeyError as error:
+            raise ModelError(_not_tables(path, f"the array {error.args[0]} is missing")) from None
+        except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+            raise ModelError(_not_tables(path, str(error))) from None
+        texts = tuple(model.booster_texts)
+        if trees != trees_hash(texts):
+            raise ModelError(_not_tables(path, "tables that were made of other trees than this model's"))
+        if note:
+            forest = read_forest(texts)
+            return cls(forest.n_features, forest.base, None, trees, texts, note)
         tables = ContributionTables.from_arrays(arrays)
-        return cls(tables.forest.n_features, tables.forest.base, tables)
+        return cls(tables.forest.n_features, tables.forest.base, tables, trees)
+
+
+def trees_hash(texts: Sequence[str]) -> str:
+    """SHA-256 over the trees of the members, without the parameters that LightGBM writes after them."""
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(hashlib.sha256(text.partition("end of trees")[0].encode()).digest())
+    return digest.hexdigest()
+
+
+def _as_bytes(text: str) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def _not_tables(path: Path, found: str) -> Fault:
+    return Fault(
+        str(path), found, "the explanation tables of this model", "Write the release again, or let them be made from the model."
+    )
 
 
 def as_explanation(contributions: Floats, base: float, values: Any, names: Sequence[str]) -> shap.Explanation:
@@ -144,9 +186,3 @@ def shap_plots() -> Any:
     import shap
 
     return shap.plots
-
-
-def _bad_zip() -> type[Exception]:
-    from zipfile import BadZipFile
-
-    return BadZipFile

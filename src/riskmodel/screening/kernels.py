@@ -6,6 +6,8 @@ They trust their arguments: `trees` has checked every pointer.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from riskmodel.screening.compiled import compiled
@@ -523,3 +525,6 @@ def choose_reasons(
                     percent[row, offset + said] = best_percent
                     level[row, offset + said] = best_level
                     said += 1
+
+
+KERNELS: Final = (lay_out, fill, contributions_into, spread, stand, choose_reasons)
