@@ -146,7 +146,7 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, NEWEST)
 
 
-NEWEST: Final = "0001"
+NEWEST: Final = "0002"
 
 
 def _revision(connection: Connection) -> str | None:
