@@ -30,15 +30,6 @@ def session(who: Who) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def carried(office: Office, model_version: str, as_of: dt.date, data_dates: Mapping[str, Any]) -> dict[str, Any]:
-    """What every answer with a score or a list carries."""
-    dates = {name: day if isinstance(day, dt.date) else dt.date.fromisoformat(day) for name, day in data_dates.items()}
-    return {
-        "model_version": model_version, "as_of": as_of, "data_dates": dates, "valid_until": office.valid_until(as_of),
-        "signal_not_determination": True, "signal_zh": SIGNAL_ZH, "signal_en": SIGNAL_EN,
-    }  # fmt: skip
-
-
 def coded(words: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
     return [{"code": code, "zh": zh, "en": en} for code, (zh, en) in words.items()]
 
@@ -55,7 +46,7 @@ def form_codes(office: Office) -> dict[str, list[dict[str, str]]]:
 
 def list_summary(office: Office, head: ListHead) -> dict[str, Any]:
     everything = head.listed + head.standby
-    return carried(office, head.model_version, head.as_of, head.data_dates) | {
+    return office.carried(head.model_version, head.as_of, head.data_dates) | {
         "cycle": head.cycle, "county_code": head.county_code, "issued_at": head.issued_at, "capacity": head.capacity,
         "listed": head.listed, "standby": head.standby, "visited": head.visited,
         "open": everything - head.visited - head.unreachable, "closed": head.closed,
@@ -73,7 +64,7 @@ def list_page(
         "statuses": _counted(STATUSES, counts["status"]),
     }
     return (
-        carried(office, head.model_version, head.as_of, head.data_dates)
+        office.carried(head.model_version, head.as_of, head.data_dates)
         | {
             "cycle": head.cycle, "county_code": head.county_code, "closed": head.closed, "total": page.total,
             "next_cursor": None if page.last is None else str(page.last), "filters": filters,
@@ -128,7 +119,7 @@ def household(office: Office, found: Household) -> dict[str, Any]:
     grade = newest["grade"] or "none"
     if found.on_list is not None and found.on_list["as_of"] == as_of:
         grade = found.on_list["grade"]
-    return carried(office, newest["model_version"], as_of, dates) | {
+    return office.carried(newest["model_version"], as_of, dates) | {
         "household_id": newest["household_id"],
         "county_code": found.county_code,
         "township_code": found.village_code[:TOWNSHIP_DIGITS],
@@ -239,7 +230,7 @@ def areas(office: Office, head: ListHead, counts: Mapping[str, Mapping[str, int]
         for name in ("households", "confirmed"):
             _hide(cells, whole, name)
         told.append(whole | {"villages": cells})
-    return carried(office, head.model_version, head.as_of, head.data_dates) | {
+    return office.carried(head.model_version, head.as_of, head.data_dates) | {
         "cycle": head.cycle, "county_code": head.county_code, "hidden_below": HIDDEN_BELOW, "townships": told,
     }  # fmt: skip
 

@@ -15,10 +15,12 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from riskmodel.serving import examples, messages, shapes
+from riskmodel.serving import examples, shapes
 from riskmodel.serving.access import OPEN, RIGHTS, ROLES, Right
-from riskmodel.serving.messages import Problem, ScoreRequest
+from riskmodel.serving.messages import ScoresRequest
 from riskmodel.serving.problems import TITLES
+from riskmodel.serving.scores import ScoresAnswer
+from riskmodel.serving.shapes import Problem
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
 
 JSON: Final = "application/json"
@@ -40,7 +42,6 @@ class Told:
     tag: str = ""
 
 
-ScoreAnswers = getattr(messages, "ScoreAnswers", messages.ScoreAnswer)  # until messages.py has it
 TEXT: Final = {"text/plain": {"schema": {"type": "string"}}}
 FILE: Final = {"type": "string", "format": "binary"}
 PATHS: Final[Mapping[str, Any]] = {
@@ -63,7 +64,7 @@ TOLD: Final[Mapping[tuple[str, str], Told]] = {
     ("DELETE", "/v1/session"): Told("Sign out", status=204, tag="sign-in"),
     ("POST", "/v1/scores"): Told(
         "Score households, with reasons", "From their own rows, or by the ids of stored households. Nothing is kept.",
-        ScoreRequest, answer=ScoreAnswers, refusals=(400, 404, 409, 413, 415, 422), tag="scores",
+        ScoresRequest, answer=ScoresAnswer, refusals=(400, 404, 409, 413, 415, 422), tag="scores",
     ),
     ("GET", "/v1/lists"): Told("Every cycle's list in force, newest first", query=shapes.NoQuery, answer=shapes.Lists, refusals=(400,), tag="lists"),
     ("GET", "/v1/lists/{cycle}"): Told(

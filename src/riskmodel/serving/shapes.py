@@ -33,6 +33,25 @@ def _date(value: object) -> object:
 Day = Annotated[dt.date, BeforeValidator(_date)]
 
 
+class FaultShape(Strict):
+    """One thing that is wrong, in four answers."""
+
+    where: str
+    found: str
+    expected: str
+    remedy: str
+
+
+class Problem(Strict):
+    """RFC 9457 problem details: one shape for every refusal, all faults at once."""
+
+    type: Literal["about:blank"]
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    detail: str
+    faults: list[FaultShape]
+
+
 class SignIn(Strict):
     """A key, as `riskmodel keys add` showed it."""
 

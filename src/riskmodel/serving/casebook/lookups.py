@@ -83,6 +83,10 @@ def list_heads(engine: Engine, areas: Sequence[str], *, cycle: str = "", county:
 
 
 def _head(connection: Connection, row: Row[Any], areas: Sequence[str]) -> ListHead:
+    # The dates stand with the scores where they are kept; a list whose scores are not kept has its own.
+    dates = connection.execute(
+        select(scorings.c.data_dates).where(scorings.c.as_of == row.as_of, scorings.c.model_version == row.model_version)
+    ).scalar()
     met = _met(row.county_code, row.cycle)
     standby = list_rows.c.listed_as == "standby"
     counts = connection.execute(
@@ -97,7 +101,7 @@ def _head(connection: Connection, row: Row[Any], areas: Sequence[str]) -> ListHe
     ).one()
     return ListHead(
         row.list_hash, row.county_code, row.cycle, row.as_of, row.capacity, row.model_version, row.issued_at, bool(row.closed_at),
-        tuple((zh, en) for zh, en in json.loads(row.notes)), json.loads(row.data_dates or "{}"),
+        tuple((zh, en) for zh, en in json.loads(row.notes)), json.loads(dates or row.data_dates or "{}"),
         int(counts.listed), int(counts.standby), int(counts.visited), int(counts.unreachable),
     )  # fmt: skip
 
@@ -351,6 +355,51 @@ def household(engine: Engine, areas: Sequence[str], household_id: str, as_of: dt
         found = [dict(row) for row in results]
         on_list = _on_list(connection, household_id, areas)
     return Household(history, told, before, scoring, found, on_list, village[:COUNTY_DIGITS], village)
+
+
+@dataclass(frozen=True)
+class StoredScores:
+    """Scores of one scoring that were kept, by household id, in the shape of an answer; and what they have in common."""
+
+    model_version: str
+    data_dates: Mapping[str, str]
+    scores: dict[str, dict[str, Any]]
+
+
+def stored_scores(
+    engine: Engine, ids: Sequence[str], *, as_of: dt.date, horizon_months: int, areas: Sequence[str]
+) -> StoredScores:
+    """What the newest scoring of a day and horizon says of these households; those outside the areas, or not scored then, are not in it."""
+    with reading(engine) as connection:
+        scoring = connection.execute(
+            select(scorings)
+            .where(scorings.c.as_of == as_of, scorings.c.horizon_months == horizon_months)
+            .order_by(scorings.c.number.desc())
+            .limit(1)
+        ).first()
+        if scoring is None:
+            return StoredScores("", {}, {})
+        wanted = select(scores_table).where(
+            scores_table.c.household_id.in_(sorted(set(ids))),
+            scores_table.c.scoring == scoring.number,
+            within(scores_table.c.village_code, areas),
+        )
+        rows = connection.execute(wanted).all()
+        told = _said_of(connection, scoring.number, [row.household_id for row in rows])
+    found = {}
+    for row in rows:
+        said_then = told.get(row.household_id, {})
+        reasons = [
+            {name: reason[name] for name in ("zh", "en", "risk_kind", "raises")} for reason in said_then.get("reasons", [])
+        ]
+        numbers = {name: getattr(row, name) for name in ("household_id", "probability", "low", "high", "margin", "feature_hash")}
+        found[row.household_id] = numbers | {
+            "risk_kinds": [kind for kind in (row.risk_kinds or "").split(";") if kind],
+            "reasons": reasons,
+            "notes_zh": said_then.get("notes_zh", ""),
+            "notes_en": said_then.get("notes_en", ""),
+        }
+    return StoredScores(scoring.model_version, json.loads(scoring.data_dates), found)
 
 
 def _on_list(connection: Connection, household_id: str, areas: Sequence[str]) -> dict[str, Any] | None:
