@@ -1,4 +1,4 @@
-"""The BentoML service: it says what runs, with which bounds, and hands over. No arithmetic here; see src/riskmodel/serving/.
+"""The BentoML service: it says what runs, in which order, and hands over. No arithmetic here; see src/riskmodel/serving/.
 
 Start it with `riskmodel serve`. It listens on loopback; in production a reverse proxy stands in front (serving/deploy/).
 """
@@ -7,37 +7,49 @@ from __future__ import annotations
 
 import bentoml
 
+from riskmodel.project import Project
 from riskmodel.serving.api import make_app
-from riskmodel.serving.limits import BodyLimit, Bounded
-from riskmodel.serving.middleware import Guard
-from riskmodel.serving.room import Room
+from riskmodel.serving.desk import Desk, facts_of
+from riskmodel.serving.gate import Gate
+from riskmodel.serving.limits import BodyLimit, Bounded, Bounds
+from riskmodel.serving.observe import Observed, Tally, log_as_lines
+from riskmodel.serving.office import Office
+from riskmodel.serving.swap import Watch
 
-room = Room()
+office, bounds, tally = Office(), Bounds(), Tally()
 
 
 @bentoml.service(
     name="riskmodel",
     workers=1,
     http={"host": "127.0.0.1"},
-    # Our own /metrics, logs and bounds stand inside, behind the keys; BentoML's would cost three times the scoring.
+    # Our own bounds, logs and metrics stand inside, behind the keys; BentoML's would cost more than the scoring.
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
     tracing={"excluded_urls": ".*"},
-    traffic={"timeout": 60},
+    traffic={"timeout": 600},
 )
-@bentoml.asgi_app(make_app(room), path="/")
+@bentoml.asgi_app(make_app(office), path="/")
 class ScreeningService:
     """A priority signal ahead of human verification. 核实优先级信号，非认定结论"""
 
     def __init__(self) -> None:
-        room.open()
+        log_as_lines()
+        project = Project.find()
+        office.desk = desk = Desk.open(project, tally)
+        bounds.settings = desk.settings
+        office.open(project, lambda: facts_of(desk.release))
+        self.watch = Watch(desk, project)
+        self.watch.start()
 
     @bentoml.on_shutdown
     def close(self) -> None:
-        room.close()
+        self.watch.stop()
+        office.close()
 
 
-# The last one added is the outermost: the number of requests is bounded first, then bodies, then who it is.
-ScreeningService.add_asgi_middleware(Guard, room=room)
-ScreeningService.add_asgi_middleware(BodyLimit)
-ScreeningService.add_asgi_middleware(Bounded)
+# The last one added is the outermost: what is seen, how many at once, who it is, how large.
+ScreeningService.add_asgi_middleware(BodyLimit, bounds=bounds)
+ScreeningService.add_asgi_middleware(Gate, office=office)
+ScreeningService.add_asgi_middleware(Bounded, bounds=bounds)
+ScreeningService.add_asgi_middleware(Observed, tally=tally)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from riskmodel.workflow import read_tables as read_tables
     from riskmodel.workflow import record as record
     from riskmodel.workflow import release as release
+    from riskmodel.workflow import release_key as release_key
     from riskmodel.workflow import replay as replay
     from riskmodel.workflow import rollback as rollback
     from riskmodel.workflow import run_file as run_file
@@ -68,6 +69,7 @@ _HOMES = {
     "read_tables": "riskmodel.workflow",
     "record": "riskmodel.workflow",
     "release": "riskmodel.workflow",
+    "release_key": "riskmodel.workflow",
     "replay": "riskmodel.workflow",
     "rollback": "riskmodel.workflow",
     "run_file": "riskmodel.workflow",

@@ -336,8 +336,17 @@ def release(
     model: Annotated[str, typer.Argument(help="champion, or a run.")] = "champion",
     project: ProjectOption = None,
 ) -> None:
-    """Write the folder that the service loads."""
+    """Write and seal the folder that the service loads; a running service takes it within seconds."""
     print(rm.release(tables, as_of, model=model, project=project))
+
+
+@app.command(name="release-key")
+def release_key(project: ProjectOption = None) -> None:
+    """Make the key that seals releases. Keep it where releases are made; the service needs its public half only (serving/trusted_keys.yaml)."""
+    path, name = rm.release_key(project=project)
+    print(
+        f"Private key: {path} (mode 0600; back it up, never copy it to the service)\nPublic key:  {name}, added to serving/trusted_keys.yaml"
+    )
 
 
 @app.command()
@@ -345,7 +354,7 @@ def export(
     household: Annotated[str, typer.Argument(help="A household_id.")],
     tables: TablesOption,
     as_of: AsOfOption,
-    output: Annotated[Path, typer.Option("--output", metavar="FILE.json", help="The body of POST /v1/score.")],
+    output: Annotated[Path, typer.Option("--output", metavar="FILE.json", help="The body of POST /v1/scores.")],
     project: ProjectOption = None,
 ) -> None:
     """Write the scoring request of one household, to try the service with."""

@@ -341,17 +341,24 @@ def record(file: PathLike, *, project: ProjectLike = None) -> Recorded:
 
 
 def release(tables: Tables | PathLike, as_of: dt.date | str, *, model: str = "champion", project: ProjectLike = None) -> Path:
-    """Write the folder that the service loads: model, catalogue, policy and the area context of the day, under a manifest of hashes."""
+    """Write the sealed folder that the service loads: model, catalogue, policy and the area context of the day, under a signed manifest."""
     from riskmodel.serving.release import make_release
 
     here = open_project(project)
     return make_release(here, load_model(model, project=here), _tables(tables), day(as_of))
 
 
+def release_key(*, project: ProjectLike = None) -> tuple[Path, str]:
+    """Make the key that seals releases, and trust it. Returns its path and name. Raises ModelError when there is one already."""
+    from riskmodel.serving.seal import make_key
+
+    return make_key(open_project(project))
+
+
 def export_household(
     household_id: str, tables: Tables | PathLike, as_of: dt.date | str, output: PathLike, *, horizon: int = 12
 ) -> Path:
-    """Write the body of `POST /v1/score` for one household of a data folder. Raises DataError for an unknown household."""
+    """Write the body of `POST /v1/scores` for one household of a data folder. Raises DataError for an unknown household."""
     import json
 
     from riskmodel.files import write_text

@@ -13,7 +13,7 @@ from riskmodel.tables.schema import TABLES
 
 
 def household_request(tables: Tables, household_id: str, as_of: dt.date, horizon_months: int = 12) -> dict[str, Any]:
-    """The body of `POST /v1/score`, ready for JSON: every row of the household known by the day, and of everybody who was ever a member.
+    """The body of `POST /v1/scores`, ready for JSON: every row of the household known by the day, and of everybody who was ever a member.
 
     A table that the county has is a list, though it may be empty: it is known that there is no row. Raises DataError for an unknown household.
     """

@@ -46,7 +46,7 @@ def run(project: Project, *, host: str = "127.0.0.1", port: int = 3000) -> None:
                 Fault(f"{host}:{port}", error.strerror or str(error), "an address that is free", "Name another with --port.")
             ) from None
     print(
-        f"Serving {release.name} on http://{host}:{port}  (POST /v1/score, documentation at /docs; stop with Ctrl-C)", flush=True
+        f"Serving {release.name} on http://{host}:{port}  (page at /, description at /openapi.json; stop with Ctrl-C)", flush=True
     )
     process = subprocess.Popen(command(host, port), cwd=project.root, env=environment(project))
     try:
