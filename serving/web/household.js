@@ -37,7 +37,7 @@ export async function household({ id, query }) {
     el("div", { class: "columns" },
       el("div", {}, signal(answer), reasons(answer), history(answer)),
       el("div", {}, leads(answer), checks(answer), changes(answer), visits(answer), freshness(answer))),
-    carried(answer),
+    carried({ ...answer, data_dates: null }), // the dates stand in the table of departments
   );
 }
 
@@ -94,7 +94,7 @@ function bar(one, kind) {
   const share = Math.min(1, Math.abs(one.effect ?? 0));
   return el(
     "li", {},
-    el("p", { class: "reason-line" }, said(one), one.risk_kind_zh && kind === "raises" ? [" ", el("span", { class: "tag" }, said(one, "risk_kind"))] : null),
+    el("p", { class: "reason-line" }, said(one), one.risk_kind !== "other" && kind === "raises" ? [" ", el("span", { class: "tag" }, said(one, "risk_kind"))] : null),
     svg("svg", { class: "bar", viewBox: "0 0 100 4", preserveAspectRatio: "none", role: "img", "aria-label": t("influence", { percent: percent(share) }) },
       svg("rect", { x: 0, y: 0, width: 100, height: 4, class: "track" }),
       svg("rect", { x: 0, y: 0, width: Math.max(1, share * 100), height: 4, class: kind })),
@@ -129,8 +129,9 @@ function changes(answer) {
 
 function visits(answer) {
   const rows = answer.visits || [];
-  if (!rows.length) return panel(t("visits"), el("p", {}, t("noVisits")));
-  return panel(t("visits"), smallTable([t("visitedOn"), t("outcome"), t("kinds"), t("origin")], rows.map((row) => [
+  const earlier = answer.last_visit && !rows.some((row) => row.visited_on >= answer.last_visit) ? el("p", {}, t("lastKnown", { day: day(answer.last_visit) })) : null;
+  if (!rows.length) return panel(t("visits"), earlier || el("p", {}, t("noVisits")));
+  return panel(t("visits"), earlier, smallTable([t("visitedOn"), t("outcome"), t("kinds"), t("origin")], rows.map((row) => [
     row.visited_on, said(row, "outcome"), kindsOf(row), has(`origin_${row.origin}`) ? t(`origin_${row.origin}`) : row.origin || "",
   ])));
 }
@@ -150,7 +151,7 @@ function freshness(answer) {
 }
 
 function history(answer) {
-  const rows = answer.history || [];
+  const rows = [...(answer.history || [])].sort((one, other) => one.as_of.localeCompare(other.as_of));
   if (!rows.length) return null;
   const figures = smallTable([t("scoredOn"), t("perHundred"), t("bandShort"), t("rank"), t("modelVersion")], [...rows].reverse().map((row) => [
     row.as_of, t("households", { count: ofHundred(row.probability) }),

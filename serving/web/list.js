@@ -12,6 +12,8 @@ import { heading, notice, trouble } from "./states.js";
 import { said, t } from "./words.js";
 
 const PAGE = 50;
+// The date of the data ends a reason; on the list the dates of all departments stand once, under the table.
+const TAIL = /（[^（）]*数据截至[^（）]*）| \([^()]* data to [^()]*\)/g;
 const FILTERS = ["township", "village", "grade", "risk_kind", "status", "q"];
 
 const cursors = new Map(); // what is looked at -> where each of its pages begins
@@ -180,7 +182,7 @@ function line(row, everybody, canRecord, asOf, head) {
   const listed = row.number !== null && row.number !== undefined;
   const id = row.household_id;
   const why = said(row, "why");
-  const reason = said(row, "first_reason") || (row.probability === null ? t("noReason") : "");
+  const reason = said(row, "first_reason").replace(TAIL, "") || (row.probability === null ? t("noReason") : "");
   const cell = (place, name, ...content) => el("td", { "data-label": head[place], class: name, role: "cell" }, ...content);
   const name = el("a", { href: to("household", id, { as_of: asOf }) }, id);
   return el(

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { el } from "./dom.js";
 import { day, percent } from "./numbers.js";
-import { overdue, panel, smallTable } from "./parts.js";
+import { carried, overdue, panel, smallTable } from "./parts.js";
 import { heading } from "./states.js";
 import { has, language, said, t } from "./words.js";
 
@@ -19,6 +19,7 @@ export async function model() {
         facts(answer),
         limits(answer)),
       el("div", {}, howGood(answer), groups(answer), waivers(answer))),
+    carried(answer),
   );
 }
 

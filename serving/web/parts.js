@@ -3,7 +3,7 @@
 import { el } from "./dom.js";
 import { day, today } from "./numbers.js";
 import { notice } from "./states.js";
-import { t } from "./words.js";
+import { has, t } from "./words.js";
 
 /** A framed part of a view with its heading. */
 export function panel(title, ...content) {
@@ -18,9 +18,12 @@ export function smallTable(head, rows) {
       cells.map((text, place) => el("td", { role: "cell", "data-label": head[place + 1] }, text))))));
 }
 
-/** What every answer with a score carries: model, day, validity. */
+/** What every answer with a score carries: model, day, validity, and how far the departments' data reach. */
 export function carried(answer) {
-  return el("p", { class: "carried" }, t("carried", { model: answer.model_version, as_of: answer.as_of, valid: answer.valid_until || t("unknown") }));
+  const dates = Object.entries(answer.data_dates || {}).map(([name, date]) => `${has(`table_${name}`) ? t(`table_${name}`) : name} ${date}`);
+  return el("div", { class: "carried" },
+    el("p", {}, t("carried", { model: answer.model_version, as_of: answer.as_of, valid: answer.valid_until || t("unknown") })),
+    dates.length ? el("p", {}, t("dataDates", { dates: dates.join(t("separator")) })) : null);
 }
 
 /** A warning when the model's last valid day has passed. */

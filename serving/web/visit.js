@@ -15,6 +15,7 @@ const TEAM_LENGTH = 40;
 const MOST_RISKS = 3;
 // As the service: an identity number or a mobile number must not even be kept on this device.
 const IDENTITY = /(^|\D)(\d{17}[\dXx]|1[3-9]\d{9})(?!\d)/;
+const telling = (text) => IDENTITY.test(text.normalize("NFKC")); // full-width digits tell as much
 const WITH_RISKS = ["risk_confirmed", "risk_eliminated"];
 
 export async function visit({ id, query }) {
@@ -86,8 +87,8 @@ function form(context, given, refused, lockTeam = false) {
     const now = fields();
     riskGroup.hidden = !WITH_RISKS.includes(now.outcome);
     left.textContent = t("noteHint", { left: NOTE_LENGTH - note.value.length });
-    const safe = IDENTITY.test(now.note) ? { ...now, note: "" } : now;
-    drafts.begin(on.list_hash, id, { ...safe, visitor: IDENTITY.test(safe.visitor) ? "" : safe.visitor });
+    const safe = telling(now.note) ? { ...now, note: "" } : now;
+    drafts.begin(on.list_hash, id, { ...safe, visitor: telling(safe.visitor) ? "" : safe.visitor });
   }
 
   async function submit(event) {
@@ -149,12 +150,12 @@ function judge(result, asOf, outcomes) {
   else if (result.visited_on > today()) wrong.push(["visited_on", "visited_on", t("dateFuture")]);
   else if (result.visited_on < asOf) wrong.push(["visited_on", "visited_on", t("dateEarly", { as_of: asOf })]);
   if (!result.visitor) wrong.push(["visitor", "visitor", t("needTeam")]);
-  else if (result.visitor.length > TEAM_LENGTH || IDENTITY.test(result.visitor)) wrong.push(["visitor", "visitor", t("teamLong")]);
+  else if (result.visitor.length > TEAM_LENGTH || telling(result.visitor)) wrong.push(["visitor", "visitor", t("teamLong")]);
   if (!result.outcome) wrong.push(["outcome", outcomes[0].id, t("needOutcome")]);
   const first = document.querySelector("input[name=risk]");
   if (result.outcome === "risk_confirmed" && !result.risk_kinds.length) wrong.push(["risks", first.id, t("needRisk")]);
   if (result.risk_kinds.length > MOST_RISKS) wrong.push(["risks", first.id, t("manyRisks")]);
-  if (IDENTITY.test(result.note)) wrong.push(["note", "note", t("noteIdentity")]);
+  if (telling(result.note)) wrong.push(["note", "note", t("noteIdentity")]);
   if (result.note.length > NOTE_LENGTH) wrong.push(["note", "note", t("noteLong")]);
   return wrong;
 }
