@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from riskmodel.errors import Fault
 from riskmodel.screening.forms import OUTCOMES
+from riskmodel.screening.reasons import LEAST
 from riskmodel.screening.settings import load_settings
 from riskmodel.serving.access import Who
 from riskmodel.serving.casebook.lookups import STATUSES, Household, ListHead, Page
@@ -16,6 +17,8 @@ from riskmodel.serving.office import Office, ReleaseFacts
 from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH, TOWNSHIP_DIGITS
 
 HIDDEN_BELOW: Final = 5
+STILL: Final = 0.1  # of the margin: a tenth more or less of the odds is no move that anybody should hear about
+MOST: Final = 3
 
 
 def amount(faults: Sequence[Fault]) -> str:
@@ -144,8 +147,17 @@ def household(office: Office, found: Household) -> dict[str, Any]:
             {name: row[name] for name in ("as_of", "probability", "low", "high", "rank", "model_version")} for row in found.scores
         ],
         "visits": [_visit(row) for row in found.visits],
+        "last_visit": _last_visit(found),
         "on_list": None if found.on_list is None else _on_list(office, found.on_list),
     }
+
+
+def _last_visit(found: Household) -> dt.date | None:
+    """The newest visit known: recorded here, or brought along by the list from the county's own records."""
+    days = [row["visited_on"] for row in found.visits if row["outcome"] != "unreachable"]
+    if found.on_list is not None and (brought := _day(found.on_list["content"].get("last_visit"))) is not None:
+        days.append(brought)
+    return max(days, default=None)
 
 
 def _reason(reason: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,23 +209,72 @@ def freshness(
 
 
 def changes(found: Household) -> dict[str, Any] | None:
-    """What is said otherwise than at the scoring before: reasons that are new, and reasons that are gone. None: there was none before."""
+    """What moved it since the scoring before, from what was kept of both: reasons that came, went or weigh otherwise. None: there was none before.
+
+    Only what speaks for the move is told, heaviest first. Scored by another model: only what is said now and was not said then, and the other way.
+    """
     if len(found.scores) < 2 or found.said_before is None:
         return None
     now, before = found.scores[0], found.scores[1]
     same_model = (now["model_version"], now["horizon_months"]) == (before["model_version"], before["horizon_months"])
     step = now["margin"] - before["margin"]
-    moved = ("same" if abs(step) <= 0.02 else "up" if step > 0 else "down") if same_model else "unknown"
-    raising = [{reason.get("topic", reason["zh"]): reason for reason in said.get("reasons", []) if reason["raises"]}
-               for said in (found.said, found.said_before)]  # fmt: skip
-    new = [reason for topic, reason in raising[0].items() if topic not in raising[1]]
-    gone = [reason for topic, reason in raising[1].items() if topic not in raising[0]]
-    zh = [f"新出现：{reason['zh']}" for reason in new] + [f"不再突出：{reason['zh']}" for reason in gone]
-    en = [f"new: {reason['en']}" for reason in new] + [f"no longer among the reasons: {reason['en']}" for reason in gone]
+    direction = 0 if abs(step) <= STILL else 1 if step > 0 else -1
+    new, old = (
+        {reason.get("topic", reason["zh"]): reason for reason in said.get("reasons", [])}
+        for said in (found.said, found.said_before)
+    )
     if not same_model:
-        zh.insert(0, "两次评分的模型不同，概率不可直接比较")
-        en.insert(0, "scored by another model before: the probabilities cannot be compared")
-    return {"since": before["as_of"], "moved": moved, "zh": "；".join(zh), "en": "; ".join(en)}
+        moved, told = (
+            "unknown",
+            [("两次评分的模型不同，概率不可直接比较", "scored by another model before: the probabilities cannot be compared")],
+        )
+        told += [_came(new[topic]) for topic in new if topic not in old and new[topic]["raises"]]
+        told += [_went(old[topic]) for topic in old if topic not in new and old[topic]["raises"]]
+    else:
+        moved = {0: "same", 1: "up", -1: "down"}[direction]
+        told = _in_direction(new, old, direction)
+        if direction and not told:
+            told = [("记录中没有可说明的变化", "no recorded change explains it")]
+    return {
+        "since": before["as_of"],
+        "moved": moved,
+        "zh": "；".join(zh for zh, _ in told),
+        "en": "; ".join(en for _, en in told),
+    }
+
+
+def _in_direction(new: Mapping[str, Any], old: Mapping[str, Any], direction: int) -> list[tuple[str, str]]:
+    """Up to three reasons that came, went or weigh otherwise, in the direction of the move."""
+    gains = {
+        topic: direction * (new.get(topic, {}).get("weight", 0.0) - old.get(topic, {}).get("weight", 0.0))
+        for topic in {**new, **old}
+    }
+    told: list[tuple[str, str]] = []
+    for topic in sorted(gains, key=lambda topic: (-gains[topic], topic)):
+        if direction == 0 or gains[topic] < LEAST or len(told) == MOST:
+            break
+        if topic not in old:
+            told.append(_came(new[topic]))
+        elif topic not in new:
+            told.append(_went(old[topic]))
+        elif new[topic]["zh"] != old[topic]["zh"]:
+            told.append(
+                (
+                    f"现在：{new[topic]['zh']}（上次：{old[topic]['zh']}）",
+                    f"now: {new[topic]['en']} (last time: {old[topic]['en']})",
+                )
+            )
+    return told
+
+
+def _came(reason: Mapping[str, Any]) -> tuple[str, str]:
+    zh, en = ("新出现：", "new: ") if reason["raises"] else ("新的有利情况：", "now in its favour: ")
+    return zh + reason["zh"], en + reason["en"]
+
+
+def _went(reason: Mapping[str, Any]) -> tuple[str, str]:
+    zh, en = ("不再突出：", "no longer stands out: ") if reason["raises"] else ("有利情况不再突出：", "no longer in its favour: ")
+    return zh + reason["zh"], en + reason["en"]
 
 
 def areas(office: Office, head: ListHead, counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:

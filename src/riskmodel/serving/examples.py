@@ -87,6 +87,7 @@ ANSWERS: Final[dict[str, Any]] = {
             "visited_on": "2025-03-11", "origin": "lead", "outcome": "no_risk", "outcome_zh": "未发现风险", "outcome_en": "no risk found",
             "risk_kinds": [],
         }],
+        "last_visit": "2025-03-11",
         "on_list": FORM | {
             "cycle": "2026-01", "county_code": "522301", "list_hash": HASH, "number": 17, "as_of": "2025-12-31", "status": "open",
             "standby": False, "closed": False, "why_zh": "评分位列前120户", "why_en": "score among the first 120",

@@ -286,6 +286,7 @@ class HouseholdAnswer(Carried):
     freshness: list[Freshness]
     history: list[PastScore]
     visits: list[PastVisit]
+    last_visit: dt.date | None
     on_list: OnList | None
 
 

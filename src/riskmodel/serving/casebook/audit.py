@@ -28,6 +28,24 @@ class Head:
     hash: str
 
 
+@dataclass(frozen=True)
+class AuditFindings:
+    """What a look through the whole chain found. faults: in words, empty where it holds."""
+
+    head: Head
+    faults: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.faults
+
+    def text(self) -> str:
+        """In words, for a terminal."""
+        if self.ok:
+            return f"The chain holds: {self.head.number:,} entries, head {self.head.hash}"
+        return "\n".join(["The audit was tampered with:", *(f"  {fault}" for fault in self.faults)])
+
+
 def append(
     connection: Connection,
     *,

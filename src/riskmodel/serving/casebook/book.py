@@ -438,6 +438,11 @@ class Casebook:
         with reading(self.engine) as connection:
             return audit.verify(connection, exported)
 
+    def audit_findings(self, exported: audit.Head | None = None) -> audit.AuditFindings:
+        """The head, and what is wrong with the chain; `exported`: a head that was written down before."""
+        with reading(self.engine) as connection:
+            return audit.AuditFindings(audit.head(connection), tuple(audit.verify(connection, exported)))
+
     def audit_page(
         self, *, since: int = 0, limit: int = 100, actor: str | None = None, action: str | None = None
     ) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
-from riskmodel.screening.reasons import MOST_RAISING, PLACES, ReasonTable
+from riskmodel.screening.reasons import MOST_RAISING, ReasonTable
 from riskmodel.screening.scoring import RULE, Scores
 
 DICTIONARY_BYTES: Final = 32_768  # as much as zlib looks back
@@ -53,19 +54,21 @@ def rules_of(scores: Scores) -> dict[str, dict[str, str]]:
     return {name: {"zh": catalogue[name].label.zh, "en": catalogue[name].label.en} for name in names}
 
 
-def sayings(scores: Scores) -> Iterator[tuple[str, bytes]]:
-    """(household_id, JSON) of each household of a scoring, in the matrix's order."""
-    table, matrix = scores.table, scores.matrix
+def sayings(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> Iterator[tuple[str, bytes]]:
+    """(household_id, JSON) of each household of a scoring, in the matrix's order. places: only of the households at these positions."""
+    places = np.arange(len(scores)) if places is None else places
+    table, matrix = scores.table.only(places), scores.matrix
     zh, en = table.sentences("zh").tolist(), table.sentences("en").tolist()
     notes_zh, notes_en = table.notes("zh"), table.notes("en")
-    kinds, effects = _kinds(table), _effects(table).tolist()
-    topics = [table.topic_names[place] for place in table.wordbook.about(table.names).topic]
-    feature = table.feature.tolist()
-    ages = {name.removesuffix(_AGE): matrix.column(name).tolist() for name in matrix.names if name.endswith(_AGE)}
-    rules = {name: matrix.column(name).tolist() for name in matrix.names if name.startswith(RULE)}
+    effects = _effects(table).tolist()
+    entries = [table.wordbook.catalogue[name] for name in table.names]
+    weights = _weights(table).round(4).tolist()
+    feature, values = table.feature.tolist(), table.values
+    ages = {name.removesuffix(_AGE): matrix.column(name)[places].tolist() for name in matrix.names if name.endswith(_AGE)}
+    rules = {name: matrix.column(name)[places].tolist() for name in matrix.names if name.startswith(RULE)}
     checks: dict[tuple[str, bool | None], tuple[str, str]] = {}
-    for row, household in enumerate(matrix.household_id.tolist()):
-        asked = (table.risk_kinds[row], scores.has_labour(row))
+    for row, household in enumerate(matrix.household_id[places].tolist()):
+        asked = (table.risk_kinds[row], scores.has_labour(int(places[row])))
         if asked not in checks:
             told = tuple(kind for kind in asked[0].split(";") if kind)
             checks[asked] = (
@@ -76,13 +79,18 @@ def sayings(scores: Scores) -> Iterator[tuple[str, bytes]]:
             {
                 "zh": zh[row][slot],
                 "en": en[row][slot],
-                "risk_kind": kinds[feature[row][slot]],
-                "topic": topics[feature[row][slot]],
+                "risk_kind": entries[place].risk_kind,
                 "raises": slot < MOST_RAISING,
                 "effect": effects[row][slot],
+                # What a later scoring is compared with: the feature that speaks, its value, and what its topic added to the margin.
+                "feature": table.names[place],
+                "topic": entries[place].topic,
+                "unit": entries[place].unit,
+                "value": values[row][place],
+                "weight": weights[row][slot],
             }
-            for slot in range(PLACES)
-            if feature[row][slot] >= 0
+            for slot, place in enumerate(feature[row])
+            if place >= 0
         ]
         said = {
             "reasons": reasons,
@@ -93,20 +101,21 @@ def sayings(scores: Scores) -> Iterator[tuple[str, bytes]]:
             "rules": [name for name, column in rules.items() if column[row] == 1],
             "ages": {name: int(column[row]) for name, column in ages.items() if column[row] == column[row]},
         }
-        yield household, orjson.dumps(said)
+        yield household, orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _kinds(table: ReasonTable) -> list[str]:
-    return [table.wordbook.catalogue[name].risk_kind for name in table.names]
-
-
-def _effects(table: ReasonTable) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Contribution of each told topic, shape (n, 7), as a part of the household's largest: -1 to 1, two decimals, for bars."""
+def _weights(table: ReasonTable) -> npt.NDArray[np.float64]:
+    """What each told topic added to the margin, shape (n, 7); 0 where nothing is told."""
     topic = table.wordbook.about(table.names).topic
     rows = np.arange(len(table))[:, None]
-    told = np.where(table.feature >= 0, table.topics[rows, topic[np.maximum(table.feature, 0)]], 0.0)
+    return np.where(table.feature >= 0, table.topics[rows, topic[np.maximum(table.feature, 0)]], 0.0)
+
+
+def _effects(table: ReasonTable) -> npt.NDArray[np.float64]:
+    """Contribution of each told topic, shape (n, 7), as a part of the household's largest: -1 to 1, two decimals, for bars."""
+    told = _weights(table)
     largest = np.abs(told).max(axis=1, keepdims=True)
-    shares: np.ndarray[Any, np.dtype[np.float64]] = np.round(told / np.where(largest > 0, largest, 1.0), 2)
+    shares: npt.NDArray[np.float64] = np.round(told / np.where(largest > 0, largest, 1.0), 2)
     return shares
 
 

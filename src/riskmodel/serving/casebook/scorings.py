@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
@@ -78,21 +79,17 @@ def _scoring(connection: Connection, scores: Any, frame: pl.DataFrame, key: tupl
     number = int(connection.execute(select(func.max(scorings.c.number))).scalar() or 0) + 1
     whole = isinstance(scores, Scores)
     dates: Mapping[str, dt.date] = scores.reference.data_dates if whole else {}
-    step = max(1, frame.height // sayings.SAMPLE)
-    sample = [text for _, text in islice(_said(scores, frame), 0, None, step)] if not whole else _sample(scores, step)
+    spread = np.unique(np.linspace(0, frame.height - 1, sayings.SAMPLE).astype(np.intp))
+    some = sayings.sayings(scores, spread) if whole else sayings.plain_sayings(frame[spread].to_dicts())
     connection.execute(
         scorings.insert().values(
             number=number, as_of=as_of, horizon_months=horizon, model_version=version, households=0,
             data_dates=json.dumps(dates, default=str), sources=json.dumps(sayings.sources_of(scores) if whole else {}, ensure_ascii=False),
             rules=json.dumps(sayings.rules_of(scores) if whole else {}, ensure_ascii=False),
-            dictionary=sayings.dictionary_of(sample), kept_at=audit.now(),
+            dictionary=sayings.dictionary_of([text for _, text in some]), kept_at=audit.now(),
         )
     )  # fmt: skip
     return number
-
-
-def _sample(scores: Scores, step: int) -> list[bytes]:
-    return [text for place, (_, text) in enumerate(sayings.sayings(scores)) if place % step == 0]
 
 
 def _said(scores: Any, frame: pl.DataFrame) -> Iterator[tuple[str, bytes]]:

@@ -76,7 +76,8 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         taken_out = "content::json->>'risk_kinds'"
     op.execute(f"UPDATE list_rows SET risk_kinds = {taken_out}")
-    op.create_index("list_rows_in_order", "list_rows", ["list_hash", "place"], unique=False)
+    order = ["list_hash", "number", "village_code", "grade", "listed_as", "risk_kinds", "household_id"]
+    op.create_index("list_rows_in_order", "list_rows", order, unique=False)
     scoring = sa.Column("scoring", sa.Integer(), nullable=True)
     if op.get_bind().dialect.name == "sqlite":  # SQLite adds a foreign key only together with its column
         op.execute("ALTER TABLE scores ADD COLUMN scoring INTEGER REFERENCES scorings (number)")
