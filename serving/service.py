@@ -6,6 +6,7 @@ Start it with `riskmodel serve`. It listens on loopback; in production a reverse
 from __future__ import annotations
 
 import bentoml
+from starlette.types import ASGIApp
 
 from riskmodel.project import Project
 from riskmodel.serving.api import make_app
@@ -53,3 +54,9 @@ ScreeningService.add_asgi_middleware(BodyLimit, bounds=bounds)
 ScreeningService.add_asgi_middleware(Gate, office=office)
 ScreeningService.add_asgi_middleware(Bounded, bounds=bounds)
 ScreeningService.add_asgi_middleware(Observed, tally=tally)
+
+
+def application() -> ASGIApp:
+    """The whole service for an ASGI server (`riskmodel serve`); `bentoml serve` makes the same one."""
+    app: ASGIApp = ScreeningService.to_asgi(is_main=False)
+    return app

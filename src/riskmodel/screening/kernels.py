@@ -528,3 +528,37 @@ def choose_reasons(
 
 
 KERNELS: Final = (lay_out, fill, contributions_into, spread, stand, choose_reasons)
+
+
+@compiled
+def margins_into(
+    values, node_start, leaf_start, feature, threshold, question, left, right, category_start, category_stop, category_bits, value, zero, out,
+):  # fmt: skip
+    """Margin of each row of `values` (n, p) into `out` (n): leaf values added up in the order of the trees, as LightGBM adds them."""
+    for row in range(len(values)):
+        total = 0.0
+        for tree in range(len(node_start) - 1):
+            first = node_start[tree]
+            node = 0 if node_start[tree + 1] > first else -1
+            while node >= 0:
+                at = first + node
+                number = values[row, feature[at]]
+                if abs(number) <= zero:
+                    number = 0.0
+                ask = question[at]
+                if ask == 0:
+                    goes_left = number <= threshold[at]
+                elif ask == 1:
+                    goes_left = not (number > threshold[at])
+                elif ask < 4:
+                    goes_left = ask == 2 if number == 0.0 or np.isnan(number) else number <= threshold[at]
+                else:
+                    goes_left = False
+                    if number > -1.0 and number < 2147483648.0:
+                        code = np.int64(number)
+                        start = category_start[at]
+                        if code >> 5 < category_stop[at] - start:
+                            goes_left = (category_bits[start + (code >> 5)] >> np.uint32(code & 31)) & np.uint32(1) == 1
+                node = left[at] if goes_left else right[at]
+            total += value[leaf_start[tree] + ~node]
+        out[row] = total

@@ -8,7 +8,7 @@ catalogue declares for its feature is not told; the next feature of its topic sp
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -90,6 +90,11 @@ class About:
     measure: npt.NDArray[np.int64]
     compared: npt.NDArray[np.bool_]
     tellable: npt.NDArray[np.bool_]
+
+    @cached_property
+    def read(self) -> frozenset[str]:
+        """Tables that the features are made from."""
+        return frozenset(source for entry in self.entries for source in entry.sources)
 
     @classmethod
     def of(cls, entries: tuple[Feature, ...]) -> About:
@@ -467,7 +472,7 @@ def give_reasons(
     return ReasonTable(
         wordbook, tuple(names), as_of, contributions, values, feature, side, percent, level, partner, topic_names, topics, kinds,
         reference.data_dates, _stale(wordbook, reference.data_dates, as_of, n, ages or {}),
-        _absent(wordbook, entries, reference.data_dates),
+        _absent(wordbook, about.read, reference.data_dates),
     )  # fmt: skip
 
 
@@ -475,11 +480,11 @@ def _without_small_villages(
     entries: Sequence[Feature], contributions: Floats, village_code: npt.NDArray[np.object_], reference: Reference
 ) -> Floats:
     """Contributions from which reasons are chosen: what is counted about the neighbours is not told where they are few."""
-    places = [place for place, entry in enumerate(entries) if entry.family == "area"]
-    if not places:
-        return contributions
     few = np.array([reference.households.get(str(code), 0) < FEWEST for code in village_code], np.bool_)
     if not few.any():
+        return contributions
+    places = [place for place, entry in enumerate(entries) if entry.family == "area"]
+    if not places:
         return contributions
     told = contributions.copy()
     for place in places:
@@ -487,9 +492,8 @@ def _without_small_villages(
     return told
 
 
-def _absent(wordbook: Wordbook, entries: Sequence[Feature], dates: Mapping[str, dt.date]) -> tuple[str, ...]:
+def _absent(wordbook: Wordbook, read: Collection[str], dates: Mapping[str, dt.date]) -> tuple[str, ...]:
     """Sources that the features read and that delivered nothing. Without any date nothing is known about that."""
-    read = {source for entry in entries for source in entry.sources}
     return tuple(
         name for name, source in wordbook.sources.items() if dates and source.say_absent and name in read and name not in dates
     )

@@ -97,8 +97,11 @@ def score_rows(release: Release, given: ReadRows, as_of: dt.date, horizon: int) 
 
 def _scores(release: Release, matrix: FeatureMatrix, horizon: int) -> list[dict[str, Any]]:
     screening, model = release.model, release.model.model
-    values = pass_gate(matrix, model.feature_names, screening.catalogue, profile=screening.profile)
-    margins = model.margins(values)
+    asked = FeatureMatrix(
+        matrix.as_of, matrix.household_id, matrix.village_code, model.feature_names, np.ascontiguousarray(matrix.values[:, release.places])
+    )
+    values = pass_gate(asked, model.feature_names, screening.catalogue, profile=screening.profile)
+    margins = release.margins(values)
     margin = mean_of_members(margins)
     low, high = (model.probability(part, horizon) for part in np.quantile(margins, [0.1, 0.9], axis=1))
     probability = model.probability(margin, horizon)
@@ -133,11 +136,11 @@ def _scores(release: Release, matrix: FeatureMatrix, horizon: int) -> list[dict[
 
 def _reasons(table: ReasonTable) -> list[list[dict[str, Any]]]:
     """Reasons of each household, raising first."""
-    kinds = [entry.risk_kind for entry in table.wordbook.about(table.names).entries]
+    entries = table.wordbook.about(table.names).entries
     zh, en, chosen = table.sentences("zh").tolist(), table.sentences("en").tolist(), table.feature.tolist()
     return [
         [
-            {"zh": zh[row][slot], "en": en[row][slot], "risk_kind": kinds[place], "raises": slot < MOST_RAISING}
+            {"zh": zh[row][slot], "en": en[row][slot], "risk_kind": entries[place].risk_kind, "raises": slot < MOST_RAISING}
             for slot, place in enumerate(places)
             if place >= 0
         ]

@@ -25,7 +25,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,11 +40,13 @@ from riskmodel.files import write_text
 from riskmodel.policy import Policy
 from riskmodel.project import Project
 from riskmodel.screening.explain import TABLES_FILE, Explainer
+from riskmodel.screening.margins import Walker
 from riskmodel.screening.reference import Reference
 from riskmodel.screening.scoring import ScreeningModel, data_dates, feature_hashes
 from riskmodel.screening.settings import ScreeningSettings
 from riskmodel.serving import seal
 from riskmodel.tables import Tables, from_frames
+from riskmodel.training.model import Model, mean_of_members
 
 if TYPE_CHECKING:
     from riskmodel.features.matrix import FeatureMatrix
@@ -66,6 +69,17 @@ class Release:
     context: AreaContext
     policy: Policy
     valid_until: dt.date
+    walker: Walker | None
+
+    def margins(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Margin of each member, shape (n, members), as the batch run gives them."""
+        return self.model.model.margins(values) if self.walker is None else self.walker.margins(values)
+
+    @cached_property
+    def places(self) -> npt.NDArray[np.intp]:
+        """Where each of the model's features stands among the catalogue's."""
+        names = tuple(self.model.catalogue.root)
+        return np.array([names.index(name) for name in self.model.model.feature_names], np.intp)
 
     @property
     def version(self) -> str:
@@ -186,18 +200,21 @@ def verify(folder: Path, trusted: Mapping[str, bytes]) -> dict[str, Any]:
 def open_release(folder: Path, trusted: Mapping[str, bytes]) -> Release:
     """Check the seal, then load, then replay the golden rows. Raises ModelError as `verify` does, and when the rows give something else."""
     as_of = dt.date.fromisoformat(verify(folder, trusted)["as_of"])
-    from riskmodel.training.model import Model
-
     inner = Project(folder)
     fitted = Model.load(folder / "model")
     explainer = Explainer.load(folder, fitted) if (folder / TABLES_FILE).is_file() else None
-    model = ScreeningModel.of(inner, fitted, explainer=explainer, reference=Reference.load(folder))
+    reference = Reference.load(folder)
+    if reference.names == fitted.feature_names:
+        reference = replace(reference, names=fitted.feature_names)  # the same object: compared at a glance
+    model = ScreeningModel.of(inner, fitted, explainer=explainer, reference=reference)
     context = AreaContext.from_json((folder / "area_context.json").read_text(encoding="utf-8"))
     rows = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
     own = pl.DataFrame(rows).with_columns(pl.col("valid_from").str.to_date()) if rows else None
     policy = Policy.load(inner, None if own is None else from_frames({"policy": own}))
-    _replay(folder, model)
-    return Release(folder, as_of, model, context, policy, valid_until(as_of, model.settings))
+    walker = Walker.of(fitted.booster_texts)
+    release = Release(folder, as_of, model, context, policy, valid_until(as_of, model.settings), walker)
+    _replay(release)
+    return release
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -215,17 +232,19 @@ def _golden(model: ScreeningModel, matrix: FeatureMatrix) -> list[dict[str, Any]
     places = np.unique(np.linspace(0, len(matrix) - 1, GOLDEN_ROWS).astype(int))
     values = matrix.select(model.model.feature_names).values[places]
     rows = [[None if np.isnan(value) else value for value in row] for row in values.tolist()]
-    return [{"values": row} | given for row, given in zip(rows, _given(model, values), strict=True)]
+    given = _given(model, values, model.model.margins(values))
+    return [{"values": row} | said for row, said in zip(rows, given, strict=True)]
 
 
-def _given(model: ScreeningModel, values: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
-    """Feature hash, margin, probability at each horizon and a hash of the contributions, for each row."""
-    margins = model.model.margin(values)
+def _given(model: ScreeningModel, values: npt.NDArray[np.float64], of_members: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Feature hash, margins of the members, margin, probability at each horizon and a hash of the contributions, for each row."""
+    margins = mean_of_members(of_members)
     contributions, _ = model.contributions(values)
     likely = {str(months): model.model.probability(margins, months).tolist() for months in model.model.horizons}
     return [
         {
             "hash": name,
+            "members": of_members[row].tolist(),
             "margin": float(margins[row]),
             "probability": {months: some[row] for months, some in likely.items()},
             "contributions": hashlib.sha256(np.ascontiguousarray(contributions[row], "<f8").tobytes()).hexdigest(),
@@ -234,14 +253,14 @@ def _given(model: ScreeningModel, values: npt.NDArray[np.float64]) -> list[dict[
     ]
 
 
-def _replay(folder: Path, model: ScreeningModel) -> None:
-    rows = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+def _replay(release: Release) -> None:
+    rows = json.loads((release.folder / "golden.json").read_text(encoding="utf-8"))
     values = np.array([[np.nan if value is None else value for value in row["values"]] for row in rows], np.float64)
     stated = [{name: value for name, value in row.items() if name != "values"} for row in rows]
-    if _given(model, values) != stated:
+    if _given(release.model, values, release.margins(values)) != stated:
         raise ModelError(
             Fault(
-                str(folder),
+                str(release.folder),
                 "its golden rows score otherwise here",
                 "the same numbers bit for bit",
                 "Use the locked versions (make serve).",
