@@ -70,6 +70,10 @@ RIGHTS: Final = (
 )
 
 
+# Roles that see rows of households: their keys need areas. The others see nothing of an area, or (the auditor) the audit as a whole, and carry none.
+ROLES_OF_AREAS: Final = tuple(role for role in ROLES if any(right.by_area and role in right.roles for right in RIGHTS))
+
+
 @dataclass(frozen=True)
 class Who:
     """Who is asking: what a key carries. areas: prefixes of area codes (province 2, prefecture 4, county 6, township 9, village 12 digits).

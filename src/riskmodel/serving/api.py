@@ -26,6 +26,7 @@ from riskmodel.serving.access import Who
 from riskmodel.serving.casebook import lookups
 from riskmodel.serving.casebook.lookups import Filters, ListHead
 from riskmodel.serving.door import COOKIE, TooManyTries
+from riskmodel.serving.observe import Metrics
 from riskmodel.serving.office import Office
 from riskmodel.serving.openapi import description
 from riskmodel.serving.problems import TITLES, problem
@@ -56,16 +57,10 @@ def make_app(office: Office) -> Starlette:
 
         return Route(path, endpoint, methods=[method])
 
-    try:  # until observe.py is there
-        from riskmodel.serving.observe import Metrics
-
-        metrics_route = [Route("/metrics", Metrics(office), methods=["GET"])]
-    except ImportError:
-        metrics_route = []
     return Starlette(
         routes=[
             Route("/v1/scores", Scores(office), methods=["POST"]),
-            *metrics_route,
+            Route("/metrics", Metrics(office), methods=["GET"]),
             at("/v1/session", sign_in, "POST"),
             at("/v1/session", signed_in),
             at("/v1/session", sign_out, "DELETE"),
@@ -130,7 +125,7 @@ async def one_list(office: Office, request: Request) -> Response:
     )  # fmt: skip
     read = lookups.scored_page if asked.everybody else lookups.list_page
 
-    def work() -> tuple[lookups.Page, dict[str, dict[str, int]]]:
+    def work() -> tuple[lookups.Page, lookups.Counts]:
         page = read(office.book.engine, who.areas, head, filters, after=int(asked.cursor or 0), limit=asked.limit)
         return page, lookups.facets(office.book.engine, who.areas, head, everybody=asked.everybody)
 

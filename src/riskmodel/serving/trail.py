@@ -15,7 +15,8 @@ from typing import Any, Final
 from sqlalchemy import Engine
 
 from riskmodel.serving.casebook import audit
-from riskmodel.serving.casebook.store import writing
+from riskmodel.serving.casebook.schema import audit as audit_table
+from riskmodel.serving.casebook.store import WRITERS
 
 MOST_AT_ONCE: Final = 500
 
@@ -53,12 +54,42 @@ class Trail:
             last = len(batch) < len(got)
             failed: Exception | None = None
             try:
-                with writing(self._engine) as connection:
-                    audit.append_all(connection, [entry for entry, _, _ in batch])
+                self._keep([entry for entry, _, _ in batch])
             except Exception as error:  # whatever it is: the callers must not wait for ever, and refuse
                 failed = error
             for _, loop, done in batch:
                 loop.call_soon_threadsafe(_settle, done, failed)
+
+    def _keep(self, some: list[Mapping[str, Any]]) -> None:
+        """Append entries in one transaction, straight on the driver: through SQLAlchemy an entry would cost as much as a score.
+
+        The head is read under the writers' lock, since commands and other processes write to the same chain.
+        """
+        if not some:
+            return
+        connection = self._engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            if self._engine.dialect.name == "sqlite":
+                mark = "?"
+                cursor.execute("BEGIN IMMEDIATE")
+            else:
+                mark = "%s"
+                cursor.execute(f"SELECT pg_advisory_xact_lock({WRITERS})")
+            cursor.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1")
+            newest = cursor.fetchone()
+            rows = audit.chained(audit.Head(*newest) if newest else audit.Head(0, audit.BEGINNING), some)
+            statement = f"INSERT INTO audit ({', '.join(_COLUMNS)}) VALUES ({', '.join([mark] * len(_COLUMNS))})"
+            cursor.executemany(statement, [tuple(row[name] for name in _COLUMNS) for row in rows])
+            connection.commit()
+        except BaseException:
+            connection.rollback()
+            raise
+        finally:
+            connection.close()
+
+
+_COLUMNS: Final = tuple(column.name for column in audit_table.columns)
 
 
 def _settle(done: asyncio.Future[None], failed: Exception | None) -> None:

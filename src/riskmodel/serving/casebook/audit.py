@@ -64,7 +64,15 @@ def append(
 
 def append_all(connection: Connection, some: Sequence[Mapping[str, Any]]) -> Head:
     """Add entries in their order, keys as in `append`, with one look at the head and one insert. Returns the new head."""
-    last, rows = head(connection), []
+    rows = chained(head(connection), some)
+    if rows:
+        connection.execute(audit.insert(), rows)
+    return Head(rows[-1]["number"], rows[-1]["hash"]) if rows else head(connection)
+
+
+def chained(last: Head, some: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of entries that follow a head, keys as in `append`; `at` may be given."""
+    rows = []
     for entry in some:
         row: dict[str, Any] = {
             "number": last.number + 1,
@@ -81,9 +89,7 @@ def append_all(connection: Connection, some: Sequence[Mapping[str, Any]]) -> Hea
         row["hash"] = _hash(row)
         rows.append(row)
         last = Head(row["number"], row["hash"])
-    if rows:
-        connection.execute(audit.insert(), rows)
-    return last
+    return rows
 
 
 def head(connection: Connection) -> Head:

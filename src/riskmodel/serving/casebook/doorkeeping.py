@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, select
 
 from riskmodel.errors import Fault, UserError
-from riskmodel.serving.access import ROLES, Who
+from riskmodel.serving.access import ROLES, ROLES_OF_AREAS, Who
 from riskmodel.serving.casebook import audit
 from riskmodel.serving.casebook.schema import idempotency, keys, sessions
 from riskmodel.serving.casebook.store import reading, writing
@@ -73,8 +73,15 @@ def add_key(
     faults = []
     if role not in ROLES:
         faults.append(Fault("role", repr(role), ", ".join(ROLES), "Name one of these."))
-    if not areas and role in ("screener", "case_system", "analyst"):
-        faults.append(Fault("areas", "none", "one or more area codes", "Say whose households the key may see."))
+    if role in ROLES and bool(areas) != (role in ROLES_OF_AREAS):
+        found, expected, remedy = ("none", "one or more area codes", "Say whose households the key may see.")
+        if areas:
+            found, expected, remedy = (
+                ", ".join(areas)[:200],
+                f"none for the role {role}",
+                "It sees nothing of an area; the audit is one whole.",
+            )
+        faults.append(Fault("areas", found, expected, remedy))
     faults += [
         Fault("areas", repr(area), "2, 4, 6, 9 or 12 digits", "Write province, prefecture, county, township or village code.")
         for area in areas

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -218,19 +218,38 @@ def _narrowed(table: Any, filters: Filters) -> list[Any]:
     return where
 
 
-def facets(engine: Engine, areas: Sequence[str], head: ListHead, *, everybody: bool) -> dict[str, dict[str, int]]:
+Counts = Mapping[str, Mapping[str, int]]
+
+
+def facets(engine: Engine, areas: Sequence[str], head: ListHead, *, everybody: bool) -> Counts:
     """How many rows each filter value has, over all that the asker sees: township, village, grade, risk_kind, status."""
     with reading(engine) as connection:
         if everybody:
             scoring = _scoring_of(connection, head)
-            groups = () if scoring is None else _groups(engine, *scoring, tuple(areas))
+            counts: Counts = _counted(()) if scoring is None else _scored_counts(engine, *scoring, tuple(areas))
         else:
             columns = (list_rows.c.village_code, list_rows.c.grade, list_rows.c.risk_kinds)
             wanted = select(*columns, func.count()).where(
                 list_rows.c.list_hash == head.list_hash, within(list_rows.c.village_code, areas)
             )
-            groups = tuple(tuple(row) for row in connection.execute(wanted.group_by(*columns)))
-    counts: dict[str, dict[str, int]] = {name: {} for name in ("township", "village", "grade", "risk_kind", "status")}
+            counts = _counted(connection.execute(wanted.group_by(*columns)))
+    everything = sum(counts["village"].values())
+    done = {"visited": head.visited, "unreachable": head.unreachable}
+    return {**counts, "status": {"open": everything - sum(done.values())} | done}
+
+
+@lru_cache(maxsize=256)
+def _scored_counts(engine: Engine, scoring: int, size: int, areas: tuple[str, ...]) -> Counts:
+    """Counts of a scoring of a size. What is kept never changes, so they are counted once a size."""
+    columns = (scores_table.c.village_code, scores_table.c.grade, scores_table.c.risk_kinds)
+    wanted = select(*columns, func.count()).where(scores_table.c.scoring == scoring, within(scores_table.c.village_code, areas))
+    with reading(engine) as connection:
+        return _counted(connection.execute(wanted.group_by(*columns)))
+
+
+def _counted(groups: Iterable[Any]) -> Counts:
+    """Sums by township, village, grade and risk kind of (village, grade, risk kinds, amount)."""
+    counts: dict[str, dict[str, int]] = {name: {} for name in ("township", "village", "grade", "risk_kind")}
     for village, grade, kinds, amount in groups:
         _add(counts["village"], village, amount)
         _add(counts["township"], village[:TOWNSHIP_DIGITS], amount)
@@ -238,19 +257,7 @@ def facets(engine: Engine, areas: Sequence[str], head: ListHead, *, everybody: b
         for kind in (kinds or "").split(";"):
             if kind:
                 _add(counts["risk_kind"], kind, amount)
-    everything = sum(counts["village"].values())
-    done = {"visited": head.visited, "unreachable": head.unreachable}
-    counts["status"] = {"open": everything - sum(done.values())} | done
     return counts
-
-
-@lru_cache(maxsize=256)
-def _groups(engine: Engine, scoring: int, size: int, areas: tuple[str, ...]) -> tuple[tuple[Any, ...], ...]:
-    """Counts of a scoring of a size by village, grade and risk kinds. What is kept never changes, so they are counted once a size."""
-    columns = (scores_table.c.village_code, scores_table.c.grade, scores_table.c.risk_kinds)
-    wanted = select(*columns, func.count()).where(scores_table.c.scoring == scoring, within(scores_table.c.village_code, areas))
-    with reading(engine) as connection:
-        return tuple(tuple(row) for row in connection.execute(wanted.group_by(*columns)))
 
 
 def _add(counts: dict[str, int], name: str, amount: int) -> None:
@@ -442,8 +449,8 @@ def area_counts(engine: Engine, areas: Sequence[str], head: ListHead) -> dict[st
 
     with reading(engine) as connection:
         scoring = _scoring_of(connection, head)
-        for village, _, _, amount in () if scoring is None else _groups(engine, *scoring, tuple(areas)):
-            of(village)["households"] += int(amount)
+        for village, amount in ({} if scoring is None else _scored_counts(engine, *scoring, tuple(areas))["village"]).items():
+            of(village)["households"] += amount
         found = _newest_results().where(lists.c.county_code == head.county_code, lists.c.cycle == head.cycle).subquery()
         result = (
             select(
