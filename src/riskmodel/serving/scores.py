@@ -81,6 +81,8 @@ class Scores:
         self.office = office
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="large")
         self._large = 0
+        # One small request is worked on at a time, so that refusals and other routes get their turn between two of them.
+        self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
@@ -111,9 +113,10 @@ class Scores:
     async def _asked(self, release: Release, who: Who, body: bytes) -> tuple[Asked, list[dict[str, Any]], dict[str, Any]]:
         """Read, score and explain: at once where it is little, beside the event loop where it is much."""
         if len(body) <= LARGE:
-            asked = read_quickly(body) or read_slowly(body)
-            if asked.rows is not None:
-                return asked, _score(release, who, asked, asked.rows), carried_by(release)
+            async with self._turn:
+                asked = read_quickly(body) or read_slowly(body)
+                if asked.rows is not None:
+                    return asked, _score(release, who, asked, asked.rows), carried_by(release)
             return asked, *await to_thread.run_sync(self._stored, release, who, asked)
         if self._large >= self.office.desk.settings.large_at_once:
             raise Refused(503, "other large requests are being worked on; ask again in a few seconds")
