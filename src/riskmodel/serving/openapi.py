@@ -46,7 +46,7 @@ TEXT: Final = {"text/plain": {"schema": {"type": "string"}}}
 FILE: Final = {"type": "string", "format": "binary"}
 PATHS: Final[Mapping[str, Any]] = {
     "cycle": {"schema": {"type": "string", "pattern": r"^\d{4}-(W\d{2}|\d{2}|Q[1-4])$"}, "example": "2026-01"},
-    "household_id": {"schema": {"type": "string", "pattern": r"^[^/\s]{1,200}$"}, "example": "h000042"},
+    "household_id": {"schema": {"type": "string", "pattern": shapes.ID}, "example": "h000042"},
     "path": {"schema": {"type": "string"}, "example": "app.js"},
 }
 TOLD: Final[Mapping[tuple[str, str], Told]] = {

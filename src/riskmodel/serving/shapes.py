@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -14,7 +14,8 @@ from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 
 Cycle = Annotated[str, Field(pattern=r"^\d{4}-(W\d{2}|\d{2}|Q[1-4])$", examples=["2026-01"])]
 AreaCode = Annotated[str, Field(pattern=r"^\d{2}(\d{2}(\d{2}(\d{3}(\d{3})?)?)?)?$", examples=["522301001"])]
-HouseholdId = Annotated[str, Field(pattern=r"^[^/\s]{1,200}$", examples=["h000042"])]
+ID: Final = "^[!-.0-~一-鿿]{1,200}$"  # what a pseudonym may be made of: printable ASCII without the slash, and Han characters
+HouseholdId = Annotated[str, Field(pattern=ID, examples=["h000042"])]
 GradeCode = Literal["red", "orange", "yellow", "none"]
 RiskKind = Literal[
     "illness", "disability", "education", "disaster", "accident", "industry", "employment", "labour", "housing", "water", "other"
@@ -175,7 +176,7 @@ class ListQuery(Strict):
     risk_kind: RiskKind | None = None
     status: Status | None = None
     listed_as: Literal["lead", "screening", "standby"] | None = None
-    q: Annotated[str, Field(pattern=r"^[^/\s]{1,200}$")] | None = Field(None, description="beginning of a household id")
+    q: Annotated[str, Field(pattern=ID)] | None = Field(None, description="beginning of a household id")
     everybody: bool = Field(False, description="page through everybody who was scored, by rank, not only through the list")
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str, Field(pattern=r"^\d{1,9}$")] | None = None
@@ -396,7 +397,7 @@ class ModelCard(Carried):
 
 
 class AuditQuery(Strict):
-    since: Annotated[int, Field(ge=0)] = Field(0, description="number of the first entry")
+    since: Annotated[int, Field(ge=0, le=999_999_999)] = Field(0, description="number of the first entry")
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     actor: Annotated[str, Field(pattern=r"^[0-9a-f]{1,16}$")] | None = Field(None, description="id of a key")
     action: Annotated[str, Field(pattern=r"^[a-z -]{1,64}$")] | None = None
