@@ -13,11 +13,15 @@ export class Refusal extends Error {
 
 export class NoConnection extends Error {}
 
+const MOST_SEEN = 400; // answers that are held for the way through the village
+
 let csrf = null;
+const seen = new Map(); // address -> {answer, at}; in memory only, gone with the page and with signing out
 
 /** Keep what proves that a change comes from this page; null after signing out. */
 export function setCsrf(value) {
   csrf = value;
+  if (!value) seen.clear();
 }
 
 function address(path, query) {
@@ -73,16 +77,32 @@ async function json(method, path, query, body) {
   }
 }
 
+/** As json("GET", …); without a connection what was seen before in this window, with `seen_at`, the time of it. */
+async function look(path, query) {
+  const name = String(address(path, query));
+  try {
+    const answer = await json("GET", path, query);
+    seen.delete(name);
+    seen.set(name, { answer, at: new Date().toTimeString().slice(0, 5) });
+    if (seen.size > MOST_SEEN) seen.delete(seen.keys().next().value);
+    return answer;
+  } catch (error) {
+    if (!(error instanceof NoConnection) || !seen.has(name)) throw error;
+    const { answer, at } = seen.get(name);
+    return { ...answer, seen_at: at };
+  }
+}
+
 const part = encodeURIComponent;
 
 export const session = () => json("GET", "v1/session");
 export const signIn = (key) => json("POST", "v1/session", null, { key });
 export const signOut = () => json("DELETE", "v1/session");
-export const lists = () => json("GET", "v1/lists");
-export const list = (cycle, query) => json("GET", `v1/lists/${part(cycle)}`, query);
-export const household = (id, asOf) => json("GET", `v1/households/${part(id)}`, { as_of: asOf });
-export const areas = (cycle, county) => json("GET", `v1/areas/${part(cycle)}`, { county });
-export const model = () => json("GET", "v1/model");
+export const lists = () => look("v1/lists");
+export const list = (cycle, query) => look(`v1/lists/${part(cycle)}`, query);
+export const household = (id, asOf) => look(`v1/households/${part(id)}`, { as_of: asOf });
+export const areas = (cycle, county) => look(`v1/areas/${part(cycle)}`, { county });
+export const model = () => look("v1/model");
 export const record = (body) => json("POST", "v1/verifications", null, body);
 
 /** The list as a file: its name and its bytes. */

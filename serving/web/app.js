@@ -23,12 +23,18 @@ let asked = false; // whether the service has been asked who is signed in
 let shownName = "";
 
 function place(view, focus = true) {
+  const at = document.activeElement && document.activeElement.id;
   main.replaceChildren(view);
+  main.dataset.shown = window.location.hash; // which address is shown by now, for whoever waits for it
   const title = main.querySelector("h1");
   document.title = [title ? title.textContent : "", t("product")].filter(Boolean).join(" · ");
-  if (!focus) return;
-  window.scrollTo(0, 0);
-  (title || main).focus({ preventScroll: true });
+  window.dispatchEvent(new Event("shown"));
+  if (focus) {
+    window.scrollTo(0, 0);
+    (title || main).focus({ preventScroll: true });
+  } else if (at && document.getElementById(at)) {
+    document.getElementById(at).focus({ preventScroll: true }); // a filter was changed: stay there
+  }
 }
 
 function askForKey(message) {

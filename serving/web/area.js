@@ -5,7 +5,7 @@ import { el } from "./dom.js";
 import { chosen } from "./list.js";
 import { grade, gradeWord } from "./marks.js";
 import { whole } from "./numbers.js";
-import { carried } from "./parts.js";
+import { carried, older } from "./parts.js";
 import { to } from "./router.js";
 import { heading, notice } from "./states.js";
 import { t } from "./words.js";
@@ -26,6 +26,7 @@ export async function area({ query }) {
   return el(
     "section", { class: "area" },
     heading(`${t("areaTitle")} · ${list.cycle}`),
+    older(answer),
     el("p", {}, t("areaSays", { least })),
     el("p", { class: "hint" }, t("areaNotRanking")),
     el("div", { class: "toolbar" },

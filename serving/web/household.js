@@ -5,7 +5,7 @@ import { el, svg } from "./dom.js";
 import { chosen, lastAddress } from "./list.js";
 import { grade, hundred, likelihood, status } from "./marks.js";
 import { day, ofHundred, percent, whole } from "./numbers.js";
-import { carried, overdue, panel, smallTable } from "./parts.js";
+import { carried, older, overdue, panel, smallTable } from "./parts.js";
 import { historyPlot } from "./plot.js";
 import { to } from "./router.js";
 import * as account from "./session.js";
@@ -33,6 +33,7 @@ export async function household({ id, query }) {
   return el(
     "section", { class: "household" },
     top(answer),
+    older(answer),
     overdue(answer),
     el("div", { class: "columns" },
       el("div", {}, signal(answer), reasons(answer), history(answer)),

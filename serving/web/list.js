@@ -5,7 +5,7 @@ import { el, say } from "./dom.js";
 import * as drafts from "./drafts.js";
 import { grade, status } from "./marks.js";
 import { ofHundred, whole } from "./numbers.js";
-import { carried, overdue } from "./parts.js";
+import { carried, older, overdue } from "./parts.js";
 import { go, to } from "./router.js";
 import * as account from "./session.js";
 import { heading, notice, trouble } from "./states.js";
@@ -67,6 +67,7 @@ export async function list({ query }) {
     "section", { class: "list" },
     el("div", { class: "title" }, heading(t("listTitle")), facts(one, answer)),
     one.closed ? notice("warning", el("p", {}, t("listClosed"))) : null,
+    older(answer),
     overdue(answer),
     toolbar(lists, one, answer, query, move, everybody),
     answer.rows.length ? el("p", { class: "shown" }, shown) : null,
@@ -212,10 +213,12 @@ function empty(filtered, move) {
 function pager(page, next, shown, query) {
   const turn = (by) => {
     go(to("list", "", { ...query, page: page + by > 1 ? page + by : "" }));
-    window.addEventListener("shown", () => {
-      const rows = document.getElementById("rows");
-      if (rows) rows.focus({ preventScroll: true });
-      window.scrollTo(0, 0);
+    window.addEventListener("shown", () => { // after the focus has been set
+      window.setTimeout(() => {
+        const rows = document.getElementById("rows");
+        if (rows) rows.focus({ preventScroll: true });
+        window.scrollTo(0, 0);
+      });
     }, { once: true });
   };
   return el(

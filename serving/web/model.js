@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { el } from "./dom.js";
 import { day, percent } from "./numbers.js";
-import { carried, overdue, panel, smallTable } from "./parts.js";
+import { carried, older, overdue, panel, smallTable } from "./parts.js";
 import { heading } from "./states.js";
 import { has, language, said, t } from "./words.js";
 
@@ -12,6 +12,7 @@ export async function model() {
   return el(
     "section", { class: "model" },
     heading(t("modelTitle")),
+    older(answer),
     overdue(answer),
     el("div", { class: "columns" },
       el("div", {},

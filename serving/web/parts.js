@@ -26,6 +26,11 @@ export function carried(answer) {
     dates.length ? el("p", {}, t("dataDates", { dates: dates.join(t("separator")) })) : null);
 }
 
+/** Says so when there is no connection and older content is shown. */
+export function older(answer) {
+  return answer.seen_at ? notice("warning", el("p", {}, t("seenAt", { time: answer.seen_at }))) : null;
+}
+
 /** A warning when the model's last valid day has passed. */
 export function overdue(answer) {
   const late = answer.valid_until && answer.valid_until < today();

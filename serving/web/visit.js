@@ -5,6 +5,7 @@ import * as drafts from "./drafts.js";
 import { lookUp } from "./household.js";
 import { lastAddress, nextAfter } from "./list.js";
 import { today } from "./numbers.js";
+import { older } from "./parts.js";
 import { to } from "./router.js";
 import { heading, notice } from "./states.js";
 import { recall, remember } from "./storage.js";
@@ -118,6 +119,7 @@ function form(context, given, refused, lockTeam = false) {
   const checks = said(answer, "checks").split(/\n+/).filter(Boolean);
   return [
     ...title(context),
+    older(answer),
     on.status === "visited" && !refused ? notice("note", el("p", {}, t("alreadyRecorded"))) : null,
     refused ? el("div", { class: "summary" }, el("h2", { tabindex: "-1" }, t("refusedTitle")), el("ul", {}, refused.map((reason) => el("li", {}, said(reason))))) : null,
     begun && begun.outcome ? notice("note", el("p", {}, t("draftRestored"), " ", el("button", { type: "button", class: "plain", onclick: () => {

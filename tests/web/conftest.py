@@ -66,18 +66,23 @@ class Service:
 
 
 @pytest.fixture(scope="session")
-def screened(trained) -> Any:
+def screened(trained, tmp_path_factory) -> Any:
     """The trained project with two scorings in its casebook, a list in force with a standby part, and a key for each desk."""
     import riskmodel as rm
+    from riskmodel.project import Project
     from riskmodel.serving.casebook import Casebook
     from riskmodel.serving.casebook.book import next_list
     from riskmodel.serving.casebook.doorkeeping import add_key
 
-    project, county, scores, _ = trained
+    theirs, county, scores, _ = trained
+    # A casebook of its own: other tests give lists out and record visits, too.
+    home = tmp_path_factory.mktemp("page") / "project"
+    shutil.copytree(theirs.root, home, ignore=shutil.ignore_patterns("casebook"))
+    project = Project.find(home)
     code = county.get("households")["county_code"][0]
     book = Casebook.of(project)
     try:
-        book.keep_scores(rm.score(county, EARLIER, project=project))
+        book.keep_scores(rm.score(county, EARLIER, project=theirs))
         visit_list = next_list(project, scores, county, dt.date.fromisoformat(AS_OF), capacity=CAPACITY, issue=True)
         townships = visit_list.rows["township_code"].unique().sort().to_list()
         desks = {

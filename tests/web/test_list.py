@@ -14,13 +14,15 @@ def rows(screened):
     return screened[3].rows.sort("number")
 
 
+def settled(page):
+    """The view that the address names has been drawn."""
+    page.wait_for_function("() => document.querySelector('main').dataset.shown === location.hash")
+
+
 def chosen(page, name, value):
     page.select_option(f"#{name}", value)
-    page.wait_for_function(
-        "([name, value]) => location.hash.includes(`${name}=${value}`) && document.querySelector('#' + name)?.value === value",
-        arg=[name, value],
-    )
-    page.wait_for_function("() => !document.querySelector('.waiting')")
+    settled(page)
+    assert page.input_value(f"#{name}") == value
 
 
 def test_the_list_begins_with_the_first_fifty_in_route_order(visitor, rows):
@@ -35,9 +37,7 @@ def test_filters_narrow_the_list_and_can_be_cleared(visitor, rows):
     one = visitor().sign_in()
     township, grade = rows["township_code"][-1], rows["grade"][0]
     chosen(one.page, "township", township)
-    one.page.wait_for_function(
-        "code => [...document.querySelectorAll('#rows .township-code')].every((cell) => cell.textContent === code)", arg=township
-    )
+    settled(one.page)
     mine = rows.filter(rows["township_code"] == township)
     assert one.ids() == mine["household_id"].to_list()[:50]
     villages = one.page.locator("#village option").evaluate_all(
@@ -45,11 +45,9 @@ def test_filters_narrow_the_list_and_can_be_cleared(visitor, rows):
     )
     assert villages == sorted(set(mine["village_code"]))
     one.page.click("#clear")
-    one.page.wait_for_function("() => document.querySelector('#township').value === ''")
+    settled(one.page)
     chosen(one.page, "grade", grade)
-    one.page.wait_for_function(
-        "grade => [...document.querySelectorAll('#rows .grade')].every((mark) => mark.classList.contains(grade))", arg=grade
-    )
+    settled(one.page)
     assert one.ids() == rows.filter(rows["grade"] == grade)["household_id"].to_list()[:50]
 
 
@@ -58,7 +56,7 @@ def test_a_filter_by_risk_kind_shows_only_households_of_that_kind(visitor, rows)
     kind = next(kinds for kinds in rows["risk_kinds"] if kinds).split(";")[0]
     expected = [name for name, kinds in rows.select("household_id", "risk_kinds").iter_rows() if kind in (kinds or "").split(";")]
     chosen(one.page, "risk_kind", kind)
-    one.page.wait_for_function("first => document.querySelector('#rows .id a')?.textContent === first", arg=expected[0])
+    settled(one.page)
     assert one.ids() == expected[:50]
 
 
@@ -67,14 +65,14 @@ def test_a_household_is_found_by_the_beginning_of_its_number(visitor, rows):
     wanted = rows["household_id"][60]
     one.page.fill("#q", wanted)
     one.page.keyboard.press("Enter")
-    one.page.wait_for_function("id => document.querySelectorAll('#rows .id').length === 1", arg=wanted)
+    settled(one.page)
     assert one.ids() == [wanted]
     one.page.fill("#q", "nobody")
     one.page.click("#search")
     one.page.wait_for_selector("main .notice")
     assert "没有符合筛选条件的农户" in one.page.inner_text("main")
     one.page.click("main .notice button")
-    one.page.wait_for_selector("#rows")
+    settled(one.page)
     assert len(one.ids()) == 50
 
 
@@ -83,12 +81,8 @@ def test_pages_show_every_household_once_and_back_returns_to_the_same_page(visit
     seen = one.ids()
     assert one.page.is_disabled("#previous")
     while one.page.is_enabled("#next"):
-        last = one.ids()[-1]
         one.page.click("#next")
-        one.page.wait_for_function(
-            "last => { const ids = [...document.querySelectorAll('#rows .id a')].map((link) => link.textContent); return ids.length && !ids.includes(last); }",
-            arg=last,
-        )
+        settled(one.page)
         seen += one.ids()
     assert seen == rows["household_id"].to_list()
     last_page = one.ids()
@@ -98,7 +92,7 @@ def test_pages_show_every_household_once_and_back_returns_to_the_same_page(visit
     one.page.wait_for_selector("#rows")
     assert one.ids() == last_page
     one.page.click("#previous")
-    one.page.wait_for_function("last => document.querySelector('#rows .id a').textContent !== last", arg=last_page[0])
+    settled(one.page)
     assert one.ids() == seen[: len(seen) - len(last_page)][-50:]
 
 
@@ -109,11 +103,8 @@ def test_standby_households_stand_apart(visitor, rows):
     first = rows.filter(rows["listed_as"] == "standby")["household_id"][0]
     before = rows["household_id"].to_list().index(first)
     for _ in range(before // 50):
-        top = one.ids()[0]
         one.page.click("#next")
-        one.page.wait_for_function(
-            "top => { const row = document.querySelector('#rows .id a'); return row && row.textContent !== top; }", arg=top
-        )
+        settled(one.page)
     row = one.page.locator("#rows tbody tr", has_text=first)
     assert "候补" in row.inner_text()
     if before % 50:

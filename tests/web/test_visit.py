@@ -263,3 +263,21 @@ def test_saving_again_corrects_and_says_so(visitor, service):
     page.wait_for_selector(".result.good")
     assert "更正" in page.inner_text(".result")
     assert [row["outcome"] for row in service.visits(household)] == ["unreachable", "no_risk"]
+
+
+def test_households_looked_at_before_can_be_visited_without_a_network_and_are_sent_when_it_is_back(visitor, service):
+    one, household, other = visitor().sign_in(), service.take(), service.take()
+    one.see(f"#/visit/{household}", "form")
+    one.see("#/list", "#rows")
+    one.context.set_offline(True)
+    page = one.fill_visit(household, note="无信号")
+    assert "没有连上系统：这是 09:30 看过的内容" in page.inner_text("main")
+    page.click("#save")
+    page.wait_for_selector("#send")
+    one.see(f"#/visit/{other}", ".trouble")
+    assert "没有连上系统" in page.inner_text("main")
+    one.see("#/list", "#rows")
+    one.context.set_offline(False)  # nobody presses anything
+    page.wait_for_selector("#unsent.done")
+    assert [row["note"] for row in service.visits(household)] == ["无信号"]
+    without_network_complaints(one)
