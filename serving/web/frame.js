@@ -17,7 +17,7 @@ export function frame(name, acts) {
   const current = { household: "list", visit: "list" }[name] || name;
   document.getElementById("top").replaceChildren(
     el(
-      "div", { class: "bar" },
+      "div", { class: "head" },
       el("a", { class: "product", href: "#/list" }, t("product")),
       session ? el(
         "nav", { "aria-label": t("mainMenu") },

@@ -139,7 +139,7 @@ function visits(answer) {
 
 function kindsOf(row) {
   const kinds = row.risk_kinds || [];
-  return kinds.length ? kinds.map((kind) => (typeof kind === "string" ? kind : said(kind))).join(t("comma")) : "—";
+  return kinds.length ? kinds.map((kind) => (has(`kind_${kind}`) ? t(`kind_${kind}`) : kind)).join(t("comma")) : "—";
 }
 
 function freshness(answer) {

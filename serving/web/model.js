@@ -53,12 +53,17 @@ function howGood(answer) {
 
 function groups(answer) {
   const rows = answer.groups || [];
-  if (!rows.length) return null;
+  if (!rows.length) return panel(t("forWhom"), el("p", {}, t("noGroups")));
   const share = (one) => (one.recall === null || one.recall === undefined ? "—"
     : one.low === null || one.low === undefined ? percent(one.recall) : `${percent(one.recall)} [${percent(one.low)}, ${percent(one.high)}]`);
   return panel(t("forWhom"), el("p", { class: "hint" }, t("forWhomSays")), smallTable([t("group"), t("found"), t("verdict")], rows.map((one) => [
-    said(one) || one.group, share(one), has(`verdict_${one.verdict}`) ? t(`verdict_${one.verdict}`) : one.verdict || "—",
+    said(one) || one.group, share(one), verdict(one.verdict || "unknown"),
   ])));
+}
+
+function verdict(code) {
+  const name = `verdict_${code.replace(/ /g, "_")}`;
+  return has(name) ? t(name) : code;
 }
 
 function waivers(answer) {

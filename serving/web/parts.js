@@ -3,7 +3,7 @@
 import { el } from "./dom.js";
 import { day, today } from "./numbers.js";
 import { notice } from "./states.js";
-import { has, t } from "./words.js";
+import { WORDS, has, t } from "./words.js";
 
 /** A framed part of a view with its heading. */
 export function panel(title, ...content) {
@@ -20,7 +20,9 @@ export function smallTable(head, rows) {
 
 /** What every answer with a score carries: model, day, validity, and how far the departments' data reach. */
 export function carried(answer) {
-  const dates = Object.entries(answer.data_dates || {}).map(([name, date]) => `${has(`table_${name}`) ? t(`table_${name}`) : name} ${date}`);
+  const order = Object.keys(WORDS); // as the data contract names the tables
+  const place = ([name]) => order.indexOf(`table_${name}`);
+  const dates = Object.entries(answer.data_dates || {}).sort((one, other) => place(one) - place(other)).map(([name, date]) => `${has(`table_${name}`) ? t(`table_${name}`) : name} ${date}`);
   return el("div", { class: "carried" },
     el("p", {}, t("carried", { model: answer.model_version, as_of: answer.as_of, valid: answer.valid_until || t("unknown") })),
     dates.length ? el("p", {}, t("dataDates", { dates: dates.join(t("separator")) })) : null);

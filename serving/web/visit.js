@@ -105,7 +105,7 @@ function form(context, given, refused, lockTeam = false) {
   const body = el(
     "form", { novalidate: true, onsubmit: submit, oninput: altered },
     el("fieldset", {}, el("legend", {}, t("whenWho")), el("div", { class: "pair" },
-      field(date, t("visitedOn"), t("visitedOnHint", { as_of: context.asOf })), field(team, t("team"), t("teamHint")))),
+      field(date, t("visitedOn"), t("visitedOnHint", { as_of: context.asOf })), field(team, t("teamNeeded"), t("teamHint")))),
     el("fieldset", { id: "outcome", "aria-describedby": "outcome-fault" }, el("legend", {}, t("whatFound")), faultOf("outcome"),
       el("div", { class: "choices" }, outcomes.map((input, place) => choice(input, said(choices.outcomes[place]))))),
     riskGroup,

@@ -100,6 +100,7 @@ export const WORDS = {
   perHundred: ["100户中约", "Of 100"],
   lastVisit: ["上次走访", "Last visit"],
   team: ["走访组", "Team"],
+  teamNeeded: ["走访组（必填）", "Team (needed)"],
   households: ["{count}户", "{count}"],
   noReason: ["未评分：按线索核实", "Not scored: follow the lead"],
   noScore: ["这户没有评分（例如已纳入监测），请按线索核实。", "This household has no score (it may be monitored already): follow the lead."],
@@ -193,6 +194,19 @@ export const WORDS = {
   areaOfHousehold: ["乡镇 {township} · 村 {village}", "Township {township} · village {village}"],
 
   dataDates: ["各部门数据截至：{dates}", "Departments' data until: {dates}"],
+  // the risk kinds as the vocabulary names them
+  kind_illness: ["因病", "illness"],
+  kind_disability: ["因残", "disability"],
+  kind_education: ["因学", "education"],
+  kind_disaster: ["因灾", "disaster"],
+  kind_accident: ["因意外事故", "accident"],
+  kind_industry: ["因产业项目失败", "failed industry project"],
+  kind_employment: ["因务工就业不稳", "unstable work"],
+  kind_labour: ["缺劳动力", "lack of labour"],
+  kind_housing: ["因安全住房", "safe housing"],
+  kind_water: ["因安全饮水", "safe drinking water"],
+  kind_other: ["其他", "other"],
+
   // the departments as features/codelists/sources.yaml names them
   table_households: ["农户档案", "household register"],
   table_members: ["人口档案", "member register"],
@@ -310,12 +324,15 @@ export const WORDS = {
   group: ["群体", "Group"],
   found: ["找到的比例", "Found"],
   verdict: ["判断", "Reading"],
-  verdict_worse: ["更容易漏", "misses more"],
-  verdict_pass: ["未见差别", "no difference seen"],
+  verdict_flagged: ["更容易漏", "misses more"],
+  verdict_others_missed_more: ["其他农户更容易漏", "misses others more"],
+  verdict_no_gap_found: ["未见差别", "no difference found"],
+  verdict_unknown: ["资料不全，不能判断", "not known"],
   verdict_insufficient: ["数量太少，不能判断", "too few to say"],
   waivers: ["带着这些保留投入使用", "In use with these reservations"],
   waiverLine: ["{check}：{reason}（由 {by} 说明）", "{check}: {reason} (stated by {by})"],
   limits: ["局限", "Limits"],
+  noGroups: ["这个模型没有附带各类农户分开的数字，不能说明它对谁更容易漏。用时请当作对每类农户都可能漏。", "No figures by group came with this model, so it cannot be said whom it misses more. Take it that it may miss anybody."],
   noFigures: ["这个模型没有附带数字。", "No figures came with this model."],
 };
 

@@ -97,12 +97,14 @@ def test_no_connection_is_said_and_can_be_tried_again(visitor):
     without_network_complaints(one)
 
 
+def refusing(status):
+    return lambda route: route.fulfill(status=status, headers={"Retry-After": "60"}, body="{}")
+
+
 def test_a_busy_or_broken_service_is_told_apart(visitor):
     one = visitor().sign_in()
     for status, words in ((503, "系统正忙"), (500, "代码 500")):
-        one.page.route(
-            "**/v1/model", lambda route, status=status: route.fulfill(status=status, headers={"Retry-After": "60"}, body="{}")
-        )
+        one.page.route("**/v1/model", refusing(status))
         one.see("#/model", ".trouble")
         assert words in one.page.inner_text("main")
         one.page.unroute("**/v1/model")

@@ -9,7 +9,7 @@ import pytest
 from riskmodel.screening.forms import OUTCOMES
 from riskmodel.serving.access import ROLES
 from riskmodel.tables.schema import TABLES
-from riskmodel.vocabulary import GRADES, SIGNAL_EN, SIGNAL_ZH
+from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,18 @@ def test_codes_of_the_service_have_words(words):
     origins = next(column for column in TABLES["verifications"].columns if column.name == "origin").codes
     for origin in origins:
         assert f"origin_{origin}" in words
+
+
+def test_every_reading_of_a_group_has_words(words):
+    from riskmodel.training.fairness import FLAGGED, INSUFFICIENT, NO_GAP, OTHERS_MISSED, UNKNOWN
+
+    for verdict in (FLAGGED, OTHERS_MISSED, NO_GAP, INSUFFICIENT, UNKNOWN):
+        assert f"verdict_{verdict.replace(' ', '_')}" in words
+
+
+def test_risk_kinds_are_named_as_in_the_vocabulary(words):
+    named = {name.removeprefix("kind_"): pair for name, pair in words.items() if name.startswith("kind_")}
+    assert named == RISK_KINDS
 
 
 def test_departments_are_named_as_in_the_codelist(words, project):
