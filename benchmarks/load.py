@@ -2,7 +2,8 @@
 
     python benchmarks/load.py --project DIR --tables DIR --other RUN [--requests 10000] [--in-flight 64] [--swaps 20]
 
-The project has a sealed release of its champion (`make demo`); RUN is another model (`riskmodel train logistic_12m`), of which a second release is made. The
+The project has a sealed release of its champion (`make demo`); RUN is another model (`riskmodel train logistic_12m`), of which a second release is made
+(or the name of a release folder that is there already). The
 service is started as `riskmodel serve` does, with at_once below the number in flight, so that refusals happen. Every answer must carry one of the two
 model versions and exactly the scores which that release gives offline; everything else must be a 503 with Retry-After. Anything else ends with exit code 1.
 """
@@ -139,7 +140,9 @@ def main() -> int:
     first = newest_release(project)
     as_of = json.loads((first / "manifest.json").read_text())["as_of"]
     tables = rm.read_tables(arguments.tables)
-    second = rm.release(tables, as_of, model=arguments.other, project=project)
+    second = project.root / "release" / arguments.other
+    if not second.is_dir():
+        second = rm.release(tables, as_of, model=arguments.other, project=project)
     current.write_text(first.name)
     book = Casebook.of(project)
     counties = sorted(tables["households"]["county_code"].unique().to_list())

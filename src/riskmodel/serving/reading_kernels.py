@@ -274,17 +274,23 @@ def read(
                     while True:
                         if at >= len(body) or body[at] != 34:
                             return -1
-                        end = string_end(body, at + 1)
-                        if end < 0:
-                            return -1
                         column = -1
-                        for shift in range(width):
-                            tried = guess + shift
-                            if tried >= width:
-                                tried -= width
-                            if same(body, at + 1, end, pool, key_start[first + tried], key_stop[first + tried]):
-                                column = tried
-                                break
+                        if guess < width:  # rows of a table mostly name their columns in the same order
+                            end = at + 1 + key_stop[first + guess] - key_start[first + guess]
+                            if (
+                                end < len(body)
+                                and body[end] == 34
+                                and same(body, at + 1, end, pool, key_start[first + guess], key_stop[first + guess])
+                            ):
+                                column = guess
+                        if column < 0:
+                            end = string_end(body, at + 1)
+                            if end < 0:
+                                return -1
+                            for tried in range(width):
+                                if same(body, at + 1, end, pool, key_start[first + tried], key_stop[first + tried]):
+                                    column = tried
+                                    break
                         if column < 0 or (seen >> column) & 1:
                             return -1
                         seen |= 1 << column
@@ -306,7 +312,10 @@ def read(
                             at += 4
                         elif byte == 34:
                             start = at + 1
-                            end = string_end(body, start)
+                            if what == DATE and at + 11 < len(body) and body[at + 11] == 34:
+                                end = at + 11  # whatever stands between is looked at byte by byte
+                            else:
+                                end = string_end(body, start)
                             if end < 0:
                                 return -1
                             at = end + 1
@@ -345,7 +354,9 @@ def read(
                             elif what == CODE:
                                 found = -1
                                 for number in range(code_first[first + column], code_last[first + column]):
-                                    if same(body, start, end, pool, code_start[number], code_stop[number]):
+                                    if body[start] == pool[code_start[number]] and same(
+                                        body, start, end, pool, code_start[number], code_stop[number]
+                                    ):
                                         found = number - code_first[first + column]
                                         break
                                 if found < 0:
