@@ -9,14 +9,12 @@ import { older } from "./parts.js";
 import { to } from "./router.js";
 import { heading, notice } from "./states.js";
 import { recall, remember } from "./storage.js";
+import { telling } from "./telling.js";
 import { said, t } from "./words.js";
 
 const NOTE_LENGTH = 500;
 const TEAM_LENGTH = 40;
 const MOST_RISKS = 3;
-// As the service: an identity number or a mobile number must not even be kept on this device.
-const IDENTITY = /(^|\D)(\d{17}[\dXx]|1[3-9]\d{9})(?!\d)/;
-const telling = (text) => IDENTITY.test(text.normalize("NFKC")); // full-width digits tell as much
 const WITH_RISKS = ["risk_confirmed", "risk_eliminated"];
 
 export async function visit({ id, query }) {

@@ -252,7 +252,7 @@ export const WORDS = {
   needOutcome: ["选择核实结果", "Choose what was found"],
   needRisk: ["存在风险的，至少选一类风险", "A risk was found: choose at least one risk kind"],
   manyRisks: ["风险类型最多选三类", "Three risk kinds at most"],
-  noteIdentity: ["备注中有像证件号或电话的数字，请删去", "The note holds what looks like an identity or phone number: please delete it"],
+  noteIdentity: ["备注中像是有姓名、证件号或电话，请删去", "The note holds what looks like a name, an identity or a phone number: please delete it"],
   noteLong: ["备注最多500字", "The note has 500 characters at most"],
   saved: ["已保存到系统", "Saved in the system"],
   savedSays: ["{id} 的走访记录已存入系统（{time}）。", "The visit to {id} is stored in the system ({time})."],

@@ -76,5 +76,15 @@ def test_the_model_is_told_in_plain_words_with_limits_and_whom_it_misses(visitor
     assert trained[2].model_version in text
     for part in ("它是什么", "有多准", "对谁更容易漏", "局限", "它不决定任何事"):
         assert part in text
-    assert page.locator(".small tbody tr").count() > 5
+    told = page.evaluate("fetch('v1/model').then((answer) => answer.json())")
+    assert told["metrics"] and told["limits_zh"]
+    for figure in told["metrics"]:
+        assert figure["text_zh"] in text
+    for limit in told["limits_zh"]:
+        assert limit in text
+    for group in told["groups"]:
+        assert group["zh"] in text
+    if not told["groups"]:
+        assert "不能说明它对谁更容易漏" in text
+    assert page.locator(".small tbody tr").count() == len(told["metrics"]) + len(told["groups"])
     assert "undefined" not in text and "null" not in text and "NaN" not in text

@@ -71,14 +71,41 @@ def test_what_is_missing_is_said_at_its_field_and_nothing_is_sent(visitor, servi
 
 def test_a_note_with_a_telling_number_is_neither_sent_nor_kept(visitor, service):
     one, household = visitor().sign_in(), service.take()
-    for number in ("13812345678", "１３８１２３４５６７８", "52230119800101123X"):
-        page = one.fill_visit(household, note=f"电话 {number}")
+    for number in ("13812345678", "１３８１２３４５６７８", "138-1234-5678", "52230119800101123X", "户主：王小明"):
+        page = one.fill_visit(household, note=f"请联系，{number}")
         assert number not in json.dumps(one.stored(), ensure_ascii=False)
         page.click("#save")
         page.wait_for_selector(".summary:not([hidden])")
         assert "请删去" in page.inner_text("#note-fault")
         assert number not in json.dumps(one.stored(), ensure_ascii=False)
     assert service.visits(household) == []
+
+
+def test_the_page_finds_every_telling_note_that_the_service_finds_and_leaves_plain_ones_alone(visitor):
+    from riskmodel.tables.identity import telling_text
+
+    telling = (
+        "电话13812345678", "+86 138 1234 5678", "522301198001011234", "522301 19800101 123X", "522301800101123", "卡号 6222021234567890123",
+        "户主：王小明", "姓名 李四", "联系人：欧阳锋", "丈夫是张伟", "诸葛亮", "帮扶人姓名：陈静",
+    )  # fmt: skip
+    plain = (
+        "2026-01-10 已走访",
+        "户主：高血压",
+        "自付 23055 元",
+        "户主外出务工，2026年2月返回",
+        "房屋漏水",
+        "本人患糖尿病",
+        "家中3人，1人务工",
+        "",
+    )
+    one = visitor()
+    found = one.page.evaluate(
+        "async texts => { const { telling } = await import('/web/telling.js'); return texts.map((text) => telling(text)); }",
+        [*telling, *plain],
+    )
+    assert [text for text in telling if telling_text(text) is None] == [], "the service itself lets these through"
+    assert [text for text, hit in zip(telling, found, strict=False) if not hit] == []
+    assert [text for text, hit in zip(plain, found[len(telling) :], strict=True) if hit] == []
 
 
 def test_without_connection_a_record_is_kept_said_to_be_unsaved_and_sent_once_later(visitor, service):
