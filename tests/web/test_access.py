@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 
-def without_network_complaints(one):
-    one.complaints[:] = [text for text in one.complaints if "Failed to load resource" not in text]
-
-
 def test_a_wrong_key_is_refused_in_plain_words(visitor):
     one = visitor()
     one.page.keyboard.press("Enter")
@@ -17,7 +13,7 @@ def test_a_wrong_key_is_refused_in_plain_words(visitor):
         one.page.wait_for_function("() => document.querySelector('#key-fault').textContent.startsWith('密钥不对')")
         one.page.evaluate("document.querySelector('#key-fault').textContent = ''")
     assert one.page.evaluate("document.activeElement.id") == "key"
-    without_network_complaints(one)
+    one.excuse_the_network()
 
 
 def test_the_key_is_kept_nowhere_and_the_cookie_is_out_of_reach_of_scripts(visitor, service):
@@ -54,7 +50,7 @@ def test_a_household_of_another_area_is_not_found(visitor, screened, service):
     for view in ("household", "visit"):
         one.see(f"#/{view}/{foreign}", ".trouble")
         assert "没有找到" in one.page.inner_text("h1")
-    without_network_complaints(one)
+    one.excuse_the_network()
 
 
 def test_a_key_of_another_county_sees_no_list(visitor):
@@ -83,7 +79,7 @@ def test_an_ended_session_says_so_and_comes_back_to_the_same_view(visitor, scree
     assert "登录已过期" in one.page.inner_text("main")
     one.sign_in(wait=".household")
     assert household in one.page.inner_text("h1")
-    without_network_complaints(one)
+    one.excuse_the_network()
 
 
 def test_no_connection_is_said_and_can_be_tried_again(visitor):
@@ -94,7 +90,7 @@ def test_no_connection_is_said_and_can_be_tried_again(visitor):
     one.page.unroute("**/v1/areas/**")
     one.page.click(".trouble button")
     one.page.wait_for_selector(".tiles")
-    without_network_complaints(one)
+    one.excuse_the_network()
 
 
 def refusing(status):
@@ -108,4 +104,4 @@ def test_a_busy_or_broken_service_is_told_apart(visitor):
         one.see("#/model", ".trouble")
         assert words in one.page.inner_text("main")
         one.page.unroute("**/v1/model")
-    without_network_complaints(one)
+    one.excuse_the_network()

@@ -12,13 +12,17 @@ def cut(page):
     page.route("**/v1/verifications", lambda route: route.abort())
 
 
+def save_without_network(one, household, **visit):
+    """Fill in a visit and save it while the connection is gone."""
+    page = one.fill_visit(household, **visit)
+    cut(page)
+    page.click("#save")
+    page.wait_for_selector("#send")
+    return page
+
+
 def restore(page):
     page.unroute("**/v1/verifications")
-
-
-def without_network_complaints(one):
-    """The browser itself complains of a failed request; that is what these tests make."""
-    one.complaints[:] = [text for text in one.complaints if "Failed to load resource" not in text]
 
 
 def test_a_visit_is_recorded_and_the_list_says_so(visitor, service):
@@ -110,10 +114,7 @@ def test_the_page_finds_every_telling_note_that_the_service_finds_and_leaves_pla
 
 def test_without_connection_a_record_is_kept_said_to_be_unsaved_and_sent_once_later(visitor, service):
     one, household = visitor().sign_in(), service.take()
-    page = one.fill_visit(household, note="家中无人务工")
-    cut(page)
-    page.click("#save")
-    page.wait_for_selector("#send")
+    page = save_without_network(one, household, note="家中无人务工")
     assert "尚未保存到系统，但不会丢失" in page.inner_text(".result")
     assert "已保存" not in page.inner_text("main")
     assert service.visits(household) == []
@@ -127,20 +128,17 @@ def test_without_connection_a_record_is_kept_said_to_be_unsaved_and_sent_once_la
     page.wait_for_selector("#unsent.done")
     assert len(service.visits(household)) == 1
     assert one.stored().get("riskmodel.queue") is None
-    without_network_complaints(one)
+    one.excuse_the_network()
 
 
 def test_a_record_survives_closing_the_page_and_is_sent_when_it_opens_again(visitor, service):
     one, household = visitor().sign_in(), service.take()
-    page = one.fill_visit(household)
-    cut(page)
-    page.click("#save")
-    page.wait_for_selector("#send")
+    page = save_without_network(one, household)
     restore(page)
     page.reload()
     page.wait_for_selector(".result.good")
     assert len(service.visits(household)) == 1
-    without_network_complaints(one)
+    one.excuse_the_network()
 
 
 def test_a_lost_answer_is_asked_for_again_and_the_visit_stands_once(visitor, service):
@@ -161,7 +159,7 @@ def test_a_lost_answer_is_asked_for_again_and_the_visit_stands_once(visitor, ser
     page.click("#send")
     page.wait_for_selector(".result.good")
     assert len(service.visits(household)) == 1
-    without_network_complaints(one)
+    one.excuse_the_network()
 
 
 def test_a_record_changed_while_its_fate_is_unknown_becomes_a_correction_of_the_same_visit(visitor, service):
@@ -181,15 +179,12 @@ def test_a_record_changed_while_its_fate_is_unknown_becomes_a_correction_of_the_
     kept = service.visits(household)
     assert [(row["version"], row["outcome"]) for row in kept] == [(1, "no_risk"), (2, "risk_confirmed")]
     assert len({row["event_id"] for row in kept}) == 1
-    without_network_complaints(one)
+    one.excuse_the_network()
 
 
 def test_what_this_device_keeps_names_nobody(visitor, service):
     one, household = visitor().sign_in(), service.take()
-    page = one.fill_visit(household, note="房屋漏水")
-    cut(page)
-    page.click("#save")
-    page.wait_for_selector("#send")
+    page = save_without_network(one, household, note="房屋漏水")
     kept = one.stored()
     assert set(kept) <= {f"riskmodel.{name}" for name in NAMES}
     (entry,) = kept["riskmodel.queue"]
@@ -201,7 +196,7 @@ def test_what_this_device_keeps_names_nobody(visitor, service):
     restore(page)
     page.click("#send")
     page.wait_for_selector(".result.good")
-    without_network_complaints(one)
+    one.excuse_the_network()
 
 
 def test_a_session_that_ends_meanwhile_keeps_the_record_and_sends_it_after_signing_in(visitor, service):
@@ -216,15 +211,12 @@ def test_a_session_that_ends_meanwhile_keeps_the_record_and_sends_it_after_signi
     page.keyboard.press("Enter")
     page.wait_for_selector(".result.good")
     assert len(service.visits(household)) == 1
-    without_network_complaints(one)
+    one.excuse_the_network()
 
 
 def test_another_key_on_the_same_device_does_not_send_the_record(visitor, service):
     one, household = visitor().sign_in(), service.take()
-    page = one.fill_visit(household)
-    cut(page)
-    page.click("#save")
-    page.wait_for_selector("#send")
+    page = save_without_network(one, household)
     page.on("dialog", lambda dialog: dialog.accept())
     page.click("#top button >> text=退出")
     page.wait_for_selector("#key")
@@ -238,7 +230,7 @@ def test_another_key_on_the_same_device_does_not_send_the_record(visitor, servic
     page.wait_for_selector("#unsent.done")
     (kept,) = service.visits(household)
     assert kept["recorded_by"] == service.keys["screener"].split("_")[1]
-    without_network_complaints(one)
+    one.excuse_the_network()
 
 
 def test_what_the_service_refuses_comes_back_with_its_reasons_to_be_mended(visitor, service):
@@ -307,4 +299,4 @@ def test_households_looked_at_before_can_be_visited_without_a_network_and_are_se
     one.context.set_offline(False)  # nobody presses anything
     page.wait_for_selector("#unsent.done")
     assert [row["note"] for row in service.visits(household)] == ["无信号"]
-    without_network_complaints(one)
+    one.excuse_the_network()
