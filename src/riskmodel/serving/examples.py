@@ -45,6 +45,7 @@ _ROW: Final = {
 
 REQUESTS: Final[dict[str, Any]] = {
     "SignIn": {"key": "rm_0123456789ab_" + "0" * 64},
+    "ScoresRequest": {"as_of": "2025-12-31", "horizon_months": 12, "household_ids": [HOUSEHOLD]},
     "Verifications": {
         "cycle": "2026-01",
         "list_hash": HASH,
@@ -62,6 +63,18 @@ ANSWERS: Final[dict[str, Any]] = {
     "Session": {
         "role": "screener", "areas": ["522301001"], "purpose": "visits of the first quarter", "name": "screening desk, town 001",
         "csrf": "c0ffee" * 10 + "abcd", "expires_at": "2026-01-09T20:00:00.000000+00:00",
+    },
+    "ScoresAnswer": CARRIED
+    | {
+        "horizon_months": 12,
+        "idempotency_key": None,
+        "scores": [
+            {
+                "household_id": HOUSEHOLD, "probability": 0.214, "low": 0.17, "high": 0.26, "margin": -1.301, "risk_kinds": ["illness"],
+                "reasons": [{"zh": _ZH, "en": _EN, "risk_kind": "illness", "raises": True}], "notes_zh": "", "notes_en": "",
+                "feature_hash": "9b1f" * 8,
+            }
+        ],
     },
     "Lists": {"lists": [_SUMMARY]},
     "ListPage": CARRIED | FORM | {

@@ -154,7 +154,7 @@ def _operation(right: Right, told: Told) -> dict[str, Any]:
     if told.body is not None:
         content = {
             "schema": {"$ref": f"#/components/schemas/{told.body.__name__}"},
-            "example": examples.REQUESTS.get(told.body.__name__, {}),
+            "example": examples.REQUESTS[told.body.__name__],
         }
         operation["requestBody"] = {"required": True, "content": {JSON: content}}
     return operation
@@ -164,7 +164,7 @@ def _responses(right: Right, told: Told) -> dict[str, Any]:
     good: dict[str, Any] = {"description": told.summary}
     if isinstance(told.answer, type):
         name = told.answer.__name__
-        good["content"] = {JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}, "example": examples.ANSWERS.get(name, {})}}
+        good["content"] = {JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}, "example": examples.ANSWERS[name]}}
     elif told.answer is not None:
         good["content"] = {kind: dict(content) for kind, content in told.answer.items()}
     refusals = {*told.refusals, 503}

@@ -153,6 +153,13 @@ def _score(release: Release, who: Who, asked: Asked, given: ReadRows) -> list[di
     households = len(given.households)
     if households > HOUSEHOLDS_AT_MOST or given.rows > rows_at_most(households):
         raise _too_many(given.rows, households)
+    named = [place for place, household in enumerate(given.households, 1) if not household.household_id.isascii()]
+    if named:  # it would stand in the answer and in the audit; numbers of persons are refused with the rows
+        remedy = "Replace it by a keyed pseudonym at its source."
+        faults = [
+            Fault(f"tables.households, number {place}", "an id in words", "a pseudonym in ASCII", remedy) for place in named
+        ]
+        raise Refused(422, _count(len(faults), "in the rows"), faults)
     foreign = [place for place, household in enumerate(given.households, 1) if not who.sees(household.village_code)]
     if foreign:
         raise _not_there("tables.households, number", foreign)

@@ -298,7 +298,9 @@ class VisitResult(Strict):
     visited_on: Day
     outcome: Outcome
     risk_kinds: Annotated[list[RiskKind], Field(max_length=3, default_factory=list)]
-    disagreement: str | None = Field(None, max_length=64, description="a code of serving/screening.yaml (disagreements)")
+    disagreement: Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")] | None = Field(
+        None, description="a code of serving/screening.yaml (disagreements)"
+    )
     visitor: Annotated[str, Field(max_length=40)] = Field("", description="code of the team, no name")
     note: Annotated[str, Field(max_length=500)] = Field("", description="no names, no numbers of persons: such a row is refused")
 

@@ -101,17 +101,31 @@ def valid_id_numbers(numbers: pl.Series) -> pl.Series:
     return frame.select((fits & (last == wanted)).fill_null(False)).to_series()
 
 
+# Words after which a person's name stands in a note; what may stand between; and then a family name with one or two characters.
+_BEFORE_A_NAME = "户主|姓名|联系人|本人|负责人|帮扶人|家属|丈夫|妻子|配偶|儿子|女儿|父亲|母亲|名"
+_DOUBLE = "欧阳|司徒|皇甫|诸葛|上官|慕容|司马|夏侯|东方|尉迟|公孙|令狐|长孙|宇文|轩辕|端木|独孤|南宫"
+_ILLNESSES = "病症炎瘤癌压障疸痛热"  # 户主：高血压 names an illness, nobody
+_NAMED = re.compile(
+    rf"(?:{_BEFORE_A_NAME})(?:姓名)?(?:\s*(?:是|叫|为|名叫|:|：)\s*|\s+|(?=(?:{_DOUBLE})))"
+    rf"(?:(?:{_DOUBLE})[一-鿿]{{1,2}}|[{_SURNAMES}][一-鿿]{{1,2}}(?<![{_ILLNESSES}])(?![一-鿿]))"
+)
+
+
 def telling_text(text: str) -> str | None:
-    """What a short free text gives away ("an identity number", "a phone number"); None: nothing of the kind.
+    """What a short free text gives away ("an identity number", "a phone number", "a name"); None: nothing of the kind.
 
     Digits are looked at as a person writes them: full-width forms and spaces or hyphens between groups count. Any 18-digit number of the form of
-    an identity number counts here, with or without a fitting check digit: in a note nothing else looks like one.
+    an identity number counts here, with or without a fitting check digit: in a note nothing else looks like one. A name is known by the word
+    before it (户主、姓名、联系人 …) or where it is all that is written; a name in the middle of a sentence is not found.
     """
-    plain = re.sub(r"(?<=[0-9])[\s\-–—·]+(?=[0-9xX])", "", unicodedata.normalize("NFKC", text))
+    plain = re.sub(r"\d{4}([-/.])\d{1,2}\1\d{1,2}(?!\d)", " 日 ", unicodedata.normalize("NFKC", text))  # dates are none
+    plain = re.sub(r"(?<=[0-9])[\s\-–—·]+(?=[0-9xX])", "", plain)
     if re.search(r"(?<!\d)\d{17}[\dXx](?!\d)", plain) or re.search(r"(?<!\d)\d{15}(?!\d)", plain):
         return "an identity number"
     if re.search(r"(?<!\d)(?:\+?86)?1[3-9]\d{9}(?!\d)", plain):
         return "a phone number"
     if re.search(r"(?<!\d)\d{16,19}(?!\d)", plain):
         return "an account number"
+    if _NAMED.search(plain) or re.fullmatch(rf"(?:{_DOUBLE})[一-鿿]{{1,2}}", plain.strip()):
+        return "a name"
     return None
