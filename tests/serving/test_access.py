@@ -26,8 +26,8 @@ from tests.serving.conftest import CYCLE
 from tests.serving.test_casebook import book, postgres, url  # noqa: F401  (fixtures: an empty casebook on SQLite and PostgreSQL)
 
 
-def add(book, role="screener", areas=("522301",), **more):
-    return doors.add_key(book.engine, name="desk", role=role, areas=areas, purpose="visits", **more)
+def add(casebook, role="screener", areas=("522301",), **more):
+    return doors.add_key(casebook.engine, name="desk", role=role, areas=areas, purpose="visits", **more)
 
 
 # ---- the table of rights
