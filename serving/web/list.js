@@ -12,6 +12,7 @@ import { heading, notice, trouble } from "./states.js";
 import { said, t } from "./words.js";
 
 const PAGE = 50;
+const MOST_VILLAGES = 60; // more are offered only within a township: nobody finds one of 900, and drawing them slows every page
 // The date of the data ends a reason; on the list the dates of all departments stand once, under the table.
 const TAIL = /（[^（）]*数据截至[^（）]*）| \([^()]* data to [^()]*\)/g;
 const FILTERS = ["township", "village", "grade", "risk_kind", "status", "q"];
@@ -88,7 +89,8 @@ function facts(one, answer) {
 
 function toolbar(lists, one, answer, query, move, everybody) {
   const filters = answer.filters || {};
-  const villages = (filters.villages || []).filter((item) => !query.township || item.code.startsWith(query.township));
+  const within = (filters.villages || []).filter((item) => !query.township || item.code.startsWith(query.township));
+  const villages = within.length > MOST_VILLAGES && !query.township ? [] : within;
   const coded = (item) => ({ code: item.code, name: item.zh ? said(item) : item.code, count: item.count });
   const search = el("input", { id: "q", type: "search", value: query.q || "", autocomplete: "off", spellcheck: "false", inputmode: "text" });
   const used = FILTERS.filter((name) => query[name]).length;
@@ -102,7 +104,7 @@ function toolbar(lists, one, answer, query, move, everybody) {
       go(to("list", "", { cycle, county }));
     }, false) : null,
     select("township", t("township"), (filters.townships || []).map(coded), query.township, (value) => move({ township: value, village: "" })),
-    select("village", t("village"), villages.map(coded), query.village, (value) => move({ village: value })),
+    select("village", t(villages.length < within.length ? "villageLater" : "village"), villages.map(coded), query.village, (value) => move({ village: value })),
     select("grade", t("grade"), (filters.grades || []).map(coded), query.grade, (value) => move({ grade: value })),
     select("risk_kind", t("riskKind"), (filters.risk_kinds || []).map(coded), query.risk_kind, (value) => move({ risk_kind: value })),
     everybody ? null : select("status", t("status"), (filters.statuses || []).map(coded), query.status, (value) => move({ status: value })),

@@ -77,6 +77,7 @@ export const WORDS = {
   filtersActive: ["筛选（已用 {count} 项）", "Filters ({count} in use)"],
   township: ["乡镇", "Township"],
   village: ["村", "Village"],
+  villageLater: ["村（先选乡镇）", "Village (township first)"],
   grade: ["优先级", "Grade"],
   riskKind: ["风险类型", "Risk kind"],
   status: ["状态", "Status"],

@@ -25,55 +25,38 @@ def answers(visitor, service):
     return one, small, large
 
 
-def test_a_page_of_150000_households_draws_as_many_rows_and_about_as_fast(answers):
-    one, small, large = answers
-    page = one.page
-
-    def shown(answer, times=7):
-        body = json.dumps(answer)
-        page.route("**/v1/lists/*?*", lambda route: route.fulfill(status=200, content_type="application/json", body=body))
-        seconds = []
-        for turn in range(times):
-            page.evaluate("performance.clearMeasures()")
-            page.evaluate(
-                f"document.querySelector('#rows')?.remove(); location.hash = '#/list?everybody=true&risk_kind=&turn={turn}{answer['total']}'"
-            )
-            page.wait_for_selector("#rows")
-            seconds.append(
-                page.evaluate(
-                    """() => { const start = performance.now(); const rows = document.querySelector('#rows'); rows.getBoundingClientRect();
-                return performance.now() - start; }"""
-                )
-            )
-        page.unroute("**/v1/lists/*?*")
-        return page.locator("#rows tbody tr").count(), page.locator("#rows *").count(), sorted(seconds)[times // 2]
-
-    rows_small, nodes_small, _ = shown(small)
-    rows_large, nodes_large, _ = shown(large)
-    assert rows_small == rows_large == 50
-    assert nodes_small == nodes_large
-    assert "150,000" in page.locator(".pager").inner_text()
-
-
-def test_turning_pages_stays_quick_whatever_the_size(answers):
-    one, _, large = answers
-    page = one.page
-    body = json.dumps(large)
+def turn_pages(page, answer):
+    """Turn twelve pages of this answer, the network taken out. Returns rows and elements drawn, and the median milliseconds of a turn."""
+    body = json.dumps(answer | {"next_cursor": "50"})
     page.route("**/v1/lists/*?*", lambda route: route.fulfill(status=200, content_type="application/json", body=body))
-    page.evaluate("location.hash = '#/list?everybody=true'")
-    page.wait_for_function("() => document.querySelector('.pager')?.textContent.includes('150,000')")
-    spent = page.evaluate(
+    page.evaluate("total => { location.hash = `#/list?everybody=true&of=${total}`; }", answer["total"])
+    page.wait_for_function("() => document.querySelector('main').dataset.shown === location.hash")
+    milliseconds = page.evaluate(
         """async () => {
           const times = [];
           for (let turn = 0; turn < 12; turn += 1) {
             const old = document.querySelector('#rows');
             const start = performance.now();
             document.querySelector('#next').click();
-            while (document.querySelector('#rows') === old || !document.querySelector('#rows')) await new Promise((done) => setTimeout(done, 2));
+            while (document.querySelector('#rows') === old || !document.querySelector('#rows')) await new Promise((done) => setTimeout(done, 1));
             document.querySelector('#rows').getBoundingClientRect();
             times.push(performance.now() - start);
           }
-          return times.sort((a, b) => a - b)[6];
+          return times.sort((one, other) => one - other)[6];
         }"""
     )
-    assert spent < 1000, f"turning a page took {spent:.0f} ms with the network taken out"
+    page.unroute("**/v1/lists/*?*")
+    return page.locator("#rows tbody tr").count(), page.locator("main *").count(), milliseconds
+
+
+def test_turning_a_page_of_150000_households_draws_and_costs_what_it_does_for_2000(answers):
+    one, small, large = answers
+    rows_small, elements_small, small_ms = turn_pages(one.page, small)
+    rows_large, elements_large, large_ms = turn_pages(one.page, large)
+    assert "150,000" in one.page.locator(".pager").inner_text()
+    assert rows_small == rows_large == 50
+    # 30 townships stand in their filter; the 900 villages are offered only within one of them.
+    assert one.page.locator("#village option").count() == 1
+    assert elements_large <= elements_small + 30
+    # The same work on the same machine; the margin is for a busy one.
+    assert large_ms < 2 * small_ms + 100, f"{large_ms:.0f} ms against {small_ms:.0f} ms"
