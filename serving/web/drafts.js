@@ -9,6 +9,7 @@ import { recall, remember } from "./storage.js";
 
 const QUEUE = "queue";
 const BEGUN = "begun";
+const KEEP_BEGUN = 30 * 24 * 3600 * 1000; // milliseconds that a form which nobody finished is kept
 const AGAIN = 15000; // milliseconds between attempts while something waits
 
 let queue = recall(QUEUE) || [];
@@ -129,7 +130,9 @@ export function begun(listHash, household) {
 
 /** Keep what stands in a form that is not finished. */
 export function begin(listHash, household, fields) {
-  remember(BEGUN, { ...(recall(BEGUN) || {}), [`${listHash} ${household}`]: { owner, fields } });
+  const now = Date.now();
+  const recent = Object.entries(recall(BEGUN) || {}).filter(([, one]) => now - one.at < KEEP_BEGUN);
+  remember(BEGUN, { ...Object.fromEntries(recent), [`${listHash} ${household}`]: { owner, fields, at: now } });
 }
 
 /** Forget what was begun. */
