@@ -163,7 +163,7 @@ def read_rows(body: bytes, at: int = 0) -> tuple[ReadRows, int] | None:
     data = np.frombuffer(body, np.uint8)
     most = len(body) // 40 + 16
     cells = np.empty((most, shape.width))
-    row_table, entity = np.empty(most, np.int64), np.empty(most, np.int64)
+    row_table, keyed = np.empty(most, np.int64), np.empty(most, np.int64)
     most_ids = 2 * most + 16
     starts, stops, spaces = np.empty(most_ids, np.int64), np.empty(most_ids, np.int64), np.empty(most_ids, np.int64)
     slots = np.full(1 << (2 * most_ids).bit_length(), -1, np.int32)
@@ -172,7 +172,7 @@ def read_rows(body: bytes, at: int = 0) -> tuple[ReadRows, int] | None:
     counts = np.zeros(4, np.int64)
     end = kernels.read(
         data, at, *shape.shape, shape.key, shape.known, _TENS,
-        cells, row_table, entity, starts, stops, spaces, slots, hard, texts, of_table, counts,
+        cells, row_table, keyed, starts, stops, spaces, slots, hard, texts, of_table, counts,
     )  # fmt: skip
     if end < 0:
         return None
@@ -189,13 +189,13 @@ def read_rows(body: bytes, at: int = 0) -> tuple[ReadRows, int] | None:
     replaced = np.empty(rows, np.int64)
     defined, head = np.zeros(ids, np.int8), np.full(ids, -1, np.int64)
     if not kernels.judge(
-        cells, row_table, entity, of_table, rows, shape.household, shape.member, shape.occurred, shape.known, shape.in_order,
+        cells, row_table, keyed, of_table, rows, shape.household, shape.member, shape.occurred, shape.known, shape.in_order,
         shape.households, shape.members, shape.shocks, shape.areas, shape.birth, shape.area, defined, head, np.empty(rows, np.int64),
         replaced, NEVER,
     ):  # fmt: skip
         return None
     prepared, households = _laid_out(
-        shape, body, data, cells, row_table, entity, starts, stops, spaces[:ids], of_table, replaced, defined
+        shape, body, data, cells, row_table, keyed, starts, stops, spaces[:ids], of_table, replaced, defined
     )
     if prepared is None:
         return None
@@ -208,7 +208,7 @@ def _laid_out(
     data: npt.NDArray[np.uint8],
     cells: npt.NDArray[np.float64],
     row_table: npt.NDArray[np.int64],
-    entity: npt.NDArray[np.int64],
+    keyed: npt.NDArray[np.int64],
     starts: npt.NDArray[np.int64],
     stops: npt.NDArray[np.int64],
     spaces: npt.NDArray[np.int64],
@@ -262,7 +262,7 @@ def _laid_out(
     begins = np.concatenate([[0], np.cumsum(np.array(owners) + 1)])
     buffer, counted = np.zeros(int(offsets[-1]) + 8, np.uint8), np.zeros(int(begins[-1]), np.int64)
     if not kernels.build(
-        data, cells, row_table, entity, starts, stops, of_table, replaced, rank, shape.household, shape.member, shape.occurred, shape.known,
+        data, cells, row_table, keyed, starts, stops, of_table, replaced, rank, shape.household, shape.member, shape.occurred, shape.known,
         shape.owner, shape.by_event, shape.households, shape.members, shape.shocks, shape.area, places, wide_place, since,
         shape.first, shape.last, shape.offset, shape.type, shape.source, shape.date, shape.sizes, offsets, begins, NEVER,
         buffer.view(np.float64), buffer.view(np.int32), buffer.view(np.int8), counted,

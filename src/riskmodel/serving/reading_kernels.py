@@ -213,11 +213,11 @@ def number_at(body, at, tens):
 def read(
     body, at, pool, table_start, table_stop, table_first, table_last, key_start, key_stop, kind, optional, code_first, code_last,
     code_start, code_stop, low, high, key_column, known_column, tens,
-    cells, row_table, entity, starts, stops, spaces, slots, hard, texts, of_table, counts,
+    cells, row_table, keyed, starts, stops, spaces, slots, hard, texts, of_table, counts,
 ):  # fmt: skip
     """Read the object of tables that begins at `at`. Returns the place behind it; -1 where something is not plainly right.
 
-    cells (rows, columns): numbers, days, places of codes, numbers of ids; NaN missing. row_table, entity (rows): its table, the number of its key.
+    cells (rows, columns): numbers, days, places of codes, numbers of ids; NaN missing. row_table, keyed (rows): its table, the number of its key.
     starts, stops, spaces (ids): where each id stands; name space 0 households, 1 members, 2 + t events of table t. hard (n, 4): numbers that Python reads
     (row, column, start, stop). texts (n, 2): texts to be looked at. of_table (tables, 2): first and last row; -1 absent. counts: rows, ids, hard, texts.
     """
@@ -446,7 +446,7 @@ def read(
                     for column in range(width):
                         if not (seen >> column) & 1 and not optional[first + column]:
                             return -1
-                    entity[rows] = np.int64(cells[rows, key_column[table]])
+                    keyed[rows] = np.int64(cells[rows, key_column[table]])
                     rows += 1
                     at = blank(body, at + 1)
                     if at >= len(body):
@@ -472,7 +472,7 @@ def read(
 
 @compiled
 def judge(
-    cells, row_table, entity, of_table, rows, household_column, member_column, occurred_column, known_column, in_order, households, members,
+    cells, row_table, keyed, of_table, rows, household_column, member_column, occurred_column, known_column, in_order, households, members,
     shocks, area_columns, birth_column, area_column, defined, head, previous, replaced, never,
 ):  # fmt: skip
     """What the contract says about whole rows and about rows together. True: all is plainly right.
@@ -516,7 +516,7 @@ def judge(
                 if not np.isnan(person) and defined[np.int64(person)] == 0:
                     return False
         replaced[row] = never
-        before = head[entity[row]]
+        before = head[keyed[row]]
         if before >= 0 and row_table[before] == table:
             previous[row] = before
             links = 0
@@ -540,7 +540,7 @@ def judge(
                 continue
         else:
             previous[row] = -1
-        head[entity[row]] = row
+        head[keyed[row]] = row
     return True
 
 
@@ -568,7 +568,7 @@ def earlier(body, first_start, first_stop, second_start, second_stop):
 
 
 @compiled
-def sorted_rows(keys, chosen, entity, starts, stops, body, by_event):
+def sorted_rows(keys, chosen, keyed, starts, stops, body, by_event):
     """`chosen` rows by `keys`, equal ones by their event's id. Empty when too many are equal."""
     ordered = True
     for place in range(1, len(keys)):
@@ -592,9 +592,9 @@ def sorted_rows(keys, chosen, entity, starts, stops, body, by_event):
                 for number in range(first + 1, last):
                     moved = out[number]
                     at = number
-                    event = entity[moved]
+                    event = keyed[moved]
                     while at > first:
-                        other = entity[out[at - 1]]
+                        other = keyed[out[at - 1]]
                         if not earlier(body, starts[event], stops[event], starts[other], stops[other]):
                             break
                         out[at] = out[at - 1]
@@ -637,7 +637,7 @@ REPLACED, PERSON, SCOPE, PLACE, SINCE = -1, -2, -3, -4, -10
 
 @compiled
 def build(
-    body, cells, row_table, entity, starts, stops, of_table, replaced, rank, household_column, member_column, occurred_column, known_column,
+    body, cells, row_table, keyed, starts, stops, of_table, replaced, rank, household_column, member_column, occurred_column, known_column,
     owner_kind, by_event, households, members, shocks, area_column, places, wide_place, since_of,
     field_first, field_last, field_offset, field_type, field_source, field_date, sizes, offsets, begins, never, as_f8, as_i4, as_i1, owners,
 ):  # fmt: skip
@@ -684,7 +684,7 @@ def build(
             n += 1
         for owner in range(begins[slot], begins[slot + 1] - 1):
             owners[owner + 1] += owners[owner]
-        order = sorted_rows(keys[:n], chosen[:n], entity, starts, stops, body, by_event[table] == 1)
+        order = sorted_rows(keys[:n], chosen[:n], keyed, starts, stops, body, by_event[table] == 1)
         if len(order) != n:
             return False
         for number in range(n):
