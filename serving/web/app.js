@@ -24,6 +24,7 @@ let shownName = "";
 
 function place(view, focus = true) {
   const at = document.activeElement && document.activeElement.id;
+  main.removeAttribute("aria-busy");
   main.replaceChildren(view);
   main.dataset.shown = window.location.hash; // which address is shown by now, for whoever waits for it
   const title = main.querySelector("h1");
@@ -49,8 +50,12 @@ function askForKey(message) {
 async function show(focus = true) {
   const mine = (turn += 1);
   const { name, id, query } = here();
-  const stays = name === shownName;
-  const timer = window.setTimeout(() => { if (mine === turn) main.replaceChildren(waiting()); }, stays ? 4 * PATIENCE : PATIENCE);
+  const stays = name === shownName; // what is there stays until the new is: the focus and the place on the page are not lost
+  const timer = window.setTimeout(() => {
+    if (mine !== turn) return;
+    if (stays) main.setAttribute("aria-busy", "true");
+    else main.replaceChildren(waiting());
+  }, PATIENCE);
   try {
     if (!asked) {
       asked = true;
