@@ -46,7 +46,7 @@ function turnTo(context, content, move = true) {
   context.root.replaceChildren(...content.filter(Boolean));
   if (!move) return;
   window.scrollTo(0, 0);
-  const place = context.root.querySelector(".result h2, .summary h2, h1");
+  const place = context.root.querySelector(".result h2, .summary h2") || context.root.querySelector("h1");
   if (place) place.focus({ preventScroll: true });
 }
 
