@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from riskmodel.workflow import list_keys as list_keys
     from riskmodel.workflow import load_model as load_model
     from riskmodel.workflow import open_project as open_project
+    from riskmodel.workflow import policy_notes as policy_notes
     from riskmodel.workflow import promote as promote
     from riskmodel.workflow import propose_mapping as propose_mapping
     from riskmodel.workflow import quality_report as quality_report
@@ -70,6 +71,7 @@ _HOMES = {
     "list_keys": "riskmodel.workflow",
     "load_model": "riskmodel.workflow",
     "open_project": "riskmodel.workflow",
+    "policy_notes": "riskmodel.workflow",
     "promote": "riskmodel.workflow",
     "propose_mapping": "riskmodel.workflow",
     "quality_report": "riskmodel.workflow",

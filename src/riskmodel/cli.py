@@ -171,9 +171,12 @@ def features(
         print("\n\n".join(trace.text() for trace in traces))
         return
     assert output is not None
+    tables = rm.read_tables(folder)
     with replacing(output) as draft:
-        frame = rm.build_features(folder, as_of, project=project)
+        frame = rm.build_features(tables, as_of, project=project)
         frame.to_parquet(draft, index=False)
+    for note in rm.policy_notes(tables, as_of, project=project):
+        _console(stderr=True).print(f"Note: {note}")
     _console().print(f"{len(frame):,} households × {frame.shape[1] - 3} features as of {as_of}: {output}")
 
 

@@ -9,7 +9,8 @@ after `until`) does not fall back: nobody knows then what is in force, so it is 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -43,7 +44,12 @@ NUMBERS: Final = (
     "wage_falling_periods",
     "transfer_share",
 )
+# Beside them, days that a feature function may ask for, as days since 1970-01-01: the accounting window from its first day up to the day before
+# its end; the first day of the school year in which the as-of date lies, and of the one before.
+DAYS: Final = ("accounting_start", "accounting_end", "school_year_before", "school_year_start")
+# Values that are words: name -> what they may say.
 ACCOUNTING_WINDOWS: Final = ("previous_12_months", "october_to_september")
+WORDS: Final = ("accounting_window", "school_year_begins")
 _WIDTHS: Final = (12, 9, 6, 4, 2)  # digits of village, township, county, prefecture, province
 
 
@@ -57,11 +63,13 @@ class Words(Strict):
 
 
 class DatedValue(Strict):
-    """One value: valid from the day that is its key to `until` (included), or until the next value. `value: null`: ended."""
+    """One value: valid from the day that is its key to `until` (included), or until the next value. `value: null`: ended. `verified: false`: nobody
+    has compared it with what was published; it serves, and says so wherever it is shown."""
 
     value: float | str | None
     source: Annotated[str, Field(min_length=1)]
     until: dt.date | None = None
+    verified: bool = True
 
 
 class Series(Strict):
@@ -132,8 +140,8 @@ class Policy:
             for name, one in shape.root.items():
                 if name in files:
                     faults.append(Fault(document.where(name), f"`{name}` stands in {files[name]} too", "one file", "Delete one."))
-                elif name not in NUMBERS and name != "accounting_window":
-                    expected = f"one of {', '.join((*NUMBERS, 'accounting_window'))}"
+                elif name not in NUMBERS and name not in WORDS:
+                    expected = f"one of {', '.join((*NUMBERS, *WORDS))}"
                     faults.append(Fault(document.where(name), f"unknown value `{name}`", expected, "Correct its spelling."))
                 faults.extend(_faults_of(name, one, document.where))
                 files[name] = relative
@@ -141,7 +149,7 @@ class Policy:
                 series[name] = {area: _dated(values) for area, values in one.values.items()}
         faults += [
             Fault(f"{project.root / POLICY_FOLDER}", f"no file has `{name}`", "a dated value", f"Add `{name}` to a file there.")
-            for name in (*NUMBERS, "accounting_window")
+            for name in (*NUMBERS, *WORDS)
             if name not in files
         ]
         if faults:
@@ -165,6 +173,22 @@ class Policy:
             self._known[key] = self._look_up(name, area_code, on)
         return self._known[key]
 
+    def unverified(self, area_codes: Iterable[str], days: Iterable[dt.date]) -> list[str]:
+        """A line for each value in force for these areas on these days that nobody has compared with what was published; sorted by file and name."""
+        found = set()
+        for area, day in itertools.product(sorted(set(area_codes)), sorted(set(days))):
+            for name in (*NUMBERS, *WORDS):
+                try:
+                    dated = self.in_force(name, area, day)
+                except PolicyError:
+                    continue
+                if not dated.verified:
+                    found.add(
+                        f"{self.files[name]} ({name}): {dated.value} ({dated.source}) is not verified. Compare it with what was published, or "
+                        "bring your county's own in the policy table."
+                    )
+        return sorted(found)
+
     def accounting_window(self, area_code: str, on: dt.date) -> tuple[dt.date, dt.date]:
         """First day of the accounting window in force on a day, and the day after its last.
 
@@ -182,12 +206,19 @@ class Policy:
             Fault(where, f"`accounting_window` is {form!r}", f"one of {', '.join(ACCOUNTING_WINDOWS)}", "Correct the value.")
         )
 
+    def school_years(self, area_code: str, on: dt.date) -> tuple[dt.date, dt.date]:
+        """First days of the school year before the one in which the day lies, and of that one. Raises PolicyError as `value` does."""
+        begins = self.in_force("school_year_begins", area_code, on).value
+        month, day = _month_and_day(begins)
+        year = on.year if (on.month, on.day) >= (month, day) else on.year - 1
+        return dt.date(year - 1, month, day), dt.date(year, month, day)
+
     def record(self, area_code: str, on: dt.date) -> tuple[float, ...]:
-        """All NUMBERS in order, then first day and day after the last of the accounting window, as days since 1970-01-01."""
+        """All NUMBERS in order, then all DAYS."""
         key = (area_code, on)
         if key not in self._records:
-            start, end = self.accounting_window(area_code, on)
-            days = (float((day - dt.date(1970, 1, 1)).days) for day in (start, end))
+            both = (*self.accounting_window(area_code, on), *self.school_years(area_code, on))
+            days = (float((day - dt.date(1970, 1, 1)).days) for day in both)
             self._records[key] = (*(self.value(name, area_code, on) for name in NUMBERS), *days)
         return self._records[key]
 
@@ -223,6 +254,12 @@ def _without_zeros(area_code: str) -> str:
     return area_code or NATIONAL
 
 
+def _month_and_day(value: float | str | None) -> tuple[int, int]:
+    """`09-01` as (9, 1). Raises ValueError for anything else, and for 29 February, which not every year has."""
+    day = dt.datetime.strptime(f"2023-{value}", "%Y-%m-%d")
+    return day.month, day.day
+
+
 def _dated(values: Mapping[dt.date, DatedValue]) -> _Dated:
     days = sorted(values)
     return _Dated(tuple(days), tuple(values[day] for day in days))
@@ -236,6 +273,11 @@ def _faults_of(name: str, series: Series, where: object) -> list[Fault]:
             if name == "accounting_window":
                 if value.value is not None and value.value not in ACCOUNTING_WINDOWS:
                     faults.append(Fault(place, f"{value.value!r}", f"one of {', '.join(ACCOUNTING_WINDOWS)}", "Correct it."))
+            elif name == "school_year_begins":
+                try:
+                    _month_and_day("01-01" if value.value is None else value.value)
+                except ValueError:
+                    faults.append(Fault(place, f"{value.value!r}", "month and day, such as 09-01", "Correct it."))
             elif isinstance(value.value, str) or (value.value is not None and value.value < 0):
                 faults.append(Fault(place, f"{value.value!r}", "a number of 0 or more, or null", "Correct the value."))
             if value.until is not None and value.until < day:

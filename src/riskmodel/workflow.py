@@ -128,6 +128,14 @@ def build_features(
     return matrix.pandas()
 
 
+def policy_notes(tables: Tables | PathLike, as_of: dt.date | str, *, project: ProjectLike = None) -> list[str]:
+    """Policy values in force for the county on a day that nobody has compared with what was published, a line each."""
+    from riskmodel.policy import Policy
+
+    data = _tables(tables)
+    return Policy.load(open_project(project), data).unverified(data["households"]["county_code"].unique(), [day(as_of)])
+
+
 def trace_features(
     tables: Tables | PathLike,
     household: str,
@@ -234,19 +242,22 @@ def run_file(run: str | Run, name: str, *, project: ProjectLike = None) -> Path:
 
 
 def keep_importance(scores: Scores, *, run: str | Run = "champion", project: ProjectLike = None) -> Path:
-    """Keep with a run, in MLflow, what weighs how much in these scores: `importance/importance.csv` and `.png`, by feature and risk kind.
+    """Keep with a run, in MLflow, what weighs how much in these scores: `importance/importance.csv` and `.png`, by feature and risk kind; for trees
+    also `interactions.csv` and `.png`, what pairs of features do together.
 
     Returns the folder. Raises ModelError when the scores were made by the model of another run.
     """
     import tempfile
 
     from riskmodel.errors import ModelError
+    from riskmodel.screening.explain import Explainer
     from riskmodel.screening.plots import save_importance
     from riskmodel.training import load_model_folder, registry
+    from riskmodel.training.model import Model
 
     here = open_project(project)
     name = run if isinstance(run, str) else run.id
-    load_model_folder(here, name)  # says in words that there is no champion, or no such run
+    folder = load_model_folder(here, name)  # says in words that there is no champion, or no such run
     now = registry.champion(here) if name == "champion" else None
     found = registry.find_run(here, now["run_id"] if now else name)
     if found["tags"].get("riskmodel.version") != scores.model_version:
@@ -258,8 +269,10 @@ def keep_importance(scores: Scores, *, run: str | Run = "champion", project: Pro
                 "Name the run whose model made them.",
             )
         )
-    with tempfile.TemporaryDirectory() as folder:
-        registry.attach(here, found["id"], save_importance(scores.table, Path(folder)), "importance")
+    texts = Model.load(folder).booster_texts
+    explainer = Explainer.from_booster_texts(texts) if texts else None
+    with tempfile.TemporaryDirectory() as draft:
+        registry.attach(here, found["id"], save_importance(scores.table, Path(draft), explainer=explainer), "importance")
     return registry.artifact(here, found["id"], "importance")
 
 

@@ -3,7 +3,7 @@
 import os
 import time
 
-from riskmodel.features.kernel import clean_cache
+from riskmodel.features.cache import clean_cache
 
 
 def kernel_used(folder, name, days_ago):

@@ -8,8 +8,8 @@ import pytest
 
 from riskmodel.errors import ProjectError
 from riskmodel.features.catalogue import Catalogue, load_catalogue
+from riskmodel.features.definitions import definitions
 from riskmodel.features.denylist import Denylist
-from riskmodel.features.kernel import definitions
 from riskmodel.features.page import WINDOWS, features_page
 from riskmodel.policy import NUMBERS
 from riskmodel.tables.schema import TABLES
@@ -31,7 +31,7 @@ def test_each_entry_says_what_its_function_does(catalogue):
 
 
 def test_there_are_about_as_many_as_promised(catalogue):
-    assert 120 <= len(catalogue.with_status("active", "trial")) <= 165
+    assert 120 <= len(catalogue.with_status("active")) <= 160
     assert len(catalogue.with_status("rule")) == 13
 
 
@@ -79,8 +79,7 @@ def test_every_policy_number_that_a_function_may_ask_for_is_used():
     from riskmodel.features.tracing import _names_read
 
     read = {name for definition in definitions().values() for name in _names_read(definition.function)}
-    unused = set(NUMBERS) - read
-    assert unused <= {"dibao_standard", "rigid_share_cutoff"}, unused
+    assert set(NUMBERS) - read == set()
 
 
 def test_a_catalogue_may_leave_features_out_and_order_them(catalogue, policy, written):

@@ -57,7 +57,15 @@ def a_missingness_code(tables, as_of):
     return newest.select("household_id", value=pl.when(pl.col("safe_water")).then(1.0))
 
 
-@pytest.mark.parametrize("planted", [a_late_bill, an_assistance_flag, a_visit_count, row_order, a_missingness_code])
+def a_late_leaving(tables, as_of):
+    """Members who left by the day, whenever that became known."""
+    left = tables["members"].filter(pl.col("left_on") <= as_of)
+    return left.group_by("household_id").agg(value=pl.col("member_id").n_unique().cast(pl.Float64))
+
+
+@pytest.mark.parametrize(
+    "planted", [a_late_bill, an_assistance_flag, a_visit_count, row_order, a_missingness_code, a_late_leaving]
+)
 def test_a_planted_leak_is_caught(some_households, catalogue, policy, planted):
     def builder(tables, as_of):
         honest = build(tables, as_of, catalogue=catalogue, policy=policy)

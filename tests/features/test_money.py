@@ -158,3 +158,88 @@ def test_a_lone_earner_is_seen(value):
         2024-06-30   .          5000
     """
     assert value("top_earner_share_12m", "2025-01-15", text, members=3) == 9000 / (9000 + 1000)
+
+
+TUITION = """
+    expenditure
+    occurred_on  known_on    purpose    amount
+    2023-09-05   2023-10-01  education  6000
+    2024-02-25   2024-03-20  education  6000
+    2024-09-05   2024-10-01  education  5500
+    2025-02-25   2025-03-20  education  5500
+
+    assistance
+    occurred_on  measure    amount
+    2024-10-10   education  800
+"""
+
+
+def test_tuition_is_counted_by_school_year(value):
+    assert value("rule_tuition", "2024-03-19", TUITION) == 0  # 6,000 so far in the school year
+    assert value("rule_tuition", "2024-03-20", TUITION) == 1  # 12,000
+    assert value("rule_tuition", "2024-11-30", TUITION) == 1  # the school year before; twelve months would hold 11,500 - 800 too
+    assert value("rule_tuition", "2025-08-31", TUITION) == 1  # 11,000 - 800, and 12,000 the year before
+    assert value("rule_tuition", "2025-09-01", TUITION) == 1  # the year that just ended: 10,200
+    assert value("rule_tuition", "2026-09-01", TUITION) == 0
+
+
+def test_twelve_months_across_two_school_years_do_not_make_one(value):
+    text = """
+        expenditure
+        occurred_on  purpose    amount
+        2024-02-25   education  6000
+        2024-09-05   education  6000
+
+        assistance
+    """
+    assert value("rule_tuition", "2024-12-31", text) == 0
+
+
+def test_income_below_the_dibao_standard_with_nobody_on_dibao(value):
+    text = """
+        members
+        member_id  known_on    dibao
+        M1         2020-01-01  false
+        M1         2024-12-01  true
+
+        income
+        occurred_on  known_on    amount
+        2024-06-30   2024-07-20  7000
+
+        expenditure
+    """
+    # The standard of 2024 is 7,455.6 a person.
+    assert value("below_dibao_without_dibao", "2024-11-30", text) == 1
+    assert value("below_dibao_without_dibao", "2024-12-01", text) == 0  # dibao covers the household now
+    assert value("below_dibao_without_dibao", "2024-11-30", text.replace("7000", "7456")) == 0
+    assert math.isnan(value("below_dibao_without_dibao", "2024-07-19", text))  # no record of income is no income of zero
+
+
+def test_rigid_spending_above_the_cut_off_of_the_place(value):
+    text = """
+        income
+        occurred_on  amount
+        2024-06-30   10000
+
+        expenditure
+        occurred_on  purpose     amount
+        2024-05-31   education   5000
+        2024-07-31   care        1001
+
+        medical
+    """
+    assert value("rigid_above_cutoff_12m", "2025-01-15", text) == 1  # 6,001 > 60 % of 10,000
+    assert value("rigid_above_cutoff_12m", "2025-01-15", text.replace("1001", "1000")) == 0
+    weihai = (
+        text.replace("1001", "1001")
+        + """
+
+        households
+        county_code  township_code  village_code
+        371002       371002001      371002001001
+    """
+    )
+    assert value("rigid_above_cutoff_12m", "2025-01-15", weihai) == 0  # 75 % there
+    loss = text.replace("care        1001", "production  12000")
+    assert value("rigid_above_cutoff_12m", "2025-01-15", loss) == 1  # no income left, and 5,000 that must be spent
+    assert math.isnan(value("rigid_share_12m", "2025-01-15", loss))

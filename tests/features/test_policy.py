@@ -100,3 +100,63 @@ def test_no_legal_figure_stands_in_the_code(project):
     body = re.sub(r'"""(?s:.*?)"""', "", code)
     for figure in ("7300", "6000", "26000", "5000", "20000", "0.6"):
         assert not re.search(rf"(?<![\d.]){figure}(?![\d.])", body), figure
+
+
+def test_a_value_that_nobody_verified_says_so_wherever_it_is_used(policy, written, catalogue):
+    from riskmodel.features.tracing import explain_value
+
+    [income, dibao] = [line for line in policy.unverified(["522301"], [day("2024-05-01")]) if "school_year" not in line]
+    assert "disposable_income.yaml (disposable_income): 21691.0" in dibao + income
+    assert "not verified" in income and "policy table" in income
+    assert not [
+        line for line in policy.unverified(["350526"], [day("2024-05-01")]) if "dibao" in line
+    ]  # Dehua's own was published
+    trace = explain_value(
+        written("medical", 1), "H1", "self_paid_rule_ratio", day("2024-05-01"), catalogue=catalogue, policy=policy
+    )
+    assert "NOT VERIFIED" in trace.policy["disposable_income"][1]
+    assert "NOT VERIFIED" in trace.text()
+
+
+def test_the_countys_own_value_takes_the_mark_away(project):
+    frame = pl.DataFrame(
+        {
+            "area_code": ["522301"],
+            "name": ["dibao_standard"],
+            "valid_from": [day("2023-06-01")],
+            "value": [7000.0],
+            "source": ["县"],
+        }
+    )
+    lines = Policy.load(project, from_frames({"policy": frame})).unverified(["522301"], [day("2024-05-01")])
+    assert not [line for line in lines if "dibao" in line]
+
+
+def test_school_years_begin_on_the_day_of_the_policy(own_project):
+    policy = Policy.load(own_project)
+    assert policy.school_years(GUIZHOU, day("2025-08-31")) == (day("2023-09-01"), day("2024-09-01"))
+    assert policy.school_years(GUIZHOU, day("2025-09-01")) == (day("2024-09-01"), day("2025-09-01"))
+    path = own_project.root / "features" / "policy" / "accounting.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('value: "09-01"', 'value: "08-15"'), encoding="utf-8")
+    assert Policy.load(own_project).school_years(GUIZHOU, day("2025-08-31")) == (day("2024-08-15"), day("2025-08-15"))
+    for wrong in ('"02-29"', '"9月"', "901"):
+        path.write_text(text.replace('value: "09-01"', f"value: {wrong}"), encoding="utf-8")
+        with pytest.raises(ProjectError, match=r"accounting\.yaml:\d+.*month and day, such as 09-01"):
+            Policy.load(own_project)
+
+
+@pytest.mark.parametrize(
+    "name", ["monitoring_line", "dibao_standard", "disposable_income", "rigid_share_cutoff", "tuition_school_year"]
+)
+def test_every_series_refuses_a_day_before_its_first_value_with_file_and_what_to_add(policy, name):
+    with pytest.raises(PolicyError) as error:
+        policy.value(name, GUIZHOU, day("2019-05-01"))
+    text = str(error.value)
+    assert "features/policy/" in text and name in text and "2019-05-01" in text and 'source: "…"' in text
+
+
+def test_the_words_of_the_policy_refuse_such_a_day_too(policy):
+    for ask in (policy.accounting_window, policy.school_years):
+        with pytest.raises(PolicyError, match=r"features/policy/accounting\.yaml"):
+            ask(GUIZHOU, day("2019-05-01"))

@@ -78,3 +78,37 @@ def test_an_unknown_household_or_feature_is_refused(written, catalogue, policy):
         explain_value(written(""), "H9", "children", dt.date(2025, 1, 15), catalogue=catalogue, policy=policy)
     with pytest.raises(DataError, match="no such feature"):
         explain_value(written(""), "H1", "fortune", dt.date(2025, 1, 15), catalogue=catalogue, policy=policy)
+
+
+def test_who_left_is_shown_with_the_day(written, catalogue, policy):
+    text = """
+        members
+        member_id  known_on    left_on
+        M1         2020-01-01  .
+        M2         2020-01-01  .
+        M2         2024-08-10  2024-07-20
+    """
+    day = dt.date(2025, 1, 15)
+    trace = explain_value(written(text), "H1", "members_left_12m", day, catalogue=catalogue, policy=policy)
+    entered = trace.rows["members"].filter("counts")
+    assert trace.value == 1
+    assert entered["member_id"].unique().to_list() == ["M2"]
+    assert "2024-07-20" in trace.text()
+    before = explain_value(written(text), "H1", "members_left_12m", dt.date(2024, 8, 9), catalogue=catalogue, policy=policy)
+    assert "2024-08-10" not in before.text() and "2024-07-20" not in before.text()  # neither the version nor its day is known yet
+
+
+def test_a_no_can_be_traced_to_the_rows_that_were_summed(written, catalogue, policy):
+    text = """
+        expenditure
+        event_id  occurred_on  purpose    amount
+        E1        2024-09-05   education  600
+        E2        2024-10-05   living     700
+        E3        2022-10-05   education  800
+
+        assistance
+    """
+    trace = explain_value(written(text), "H1", "rule_tuition", dt.date(2025, 1, 15), catalogue=catalogue, policy=policy)
+    assert trace.value == 0
+    assert trace.rows["expenditure"].filter("counts")["event_id"].to_list() == ["E1"]
+    assert "2024-09-01 to 2025-01-15" in trace.window

@@ -297,6 +297,52 @@ def test_damaged_tables_are_refused_and_never_walked_through(tmp_path):
             Explainer.load(tmp_path, model)
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"zero_as_missing": True},
+        {"use_missing": False},
+        {"max_depth": 7, "num_leaves": 60},
+        {"max_depth": 1, "num_leaves": 2},
+    ],
+    ids=lambda chosen: ",".join(f"{name}={value}" for name, value in chosen.items()) or "defaults",
+)
+def test_interactions_are_symmetric_and_their_rows_sum_to_the_contributions(parameters):
+    X, y = rows()
+    explainer = Explainer.from_booster_texts([train(X, y, **parameters).model_to_string()])
+    some = np.vstack([X[:60], odd_rows()[::17]])
+    pairs = explainer.interactions(some)
+    contributions, _ = explainer.contributions(some)
+    assert pairs.shape == (len(some), X.shape[1], X.shape[1])
+    assert np.array_equal(pairs, pairs.transpose(0, 2, 1))
+    assert np.abs(pairs.sum(axis=2) - contributions).max() < TOLERANCE
+    if parameters.get("max_depth") == 1:  # a tree that asks once lets nothing act together
+        assert not pairs[:, ~np.eye(X.shape[1], dtype=bool)].any()
+
+
+def test_interactions_are_those_of_shap():
+    shap = pytest.importorskip("shap")
+    X, y = rows()
+    booster = train(X, y, categories=False, num_leaves=31)
+    ours = Explainer.from_booster_texts([booster.model_to_string()]).interactions(X[:50])
+    theirs = shap.TreeExplainer(booster).shap_interaction_values(X[:50])
+    assert np.abs(ours - theirs).max() < TOLERANCE
+    beyond = Explainer.from_booster_texts([booster.model_to_string()], most_bytes=1000)
+    assert np.array_equal(beyond.interactions(X[:50]), ours), "beyond the bounds of the tables too"
+
+
+def test_a_product_of_two_features_shows_as_their_interaction():
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(4000, 4))
+    booster = train(X, X[:, 0] * X[:, 1] + 0.3 * X[:, 2], categories=False, objective="regression", num_leaves=31, trees=60)
+    size = np.abs(Explainer.from_booster_texts([booster.model_to_string()]).interactions(X[:300])).mean(axis=0)
+    off = size.copy()
+    np.fill_diagonal(off, 0.0)
+    assert np.unravel_index(off.argmax(), off.shape) in ((0, 1), (1, 0))
+    assert size[0, 1] > size[0, 0] and off[2].max() < 0.2 * size[2, 2]
+
+
 def test_shap_takes_the_result_as_its_own():
     shap = pytest.importorskip("shap")
     X, y = rows(300)

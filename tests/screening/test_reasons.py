@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from riskmodel.errors import ModelError, ProjectError
+from riskmodel.errors import DataError, ModelError, ProjectError
 from riskmodel.features.catalogue import Catalogue
 from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.project import Project
-from riskmodel.screening.reasons import MOST_RAISING, Wordbook, give_reasons
+from riskmodel.screening.reasons import MOST_RAISING, Reason, Wordbook, give_reasons
 from riskmodel.screening.reference import Reference
 from riskmodel.vocabulary import RISK_KINDS
 
@@ -33,8 +34,11 @@ def feature(zh, en, **rest):
         "status": "active",
     }
     said = rest.pop("said", (f"{zh}{{value}}", f"{en} {{value}}"))
-    zero = rest.pop("zero", (None, None))
-    words["sentence"] = {"zh": {"value": said[0], "zero": zero[0]}, "en": {"value": said[1], "zero": zero[1]}}
+    zero, after = rest.pop("zero", (None, None)), rest.pop("after", (None, None))
+    words["sentence"] = {
+        language: {"value": said[place], "zero": zero[place], "after": after[place]}
+        for place, language in enumerate(("zh", "en"))
+    }
     return words | rest
 
 
@@ -48,7 +52,11 @@ def book(declared) -> Wordbook:
     catalogue = Catalogue.model_validate(
         {
             "self_paid": feature("自付医疗费", "self-paid medical cost", topic="medical cost", unit="yuan"),
-            "self_paid_share": feature("自付医疗费占收入", "self-paid cost of income", topic="medical cost", unit="share"),
+            "self_paid_share": feature(
+                "自付医疗费占收入", "self-paid cost of income", topic="medical cost", unit="share", amount="self_paid",
+                said=("自付医疗费相当于收入的{value}", "self-paid cost comes to {value} of income"),
+                after=("相当于收入的{value}", "{value} of income"),
+            ),
             "stays": feature("住院", "hospital stays", topic="stays", unit="times"),
             "income": feature(
                 "人均收入", "income", topic="income", unit="yuan", riskier_when="lower", sources=["income"], risk_kind="other"
@@ -116,7 +124,7 @@ def test_features_that_speak_of_the_same_thing_give_one_reason_told_by_the_heavi
     row = int(np.argmax(np.minimum(matrix.values[:, 0] / 60_000, matrix.values[:, 1])))
     reasons = table.of(row)
     assert [reason.topic for reason in reasons] == ["medical cost"]
-    assert reasons[0].zh.startswith("自付医疗费占收入")
+    assert reasons[0].feature == "self_paid_share" and "，相当于收入的" in reasons[0].zh
     assert reasons[0].strength == pytest.approx(1.0)
 
 
@@ -126,10 +134,17 @@ def test_an_amount_is_told_with_its_share_of_income_where_they_agree(book):
     values[0, :2], values[1, :2] = (59_900.0, 0.61), (59_950.0, 0.02)
     both = FeatureMatrix(DAY, matrix.household_id, matrix.village_code, NAMES, values)
     table = told(book, both, pushed(matrix, self_paid=0.9, self_paid_share=0.3))
-    assert table.of(0)[0].zh == "自付医疗费59,900元，高于本乡镇99%的农户，自付医疗费占收入61%"
-    assert table.of(0)[0].en.endswith("; self-paid cost of income 61%")
-    assert table.of(1)[0].zh == "自付医疗费59,950元，高于本乡镇99%的农户", "a low share does not speak for a high cost"
+    assert table.of(0)[0].zh == "自付医疗费59,900元，高于本乡镇99%的农户，相当于收入的61%"
+    assert (
+        table.of(0)[0].en
+        == "self-paid medical cost 59,900 yuan, higher than for 99% of households in the township, 61% of income"
+    )
+    assert table.of(1)[0].zh == "自付医疗费60,000元，高于本乡镇99%的农户", "a low share does not speak for a high cost"
     assert table.sentences("zh")[:2, 0].tolist() == [table.of(0)[0].zh, table.of(1)[0].zh], "one by one and in the batch"
+    share = told(book, both, pushed(matrix, self_paid=0.3, self_paid_share=0.9))
+    assert share.of(0)[0].zh.startswith("自付医疗费59,900元，相当于收入的61%，高于本乡镇"), (
+        "what is compared stands before the comparison"
+    )
 
 
 def test_a_reason_never_contradicts_the_declared_direction(book):
@@ -167,10 +182,12 @@ def test_where_the_heaviest_feature_contradicts_the_next_of_its_topic_speaks_or_
     values = matrix.values.copy()
     values[row, 1] = 0.999
     changed = FeatureMatrix(DAY, matrix.household_id, matrix.village_code, NAMES, values)
-    assert told(book, changed, pushed(matrix, self_paid=1.0, self_paid_share=0.5)).of(row)[0].zh.startswith("自付医疗费占收入")
+    assert (
+        told(book, changed, pushed(matrix, self_paid=1.0, self_paid_share=0.5)).of(row)[0].zh.startswith("自付医疗费相当于收入的")
+    )
     alone = told(book, changed, pushed(matrix, self_paid=1.0))
     assert alone.of(row) == []
-    assert alone.texts("zh")[row] == "没有哪一方面明显抬高风险。"
+    assert alone.texts("zh")[row] == "记录中没有哪一方面明显抬高风险。"
     assert alone.risk_kinds[row] == ""
 
 
@@ -244,16 +261,17 @@ def test_what_is_counted_about_neighbours_is_told_coarsely_and_not_in_small_vill
     assert (texts[:60] != "").any()
 
 
-def test_an_unknown_value_is_said_as_unknown_and_only_if_nothing_known_speaks(book):
+def test_an_unknown_value_is_never_a_reason(book):
     matrix = county()
     values = matrix.values.copy()
     values[:50, 0] = np.nan
     values[:50, 1] = np.r_[np.full(25, np.nan), np.full(25, 0.99)]
     gaps = FeatureMatrix(DAY, matrix.household_id, matrix.village_code, NAMES, values)
+    for sign in (1.0, -1.0):
+        table = told(book, gaps, pushed(matrix, self_paid=sign, self_paid_share=0.1 * sign))
+        assert all(table.of(row) == [] for row in range(25)), "that nothing is known stands in the notes on the data"
     table = told(book, gaps, pushed(matrix, self_paid=1.0, self_paid_share=0.1))
-    assert table.of(0)[0].zh.startswith("暂无“自付医疗费”的记录")
-    assert np.isnan(table.of(0)[0].value) and table.of(0)[0].as_dict()["value"] is None
-    assert table.of(30)[0].zh.startswith("自付医疗费占收入99%")
+    assert table.of(30)[0].zh.startswith("自付医疗费相当于收入的99%"), "the next of its topic speaks"
 
 
 def test_a_rare_flag_is_compared_by_how_many_share_it(book):
@@ -262,8 +280,12 @@ def test_a_rare_flag_is_compared_by_how_many_share_it(book):
     assert table.of(0)[0].zh == "疑似辍学（本乡镇约4%的农户有此情况）"
     assert table.of(1) == [], "nobody left school does not raise the risk"
     lowered = told(book, matrix, pushed(matrix, dropout=-1.0))
-    assert [reason.zh for reason in lowered.of(1)] == ["无人辍学"]
+    assert lowered.of(1) == [], "what 96 % of the neighbours share is no comfort"
     assert lowered.of(0) == []
+    half = matrix.values.copy()
+    half[::2, NAMES.index("dropout")] = 1.0
+    often = FeatureMatrix(DAY, matrix.household_id, matrix.village_code, NAMES, half)
+    assert [reason.zh for reason in told(book, often, pushed(matrix, dropout=-1.0)).of(1)] == ["无人辍学"]
 
 
 def test_a_small_township_gives_way_to_the_county_and_a_small_county_to_silence(book):
@@ -362,3 +384,119 @@ def test_a_missing_risk_kind_in_the_codelist_is_said_with_file_and_line(declared
     with pytest.raises(ProjectError, match="no entry `water`") as caught:
         Wordbook.load(Project(tmp_path), Catalogue.model_validate({}))
     assert any("checks.yaml:" in fault.where and "watr" in fault.found for fault in caught.value.faults)
+
+
+def one_feature(declared, values, *, contribution=1.0, **changes):
+    """The first reasons of a township in which one feature, pushed up or down, is all there is. Shape (n,): texts in Chinese, empty where silent."""
+    sentence = {"value": "数值{value}", "zero": "没有"} | changes.pop("zh", {})
+    english = {key: "value {value}" if "{value}" in text else "none" for key, text in sentence.items()}
+    entry = feature(changes.pop("label", "数值"), "value", topic="one", **changes)
+    entry["sentence"] = {"zh": sentence, "en": english}
+    book = Wordbook.load(declared, Catalogue.model_validate({"one": entry}))
+    column = np.asarray(values, dtype=float)[:, None]
+    n = len(column)
+    villages = np.full(n, "522301001001", dtype=object)
+    matrix = FeatureMatrix(DAY, np.array([f"h{place:05d}" for place in range(n)], dtype=object), villages, ("one",), column)
+    given = np.full((n, 1), contribution)
+    table = give_reasons(book, ("one",), column, given, villages, Reference.of(matrix), as_of=DAY)
+    return np.array([(row[:MOST_RAISING] if contribution > 0 else row[MOST_RAISING:])[0] for row in table.sentences("zh")])
+
+
+EVEN = np.arange(1.0, 201.0)
+
+
+def test_a_feature_whose_direction_is_unclear_is_silent_unless_the_catalogue_says_when_it_is_told(declared):
+    for contribution in (1.0, -1.0):
+        silent = one_feature(declared, EVEN, contribution=contribution, unit="yuan", riskier_when="unclear")
+        assert set(silent) == {""}
+    high = one_feature(declared, EVEN, unit="yuan", riskier_when="unclear", tell=["high_raises"])
+    assert high[-1].startswith("数值200元，高于本乡镇") and set(high[:160]) == {""}, "and then only where it stands out"
+    assert set(one_feature(declared, EVEN, contribution=-1.0, unit="yuan", riskier_when="unclear", tell=["high_raises"])) == {""}
+
+
+def test_a_declared_direction_can_be_narrowed_but_not_turned_round(declared):
+    assert set(one_feature(declared, EVEN, contribution=-1.0, unit="km", tell=["high_raises"])) == {""}
+    assert one_feature(declared, EVEN, unit="km", tell=["high_raises"])[-1].startswith("数值200公里，比本乡镇")
+    with pytest.raises(ValueError, match="may only narrow riskier_when"):
+        one_feature(declared, EVEN, unit="km", tell=["high_lowers"])
+
+
+def test_an_ordinary_amount_is_no_reason(declared):
+    for sign in (1.0, -1.0):
+        said = one_feature(declared, EVEN, contribution=sign, unit="yuan")
+        told_of = np.flatnonzero(said != "")
+        assert ((told_of >= 119) if sign > 0 else (told_of <= 80)).all() and len(told_of) > 60
+        assert all("%的农户" in text for text in said[told_of])
+
+
+def test_a_fall_is_no_comfort_because_others_fell_deeper_and_a_loss_none_because_others_lost_more(declared):
+    falls = np.linspace(-0.9, 0.1, 200)  # nearly everybody earns less than before
+    words = {
+        "zh": {"negative": "减少{value}", "value": "增加{value}"},
+        "label": "工资变化",
+        "unit": "share",
+        "riskier_when": "lower",
+    }
+    assert set(one_feature(declared, falls, contribution=-1.0, **dict(words))[falls < 0]) == {""}
+    assert set(one_feature(declared, falls + 0.8, contribution=1.0, **dict(words))[falls + 0.8 > 0]) == {""}, (
+        "a rise does not raise the risk"
+    )
+    losses = np.linspace(-20_000.0, 1_000.0, 200)
+    words = {"zh": {"negative": "亏{value}", "value": "收入{value}"}, "unit": "yuan", "riskier_when": "lower"}
+    comforted = one_feature(declared, losses, contribution=-1.0, **dict(words))
+    assert set(comforted[losses < 0]) == {""} and comforted[-1].startswith("收入1,000元")
+
+
+def test_one_ill_member_is_not_few_because_others_have_more(declared):
+    ill = np.repeat([0.0, 1.0, 2.0, 3.0], 50)
+    lowered = one_feature(declared, ill, contribution=-1.0, unit="people")
+    assert set(lowered[ill > 0]) == {""} and set(lowered[ill == 0]) == {"没有"}
+
+
+def test_of_a_whole_and_its_part_only_the_part_is_told_whichever_is_heavier(declared):
+    entries = {
+        "medical": feature("医疗费", "medical cost", topic="medical", unit="yuan"),
+        "rigid": feature("刚性支出", "rigid spending", topic="rigid", unit="yuan", covers=["medical"]),
+        "work": feature("未务工", "without work", topic="work", unit="people"),
+    }
+    book = Wordbook.load(declared, Catalogue.model_validate(entries))
+    n = 200
+    values = np.column_stack([np.arange(n) * 100.0, np.arange(n) * 110.0, np.arange(n) % 4]).astype(float)
+    villages = np.full(n, "522301001001", dtype=object)
+    matrix = FeatureMatrix(DAY, np.array([f"h{place:05d}" for place in range(n)], dtype=object), villages, tuple(entries), values)
+    for weights, order in (
+        ((0.5, 0.9, 0.3), ["medical", "work"]),
+        ((0.9, 0.5, 0.6), ["medical", "work"]),
+        ((0.2, 0.9, 0.6), ["medical", "work"]),
+    ):
+        table = give_reasons(book, tuple(entries), values, np.tile(weights, (n, 1)), villages, Reference.of(matrix), as_of=DAY)
+        assert [reason.topic for reason in table.of(n - 1)] == order
+    alone = give_reasons(
+        book, tuple(entries), values, np.tile([0.0, 0.9, 0.0], (n, 1)), villages, Reference.of(matrix), as_of=DAY
+    )
+    assert [reason.topic for reason in alone.of(n - 1)] == ["rigid"], "where the part is silent the whole speaks"
+    with pytest.raises(ValueError, match="covers names `nowhere`"):
+        Catalogue.model_validate({"rigid": entries["rigid"] | {"covers": ["nowhere"]}})
+
+
+def test_the_date_of_a_source_is_said_once_a_household(book):
+    matrix = county()
+    dates = {"medical": dt.date(2025, 11, 20), "employment": dt.date(2025, 12, 1), "income": DAY, "members": DAY}
+    given = pushed(matrix, self_paid=1.0, stays=0.9, months_worked=0.8, income=0.7)
+    table = told(book, matrix, given, dates=dates)
+    both = 0
+    for text, reasons in zip(table.texts("zh"), (table.of(row) for row in range(len(matrix))), strict=True):
+        assert text.count("2025年11月20日") <= 1
+        both += sum("medical" in reason.sources for reason in reasons) == 2
+        assert ("2025年11月20日" in text) == any("medical" in reason.sources for reason in reasons)
+    assert both > 20, "two reasons rest on one source often enough for this to mean something"
+
+
+def test_a_reason_can_be_kept_as_json_and_read_again(book):
+    matrix = county()
+    table = told(book, matrix, np.random.default_rng(6).normal(size=matrix.values.shape))
+    for row in range(40):
+        for reason in table.of(row):
+            assert Reason.from_dict(json.loads(json.dumps(reason.as_dict(), allow_nan=False))) == reason
+    with pytest.raises(DataError, match="missing or foreign: weight"):
+        Reason.from_dict({key: value for key, value in table.of(0)[0].as_dict().items() if key != "weight"})

@@ -279,7 +279,8 @@ def test_what_changed_tells_the_move_and_the_values_that_made_it(model, county, 
     assert frame["household_id"].to_list() == sorted(set(earlier.frame["household_id"]) | set(scores.frame["household_id"]))
     assert set(frame["moved"]) <= {"up", "down", "same", "new", "left"}
     up = frame.filter((pl.col("moved") == "up") & (pl.col("changes_zh") != ""))
-    assert up.height and up["changes_zh"].str.contains("由").all() and up["changes_en"].str.contains("from").all()
+    assert up.height and up["changes_zh"].str.contains("上次|现在").all()
+    assert up["changes_en"].str.contains("last time|now:").all()
     assert (frame.filter(pl.col("moved") == "same")["changes_zh"] == "").all()
     assert frame.filter(pl.col("moved") == "left")["rank_now"].null_count() == frame.filter(pl.col("moved") == "left").height
     same = what_changed(scores, scores)
@@ -318,3 +319,21 @@ def test_analysts_get_shaps_pictures_and_tables(scores, tmp_path):
     table, picture = plots.save_importance(scores.table, tmp_path)
     assert pl.read_csv(table).columns == weights.columns
     assert picture.stat().st_size > 5000
+
+
+def test_analysts_see_what_pairs_of_features_do_together(model, scores, tmp_path):
+    pytest.importorskip("shap")
+    from riskmodel.screening import plots
+
+    found = plots.interactions(scores.table, model.explainer, sample=60)
+    assert np.abs(found.values.sum(axis=2) - scores.table.contributions[found.rows]).max() < 1e-9
+    strongest = found.strongest(5)
+    assert strongest["importance"].is_sorted(descending=True) and 0 < strongest["share"].sum() < 1
+    first, second = strongest.row(0)[:2]
+    together = 2 * found.values[:, scores.table.names.index(first), scores.table.names.index(second)]
+    assert strongest["importance"][0] == pytest.approx(np.abs(together).mean())
+    plots.pair_plot(found, first, second).savefig(tmp_path / "pair.png")
+    assert (tmp_path / "pair.png").stat().st_size > 5000
+    files = plots.save_importance(scores.table, tmp_path, explainer=model.explainer)
+    assert [file.name for file in files] == ["importance.csv", "importance.png", "interactions.csv", "interactions.png"]
+    assert pl.read_csv(files[2]).columns == strongest.columns and files[3].stat().st_size > 5000

@@ -169,6 +169,39 @@ def test_a_ready_made_table_goes_the_whole_way_but_is_never_champion(own, tmp_pa
         promote(own, runs[1].id, by="Li Na", because="no")
 
 
+@pytest.mark.parametrize(
+    ("table", "column", "key"),
+    [
+        ({"predictors": ["income", "ethnic_minority"]}, "ethnic_minority", "predictors"),
+        ({"predictors": ["income", "户主姓名"]}, "户主姓名", "predictors"),
+        ({"predictors": ["income", "member_id"]}, "member_id", "predictors"),
+        ({"predictors": ["income"], "flags": {"village_code": ["1"]}}, "village_code", "flags"),
+        ({"predictors": ["income", "verifier_age"]}, "verifier_age", "predictors"),
+        ({"predictors": ["income", "识别时间"]}, "识别时间", "predictors"),
+        ({"predictors": ["income", "监测对象类别"]}, "监测对象类别", "predictors"),
+        ({"predictors": ["per"], "ratios": {"per": ["income", "object_class"]}}, "object_class", "ratios.per"),
+        ({"predictors": ["m"], "waves": {"m": "ethnic{wave}"}, "wave_numbers": [1, 2]}, "ethnic{wave}", "waves.m"),
+        ({"predictors": ["income", "id"]}, "id", "predictors"),
+        ({"predictors": ["income", "wave"]}, "wave", "predictors"),
+        ({"predictors": ["income", "area"]}, "area", "predictors"),
+        ({"predictors": ["income", "poor"], "ahead": 0, "only": {}}, "poor", "predictors"),
+    ],
+)
+def test_a_column_that_never_predicts_is_refused_with_file_column_and_remedy(own, tmp_path, table, column, key):
+    panel(tmp_path / "panel.csv", waves=2)
+    with pytest.raises(PlanError) as refused:
+        table_lesson(own, "t", plan_of(**table), tmp_path)
+    text = str(refused.value)
+    assert f"column {column}" in text and "panel.csv" in text and f"Take it out of `table.{key}`" in text
+
+
+def test_all_columns_that_never_predict_are_named_at_once(own, tmp_path):
+    panel(tmp_path / "panel.csv", waves=2)
+    with pytest.raises(PlanError) as refused:
+        table_lesson(own, "t", plan_of(predictors=["income", "ethnic_minority", "risk_kinds", "phone"]), tmp_path)
+    assert len(refused.value.faults) == 3
+
+
 @real
 def test_the_consumer_expenditure_survey_comes_out_where_its_readme_says(own):
     runs = {learner: train(own, f"us_ce_2015_{learner}", REAL) for learner in ("income_rule", "logistic", "lightgbm")}
@@ -182,10 +215,11 @@ def test_the_consumer_expenditure_survey_comes_out_where_its_readme_says(own):
 @real
 @pytest.mark.parametrize("learner", ["logistic", "lightgbm"])
 def test_the_control_with_hardly_any_signal_stays_near_chance(own, learner):
-    # Honest is 0.54 to 0.58, with an interval of about ±0.04 in our rows; a pipeline that reports more leaks.
+    # With race among the predictors, honest is 0.54 to 0.58; race never predicts here, and without it next to nothing is left. The interval is
+    # about ±0.04 in our rows; a pipeline that reports more leaks.
     assert load_plan(own, f"nlsy_{learner}").table is not None
     auc = train(own, f"nlsy_{learner}", REAL).metrics["auc"]
-    assert 0.5 < auc < 0.60
+    assert 0.45 < auc < 0.60
 
 
 def test_a_row_of_a_ready_made_table_gets_reasons_under_its_own_column_names(own_project, tmp_path):

@@ -1,6 +1,6 @@
 """Features: `build(tables, as_of)` is the only door."""
 
-from riskmodel.features.building import build, count_context, warm_up
+from riskmodel.features.building import build, build_dates, count_context, warm_up
 from riskmodel.features.catalogue import Catalogue, load_catalogue
 from riskmodel.features.context import AreaContext
 from riskmodel.features.denylist import Denylist
@@ -19,6 +19,7 @@ __all__ = [
     "Prepared",
     "ValueTrace",
     "build",
+    "build_dates",
     "count_context",
     "explain_value",
     "features_page",

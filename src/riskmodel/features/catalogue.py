@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, RootModel, model_validator
 
-from riskmodel.errors import ProjectError
-from riskmodel.project import Project
+from riskmodel.errors import Fault, ProjectError
+from riskmodel.features.own import NOTHING_OWN, OWN_FOLDER, OwnFunctions, load_own
+from riskmodel.project import Project, fit
 from riskmodel.vocabulary import RISK_KINDS
 
 CATALOGUE_FILE = "features/catalogue.yaml"
@@ -21,6 +23,7 @@ Unit = Literal[
     "items",
     "people",
     "months",
+    "quarters",
     "days",
     "years",
     "visits",
@@ -48,6 +51,14 @@ Family = Literal[
 ]
 
 
+Telling = Literal["high_raises", "low_raises", "high_lowers", "low_lowers"]
+TOLD: dict[str, tuple[Telling, ...]] = {
+    "higher": ("high_raises", "low_lowers"),
+    "lower": ("low_raises", "high_lowers"),
+    "unclear": (),
+}
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,13 +74,14 @@ class Sentence(Strict):
     """What a reason says in one language. `{value}` is the value with its unit, written out.
 
     `zero` is said when the value is 0 (a flag: no), `negative` when it is below 0 (there `{value}` is its size, without the sign), `missing`
-    when nothing is known; without them `value` and a general sentence serve.
+    when nothing is known; without them `value` and a general sentence serve. `after` is what a share adds to the sentence of its amount.
     """
 
     value: Annotated[str, Field(min_length=1)]
     zero: str | None = None
     negative: str | None = None
     missing: str | None = None
+    after: str | None = None
 
 
 class Sentences(Strict):
@@ -81,7 +93,9 @@ class Feature(Strict):
     """One feature. `topic` joins features that speak of the same thing: together they give one reason.
 
     status: `active` is offered to plans; `rule` is a department rule (a baseline and a lead, no predictor); `trial` is computed
-    but offered only to plans that name it.
+    but offered only to plans that name it. tell: when a value may be told as a reason, where that is narrower than riskier_when (or, for
+    unclear, more than never). amount: the feature that a share is a part of; the two are told together. covers: topics whose money is
+    part of this one's, so that both are never told. levels: the words for 0, 1, 2, …
     """
 
     label: Words
@@ -95,6 +109,15 @@ class Feature(Strict):
     risk_kind: str
     sentence: Sentences
     status: Literal["active", "rule", "trial"]
+    tell: tuple[Telling, ...] | None = None
+    amount: str | None = None
+    covers: tuple[str, ...] = ()
+    levels: tuple[Words, ...] = ()
+
+    @property
+    def told(self) -> tuple[Telling, ...]:
+        """When a value of it may be told as a reason."""
+        return TOLD[self.riskier_when] if self.tell is None else self.tell
 
     @model_validator(mode="after")
     def _known_kind(self) -> Feature:
@@ -102,11 +125,36 @@ class Feature(Strict):
             raise ValueError(f"risk_kind is one of {', '.join(RISK_KINDS)}")
         return self
 
+    @model_validator(mode="after")
+    def _tells_what_it_declares(self) -> Feature:
+        allowed = TOLD[self.riskier_when]
+        if self.tell is not None and allowed and not set(self.tell) <= set(allowed):
+            raise ValueError(f"tell may only narrow riskier_when: {self.riskier_when}, that is, {' and '.join(allowed)}")
+        if self.amount is not None and not (self.sentence.zh.after and self.sentence.en.after):
+            raise ValueError("a share with an `amount` needs `after` in both sentences")
+        return self
+
 
 class Catalogue(RootModel[dict[str, Feature]]):
-    """All features by name, in the order of the file, which is the order of the columns."""
+    """All features by name, in the order of the file, which is the order of the columns. own: the functions that the project itself brings."""
 
     model_config = ConfigDict(frozen=True)
+    _own: OwnFunctions = PrivateAttr(default=NOTHING_OWN)
+
+    @property
+    def own(self) -> OwnFunctions:
+        return self._own
+
+    @model_validator(mode="after")
+    def _names_what_is_there(self) -> Catalogue:
+        topics = {feature.topic for feature in self.root.values()}
+        for name, feature in self.root.items():
+            if feature.amount is not None and feature.amount not in self.root:
+                raise ValueError(f"{name}: amount names `{feature.amount}`, which is no feature")
+            unknown = [topic for topic in feature.covers if topic not in topics]
+            if unknown:
+                raise ValueError(f"{name}: covers names `{unknown[0]}`, which is no topic")
+        return self
 
     def __getitem__(self, name: str) -> Feature:
         return self.root[name]
@@ -118,17 +166,53 @@ class Catalogue(RootModel[dict[str, Feature]]):
     def names(self) -> list[str]:
         return list(self.root)
 
+    def only(self, names: Iterable[str]) -> Catalogue:
+        """The same catalogue with only these features, in this order."""
+        return Catalogue({name: self.root[name] for name in names})._with(self._own)
+
+    def _with(self, own: OwnFunctions) -> Catalogue:
+        self._own = own
+        return self
+
     def with_status(self, *status: str) -> list[str]:
         """Names of the features of these statuses, in order."""
         return [name for name, feature in self.root.items() if feature.status in status]
 
 
 def load_catalogue(project: Project) -> Catalogue:
-    """The project's catalogue. Raises ProjectError: every fault at once, with file:line; a feature on the denylist is one."""
+    """The project's catalogue, with the project's own functions.
+
+    Raises ProjectError: every fault at once, with file:line. A feature on the denylist is one, an entry without a function, and a function in
+    `features/own/` without an entry.
+    """
+    from riskmodel.features.definitions import definitions
     from riskmodel.features.denylist import Denylist
 
-    catalogue = project.load(CATALOGUE_FILE, Catalogue)
+    own = load_own(project)
+    document = project.document(CATALOGUE_FILE)
+    catalogue = fit(document, Catalogue)
     faults = Denylist.load(project).faults(catalogue.names, CATALOGUE_FILE)
+    functions, package = definitions(own), definitions()
+    for name, entry in catalogue.root.items():
+        at = document.where(name)
+        if name not in functions:
+            remedy = f"Write it into {OWN_FOLDER}/{entry.family}.py, or delete the entry."
+            faults.append(Fault(at, "no function of this name", "a function of the package or of the project", remedy))
+        elif functions[name].family != entry.family:
+            remedy = "Correct `family`, or move the function."
+            faults.append(Fault(at, f"family {entry.family}", f"{functions[name].family}, whose file holds the function", remedy))
+    for name, one in functions.items():
+        if name not in package and name not in catalogue:
+            remedy = "Copy a neighbour's entry and change every line."
+            faults.append(
+                Fault(f"{OWN_FOLDER}/{one.family}.py ({name})", "no entry of this name", f"one in {CATALOGUE_FILE}", remedy)
+            )
     if faults:
         raise ProjectError(faults)
-    return catalogue
+    return catalogue._with(own)
+
+
+def catalogue_files(project: Project) -> list[str]:
+    """What a hash of the catalogue covers: its file, and the project's own feature functions."""
+    own = sorted((project.root / OWN_FOLDER).glob("*.py"))
+    return [CATALOGUE_FILE, *(path.relative_to(project.root).as_posix() for path in own)]

@@ -1,5 +1,6 @@
 # mypy: disable-error-code="no-any-return"
-"""What feature functions share: windows, sums and questions about people. Plain loops, so that the kernel compiles them.
+"""What feature functions share: windows, sums and questions about people. Plain loops, so that the kernel compiles them; an amount is read before
+it is known whether it counts, so that the processor need not guess.
 
 Every function here may be called by any feature function. Rows come cut in time (`features.kernel`), in canonical order.
 
@@ -66,56 +67,64 @@ def since(flows: Rows, start: int) -> int:
     return place
 
 
-def money_between(flows: Rows, start: int, end: int) -> float:
-    """Sum of `amount` from day `start` up to the day before `end`; 0 without a row."""
+def _sum(flows: Rows, first: int, stop: int) -> float:
+    """Sum of `amount` of the rows at these places."""
     total = 0.0
-    for place in range(since(flows, start), len(flows)):
-        if flows[place].occurred_on >= end:
-            break
+    for place in range(first, stop):
         total += flows[place].amount
     return total
 
 
+def _sum_from(income: Rows, source: int, first: int, stop: int) -> float:
+    """Sum of `amount` of the rows of one source at these places; NaN without a row of any source."""
+    if stop <= first:
+        return NAN
+    total = 0.0
+    for place in range(first, stop):
+        amount = income[place].amount
+        if income[place].source == source:
+            total += amount
+    return total
+
+
+def _sum_for(expenditure: Rows, purpose: int, first: int, stop: int) -> float:
+    """Sum of `amount` of the rows for one purpose at these places."""
+    total = 0.0
+    for place in range(first, stop):
+        amount = expenditure[place].amount
+        if expenditure[place].purpose == purpose:
+            total += amount
+    return total
+
+
+def _sum_or_unknown(income: Rows, first: int, stop: int) -> float:
+    """Sum of `amount` of the rows at these places; NaN without a row."""
+    if stop <= first:
+        return NAN
+    return _sum(income, first, stop)
+
+
+# These four say where their rows begin and end as expressions of their own: the kernel looks each day up once a household (`kernel._Share`).
+
+
+def money_between(flows: Rows, start: int, end: int) -> float:
+    """Sum of `amount` from day `start` up to the day before `end`; 0 without a row."""
+    return _sum(flows, since(flows, start), since(flows, end))
+
+
 def income_between(income: Rows, source: int, start: int, end: int) -> float:
     """Income of one source from day `start` up to the day before `end`; NaN without a single row of any source."""
-    total = 0.0
-    rows = 0
-    for place in range(since(income, start), len(income)):
-        flow = income[place]
-        if flow.occurred_on >= end:
-            break
-        rows += 1
-        if flow.source == source:
-            total += flow.amount
-    if rows == 0:
-        return NAN
-    return total
+    return _sum_from(income, source, since(income, start), since(income, end))
 
 
 def spent_between(expenditure: Rows, purpose: int, start: int, end: int) -> float:
     """Expenditure for one purpose from day `start` up to the day before `end`; 0 without a row."""
-    total = 0.0
-    for place in range(since(expenditure, start), len(expenditure)):
-        flow = expenditure[place]
-        if flow.occurred_on >= end:
-            break
-        if flow.purpose == purpose:
-            total += flow.amount
-    return total
+    return _sum_for(expenditure, purpose, since(expenditure, start), since(expenditure, end))
 
 
 def gross_income(income: Rows, start: int, end: int) -> float:
     """Income of all sources from day `start` up to the day before `end`; NaN without a single row."""
-    total = 0.0
-    rows = 0
-    for place in range(since(income, start), len(income)):
-        if income[place].occurred_on >= end:
-            break
-        total += income[place].amount
-        rows += 1
-    if rows == 0:
-        return NAN
-    return total
+    return _sum_or_unknown(income, since(income, start), since(income, end))
 
 
 def net_income(income: Rows, expenditure: Rows, start: int, end: int) -> float:
@@ -127,8 +136,9 @@ def self_paid_since(medical: Rows, start: int, as_of: int) -> float:
     """Self-paid medical cost after day `start`, up to T; 0 without a bill."""
     total = 0.0
     for bill in medical:
+        paid = bill.self_paid
         if bill.occurred_on > start and bill.occurred_on <= as_of:
-            total += bill.self_paid
+            total += paid
     return total
 
 
@@ -143,8 +153,9 @@ def compliant_between(medical: Rows, start: int, end: int) -> float:
     """Compliant self-paid cost from day `start` up to the day before `end`."""
     total = 0.0
     for bill in medical:
+        paid = compliant(bill)
         if bill.occurred_on >= start and bill.occurred_on < end:
-            total += compliant(bill)
+            total += paid
     return total
 
 
@@ -152,8 +163,8 @@ def days_since_newest(events: Rows, as_of: int) -> float:
     """Days from the newest event on or before T; NaN without one."""
     newest = -NEVER
     for event in events:
-        if event.occurred_on <= as_of and event.occurred_on > newest:
-            newest = event.occurred_on
+        if event.occurred_on <= as_of:
+            newest = max(newest, event.occurred_on)
     if newest == -NEVER:
         return NAN
     return float(as_of - newest)
@@ -163,8 +174,7 @@ def age_of_newest_record(rows: Rows, as_of: int) -> float:
     """Days from the newest known_on; NaN without a row."""
     newest = -NEVER
     for row in rows:
-        if row.known_on > newest:
-            newest = row.known_on
+        newest = max(newest, row.known_on)
     if newest == -NEVER:
         return NAN
     return float(as_of - newest)

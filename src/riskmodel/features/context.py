@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskmodel.errors import DataError, Fault
-from riskmodel.features import kernel
+from riskmodel.features.definitions import counts
 
 if TYPE_CHECKING:
     from riskmodel.features.prepared import Prepared
@@ -49,7 +49,7 @@ class AreaContext:
             for place in range(counted.shape[1]):
                 sums[:, place] = np.bincount(area, weights=counted[:, place], minlength=len(codes)).astype(np.int64)
             found.update(zip(codes, map(tuple, sums.tolist()), strict=True))
-        return cls(as_of, tuple(kernel.counts()), found)
+        return cls(as_of, tuple(counts()), found)
 
     def array(self, level: str, codes: Sequence[str]) -> npt.NDArray[np.int64]:
         """Counts of these areas, shape (areas, counts); 0 for an area that was not counted."""
@@ -64,9 +64,9 @@ class AreaContext:
                     "area context", f"counted as of {self.as_of}", f"counts as of {as_of}", "Count the areas again for that day."
                 )
             )
-        if self.names != tuple(kernel.counts()):
+        if self.names != tuple(counts()):
             raise DataError(
-                Fault("area context", f"holds {', '.join(self.names)}", ", ".join(kernel.counts()), "Count the areas again.")
+                Fault("area context", f"holds {', '.join(self.names)}", ", ".join(counts()), "Count the areas again.")
             )
 
     def json(self) -> str:

@@ -1,12 +1,13 @@
-# ruff: noqa: SIM102
 # mypy: disable-error-code="no-any-return"
 """Expenditure: what must be spent, against what comes in. Yuan, twelve whole months unless said otherwise; no row in a present table is 0."""
 
 from riskmodel.features.common import (
+    NAN,
     Row,
     Rows,
     When,
     compliant_between,
+    flag,
     gross_income,
     income_between,
     money_between,
@@ -29,11 +30,11 @@ from riskmodel.features.rows import (
 def _rigid(expenditure: Rows, medical_cost: float, start: int, end: int) -> float:
     """Medical cost, and education, care, disaster and housing cost from day `start` up to the day before `end`: what nobody can choose."""
     total = medical_cost
-    for place in range(since(expenditure, start), len(expenditure)):
+    for place in range(since(expenditure, start), since(expenditure, end)):
         flow = expenditure[place]
-        if flow.occurred_on < end:
-            if flow.purpose == EDUCATION or flow.purpose == CARE or flow.purpose == DISASTER or flow.purpose == HOUSING:
-                total += flow.amount
+        amount = flow.amount
+        if flow.purpose == EDUCATION or flow.purpose == CARE or flow.purpose == DISASTER or flow.purpose == HOUSING:
+            total += amount
     return total
 
 
@@ -85,3 +86,13 @@ def production_cost_ratio_12m(expenditure: Rows, income: Rows, when: When) -> fl
 def spending_income_ratio_12m(expenditure: Rows, income: Rows, when: When) -> float:
     """All expenditure recorded / all income, last 12 whole months."""
     return share(money_between(expenditure, when.first[12], when.first[0]), gross_income(income, when.first[12], when.first[0]))
+
+
+def rigid_above_cutoff_12m(expenditure: Rows, medical: Rows, income: Rows, policy: Row) -> float:
+    """Rigid spending > `rigid_share_cutoff` * net income, over the accounting window; any rigid spending where net income is not above 0."""
+    net = net_income(income, expenditure, policy.accounting_start, policy.accounting_end)
+    if not (net <= 0.0 or net > 0.0):
+        return NAN
+    paid = compliant_between(medical, policy.accounting_start, policy.accounting_end)
+    rigid = _rigid(expenditure, paid, policy.accounting_start, policy.accounting_end)
+    return flag(rigid > policy.rigid_share_cutoff * max(net, 0.0))

@@ -9,9 +9,11 @@ from riskmodel.features.rows import (
     HEAD,
     LIFTED,
     LOST,
+    NEVER,
     NO_LABOUR,
     NOT_AT_SCHOOL,
     PRESCHOOL,
+    SPOUSE,
     WEAK,
 )
 
@@ -225,3 +227,111 @@ def unsafe_housing(household: Row) -> float:
     if household.housing_grade < 0:
         return NAN
     return flag(household.housing_grade >= GRADE_C)
+
+
+# Who came and who went. `left_on` says that somebody left (death, marriage, moving out: the contract does not say which), and a newer
+# version in another household says that somebody moved there. Nobody's day of arrival is recorded, so that is when a member first became known here.
+
+
+def _gone_on(member_versions: Rows, place: int, when: When) -> int:
+    """Day on which this person left or moved to another household, as known at T, if this is their newest version here; otherwise NEVER."""
+    version = member_versions[place]
+    if place + 1 < len(member_versions) and member_versions[place + 1].person == version.person:
+        return NEVER
+    gone = min(version.left_on, version.replaced_on)
+    if gone > when.as_of:
+        return NEVER
+    return gone
+
+
+def _left_since(member_versions: Rows, place: int, when: When) -> bool:
+    """This is the newest version here of a person who left or moved away in the last 12 months."""
+    gone = _gone_on(member_versions, place, when)
+    return gone > when.back[12] and gone != NEVER
+
+
+def _known_since(member_versions: Rows, day: int) -> bool:
+    """Somebody was recorded in this household by that day: who came and went since then can be told."""
+    found = False
+    for version in member_versions:
+        found = found or version.known_on <= day
+    return found
+
+
+def _members_on(member_versions: Rows, day: int, when: When) -> int:
+    """Members on an earlier day, as known at T: recorded here by then, and not gone by then. A leaving that was withdrawn never happened."""
+    count = 0
+    here = False
+    for place in range(len(member_versions)):
+        version = member_versions[place]
+        if place == 0 or member_versions[place - 1].person != version.person:
+            here = False
+        here = here or (version.known_on <= day and day < version.replaced_on)
+        newest = place + 1 == len(member_versions) or member_versions[place + 1].person != version.person
+        if newest and here and _gone_on(member_versions, place, when) > day:
+            count += 1
+    return count
+
+
+def members_left_12m(member_versions: Rows, when: When) -> float:
+    """Persons who left (left_on) or moved to another household in the last 12 months; unknown for a household known for less than that."""
+    if not _known_since(member_versions, when.back[12]):
+        return NAN
+    count = 0
+    for place in range(len(member_versions)):
+        if _left_since(member_versions, place, when):
+            count += 1
+    return float(count)
+
+
+def workers_left_12m(member_versions: Rows, when: When) -> float:
+    """Those of them who were skilled or ordinary labour, 16 or older and not at school; unknown for a household known for less than 12 months."""
+    if not _known_since(member_versions, when.back[12]):
+        return NAN
+    count = 0
+    for place in range(len(member_versions)):
+        if _left_since(member_versions, place, when) and able(member_versions[place], when):
+            count += 1
+    return float(count)
+
+
+def head_or_spouse_left_12m(member_versions: Rows, when: When) -> float:
+    """The head or the head's spouse left or moved away in the last 12 months; unknown for a household known for less than that."""
+    if not _known_since(member_versions, when.back[12]):
+        return NAN
+    found = False
+    for place in range(len(member_versions)):
+        version = member_versions[place]
+        found = found or ((version.relation == HEAD or version.relation == SPOUSE) and _left_since(member_versions, place, when))
+    return flag(found)
+
+
+def newborns_12m(members: Rows, when: When) -> float:
+    """Members not yet 1 year old."""
+    count = 0
+    for member in members:
+        if age(member, when) < 1:
+            count += 1
+    return float(count)
+
+
+def members_joined_12m(member_versions: Rows, members: Rows, when: When) -> float:
+    """Members of 1 year or more who first became known in this household in the last 12 months; unknown for a household known for less."""
+    if not _known_since(member_versions, when.back[12]):
+        return NAN
+    count = 0
+    for member in members:
+        new = age(member, when) >= 1
+        for version in member_versions:
+            if version.person == member.person and version.known_on <= when.back[12]:
+                new = False
+        if new:
+            count += 1
+    return float(count)
+
+
+def household_size_change_12m(member_versions: Rows, members: Rows, when: When) -> float:
+    """Members at T - members 12 months before, as known at T; unknown for a household known for less than that."""
+    if not _known_since(member_versions, when.back[12]):
+        return NAN
+    return float(len(members) - _members_on(member_versions, when.back[12], when))

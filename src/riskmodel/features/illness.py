@@ -7,7 +7,6 @@ from riskmodel.features.common import (
     Row,
     Rows,
     When,
-    compliant,
     end_of_month,
     flag,
     months_ago,
@@ -23,8 +22,9 @@ def _of_kind(bills: Rows, kind: int) -> float:
     """Self-paid cost of one kind of visit."""
     total = 0.0
     for bill in bills:
+        paid = bill.self_paid
         if bill.kind == kind:
-            total += bill.self_paid
+            total += paid
     return total
 
 
@@ -94,14 +94,6 @@ def self_paid_change_6m(medical_12m: Rows, when: When) -> float:
     """Self-paid cost of the last 6 months - that of the 6 months before."""
     half = self_paid_since(medical_12m, when.back[6], when.as_of)
     return half - (self_paid_since(medical_12m, when.back[12], when.as_of) - half)
-
-
-def compliant_self_paid_12m(medical_12m: Rows) -> float:
-    """Compliant self-paid cost of the last 12 months; all self-paid cost where the insurance does not say what is compliant."""
-    total = 0.0
-    for bill in medical_12m:
-        total += compliant(bill)
-    return total
 
 
 def self_paid_income_share_12m(medical_12m: Rows, income: Rows, expenditure: Rows, when: When) -> float:

@@ -13,6 +13,7 @@ from riskmodel.features.common import (
     When,
     compliant_between,
     end_of_month,
+    flag,
     gross_income,
     income_between,
     money_between,
@@ -36,12 +37,6 @@ def income_gap_pp(income: Rows, expenditure: Rows, medical: Rows, members: Rows,
     net = net_income(income, expenditure, policy.accounting_start, policy.accounting_end)
     paid = compliant_between(medical, policy.accounting_start, policy.accounting_end)
     return (net - paid) / len(members) - policy.monitoring_line
-
-
-def income_line_ratio(income: Rows, expenditure: Rows, members: Rows, policy: Row) -> float:
-    """Net income a person / monitoring line, before medical cost."""
-    net = net_income(income, expenditure, policy.accounting_start, policy.accounting_end)
-    return net / len(members) / policy.monitoring_line
 
 
 def net_income_pp_before_12m(income: Rows, expenditure: Rows, members: Rows, when: When) -> float:
@@ -103,12 +98,10 @@ def transfer_share_12m(income: Rows, when: When) -> float:
 def _wages(income: Rows, start: int, end: int) -> float:
     """Wages from day `start` up to the day before `end`; 0 without a row."""
     total = 0.0
-    for place in range(since(income, start), len(income)):
-        flow = income[place]
-        if flow.occurred_on >= end:
-            break
-        if flow.source == WAGE:
-            total += flow.amount
+    for place in range(since(income, start), since(income, end)):
+        amount = income[place].amount
+        if income[place].source == WAGE:
+            total += amount
     return total
 
 
@@ -182,3 +175,14 @@ def top_earner_share_12m(income: Rows, members: Rows, when: When) -> float:
         total += own
         top = max(top, own)
     return share(top, total)
+
+
+def below_dibao_without_dibao(income: Rows, expenditure: Rows, members: Rows, policy: Row) -> float:
+    """Net income a person over the accounting window is below the dibao standard, and no member receives dibao or tekun."""
+    net = net_income(income, expenditure, policy.accounting_start, policy.accounting_end)
+    if not (net <= 0.0 or net > 0.0):
+        return NAN
+    covered = False
+    for member in members:
+        covered = covered or member.dibao == 1 or member.tekun == 1
+    return flag(not covered and net / len(members) < policy.dibao_standard)

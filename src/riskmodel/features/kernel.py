@@ -3,147 +3,45 @@
 Feature functions are plain Python (`income.py`, `illness.py`, …): each names the rows it wants as arguments and returns one number. Here their
 source is put into one generated module, with a driver that cuts each household's rows at T once and calls them all; numba compiles it. A sum
 that several features ask for in the same words (`gross_income(income, when.first[12], when.first[0])`) is made once a household. The
-generated file is named by the hash of everything in it, so that a changed function is always compiled anew (numba itself does
-not notice a changed callee), and the compiled code is kept beside it; the two kernels last used stay, older ones are removed.
+generated file and what was compiled of it are kept (`cache.py`).
 
-Where: RISKMODEL_CACHE, else `~/.cache/riskmodel`, else a temporary folder. No fastmath: sums keep their order, and the same rows give
-the same bits on any machine.
+No fastmath: sums keep their order, and the same rows give the same bits on any machine.
 """
 
 from __future__ import annotations
 
 import ast
-import contextlib
 import copy
-import hashlib
-import importlib.util
 import inspect
-import os
-import sys
-import tempfile
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
 
-from riskmodel.features import (
-    area,
-    assets,
-    assistance,
-    common,
-    disability,
-    employment,
-    expenditure,
-    freshness,
-    guarantees,
-    history,
-    household,
-    illness,
-    income,
-    neighbours,
-    rows,
-    rules,
-    shocks,
-)
-from riskmodel.features.rows import LAST_12_MONTHS, OF_HOUSEHOLD, OF_PERSON, TABLE_NAMES
-from riskmodel.policy import NUMBERS
+from riskmodel.features import common, neighbours, rows
+from riskmodel.features.cache import loaded
+from riskmodel.features.definitions import Definition, counts, definitions
+from riskmodel.features.families import FAMILIES, functions_of
+from riskmodel.features.own import NOTHING_OWN, OwnFunctions, own_modules
+from riskmodel.features.rows import ALL_VERSIONS, LAST_12_MONTHS, OF_HOUSEHOLD, OF_PERSON, TABLE_NAMES
+from riskmodel.policy import DAYS, NUMBERS
 
-FAMILIES: Final[Mapping[str, ModuleType]] = {
-    "income": income,
-    "expenditure": expenditure,
-    "illness": illness,
-    "disability": disability,
-    "household": household,
-    "guarantees": guarantees,
-    "shocks": shocks,
-    "employment": employment,
-    "assistance": assistance,
-    "history": history,
-    "area": area,
-    "freshness": freshness,
-    "assets": assets,
-    "rules": rules,
-}
-# What a feature function may name as an argument, beside the tables.
-GIVEN: Final = ("household", "village", "township", "county", "policy", "when")
-POLICY_SHAPE: Final = np.dtype(
-    [(name, "f8") for name in NUMBERS] + [("accounting_start", "i4"), ("accounting_end", "i4")], align=True
-)
-
-
-@dataclass(frozen=True)
-class Definition:
-    """One feature (or count of neighbours): the function that makes it and the tables it reads."""
-
-    name: str
-    family: str
-    function: Callable[..., float]
-    takes: tuple[str, ...]
-
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """Tables whose absence makes the value unknown, in the contract's names."""
-        named = dict.fromkeys(LAST_12_MONTHS.get(name, name) for name in self.takes)
-        return tuple(name for name in named if name in TABLE_NAMES)
-
-    @property
-    def reads(self) -> set[str]:
-        """What has to be cut for it: tables, and their rows of the last 12 months."""
-        return set(self.tables) | (set(self.takes) & set(LAST_12_MONTHS))
-
-    @property
-    def formula(self) -> str:
-        return inspect.getdoc(self.function) or ""
-
-
-def _functions(module: ModuleType) -> dict[str, Callable[..., Any]]:
-    """Functions that a module defines itself, in the order of its lines."""
-    own = {
-        name: value for name, value in vars(module).items() if inspect.isfunction(value) and value.__module__ == module.__name__
-    }
-    return dict(sorted(own.items(), key=lambda item: item[1].__code__.co_firstlineno))
-
-
-@lru_cache(maxsize=1)
-def definitions() -> dict[str, Definition]:
-    """All features by name: the public functions of the family modules."""
-    found: dict[str, Definition] = {}
-    for family, module in FAMILIES.items():
-        for name, function in _functions(module).items():
-            if not name.startswith("_"):
-                assert name not in found, f"two features are called {name}"
-                found[name] = Definition(name, family, function, tuple(inspect.signature(function).parameters))
-    return found
-
-
-@lru_cache(maxsize=64)
-def of_area(names: tuple[str, ...]) -> bool:
-    """Whether one of these features asks for the counts of neighbours."""
-    return any({"village", "township", "county"} & set(definitions()[name].takes) for name in names)
-
-
-@lru_cache(maxsize=1)
-def counts() -> dict[str, Definition]:
-    """What is counted about the households of an area: the public functions of `neighbours.py`."""
-    return {
-        name: Definition(name, "neighbours", function, tuple(inspect.signature(function).parameters))
-        for name, function in _functions(neighbours).items()
-        if not name.startswith("_")
-    }
+POLICY_SHAPE: Final = np.dtype([(name, "f8") for name in NUMBERS] + [(name, "i4") for name in DAYS], align=True)
 
 
 # ------------------------------------------------------------------------------------------------------------------------------
 
 
-# Rows are read and never kept: nothing is allocated inside, so the compiler need not count references to the arrays.
-_NJIT: Final = "@njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)"
+# Rows are read and never kept: nothing is allocated inside, so the compiler need not count references to the arrays. A call hands over seven
+# words for each array, which costs more than most sums: a trimmed kernel puts everything in place of its call. For all features that would
+# double the time of compiling and bring little.
+_INSIDE: Final = (
+    "inside = njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline={inline}, _nrt=False)"
+)
 
 
 def _parsed(function: Callable[..., Any]) -> ast.FunctionDef:
@@ -160,7 +58,7 @@ def _parsed(function: Callable[..., Any]) -> ast.FunctionDef:
 
 def _compiled(definition: ast.FunctionDef) -> str:
     """Its source, marked for the compiler."""
-    return f"{_NJIT}\n{ast.unparse(definition)}\n"
+    return f"@inside\n{ast.unparse(definition)}\n"
 
 
 class _Unfold(ast.NodeTransformer):
@@ -197,11 +95,11 @@ class _Share(ast.NodeTransformer):
     def __init__(self, helpers: Mapping[str, ast.FunctionDef], names: Mapping[str, str] | None = None) -> None:
         self._helpers, self._names, self.found = helpers, names, Counter[str]()
         self.used: list[str] = []
-        self._fixed: set[str] = set()
+        self.fixed: set[str] = set()
 
     def of(self, definition: ast.FunctionDef) -> ast.FunctionDef:
         written = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-        self._fixed = {argument.arg for argument in definition.args.args} - written
+        self.fixed = {argument.arg for argument in definition.args.args} - written
         self.used = []
         changed: ast.FunctionDef = self.visit(definition)
         read = {node.id for node in ast.walk(changed) if isinstance(node, ast.Name)}
@@ -223,7 +121,7 @@ class _Share(ast.NodeTransformer):
     def _is_fixed(self, value: ast.expr) -> bool:
         """The same wherever it stands in this household: made of what the kernel gives, codes and numbers."""
         names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
-        return all(name in self._fixed or name.isupper() or name in self._helpers for name in names)
+        return all(name in self.fixed or name.isupper() or name in self._helpers for name in names)
 
 
 def _sharing(features: Mapping[str, Definition], helpers: Mapping[str, ast.FunctionDef]) -> tuple[dict[str, str], dict[str, Any]]:
@@ -234,7 +132,18 @@ def _sharing(features: Mapping[str, Definition], helpers: Mapping[str, ast.Funct
         count.of(copy.deepcopy(definition))
     names = {text: f"shared_{place}" for place, text in enumerate(text for text, times in count.found.items() if times > 1)}
     share = _Share(helpers, names)
-    return names, {name: share.of(definition) for name, definition in unfolded.items()}
+    written = {name: share.of(definition) for name, definition in unfolded.items()}
+    # What is shared may hold what is shared: the shorter text is made first.
+    return {text: names[text] for text in sorted(names, key=len)}, written
+
+
+def _of_others(text: str, helpers: Mapping[str, ast.FunctionDef], names: Mapping[str, str]) -> str:
+    """A shared sum written with the others that are in it."""
+    call = ast.parse(text, mode="eval").body
+    others = {other: name for other, name in names.items() if other != text}
+    share = _Share(helpers, others)
+    share.fixed = {node.id for node in ast.walk(call) if isinstance(node, ast.Name)}
+    return ast.unparse(share.visit(call))
 
 
 def _arguments() -> list[str]:
@@ -251,6 +160,11 @@ def _cuts(wanted: set[str]) -> list[str]:
         "found = cut_members(members_rows, members_starts[h], members_starts[h + 1], as_of, members_scratch)",
         "members = members_scratch[:found]",
     ]
+    if "member_versions" in wanted:
+        lines += [
+            "found = cut_versions(members_rows, members_starts[h], members_starts[h + 1], as_of, member_versions_scratch)",
+            "member_versions = member_versions_scratch[:found]",
+        ]
     for table in OF_HOUSEHOLD:
         if table not in wanted:
             continue
@@ -276,7 +190,7 @@ def _cuts(wanted: set[str]) -> list[str]:
         if table in wanted
     ]
     lines += [
-        f"{name} = {name}_scratch[:cut_window({table}, back[12], as_of, {name}_scratch)]"
+        f"{name} = {name}_scratch[:window_{table}({table}, members, back[12], as_of, {name}_scratch)]"
         for name, table in LAST_12_MONTHS.items()
         if name in wanted
     ]
@@ -290,114 +204,120 @@ def _condition(definition: Definition) -> str:
     return " and ".join(places) or "True"
 
 
-def source(only: tuple[str, ...] = ()) -> str:
-    """The generated module, as text; with `only`, for these features and no others."""
-    features, own_counts = definitions(), counts()
-    if only:
-        features = {name: features[name] for name in only}
-    helpers = {name: _parsed(function) for name, function in _functions(common).items()}
-    for module in (*FAMILIES.values(), neighbours):
-        helpers |= {name: _parsed(function) for name, function in _functions(module).items() if name.startswith("_")}
-    shared, written = _sharing(features, helpers)
-    counting = [_parsed(definition.function) for definition in own_counts.values()]
-    wanted = {table for definition in features.values() for table in definition.reads}
-    counted = {table for definition in own_counts.values() for table in definition.reads}
-    arguments = ", ".join(_arguments())
-    constants = "\n".join(
-        f"{name} = {value!r}" for name, value in vars(rows).items() if name.isupper() and isinstance(value, int)
-    )
-    fields = ", ".join(own_counts)
+def _helpers(own: OwnFunctions) -> dict[str, ast.FunctionDef]:
+    """Everything that a feature function may call, by name."""
+    helpers = {name: _parsed(function) for name, function in functions_of(common).items()}
+    for module in (*FAMILIES.values(), neighbours, *own_modules(own).values()):
+        helpers |= {name: _parsed(function) for name, function in functions_of(module).items() if name.startswith("_")}
+    return helpers
 
-    def driver(name: str, given: str, tables: set[str], body: list[str]) -> list[str]:
-        """Two functions: one makes the scratch space for the cut rows, the other walks the households without allocating anything."""
-        names = {table: table for table in TABLE_NAMES[1:]} | LAST_12_MONTHS
-        space = {name: table for name, table in names.items() if name in tables | {"members"}}
-        scratch = [f"{name}_scratch" for name in space]
-        given = f"targets, as_of, ymd, back, first, present, {given}{arguments}, out"
-        return [
-            _NJIT,
-            f"def {name}_of_households({', '.join(scratch)}, {given}):",
-            "    when = When(as_of, ymd, back, first)",
-            "    for k in range(len(targets)):",
-            "        h = targets[k]",
-            *[f"        {line}" for line in (*_cuts(tables), *body)],
-            "",
-            "@njit(cache=True, nogil=True, error_model='numpy')",
-            f"def {name}({given.replace('present, ', 'present, limits, ', 1)}):",
-            *[
-                f"    {name}_scratch = np.empty(limits[{TABLE_NAMES.index(table)}], {table}_shape)"
-                for name, table in space.items()
-            ],
-            f"    {name}_of_households({', '.join(scratch)}, {given})",
+
+def _driver(name: str, given: str, tables: set[str], body: list[str]) -> list[str]:
+    """Two functions: one makes the scratch space for the cut rows, the other walks the households without allocating anything."""
+    names = {table: table for table in TABLE_NAMES[1:]} | LAST_12_MONTHS | ALL_VERSIONS
+    space = {name: table for name, table in names.items() if name in tables | {"members"}}
+    scratch = [f"{name}_scratch" for name in space]
+    given = f"targets, places, days, ymds, backs, firsts, present, {given}{', '.join(_arguments())}, out"
+    return [
+        "@inside",
+        f"def {name}_of_households({', '.join(scratch)}, {given}):",
+        "    for k in range(len(targets)):",
+        "        h = targets[k]",
+        "        for d in range(len(days)):",  # all days of a household while its rows are at hand
+        "            place = places[k, d]",
+        "            if place < 0:",
+        "                continue",
+        "            as_of, back = days[d], backs[d]",
+        "            when = When(as_of, ymds[d], back, firsts[d])",
+        *[f"            {line}" for line in (*_cuts(tables), *body)],
+        "",
+        "@njit(cache=True, nogil=True, error_model='numpy')",
+        f"def {name}({given.replace('present, ', 'present, limits, ', 1)}):",
+        *[f"    {name}_scratch = np.empty(limits[{TABLE_NAMES.index(table)}], {table}_shape)" for name, table in space.items()],
+        f"    {name}_of_households({', '.join(scratch)}, {given})",
+        "",
+    ]
+
+
+def _module(helpers: Iterable[ast.FunctionDef], lines: list[str], *, inline: bool = False) -> str:
+    """A generated module, as text. It says the shapes of the rows, so that its hash changes with them."""
+    constants = [f"{name} = {value!r}" for name, value in vars(rows).items() if name.isupper() and isinstance(value, int)]
+    shapes = [f"# {name}: {shape}" for name, shape in (*rows.SHAPES.items(), ("policy", POLICY_SHAPE))]
+    return "\n".join(
+        [
+            '"""Generated from the feature functions; do not edit."""',
+            *shapes,
+            "from collections import namedtuple",
+            "import numpy as np",
+            "from numba import njit",
+            "from riskmodel.features.rows import SHAPES",
+            _INSIDE.format(inline=inline),
+            *constants,
+            "NAN = np.nan",
+            "When = namedtuple('When', ['as_of', 'ymd', 'back', 'first'])",
+            f"Counts = namedtuple('Counts', {list(counts())!r})",
+            *[f"{name}_shape = SHAPES[{name!r}]" for name in TABLE_NAMES],
+            _CUTTING,
+            *[_CUT_PERSONS.format(table=table) for table in OF_PERSON],
+            *map(_compiled, helpers),
+            *lines,
             "",
         ]
-
-    lines = [
-        '"""Generated from the feature functions; do not edit."""',
-        "from collections import namedtuple",
-        "import numpy as np",
-        "from numba import njit",
-        "from riskmodel.features.rows import SHAPES",
-        constants,
-        "NAN = np.nan",
-        "When = namedtuple('When', ['as_of', 'ymd', 'back', 'first'])",
-        f"Counts = namedtuple('Counts', {list(own_counts)!r})",
-        *[f"{name}_shape = SHAPES[{name!r}]" for name in TABLE_NAMES],
-        _CUTTING.replace("NJIT", _NJIT),
-        *[_CUT_PERSONS.format(table=table).replace("NJIT", _NJIT) for table in OF_PERSON],
-        *map(_compiled, (*helpers.values(), *counting, *written.values())),
-    ]
-    lines += driver(
-        "count_neighbours",
-        "",
-        counted,
-        [
-            f"out[k, {place}] = {one.name}({', '.join(one.takes)}) if {_condition(one)} else 0"
-            for place, one in enumerate(own_counts.values())
-        ],
     )
-    body = ["policy = policies[policy_of[household.village]]"]
+
+
+def counting_source() -> str:
+    """The generated module that finds the households in force and counts what `neighbours.py` counts."""
+    own_counts = counts()
+    helpers = {name: _parsed(function) for name, function in functions_of(common).items()}
+    helpers |= {name: _parsed(definition.function) for name, definition in own_counts.items()}
+    body = [
+        f"out[place, {place}] = {one.name}({', '.join(one.takes)}) if {_condition(one)} else 0"
+        for place, one in enumerate(own_counts.values())
+    ]
+    lines = _driver("count_neighbours", "", {table for one in own_counts.values() for table in one.reads}, body)
+    return _module(helpers.values(), [*lines, "@njit(cache=True, nogil=True, error_model='numpy')", _IN_FORCE])
+
+
+def source(only: tuple[str, ...] = (), own: OwnFunctions = NOTHING_OWN) -> str:
+    """The generated module of the features, as text; with `only`, of these and no others."""
+    features = definitions(own)
+    if only:
+        features = {name: features[name] for name in only}
+    helpers = _helpers(own)
+    shared, written = _sharing(features, helpers)
+    body = ["policy = policies[policy_of[d, household.village]]"]
     for scope in ("village", "township", "county"):
         values = ", ".join(
-            f"max({scope}_counts[household.{scope}, {place}] - own_counts[k, {place}], 0)" for place in range(len(own_counts))
+            f"max({scope}_counts[d, household.{scope}, {place}] - own_counts[place, {place}], 0)"
+            for place in range(len(counts()))
         )
         body.append(f"{scope} = Counts({values})")
-    body += [f"{name} = {text}" for text, name in shared.items()]
+    body += [f"{name} = {_of_others(text, helpers, shared)}" for text, name in shared.items()]
     for place, (name, one) in enumerate(features.items()):
         given = ", ".join(argument.arg for argument in written[name].args.args)
-        body.append(f"out[k, {place}] = {name}({given}) if {_condition(one)} else NAN")
+        body.append(f"out[place, {place}] = {name}({given}) if {_condition(one)} else NAN")
     given = "policies, policy_of, village_counts, township_counts, county_counts, own_counts, "
-    lines += driver("build_features", given, wanted, body)
-    lines += ["@njit(cache=True, nogil=True, error_model='numpy')", _IN_FORCE, f"# counts: {fields}", ""]
-    return "\n".join(lines)
+    lines = _driver("build_features", given, {table for one in features.values() for table in one.reads}, body)
+    return _module((*helpers.values(), *written.values()), lines, inline=bool(only))
 
 
 _CUTTING: Final = """
-NJIT
+@inside
 def one_in_force(rows, start, stop, as_of):
     for i in range(start, stop):
         if rows[i].known_on <= as_of and as_of < rows[i].replaced_on:
             return rows[i]
     return rows[start]
 
-NJIT
+@inside
 def cut(rows, start, stop, as_of, scratch, n):
     for i in range(start, stop):
-        if rows[i].known_on <= as_of and as_of < rows[i].replaced_on:
-            scratch[n] = rows[i]
-            n += 1
+        scratch[n] = rows[i]  # whether it counts or not: the next one goes over it, and the processor need not guess
+        n += (rows[i].known_on <= as_of) & (as_of < rows[i].replaced_on)
     return n
 
-NJIT
-def cut_window(rows, start, as_of, scratch):
-    n = 0
-    for i in range(len(rows)):
-        if rows[i].occurred_on > start and rows[i].occurred_on <= as_of:
-            scratch[n] = rows[i]
-            n += 1
-    return n
-
-NJIT
+@inside
 def cut_members(rows, start, stop, as_of, scratch):
     n = 0
     for i in range(start, stop):
@@ -406,13 +326,24 @@ def cut_members(rows, start, stop, as_of, scratch):
             n += 1
     return n
 
-NJIT
+@inside
+def cut_versions(rows, start, stop, as_of, scratch):
+    n = 0
+    for i in range(start, stop):
+        if rows[i].known_on <= as_of:
+            scratch[n] = rows[i]
+            if scratch[n].replaced_on > as_of:
+                scratch[n].replaced_on = NEVER
+            n += 1
+    return n
+
+@inside
 def cut_area(rows, starts, place, as_of, scratch, n):
     if place >= 0:
         n = cut(rows, starts[place], starts[place + 1], as_of, scratch, n)
     return n
 
-NJIT
+@inside
 def is_authorised(rows, start, stop, as_of):
     for i in range(start, stop):
         row = rows[i]
@@ -423,13 +354,26 @@ def is_authorised(rows, start, stop, as_of):
 """
 
 _CUT_PERSONS: Final = """
-NJIT
+@inside
 def cut_{table}(rows, starts, members, as_of, scratch):
     n = 0
     for k in range(len(members)):
         members[k].{table}_start = n
         n = cut(rows, starts[members[k].person], starts[members[k].person + 1], as_of, scratch, n)
         members[k].{table}_end = n
+    return n
+
+@inside
+def window_{table}(rows, members, start, as_of, scratch):
+    n = 0
+    for k in range(len(members)):
+        first = members[k].{table}_end
+        while first > members[k].{table}_start and rows[first - 1].occurred_on > start:
+            first -= 1
+        for i in range(first, members[k].{table}_end):
+            if rows[i].occurred_on <= as_of:
+                scratch[n] = rows[i]
+                n += 1
     return n
 """
 
@@ -448,83 +392,22 @@ _IN_FORCE: Final = """def find_versions(targets, as_of, households_rows, househo
 """
 
 
-# ------------------------------------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1)
-def cache_folder() -> Path:
-    """Where the generated module and its compiled code are kept."""
-    named = os.environ.get("RISKMODEL_CACHE")
-    candidates = [Path(named)] if named else [Path.home() / ".cache" / "riskmodel"]
-    for folder in candidates:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if os.access(folder, os.W_OK):
-                return folder
-        except OSError:
-            continue
-    return Path(tempfile.mkdtemp(prefix="riskmodel-"))
-
-
 _LOCK: Final = threading.Lock()
-_LOADED: Final[dict[tuple[str, ...], ModuleType]] = {}
+_LOADED: Final[dict[tuple[tuple[str, ...], OwnFunctions], ModuleType]] = {}
 
 
-def kernel(only: tuple[str, ...] = ()) -> ModuleType:
+def kernel(only: tuple[str, ...] = (), own: OwnFunctions = NOTHING_OWN) -> ModuleType:
     """The compiled kernel of the feature functions as they are now; with `only`, of these features and no others.
 
     The first call after a change compiles, which takes about a minute for all features.
     """
     with _LOCK:
-        if only not in _LOADED:
-            _LOADED[only] = _load(only)
-        return _LOADED[only]
+        if (only, own) not in _LOADED:
+            _LOADED[only, own] = loaded("trimmed" if only else "kernel", source(only, own))
+        return _LOADED[only, own]
 
 
-def _load(only: tuple[str, ...]) -> ModuleType:
-    import numba
-
-    text = source(only)
-    shapes = repr(rows.SHAPES) + repr(POLICY_SHAPE)
-    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version} {shapes}\n{text}".encode()).hexdigest()[:16]
-    path = cache_folder() / f"{'trimmed' if only else 'kernel'}_{digest}.py"
-    if path.is_file():
-        _note_use(path)
-    else:
-        beside = path.with_suffix(f".{os.getpid()}.tmp")
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-        clean_cache(path)
-    name = f"riskmodel_kernel_{digest}"
-    specification = importlib.util.spec_from_file_location(name, path)
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
-    return module
-
-
-def _note_use(path: Path) -> None:
-    """Say when a kernel was last used in the file's access time; its other time is part of what numba goes by and stays."""
-    with contextlib.suppress(OSError):  # somebody else's cache, or one that may only be read
-        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
-
-
-def clean_cache(newest: Path, *, keep: int = 2, spared: float = 600.0) -> None:
-    """Remove compiled kernels of earlier feature functions: all but the `keep` last used of the kind of `newest` (whole or trimmed).
-
-    One that was used within `spared` seconds stays, because another process may be about to read it.
-    """
-    kind = newest.stem.partition("_")[0]
-
-    def used(path: Path) -> float:
-        with contextlib.suppress(OSError):
-            return path.stat().st_atime
-        return 0.0
-
-    others = sorted((path for path in newest.parent.glob(f"{kind}_*.py") if path != newest), key=used, reverse=True)
-    for path in others[keep - 1 :]:
-        if used(path) < time.time() - spared:
-            for old in (path, *(newest.parent / "__pycache__").glob(f"{path.stem}.*")):
-                with contextlib.suppress(OSError):
-                    old.unlink()
+@lru_cache(maxsize=1)
+def counting() -> ModuleType:
+    """The compiled counting of neighbours; it does not depend on a project's own functions."""
+    return loaded("counting", counting_source())

@@ -149,6 +149,9 @@ def _later(name: str, early: pl.DataFrame, day: dt.date, random: np.random.Gener
         *((pl.col(column.name) * 3 + 1000).alias(column.name) for column in table.columns if column.kind == "money"),
         pl.Series("known_on", [day + dt.timedelta(int(days)) for days in random.integers(1, 200, early.height)]),
     )
+    if name == "members":  # who left before the day, and nobody knew
+        gone = pl.Series(random.random(worse.height) < 0.5)
+        worse = worse.with_columns(left_on=pl.when(gone).then(pl.lit(day)).otherwise(pl.col("left_on")))
     if table.form == "state":
         return worse.sort("known_on").unique(subset=[table.key], keep="first", maintain_order=True)
     new = worse.with_columns(pl.col(table.key) + "-late")
@@ -170,7 +173,7 @@ def _altered(name: str, late: pl.DataFrame, random: np.random.Generator) -> pl.D
     if not late.height:
         return late
     keys = {table.key, "known_on", "household_id", "member_id", "occurred_on"}
-    keys |= {"county_code", "township_code", "village_code", "birth_date", "left_on", "area_code"}
+    keys |= {"county_code", "township_code", "village_code", "birth_date", "area_code"}
     dealt = [pl.col(column.name).gather(random.permutation(late.height)) for column in table.columns if column.name not in keys]
     late = late.with_columns(dealt)
     return late.with_columns(

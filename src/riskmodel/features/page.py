@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from riskmodel.features import kernel as kernels
 from riskmodel.features.catalogue import Catalogue, Feature
+from riskmodel.features.definitions import definitions
 from riskmodel.tables.schema import TABLES
 from riskmodel.vocabulary import RISK_KINDS
 
@@ -103,7 +103,7 @@ WINDOWS: Final[dict[str, str]] = {
     "12 whole months": "截至上月末的12个月",
     "24 whole months": "截至上月末的24个月",
     "6 whole months": "截至上月末的6个月",
-    "months 24 to 13 before": "截至上月末的第24至13个月前",
+    "months 24 to 13 before": "上月末往前第13至24个月",
     "6 months up to the newest record": "截至最近一条记录的6个月",
     "9 months up to the newest record": "截至最近一条记录的9个月",
     "15 months up to the newest record": "截至最近一条记录的15个月",
@@ -115,6 +115,7 @@ WINDOWS: Final[dict[str, str]] = {
     "3 months up to the newest report": "截至最近一期台账的3个月",
     "6 months up to the newest report": "截至最近一期台账的6个月",
     "newest report and the 3 months before": "最近一期台账及其前3个月",
+    "running school year and the one before": "本学年（至截止日）及上一学年",
     "as of the day": "截止日",
     "all records": "全部记录",
     "newest query": "最近一次查询",
@@ -129,6 +130,7 @@ _UNITS: Final[dict[str, tuple[str, str]]] = {
     "items": ("项", "items"),
     "people": ("人", "people"),
     "months": ("个月", "months"),
+    "quarters": ("个季度", "quarters"),
     "days": ("天", "days"),
     "years": ("岁", "years"),
     "visits": ("次", "visits"),
@@ -153,6 +155,7 @@ _FLAG_DIRECTIONS: Final = {
 def features_page(catalogue: Catalogue, language: Language) -> str:
     """The page as Markdown: every feature of the catalogue by family, in the catalogue's order, with what a county officer asks about it."""
     zh = language == "zh"
+    functions = definitions(catalogue.own)
     counted = {status: len(catalogue.with_status(status)) for status in ("active", "trial", "rule")}
     lines = [_ZH_HEAD.format(**counted) if zh else _EN_HEAD.format(**counted)]
     for family, (name_zh, about_zh, name_en, about_en) in _FAMILIES.items():
@@ -170,15 +173,15 @@ def features_page(catalogue: Catalogue, language: Language) -> str:
                 "| feature | unit | window | sources | riskier when | risk | unknown when | formula |",
                 "|---|---|---|---|---|---|---|---|",
             ]
-        lines += [_row(name, one, language) for name, one in members.items()]
+        lines += [_row(name, one, functions[name].formula, language) for name, one in members.items()]
     lines += ["", _ZH_FOOT if zh else _EN_FOOT, ""]
     return "\n".join(lines)
 
 
-def _row(name: str, feature: Feature, language: Language) -> str:
+def _row(name: str, feature: Feature, formula: str, language: Language) -> str:
     place = 0 if language == "zh" else 1
     directions = _FLAG_DIRECTIONS if feature.unit == "flag" else _DIRECTIONS
-    window = WINDOWS[feature.window] if language == "zh" else feature.window
+    window = WINDOWS.get(feature.window, feature.window) if language == "zh" else feature.window
     sources = "、".join(TABLES[table].zh for table in feature.sources) if language == "zh" else ", ".join(feature.sources)
     if language == "zh":
         last = feature.sentence.zh.value
@@ -187,7 +190,7 @@ def _row(name: str, feature: Feature, language: Language) -> str:
         last = last.replace("{value}", "…")
         label = f"{feature.label.zh}<br>`{name}`"
     else:
-        last = " ".join(kernels.definitions()[name].formula.split())
+        last = " ".join(formula.split())
         label = f"{feature.label.en}<br>`{name}`"
     cells = [
         label,
@@ -212,10 +215,12 @@ _ZH_HEAD: Final = """# 模型看哪些指标
 读表须知：
 
 - **截止日**：只用截止日当天已经入库的记录。事情发生得再早，入库晚于截止日就不算；更正过的记录，从更正入库那天起才用新值。
-- **缺失不等于零**：没有某个部门的数据，相关指标就是“未知”；有数据而该户没有记录，能如实认定为零的才记为0，每项都写明了。
+- **缺失不等于零**：没有某个部门的数据，相关指标就是“未知”；有数据而该户没有记录时，只有确实等于零的才记为0，表中逐项写明。
 - **收支核算期**：默认为截至上月末的12个月，可在 `features/policy/accounting.yaml` 按省、县、日期改为10月至次年9月。
+  教育支出按学年算，学年从9月1日开始，也在该文件中。
 - **政策数值的出处**：监测线、低保标准、可支配收入和部门门槛逐条写在 `features/policy/*.yaml`，带适用地区、生效日期和出处。其中全国可支配收入
-  和全国低保平均标准尚未与公报核对，出处中注明“未核对”；请用本县数值代替（数据目录中的 `policy` 表）。
+  和全国低保平均标准还没有与公报核对，文件中标有 `verified: false`；凡是用到它们的地方（训练、模型说明、`--explain`）都会提示“未核对”。
+  请用本县数值代替（数据目录中的 `policy` 表）。
 - **关注方向**：训练方案要求时，模型只能朝这个方向使用该指标；“不预设方向”的由数据决定。
 - **从不使用**：民族、宗教、姓名、编号、电话、村的名称和编码、核实人员，以及识别时或识别后写入的一切（对象类型、风险类型、识别后新增的帮扶和低保）。
   名单见 `features/denylist.yaml`。
@@ -235,10 +240,11 @@ How to read the tables:
 - **Unknown is not zero**: without a department's table its features are unknown (NaN). Where the table is there and has no row of the household,
   0 is used only where it is honest, and the column says so.
 - **Accounting window**: twelve whole months up to the end of the month before, or October to September; `features/policy/accounting.yaml`, by
-  place and date.
+  place and date. Cost of schooling is counted by school year, from 1 September; the same file.
 - **Where figures come from**: monitoring lines, dibao standards, disposable income and departments' thresholds stand in
   `features/policy/*.yaml`, each with place, first day and source. The national disposable income and the national average dibao standard
-  have not been compared with the bulletins and say `not verified` in their source; put your county's own over them (the `policy` table).
+  have not been compared with the bulletins: they are marked `verified: false`, and training, the model record and `--explain` say so wherever
+  they are used. Put your county's own over them (the `policy` table).
 - **Riskier when**: where a plan asks for it, the model may use the feature in this direction only.
 - **Never used**: ethnicity, religion, names, ids, phone numbers, the identity of a village, who visited, and everything written at or after
   identification. The list is `features/denylist.yaml`.

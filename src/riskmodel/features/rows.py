@@ -199,6 +199,9 @@ OF_HOUSEHOLD: Final = (
 OF_PERSON: Final = ("medical", "disability", "employment")
 # What a feature function may ask for instead of a whole table: its rows of the last 12 months, occurred after back[12] and by T.
 LAST_12_MONTHS: Final = {"medical_12m": "medical", "employment_12m": "employment"}
+# What a feature function may ask for beside the members in force: every version of everybody who was ever recorded in the household, as far as
+# known at T, by person and known_on. `replaced_on` is NEVER in a version that is in force at T: its end would be knowledge of later.
+ALL_VERSIONS: Final = {"member_versions": "members"}
 WORKED_OUT: Final = frozenset(
     [
         "village",

@@ -89,14 +89,21 @@ def rule_dropout(members: Rows, when: When) -> float:
     return flag(found)
 
 
-def rule_tuition(expenditure: Rows, assistance: Rows, policy: Row, when: When) -> float:
-    """Education spending - education aid > 10,000 over the last 12 whole months."""
+def _tuition(expenditure: Rows, assistance: Rows, start: int, end: int) -> float:
+    """Education spending less education aid from day `start` up to the day before `end`."""
     aid = 0.0
     for measure in assistance:
-        if measure.measure == FOR_EDUCATION and measure.occurred_on >= when.first[12] and measure.occurred_on < when.first[0]:
+        if measure.measure == FOR_EDUCATION and measure.occurred_on >= start and measure.occurred_on < end:
             if measure.amount > 0.0:
                 aid += measure.amount
-    return flag(spent_between(expenditure, EDUCATION, when.first[12], when.first[0]) - aid > policy.tuition_school_year)
+    return spent_between(expenditure, EDUCATION, start, end) - aid
+
+
+def rule_tuition(expenditure: Rows, assistance: Rows, policy: Row, when: When) -> float:
+    """Education spending - education aid > 10,000 in the running school year up to T, or in the one before."""
+    running = _tuition(expenditure, assistance, policy.school_year_start, when.as_of + 1)
+    before = _tuition(expenditure, assistance, policy.school_year_before, policy.school_year_start)
+    return flag(max(running, before) > policy.tuition_school_year)
 
 
 def rule_new_disability(disability: Rows, members: Rows, when: When) -> float:

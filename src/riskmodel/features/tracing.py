@@ -17,24 +17,26 @@ import numpy as np
 import polars as pl
 
 from riskmodel.errors import DataError, Fault
-from riskmodel.features import kernel as kernels
 from riskmodel.features.building import clock, count_context
 from riskmodel.features.catalogue import Catalogue, Feature
 from riskmodel.features.common import When
 from riskmodel.features.context import AreaContext
-from riskmodel.features.prepared import Prepared, prepare
-from riskmodel.features.rows import LAST_12_MONTHS, OF_PERSON, SHAPES
-from riskmodel.policy import NUMBERS, Policy
+from riskmodel.features.definitions import Definition, counts, definitions
+from riskmodel.features.own import NOTHING_OWN, OwnFunctions
+from riskmodel.features.prepared import Prepared, day_number, prepare
+from riskmodel.features.rows import ALL_VERSIONS, LAST_12_MONTHS, NEVER, OF_PERSON, SHAPES
+from riskmodel.policy import DAYS, NUMBERS, Policy
 from riskmodel.tables import Tables
 from riskmodel.tables.county import authorised
+from riskmodel.tables.schema import TABLES
 
 Rows = dict[str, list[SimpleNamespace]]
 
 
 @dataclass(frozen=True)
 class ValueTrace:
-    """One value, traced. value: NaN is unknown. rows[table]: the rows known on the day as the county delivered them, with `counts`: without this
-    row the value would differ. policy: the values that the function asked for, with source. neighbours: the counts it asked for."""
+    """One value, traced. value: NaN is unknown. rows[table]: the rows known on the day as the county delivered them, with `counts`: the
+    value hangs on this row. policy: the values that the function asked for, with source. neighbours: the counts it asked for."""
 
     household_id: str
     as_of: dt.date
@@ -69,7 +71,7 @@ class ValueTrace:
         ]
         for table, frame in self.rows.items():
             entered = frame.filter("counts")
-            lines.append(f"  {table}: {entered.height} of {frame.height} rows known on the day make a difference")
+            lines.append(f"  {table}: {entered.height} of {frame.height} rows known on the day enter")
             shown_rows = entered.drop("counts")
             if shown_rows.height:
                 shown_rows = shown_rows.select(column.name for column in shown_rows if column.null_count() < shown_rows.height)
@@ -112,22 +114,31 @@ def explain_values(
     full = tables.tables if isinstance(tables, Prepared) else tables
     if full is None:
         raise DataError(Fault("tables", "records without tables", "Tables, or `prepare(tables)`", "Pass the tables themselves."))
-    strange = [name for name in features if name not in kernels.definitions() or name not in catalogue]
+    functions = definitions(catalogue.own)
+    strange = [name for name in features if name not in functions or name not in catalogue]
     if strange:
         raise DataError(
             Fault(name, "no such feature", "a name of features/catalogue.yaml", "Look it up in docs/features.md.")
             for name in strange
         )
-    if context is None and any({"village", "township", "county"} & set(kernels.definitions()[name].takes) for name in features):
+    if context is None and any({"village", "township", "county"} & set(functions[name].takes) for name in features):
         context = count_context(tables, as_of)
     case = _Case.of(full, household_id, as_of, policy, context)
-    return [case.trace(kernels.definitions()[name], catalogue[name], policy) for name in features]
+    return [case.trace(functions[name], catalogue[name], policy) for name in features]
 
 
-def python_values(tables: Tables, household_id: str, as_of: dt.date, *, policy: Policy, context: AreaContext) -> dict[str, float]:
+def python_values(
+    tables: Tables,
+    household_id: str,
+    as_of: dt.date,
+    *,
+    policy: Policy,
+    context: AreaContext,
+    own: OwnFunctions = NOTHING_OWN,
+) -> dict[str, float]:
     """All features of one household, each computed in plain Python: slow, and the same bits as the kernel."""
     case = _Case.of(tables, household_id, as_of, policy, context)
-    return {name: case.value(definition) for name, definition in kernels.definitions().items()}
+    return {name: case.value(definition) for name, definition in definitions(own).items()}
 
 
 _ALWAYS_SHOWN = ("event_id", "member_id", "occurred_on", "known_on")
@@ -162,7 +173,7 @@ class _Case:
         ours = full.of_households([household_id])
         now = prepare(ours)
         now.place_of(household_id)
-        rows, frames = _cut(ours.known_by(as_of), now, household_id)
+        rows, frames = _cut(ours, as_of, now, household_id)
         if not rows["households"] or not rows["members"]:
             raise DataError(
                 Fault(
@@ -182,11 +193,11 @@ class _Case:
             given |= {level: SimpleNamespace(**counts) for level, counts in others.items()}
         return cls(given, frames, ours, village, asked, household_id, as_of)
 
-    def readable(self, definition: kernels.Definition) -> bool:
+    def readable(self, definition: Definition) -> bool:
         """Assets need an authorisation in force."""
         return "assets" not in definition.takes or authorised(self.ours, self.as_of).height > 0
 
-    def value(self, definition: kernels.Definition) -> float:
+    def value(self, definition: Definition) -> float:
         """Unknown where a table is absent, or assets are not open to be read."""
         if any(table not in self.ours for table in definition.tables):
             return float("nan")
@@ -194,7 +205,7 @@ class _Case:
             return float("nan")
         return _run(definition, self.given)
 
-    def trace(self, definition: kernels.Definition, entry: Feature, policy: Policy) -> ValueTrace:
+    def trace(self, definition: Definition, entry: Feature, policy: Policy) -> ValueTrace:
         """The value with all that is behind it."""
         self.asked.seen = {}
         value = self.value(definition)
@@ -204,10 +215,11 @@ class _Case:
         open_to_read = not absent and self.readable(definition)
         shown = {}
         for name in definition.tables if "household" not in definition.takes else ("households", *definition.tables):
-            frame = self.frames[name]
+            rows = "member_versions" if name == "members" and "member_versions" in definition.takes else name
+            frame = self.frames[rows]
             marks = [name == "households"] * frame.height
             if open_to_read and name != "households":
-                marks = [_differs(value, _without(definition, self.given, name, place)) for place in range(frame.height)]
+                marks = [_enters(definition, self.given, rows, place, value) for place in range(frame.height)]
             keep = [item for item in frame.columns if item in read or item in _ALWAYS_SHOWN]
             shown[name] = frame.select(keep).with_columns(counts=pl.Series("counts", marks, dtype=pl.Boolean))
         return ValueTrace(
@@ -240,11 +252,11 @@ class _Asked:
         self.seen: dict[str, tuple[float, str]] = {}
 
     def __getattr__(self, name: str) -> float:
-        if name in ("accounting_start", "accounting_end"):
-            return self._policy.record(self._village, self._as_of)[len(NUMBERS) + (name == "accounting_end")]
+        if name in DAYS:
+            return self._policy.record(self._village, self._as_of)[len(NUMBERS) + DAYS.index(name)]
         found = self._policy.in_force(name, self._village, self._as_of)
         value = self._policy.value(name, self._village, self._as_of)
-        self.seen[name] = (value, found.source)
+        self.seen[name] = (value, found.source if found.verified else f"{found.source}; NOT VERIFIED 未核对")
         return value
 
 
@@ -253,19 +265,22 @@ def _when(as_of: dt.date) -> When:
     return When(time.as_of, time.ymd, time.back.tolist(), time.first.tolist())
 
 
-def _cut(known: Tables, now: Prepared, household_id: str) -> tuple[Rows, dict[str, pl.DataFrame]]:
+def _cut(ours: Tables, as_of: dt.date, now: Prepared, household_id: str) -> tuple[Rows, dict[str, pl.DataFrame]]:
     """Rows of one household on the day, as objects for the functions and as frames for people, place by place the same."""
+    cut = ours.known_by(as_of)
     frames: dict[str, pl.DataFrame] = {}
-    home = known["households"].filter(pl.col("household_id") == household_id)
-    people = known.get("members").filter(pl.col("household_id") == household_id).sort("member_id")
+    versions = ours["members"].filter((pl.col("household_id") == household_id) & (pl.col("known_on") <= as_of))
+    versions = versions.sort("member_id", "known_on")
+    home = cut["households"].filter(pl.col("household_id") == household_id)
+    people = cut.get("members").filter(pl.col("household_id") == household_id).sort("member_id")
     frames["households"], frames["members"] = home, people
     for name in SHAPES:
         if name in frames:
             continue
-        frame = known.get(name)
+        frame = cut.get(name)
         if "member_id" in frame.columns and "household_id" not in frame.columns:
             frame = people.select("member_id").join(frame, on="member_id", how="inner", maintain_order="left_right")
-            frame = frame.select(known.get(name).columns)
+            frame = frame.select(cut.get(name).columns)
         elif name == "shocks":
             own = frame.filter(pl.col("household_id") == household_id)
             wide = [
@@ -277,9 +292,15 @@ def _cut(known: Tables, now: Prepared, household_id: str) -> tuple[Rows, dict[st
         else:
             frame = frame.filter(pl.col("household_id") == household_id)
         frames[name] = frame.drop("replaced_on", strict=False)
+    known = pl.when(pl.col("replaced_on") <= as_of).then("replaced_on")  # an end that lies later is not known yet
+    frames["member_versions"] = versions.with_columns(replaced_on=known)
     frames["households"] = home.drop("replaced_on", strict=False)
     frames["members"] = people.drop("replaced_on", strict=False)
-    return {name: _objects(name, frame, now) for name, frame in frames.items()}, frames
+    rows = {name: _objects(ALL_VERSIONS.get(name, name), frame, now) for name, frame in frames.items()}
+    for version in rows["member_versions"]:
+        if version.replaced_on > day_number(as_of):
+            version.replaced_on = NEVER
+    return rows, frames
 
 
 def _objects(name: str, frame: pl.DataFrame, now: Prepared) -> list[SimpleNamespace]:
@@ -291,14 +312,14 @@ def _objects(name: str, frame: pl.DataFrame, now: Prepared) -> list[SimpleNamesp
     return [SimpleNamespace(**{item: made[item][place].item() for item in fields}) for place in range(len(made))]
 
 
-def _run(definition: kernels.Definition, given: Mapping[str, Any]) -> float:
+def _run(definition: Definition, given: Mapping[str, Any]) -> float:
     for table in OF_PERSON:
         if table in definition.takes:
             _mark(given["members"], given[table], table)
     return float(definition.function(*_arguments(definition, given)))
 
 
-def _arguments(definition: kernels.Definition, given: Mapping[str, Any]) -> list[Any]:
+def _arguments(definition: Definition, given: Mapping[str, Any]) -> list[Any]:
     """What the function takes, in its order."""
     when = given["when"]
     return [
@@ -317,10 +338,29 @@ def _mark(members: list[SimpleNamespace], rows: list[SimpleNamespace], table: st
         setattr(member, f"{table}_end", own[-1] + 1 if own else 0)
 
 
-def _without(definition: kernels.Definition, given: Mapping[str, Any], table: str, place: int) -> float:
-    rest = given[table][:place] + given[table][place + 1 :]
+def _enters(definition: Definition, given: Mapping[str, Any], table: str, place: int, value: float) -> bool:
+    """Whether the value hangs on this row: it would differ without it, or without its person's versions, or with a huge amount in it (which brings
+    a sum over any threshold, so that a "no" can be traced as well as a "yes")."""
+    if _differs(value, _without(definition, given, table, [place])):
+        return True
+    row = given[table][place]
+    if table == "member_versions":
+        own = [number for number, other in enumerate(given[table]) if other.person == row.person]
+        return _differs(value, _without(definition, given, table, own))
+    money = [column.name for column in TABLES[table].columns if column.kind == "money" and hasattr(row, column.name)]
+    if not money:
+        return False
+    huge = SimpleNamespace(**vars(row) | dict.fromkeys(money, 1e9))
+    return _differs(value, _run(definition, {**given, table: [*given[table][:place], huge, *given[table][place + 1 :]]}))
+
+
+def _without(definition: Definition, given: Mapping[str, Any], table: str, places: Sequence[int]) -> float:
+    rest = {table: [row for place, row in enumerate(given[table]) if place not in places]}
+    if table == "member_versions":  # the version in force is among the members too
+        gone = {(given[table][place].person, given[table][place].known_on) for place in places}
+        rest["members"] = [row for row in given["members"] if (row.person, row.known_on) not in gone]
     try:
-        return _run(definition, {**given, table: rest})
+        return _run(definition, {**given, **rest})
     except ZeroDivisionError:  # the last member
         return float("nan")
 
@@ -334,7 +374,7 @@ def _others(context: AreaContext, code: str, given: Mapping[str, Any], tables: T
     total = context.counts.get(code, (0,) * len(context.names))
     found = {}
     for name, count in zip(context.names, total, strict=True):
-        definition = kernels.counts()[name]
+        definition = counts()[name]
         here = all(table in tables for table in definition.tables)
         own = int(definition.function(*_arguments(definition, given))) if here else 0
         found[name] = max(count - own, 0)
@@ -343,7 +383,10 @@ def _others(context: AreaContext, code: str, given: Mapping[str, Any], tables: T
 
 def _window(window: str, policy: Policy, village: str, as_of: dt.date) -> str:
     """The window of the catalogue, with its days where they depend on the policy."""
-    if window != "accounting window":
-        return window
-    start, end = policy.accounting_window(village, as_of)
-    return f"{window}: {start} to {end - dt.timedelta(1)}"
+    if window == "accounting window":
+        start, end = policy.accounting_window(village, as_of)
+        return f"{window}: {start} to {end - dt.timedelta(1)}"
+    if window == "running school year and the one before":
+        before, start = policy.school_years(village, as_of)
+        return f"{window}: {before} to {start - dt.timedelta(1)}, and {start} to {as_of}"
+    return window

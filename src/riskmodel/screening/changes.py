@@ -1,7 +1,15 @@
-"""What changed: against an earlier scoring, which of a household's circumstances moved it up or down."""
+"""What changed: against an earlier scoring, which of a household's circumstances moved it up or down.
+
+From two scorings of a county (`what_changed`, which looks at every feature), or from what was kept of two scorings of one household
+(`Standing`, `moved_between`, which look at the reasons that were told then and now).
+"""
 
 from __future__ import annotations
 
+import datetime as dt
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -9,8 +17,9 @@ import numpy.typing as npt
 import polars as pl
 
 from riskmodel.errors import DataError, Fault
+from riskmodel.features.catalogue import Feature
 from riskmodel.screening import wording
-from riskmodel.screening.reasons import LEAST, UNTOLD, ReasonTable
+from riskmodel.screening.reasons import LEAST, UNTOLD, Reason, ReasonTable
 from riskmodel.screening.wording import Language
 
 if TYPE_CHECKING:
@@ -18,6 +27,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 MOST: Final = 3
+STILL: Final = 0.1  # of the margin: a tenth more or less of the odds is no move that anybody should hear about
 SCHEMA: Final = {
     "household_id": pl.String,
     "moved": pl.String,
@@ -28,48 +38,170 @@ SCHEMA: Final = {
     "changes_zh": pl.String,
     "changes_en": pl.String,
 }
+MOVED: Final[Mapping[str, tuple[str, str]]] = {
+    "up": ("上升", "moved up"),
+    "down": ("下降", "moved down"),
+    "same": ("基本不变", "hardly moved"),
+    "new": ("本次新列入评分", "scored for the first time"),
+    "left": ("本次不再评分", "not scored this time"),
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is kept of one scoring of one household, so that a later one can be compared with it.
+
+    margin: the raw margin, which moves are measured in; it is not shown. reasons: as they were told.
+    """
+
+    household_id: str
+    as_of: dt.date
+    horizon_months: int
+    model_version: str
+    margin: float
+    probability: float
+    rank: int
+    reasons: tuple[Reason, ...]
+
+    @classmethod
+    def of(cls, scores: Scores, household_id: str) -> Standing:
+        """From a scoring. Raises DataError for a household that was not scored."""
+        place = scores.place(household_id)
+        return cls(
+            household_id, scores.as_of, scores.horizon, scores.model_version, float(scores.margin[place]),
+            float(scores.probability[place]), int(scores.rank[place]), tuple(scores.table.of(place)),
+        )  # fmt: skip
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: plain text, numbers and lists; the date as YYYY-MM-DD. `from_dict` reads it back."""
+        reasons = [reason.as_dict() for reason in self.reasons]
+        return {**self.__dict__, "as_of": self.as_of.isoformat(), "reasons": reasons}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Standing:
+        """What `as_dict` gave, from JSON too."""
+        reasons = tuple(Reason.from_dict(reason) for reason in stored["reasons"])
+        return cls(**{**stored, "as_of": dt.date.fromisoformat(stored["as_of"]), "reasons": reasons})
+
+
+@dataclass(frozen=True)
+class Move:
+    """What became of one household between two scorings. moved: a key of MOVED. changes: up to three, heaviest first, in both languages."""
+
+    household_id: str
+    moved: str
+    changes_zh: tuple[str, ...]
+    changes_en: tuple[str, ...]
+
+    def text(self, language: Language) -> str:
+        """One line: how it moved, and what moved it."""
+        return said(self.moved, wording.join(getattr(self, f"changes_{language}"), language), language)
+
+
+def said(moved: str, changes: str, language: Language) -> str:
+    """How a household moved and what moved it, in one line; without changes, that no recorded value explains it."""
+    way = MOVED[moved][0 if language == "zh" else 1]
+    if moved in ("up", "down") and not changes:
+        changes = "记录中没有可说明的变化" if language == "zh" else "no recorded change explains it"
+    return way + (("：" if language == "zh" else ": ") + changes if changes else "")
+
+
+def moved_between(before: Standing | None, now: Standing | None) -> Move:
+    """What moved a household between two kept scorings; None where it was not scored. See `what_changed` for `moved`.
+
+    A change is told where a reason came, went or has another value, in the direction in which the household moved. Raises DataError for
+    different households, models or horizons, and when both are None.
+    """
+    some = now or before
+    if some is None:
+        raise DataError(Fault("scorings", "neither", "at least one scoring of the household", "Score it first."))
+    if before is None or now is None:
+        return Move(some.household_id, "new" if before is None else "left", (), ())
+    if before.household_id != now.household_id:
+        raise DataError(
+            Fault("household", f"{before.household_id}, then {now.household_id}", "one household", "Compare like with like.")
+        )
+    _refuse_unlike((before.model_version, before.horizon_months), (now.model_version, now.horizon_months))
+    direction = _direction(now.margin - before.margin)
+    old, new = ({reason.topic: reason for reason in standing.reasons} for standing in (before, now))
+    gains = {
+        topic: direction * ((new[topic].weight if topic in new else 0.0) - (old[topic].weight if topic in old else 0.0))
+        for topic in {**new, **old}
+    }
+    told: list[tuple[str, str]] = []
+    for topic in sorted(gains, key=lambda topic: (-gains[topic], topic)):
+        if direction == 0 or gains[topic] < LEAST or len(told) == MOST:
+            break
+        words = _of_reasons(old.get(topic), new.get(topic), direction)
+        if words is not None:
+            told.append(words)
+    return Move(now.household_id, _WAYS[direction], tuple(zh for zh, _ in told), tuple(en for _, en in told))
+
+
+def _of_reasons(old: Reason | None, new: Reason | None, direction: int) -> tuple[str, str] | None:
+    """A reason that came, went or changed, in both languages; None where that does not speak for the move."""
+    if new is None:
+        assert old is not None
+        zh, en = _GONE[old.raises]
+        return zh + old.zh, en + old.en
+    pulls = new.raises == (direction > 0)
+    if old is None or old.raises != new.raises:
+        zh, en = _CAME[new.raises]
+        return (zh + new.zh, en + new.en) if pulls else None
+    if old.feature != new.feature:
+        return (_NOW[0] + new.zh, _NOW[1] + new.en) if pulls else None
+    if new.manner in ("change", "since", "age") or not _fits(new.told, float(np.sign(new.value - old.value)), direction):
+        return None
+    if old.value * new.value < 0:
+        return _NOW[0] + new.zh, _NOW[1] + new.en
+    zh, en = (last_time(new.unit, new.manner, old.value, new.value, language) for language in wording.LANGUAGES)
+    return (new.zh + zh, new.en + en) if zh else None
+
+
+# raises -> what is said before a reason that came (went), zh and en
+_CAME: Final = {True: ("新出现：", "new: "), False: ("新的有利情况：", "now in its favour: ")}
+_GONE: Final = {True: ("不再突出：", "no longer stands out: "), False: ("有利情况不再突出：", "no longer in its favour: ")}
+_NOW: Final = ("现在：", "now: ")
+
+
+def last_time(unit: str, manner: str, old: float, new: float, language: Language) -> str:
+    """What a value was, to be put after the sentence of the new one: （上次605元）, (605 yuan last time).
+
+    Empty where both are said alike, and where the sentences of both do not compare: a loss and a gain, a part of nothing.
+    """
+    first, second = (float(wording.shown(value, unit)) for value in (old, new))
+    if first == second or first * second < 0 or (second == 0 and unit in wording.PARTS):
+        return ""
+    say = wording.part if unit in wording.PARTS and manner != "nothing" else None
+    before, now = (
+        say(abs(value), language) if say else wording.briefly(abs(value), unit, manner, language) for value in (first, second)
+    )
+    if before == now:
+        return ""
+    if first == 0 and manner != "nothing":
+        before = "为零" if language == "zh" else "nil"
+    return f"（上次{before}）" if language == "zh" else f" ({before} last time)"
 
 
 def what_changed(previous: Scores, current: Scores) -> pl.DataFrame:
     """For each household of either scoring, what moved it. One row a household, sorted by household_id.
 
-    moved: `up`, `down`, `same` (margin within 0.02), `new` (not scored before), `left` (not scored now). changes_zh, changes_en: up to three changes of
+    moved: `up`, `down`, `same` (margin within 0.1), `new` (not scored before), `left` (not scored now). changes_zh, changes_en: up to three changes of
     its circumstances in the direction in which it moved, heaviest first; empty where no recorded value explains the move. Probabilities and
     ranks are missing where the household was not scored. Raises DataError when the scorings are by different models or horizons: then a
     change of the model, not of the household, may be what moved it.
     """
-    faults = []
-    if previous.model_version != current.model_version:
-        faults.append(
-            Fault(
-                "model", f"{previous.model_version}, then {current.model_version}", "one model for both scorings",
-                "Score the earlier day again with the model in force: `load_model().score(tables, earlier_day)`.",
-            )
-        )  # fmt: skip
-    if previous.horizon != current.horizon:
-        faults.append(
-            Fault(
-                "horizon",
-                f"{previous.horizon}, then {current.horizon} months",
-                "one horizon",
-                "Score both with the same horizon.",
-            )
-        )
-    if faults:
-        raise DataError(faults)
+    _refuse_unlike((previous.model_version, previous.horizon), (current.model_version, current.horizon))
     before, now = previous.table, current.table
     there = {str(name): place for place, name in enumerate(previous.matrix.household_id)}
     both_now = np.array([place for place, name in enumerate(current.matrix.household_id) if str(name) in there], np.intp)
     both_before = np.array([there[str(current.matrix.household_id[place])] for place in both_now], np.intp)
-    margin = {str(name): value for name, value in previous.frame.select("household_id", "margin").iter_rows()}
-    margin_now = {str(name): value for name, value in current.frame.select("household_id", "margin").iter_rows()}
     ids = [str(current.matrix.household_id[place]) for place in both_now]
-    step = np.array([margin_now[name] - margin[name] for name in ids])
-    direction = np.where(step > LEAST, 1, np.where(step < -LEAST, -1, 0))
+    step = current.margin[both_now] - previous.margin[both_before]
+    direction = np.array([_direction(part) for part in step], np.int64)
     zh, en = _changes(before, now, both_before, both_now, direction)
-    words = {1: "up", -1: "down", 0: "same"}
     told: dict[str, dict[str, Any]] = {
-        name: {"moved": words[int(way)], "changes_zh": first, "changes_en": second}
+        name: {"moved": _WAYS[int(way)], "changes_zh": first, "changes_en": second}
         for name, way, first, second in zip(ids, direction, zh, en, strict=True)
     }
     rows = []
@@ -93,6 +225,35 @@ def what_changed(previous: Scores, current: Scores) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
+_WAYS: Final = {1: "up", -1: "down", 0: "same"}
+
+
+def _direction(step: float) -> int:
+    return 1 if step > STILL else -1 if step < -STILL else 0
+
+
+def _refuse_unlike(before: tuple[str, int], now: tuple[str, int]) -> None:
+    """Raises DataError when model version or horizon differ."""
+    faults = []
+    if before[0] != now[0]:
+        faults.append(
+            Fault(
+                "model", f"{before[0]}, then {now[0]}", "one model for both scorings",
+                "Score the earlier day again with the model in force: `load_model().score(tables, earlier_day)`.",
+            )
+        )  # fmt: skip
+    if before[1] != now[1]:
+        faults.append(Fault("horizon", f"{before[1]}, then {now[1]} months", "one horizon", "Score both with the same horizon."))
+    if faults:
+        raise DataError(faults)
+
+
+def _fits(told: tuple[str, ...], way: float, direction: int) -> bool:
+    """Whether a value that rose (way 1) or fell (-1) speaks for a move up (1) or down (-1), by when its values are a reason."""
+    riskier = {"high_raises": 1, "low_lowers": 1, "low_raises": -1, "high_lowers": -1}
+    return any(way * riskier[when] * direction > 0 for when in told)
+
+
 def _changes(
     before: ReasonTable,
     now: ReasonTable,
@@ -101,40 +262,53 @@ def _changes(
     direction: npt.NDArray[np.int64],
 ) -> tuple[list[str], list[str]]:
     """Texts in both languages for households that stand in both tables."""
-    catalogue = now.wordbook.catalogue
+    entries = [now.wordbook.catalogue[name] for name in now.names]
     old, new = before.values[rows_before], now.values[rows_now]
-    gained = now.contributions[rows_now] - before.contributions[rows_before]
-    altered = (old != new) & ~(np.isnan(old) & np.isnan(new))
-    # A change speaks for a move only if it goes the way that the catalogue declares.
-    riskier = np.array([{"higher": 1, "lower": -1, "unclear": 0}[catalogue[name].riskier_when] for name in now.names])
-    with np.errstate(invalid="ignore"):
-        way = np.sign(new - old)
-    fits = (riskier == 0) | np.isnan(way) | (way * riskier * direction[:, None] > 0)
-    tellable = np.array([catalogue[name].family not in UNTOLD for name in now.names])
-    weight = np.where(altered & fits & tellable, gained * direction[:, None], 0.0)
+    gained = (now.contributions[rows_now] - before.contributions[rows_before]) * direction[:, None]
+    # A change speaks for a move only if its direction is a reason for it; that a value is known only now, or no longer, is none.
+    rose, fell = (np.array([[_fits(entry.told, way, side) for entry in entries] for side in (-1, 0, 1)]) for way in (1, -1))
+    fits = np.where(new > old, rose[direction + 1], np.where(new < old, fell[direction + 1], False))
+    # Time passes for everybody: that something is longer ago is no change, that it happened again is one. Nor is a change of a change told.
+    manners = np.array([wording.manner(entry) for entry in entries])
+    fits &= ~(np.isin(manners, ("since", "age")) & (new > old)) & (manners != "change")
+    fits &= np.array([entry.family not in UNTOLD and entry.riskier_when != "unclear" for entry in entries])
+    fits &= ~(now.few[rows_now][:, None] & np.array([entry.family == "area" for entry in entries]))
+    weight = np.where(fits, gained, 0.0)
     texts: dict[Language, list[str]] = {"zh": [], "en": []}
     for row in range(len(rows_now)):
-        said: list[int] = []
-        topics: set[str] = set()
-        for place in np.argsort(-weight[row], kind="stable"):
-            if weight[row, place] < LEAST or len(said) == MOST:
-                break
-            topic = catalogue[now.names[place]].topic
-            if topic not in topics and _shown(now, place, old[row, place]) != _shown(now, place, new[row, place]):
-                topics.add(topic)
-                said.append(int(place))
+        told: dict[str, int] = {}
+        if (weight[row] >= LEAST).any():
+            for place in np.argsort(-weight[row], kind="stable"):
+                if weight[row, place] < LEAST or len(told) == MOST:
+                    break
+                entry, first, second = entries[place], float(old[row, place]), float(new[row, place])
+                # once a topic, and not the whole beside its part
+                said_already = any(
+                    entry.topic == entries[other].topic or entry.topic in entries[other].covers or topic in entry.covers
+                    for topic, other in told.items()
+                )
+                if not said_already and _change(entry, first, second, "en"):
+                    told[entry.topic] = int(place)
         for language in wording.LANGUAGES:
-            parts = [_change(now, place, old[row, place], new[row, place], language) for place in said]
+            parts = [_change(entries[place], float(old[row, place]), float(new[row, place]), language) for place in told.values()]
             texts[language].append(wording.join(parts, language))
     return texts["zh"], texts["en"]
 
 
-def _shown(table: ReasonTable, place: int, value: float) -> str:
-    return wording.format_value(float(value), table.wordbook.catalogue[table.names[place]].unit, "en")
-
-
-def _change(table: ReasonTable, place: int, old: float, new: float, language: Language) -> str:
-    entry = table.wordbook.catalogue[table.names[place]]
-    label = getattr(entry.label, language)
-    first, second = (wording.format_value(float(value), entry.unit, language) for value in (old, new))
-    return f"{label}由{first}变为{second}" if language == "zh" else f"{label}: from {first} to {second}"
+def _change(entry: Feature, old: float, new: float, language: Language) -> str:
+    """A change of one value; empty where both are said alike, or one is unknown."""
+    if math.isnan(old) or math.isnan(new):
+        return ""
+    how, zh = wording.manner(entry), language == "zh"
+    first, second = (float(wording.shown(value, entry.unit)) for value in (old, new))
+    now, before = (wording.sentence(entry, value, language) for value in (second, first))
+    if not zh:
+        now, before = (text[:1].lower() + text[1:] for text in (now, before))
+    if now == before:
+        return ""
+    if first * second < 0:
+        return f"{now}（上次：{before}）" if zh else f"{now} (last time: {before})"
+    if entry.unit in ("flag", "level") or how == "since" or (second == 0 and entry.unit in wording.PARTS):
+        return _NOW[0 if zh else 1] + now
+    was = last_time(entry.unit, how, old, new, language)
+    return now + was if was else ""

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from riskmodel.errors import Fault, ModelError
 from riskmodel.files import replacing
-from riskmodel.screening.kernels import contributions_into
+from riskmodel.screening.kernels import contributions_into, interactions_into
 from riskmodel.screening.trees import (
     BITS,
     DEEPEST,
@@ -27,6 +27,7 @@ from riskmodel.screening.trees import (
     ZERO,
     ContributionTables,
     Floats,
+    Forest,
     TablesTooLarge,
     build_tables,
     read_forest,
@@ -85,11 +86,7 @@ class Explainer:
 
         `values`: shape (n, p), columns in the model's order, NaN unknown. A row's result does not depend on the rows beside it.
         """
-        X = np.ascontiguousarray(values, dtype=np.float64)
-        if X.ndim != 2 or X.shape[1] != self.n_features:
-            raise ModelError(
-                Fault("features", f"shape {X.shape}", f"(rows, {self.n_features})", "Pass the model's features in its order.")
-            )
+        X = self._checked(values)
         if self.tables is None:
             return self._by_lightgbm(X), self.base
         forest, tables = self.tables.forest, self.tables
@@ -100,6 +97,36 @@ class Explainer:
             tables.feature_start, tables.group_feature, tables.table_start, tables.table, max(1, min(BLOCK, len(X))), ZERO, out,
         )  # fmt: skip
         return out, self.base
+
+    def interactions(self, values: npt.ArrayLike) -> Floats:
+        """Exact SHAP interaction values (n, p, p) in units of the raw margin, for a sample: n * p * p numbers.
+
+        [row, i, j] is half of what i and j do together, symmetric; [row, i, i] what i does alone. A row of the matrix sums to i's contribution
+        (1e-9). As in shap's own `shap_interaction_values`, by the same path-dependent expectations as `contributions`.
+        """
+        X = self._checked(values)
+        forest = read_forest(self.texts) if self.tables is None else self.tables.forest
+        points, weights = np.polynomial.legendre.leggauss(_longest_path(forest) // 2 + 1)
+        out = np.zeros((*X.shape, X.shape[1]))
+        interactions_into(
+            X, forest.node_start, forest.leaf_start, forest.feature, forest.threshold, forest.question, forest.left, forest.right,
+            forest.cover, forest.value, forest.leaf_cover, forest.category_start, forest.category_stop, forest.category_bits,
+            (points + 1) / 2, weights / 2, ZERO, out,
+        )  # fmt: skip
+        own = np.arange(X.shape[1])
+        whole = out[:, own, own]
+        out[:, own, own] = 2 * whole - out.sum(
+            axis=2
+        )  # what is left of a contribution when all it does with others is taken away
+        return out
+
+    def _checked(self, values: npt.ArrayLike) -> Floats:
+        X = np.ascontiguousarray(values, dtype=np.float64)
+        if X.ndim != 2 or X.shape[1] != self.n_features:
+            raise ModelError(
+                Fault("features", f"shape {X.shape}", f"(rows, {self.n_features})", "Pass the model's features in its order.")
+            )
+        return X
 
     def _by_lightgbm(self, X: Floats) -> Floats:
         import lightgbm
@@ -154,6 +181,19 @@ class Explainer:
         return cls(tables.forest.n_features, tables.forest.base, tables, trees)
 
 
+def _longest_path(forest: Forest) -> int:
+    """Most questions on the way to one leaf. LightGBM numbers children after their parents."""
+    longest = 0
+    for first, stop in zip(forest.node_start[:-1], forest.node_start[1:], strict=True):
+        depth = np.ones(stop - first, np.int64)
+        for node in range(stop - first):
+            for child in (forest.left[first + node], forest.right[first + node]):
+                if child >= 0:
+                    depth[child] = depth[node] + 1
+        longest = max(longest, int(depth.max(initial=0)))
+    return longest
+
+
 def trees_hash(texts: Sequence[str]) -> str:
     """SHA-256 over the trees of the members, without the parameters that LightGBM writes after them."""
     digest = hashlib.sha256()
@@ -181,8 +221,8 @@ def as_explanation(contributions: Floats, base: float, values: Any, names: Seque
     )
 
 
-def shap_plots() -> Any:
-    """shap's own plots, for the module that draws."""
+def drawing() -> Any:
+    """shap itself, for the module that draws."""
     import shap
 
-    return shap.plots
+    return shap

@@ -28,6 +28,7 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "visits": (-1e4, 1e4),
     "people": (-100, 100),
     "months": (-2400, 2400),
+    "quarters": (0, 400),
     "days": (-80_000, 80_000),
     "years": (-150, 150),
     "level": (0, 10),

@@ -352,6 +352,100 @@ def contributions_into(
 
 
 @compiled
+def goes_left(number, ask, bound, start, words, category_bits, zero):  # fmt: skip
+    """Whether one value answers one node's question with yes: the same answers as in `contributions_into`."""
+    if abs(number) <= zero:
+        number = 0.0
+    if ask == 0:
+        return number <= bound
+    if ask == 1:
+        return not (number > bound)
+    if ask < 4:
+        return ask == 2 if number == 0.0 or np.isnan(number) else number <= bound
+    if number > -1.0 and number < 2147483648.0:
+        code = np.int64(number)
+        if code >> 5 < words:
+            return bool((category_bits[start + (code >> 5)] >> np.uint32(code & 31)) & np.uint32(1))
+    return False
+
+
+@compiled
+def interactions_into(
+    values, node_start, leaf_start, feature, threshold, question, left, right, cover, value, leaf_cover, category_start, category_stop,
+    category_bits, points, weights, zero, out,
+):  # fmt: skip
+    """Add to `out` (n, p, p) each pair's Shapley interaction, and on the diagonal each feature's contribution, for rows of `values` (n, p).
+
+    As in `fill`, with r and o of a leaf's features: the pair i, j gets value * (o_i - r_i) * (o_j - r_j) * integral over t in [0, 1] of the
+    product over all others of (o t + r (1 - t)), half of it on either side of the diagonal.
+    """
+    for tree in range(len(node_start) - 1):
+        first, first_leaf = node_start[tree], leaf_start[tree]
+        nodes = node_start[tree + 1] - first
+        if nodes == 0:
+            continue
+        parent = np.full(nodes, -1, np.int64)
+        leaf_parent = np.zeros(nodes + 1, np.int64)
+        for node in range(nodes):
+            for child in (left[first + node], right[first + node]):
+                if child >= 0:
+                    parent[child] = node
+                else:
+                    leaf_parent[~child] = node
+        yes = np.empty(nodes, np.bool_)
+        asked = np.empty(nodes + 1, np.int64)
+        share = np.empty(nodes + 1, np.float64)
+        met = np.empty(nodes + 1, np.float64)
+        for row in range(len(values)):
+            for node in range(nodes):
+                here = first + node
+                words = category_stop[here] - category_start[here]
+                yes[node] = goes_left(
+                    values[row, feature[here]], question[here], threshold[here], category_start[here], words, category_bits, zero
+                )
+            for leaf in range(nodes + 1):
+                unique = 0
+                child = ~leaf
+                up = leaf_parent[leaf]
+                while up >= 0:
+                    name = feature[first + up]
+                    place = -1
+                    for seen in range(unique):
+                        if asked[seen] == name:
+                            place = seen
+                    if place < 0:
+                        place = unique
+                        asked[place] = name
+                        share[place] = 1.0
+                        met[place] = 1.0
+                        unique += 1
+                    rows = cover[first + child] if child >= 0 else leaf_cover[first_leaf + ~child]
+                    share[place] *= rows / cover[first + up] if cover[first + up] > 0 else 0.0
+                    if yes[up] != (left[first + up] == child):
+                        met[place] = 0.0
+                    child = up
+                    up = parent[up]
+                height = value[first_leaf + leaf]
+                for i in range(unique):
+                    for j in range(i, unique):
+                        total = 0.0
+                        for q in range(len(points)):
+                            t = points[q]
+                            product = weights[q]
+                            for other in range(unique):
+                                if other != i and other != j:
+                                    product *= met[other] * t + share[other] * (1.0 - t)
+                            total += product
+                        total *= height * (met[i] - share[i])
+                        if i == j:
+                            out[row, asked[i], asked[i]] += total
+                        else:
+                            total *= (met[j] - share[j]) / 2.0
+                            out[row, asked[i], asked[j]] += total
+                            out[row, asked[j], asked[i]] += total
+
+
+@compiled
 def spread(columns, fewest, most_cuts):  # fmt: skip
     """Cut points of sorted columns (p, n; NaN last): cut, share below, share up to it, starts (p + 1), known values (p)."""
     p, n = columns.shape
@@ -414,18 +508,23 @@ def stand(start, known, cut, below, upto, area, column, value, fewest):  # fmt: 
 
 @compiled
 def choose_reasons(
-    contributions, values, topic, n_topics, riskier, is_flag, zero_said, measure, compared, tellable, township, county,
-    start, known, cut, below, upto, fewest, beyond, most_raising, always_raising, share_raising, most_lowering, share_lowering, least, feature, side, percent, level, partner,
+    contributions, values, topic, covers, raises_when, lowers_when, is_flag, zero_said, counted, change, compared, pair,
+    township, county, start, known, cut, below, upto, fewest, beyond, common, notable, most_raising, always_raising, share_raising,
+    most_lowering, share_lowering, least, feature, side, percent, level, partner,
 ):  # fmt: skip
     """For each row, the features that speak for its weightiest topics: `most_raising` places, then `most_lowering`.
 
-    riskier: 1 higher, -1 lower, 0 unclear. feature: -1 where there is no reason. side, percent, level: the comparison (see
-    `wording.compare`; level 1 township, 2 county). measure: 1 an amount of money, 2 a share of something, 0 neither; partner: a second feature to be
-    told with the first, or -1. A topic is spoken for by the feature that moved the score most in the topic's direction,
-    if that does not contradict the direction that the catalogue declares; else by the next; else by nobody.
+    raises_when, lowers_when: 1 told when the value is high, -1 when it is low, 2 whichever it is, 0 never. feature: -1 where there is no reason. side,
+    percent, level: the comparison (see `wording.compare`; level 1 township, 2 county). pair: the amount of a share, the share of an amount, or
+    -1; partner: the same, where it is told with the first. covers: shape (topics, topics), a topic whose money contains that of another.
+    A topic is spoken for by the feature that moved the score most in the topic's direction and that may be told of its value; else by the
+    next; else by nobody. Unknown values never speak. Nor does what `common` or more of the neighbours share, nor an amount that is not beyond
+    `notable` per cent of them.
     """
     rows, columns = contributions.shape
+    n_topics = len(covers)
     total = np.empty(n_topics, np.float64)
+    told_topic = np.empty(most_raising + most_lowering, np.int64)
     for row in range(rows):
         total[:] = 0.0
         up, down = 0.0, 0.0
@@ -440,94 +539,107 @@ def choose_reasons(
         for sign in (1, -1):
             slots = most_raising if sign > 0 else most_lowering
             offset = 0 if sign > 0 else most_raising
+            when = raises_when if sign > 0 else lowers_when
             said = 0
             for place in range(n_topics):
                 number = order[place] if sign > 0 else order[n_topics - 1 - place]
                 weight = sign * total[number]
-                if weight < least or said == slots:
+                if weight < least:
                     break
                 if sign > 0 and said >= always_raising and weight < share_raising * up:
                     break
                 if sign < 0 and weight < share_lowering * down:
                     break
-                best, best_weight, best_missing = -1, 0.0, True
+                # a part is told instead of the whole that contains it
+                inside, part_told = -1, False
+                for slot in range(said):
+                    if covers[told_topic[slot], number]:
+                        inside = slot
+                    if covers[number, told_topic[slot]]:
+                        part_told = True
+                if part_told or (said == slots and inside < 0):
+                    continue
+                best, best_weight = -1, 0.0
                 best_side, best_percent, best_level = 0, 0, 0
                 for column in range(columns):
-                    if topic[column] != number or not tellable[column]:
+                    if topic[column] != number or when[column] == 0:
                         continue
                     given = sign * contributions[row, column]
-                    if given <= 0:
-                        continue
                     value = values[row, column]
-                    missing = np.isnan(value)
-                    # a known value speaks before an unknown one, then the heavier before the lighter
-                    if best >= 0 and ((missing and not best_missing) or (missing == best_missing and given <= best_weight)):
+                    if given <= best_weight or np.isnan(value):
                         continue
-                    where, here, there, count = 0, 0.0, 0.0, 0
-                    if not missing:
-                        here, there, count = stand(start, known, cut, below, upto, township[row], column, value, fewest)
-                        where = 1
-                        if count == 0:
-                            here, there, count = stand(start, known, cut, below, upto, county[row], column, value, fewest)
-                            where = 2
-                        if count == 0:
-                            where = 0
-                        high = sign * riskier[column]  # 1: a high value fits this reason, -1: a low one
-                        if high != 0:
-                            if count > 0 and (here - there) * high <= 0:
-                                continue
-                            if is_flag[column] and (value != 0) != (high > 0):
-                                continue
-                            if value == 0 and high > 0 and count == 0:
-                                continue
-                    best, best_weight, best_missing = column, given, missing
-                    best_side, best_percent, best_level = 0, 0, where
-                    if where == 0 or not compared[column]:
-                        best_level = 0
+                    here, there, count = stand(start, known, cut, below, upto, township[row], column, value, fewest)
+                    where = 1
+                    if count == 0:
+                        here, there, count = stand(start, known, cut, below, upto, county[row], column, value, fewest)
+                        where = 2
+                    if count == 0:
+                        where = 0
+                    high = when[column]
+                    nothing = value == 0 and zero_said[column]
+                    if high != 2:
+                        if count > 0 and (here - there) * high <= 0:
+                            continue
+                        if is_flag[column] and (value != 0) != (high > 0):
+                            continue
+                        if value == 0 and high > 0 and count == 0:
+                            continue
+                        # a fall is not told as a rise because others fell deeper, nor one illness as few
+                        if change[column] and value * high <= 0:
+                            continue
+                        if counted[column] and sign < 0 and high < 0 and value != 0:
+                            continue
+                        # a loss is no comfort because others lost more
+                        if sign < 0 and high > 0 and value < 0:
+                            continue
+                    same = 1.0 - here - there
+                    if count > 0 and same >= common and high != 2:
                         continue
-                    step = 1 if count >= 500 else 5 if count >= 100 else 10
-                    if is_flag[column] or (value == 0 and zero_said[column]):
-                        same = 1.0 - here - there
-                        if same * count >= beyond and same < 0.25:
-                            best_side = 2
-                            best_percent = int(np.rint(same * 100 / step)) * step
-                            if step > 1 and best_percent == 0:
-                                best_percent = step
-                        continue
-                    direction = sign * riskier[column]
-                    if direction == 0:
-                        direction = 1 if here >= there else -1
-                    share = min(here if direction > 0 else there, 1.0 - beyond / count)
-                    told = int(np.floor(share * 100 / step + 1e-9)) * step
-                    if told >= 60:
-                        best_side, best_percent = direction, told
+                    new_side, new_percent = 0, 0
+                    if where > 0 and compared[column]:
+                        step = 1 if count >= 500 else 5 if count >= 100 else 10
+                        if is_flag[column] or nothing:
+                            if same * count >= beyond and same < 0.25:
+                                new_side = 2
+                                new_percent = int(np.rint(same * 100 / step)) * step
+                                if step > 1 and new_percent == 0:
+                                    new_percent = step
+                        else:
+                            direction = high if high != 2 else 1 if here >= there else -1
+                            share = min(here if direction > 0 else there, 1.0 - beyond / count)
+                            told = int(np.floor(share * 100 / step + 1e-9)) * step
+                            if told >= notable[column]:
+                                new_side, new_percent = direction, told
+                            elif high != 2 and (not counted[column] or sign < 0):
+                                continue
+                    else:
+                        where = 0
+                    best, best_weight = column, given
+                    best_side, best_percent, best_level = new_side, new_percent, where
                 if best >= 0:
-                    # an amount is told with its share of income, a share with its amount, where the topic has both and they agree
-                    other, other_weight = -1, 0.0
-                    if measure[best] > 0 and not np.isnan(values[row, best]) and values[row, best] > 0:
-                        for column in range(columns):
-                            given = sign * contributions[row, column]
-                            value = values[row, column]
-                            if topic[column] != number or measure[column] != 3 - measure[best] or not tellable[column]:
-                                continue
-                            if riskier[column] != riskier[best] or given <= other_weight or not value > 0:
-                                continue
-                            high = sign * riskier[column]
-                            here, there, count = stand(start, known, cut, below, upto, township[row], column, value, fewest)
-                            if count == 0:
-                                here, there, count = stand(start, known, cut, below, upto, county[row], column, value, fewest)
-                            if high != 0 and (count == 0 or (here - there) * high <= 0):
-                                continue
-                            other, other_weight = column, given
-                    partner[row, offset + said] = other
-                    feature[row, offset + said] = best
-                    side[row, offset + said] = best_side
-                    percent[row, offset + said] = best_percent
-                    level[row, offset + said] = best_level
-                    said += 1
-
-
-KERNELS: Final = (lay_out, fill, contributions_into, spread, stand, choose_reasons)
+                    # an amount is told with its share of income and a share with its amount; a low share says nothing beside a high amount
+                    other = pair[best]
+                    if other >= 0 and not (values[row, other] > 0 and values[row, best] > 0):
+                        other = -1
+                    if other >= 0 and when[best] != 2 and when[other] == when[best]:
+                        here, there, count = stand(
+                            start, known, cut, below, upto, township[row], other, values[row, other], fewest
+                        )
+                        if count == 0:
+                            here, there, count = stand(
+                                start, known, cut, below, upto, county[row], other, values[row, other], fewest
+                            )
+                        if count == 0 or (here - there) * when[best] <= 0:
+                            other = -1
+                    slot = said if inside < 0 else inside
+                    partner[row, offset + slot] = other
+                    feature[row, offset + slot] = best
+                    side[row, offset + slot] = best_side
+                    percent[row, offset + slot] = best_percent
+                    level[row, offset + slot] = best_level
+                    told_topic[slot] = number
+                    if inside < 0:
+                        said += 1
 
 
 @compiled
@@ -542,23 +654,13 @@ def margins_into(
             node = 0 if node_start[tree + 1] > first else -1
             while node >= 0:
                 at = first + node
-                number = values[row, feature[at]]
-                if abs(number) <= zero:
-                    number = 0.0
-                ask = question[at]
-                if ask == 0:
-                    goes_left = number <= threshold[at]
-                elif ask == 1:
-                    goes_left = not (number > threshold[at])
-                elif ask < 4:
-                    goes_left = ask == 2 if number == 0.0 or np.isnan(number) else number <= threshold[at]
-                else:
-                    goes_left = False
-                    if number > -1.0 and number < 2147483648.0:
-                        code = np.int64(number)
-                        start = category_start[at]
-                        if code >> 5 < category_stop[at] - start:
-                            goes_left = (category_bits[start + (code >> 5)] >> np.uint32(code & 31)) & np.uint32(1) == 1
-                node = left[at] if goes_left else right[at]
+                start = category_start[at]
+                left_hand = goes_left(
+                    values[row, feature[at]], question[at], threshold[at], start, category_stop[at] - start, category_bits, zero
+                )
+                node = left[at] if left_hand else right[at]
             total += value[leaf_start[tree] + ~node]
         out[row] = total
+
+
+KERNELS: Final = (lay_out, fill, contributions_into, goes_left, interactions_into, margins_into, spread, stand, choose_reasons)

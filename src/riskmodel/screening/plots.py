@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from riskmodel.errors import DataError, Fault
 from riskmodel.files import write_text
 from riskmodel.screening import wording
-from riskmodel.screening.explain import as_explanation, shap_plots
+from riskmodel.screening.explain import Explainer, as_explanation, drawing
 from riskmodel.screening.reasons import KINDS, MOST_RAISING, ReasonTable
 from riskmodel.screening.wording import Language
 from riskmodel.vocabulary import RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
@@ -62,7 +64,7 @@ def waterfall(table: ReasonTable, base: float, row: int, language: Language = "z
         names = [wording.labelled(entry, float(value), language) for entry, value in zip(entries, table.values[row], strict=True)]
         one = as_explanation(table.contributions[[row]], base, None, names)[0]
         plt.figure(figsize=(10, 6))
-        shap_plots().waterfall(one, max_display=most, show=False)
+        drawing().plots.waterfall(one, max_display=most, show=False)
         figure: Figure = plt.gcf()
         figure.text(0.01, 0.005, SIGNAL_ZH if language == "zh" else SIGNAL_EN, fontsize=8, color="0.35")
         plt.close(figure)
@@ -82,8 +84,19 @@ def importance(table: ReasonTable) -> pl.DataFrame:
         label = catalogue[name].label
         rows.append({"kind": "feature", "name": name, "zh": label.zh, "en": label.en, "importance": float(size[place])})
     for place, topic in enumerate(table.topic_names):
+        # a topic is called by its heaviest feature
+        heaviest = max(
+            (number for number, name in enumerate(table.names) if catalogue[name].topic == topic), key=lambda number: size[number]
+        )
+        words = catalogue[table.names[heaviest]].label
         rows.append(
-            {"kind": "topic", "name": topic, "zh": topic, "en": topic, "importance": float(np.abs(table.topics[:, place]).mean())}
+            {
+                "kind": "topic",
+                "name": topic,
+                "zh": words.zh,
+                "en": words.en,
+                "importance": float(np.abs(table.topics[:, place]).mean()),
+            }
         )
     for place, kind in enumerate(KINDS):
         zh, en = RISK_KINDS[kind]
@@ -113,12 +126,110 @@ def importance_plot(table: ReasonTable, language: Language = "zh", most: int = 1
         return figure
 
 
-def save_importance(table: ReasonTable, folder: Path, language: Language = "zh") -> list[Path]:
-    """Write `importance.csv` (feature, topic and risk kind, both languages) and `importance.png` into a folder that is there. The two paths."""
+@dataclass(frozen=True)
+class Interactions:
+    """What pairs of features do together, in a sample of a cohort. rows: positions in `table`, shape (m,). values: shape (m, p, p), see
+    `Explainer.interactions`."""
+
+    table: ReasonTable
+    rows: npt.NDArray[np.intp]
+    values: npt.NDArray[np.float64]
+
+    def strongest(self, most: int = 20) -> pl.DataFrame:
+        """The pairs that do most together. Columns: first, second (feature names), zh, en (both labels), importance (mean absolute margin that
+        the pair adds or takes together), share (of all that the model does in the sample: alone and in pairs).
+        """
+        size = np.abs(self.values).mean(axis=0)
+        total = float(size.sum()) or 1.0
+        pairs = [(first, second) for first, second in zip(*np.triu_indices(len(size), 1), strict=True) if size[first, second] > 0]
+        pairs.sort(key=lambda pair: (-size[pair], pair))
+        names, zh, en = self.table.names, labels(self.table, "zh"), labels(self.table, "en")
+        rows = [
+            {
+                "first": names[i], "second": names[j], "zh": f"{zh[i]} × {zh[j]}", "en": f"{en[i]} × {en[j]}",
+                "importance": 2 * float(size[i, j]), "share": 2 * float(size[i, j]) / total,
+            }
+            for i, j in pairs[:most]
+        ]  # fmt: skip
+        schema = {
+            "first": pl.String,
+            "second": pl.String,
+            "zh": pl.String,
+            "en": pl.String,
+            "importance": pl.Float64,
+            "share": pl.Float64,
+        }
+        return pl.DataFrame(rows, schema=schema)
+
+
+def interactions(table: ReasonTable, explainer: Explainer, *, sample: int = 400, seed: int = 1) -> Interactions:
+    """Exact interaction values of `sample` households, drawn by the seed."""
+    draw = np.random.default_rng(seed)
+    rows = np.sort(draw.choice(len(table), min(sample, len(table)), replace=False))
+    return Interactions(table, rows, explainer.interactions(table.values[rows]))
+
+
+def interaction_plot(found: Interactions, language: Language = "zh", most: int = 12) -> Figure:
+    """The pairs that do most together, as bars."""
+    with _plotting(language):
+        from matplotlib import pyplot as plt
+
+        language = spoken(language)
+        shown = found.strongest(most).sort("importance")
+        figure: Figure
+        figure, axes = plt.subplots(figsize=(10, 1.4 + 0.5 * max(len(shown), 1)), layout="constrained")
+        axes.barh([pair.replace(" × ", "\n× ") for pair in shown[language]], shown["importance"].to_list(), color="#6a51a3")
+        axes.locator_params(axis="x", nbins=5)
+        axes.tick_params(axis="y", labelsize=8)
+        axes.set_xlabel(
+            "两项共同的平均绝对贡献（原始分）" if language == "zh" else "mean absolute contribution of the pair together (margin)"
+        )
+        axes.spines[["top", "right"]].set_visible(False)
+        plt.close(figure)
+        return figure
+
+
+def pair_plot(found: Interactions, first: str, second: str, language: Language = "zh") -> Figure:
+    """shap's dependence plot of what two features do together: the first along the axis, the second as colour."""
+    with _plotting(language):
+        from matplotlib import pyplot as plt
+
+        language = spoken(language)
+        names, words = found.table.names, labels(found.table, language)
+        figure: Figure
+        figure, axes = plt.subplots(figsize=(9, 5.5), layout="constrained")
+        values = found.table.values[found.rows]
+        pair = (names.index(first), names.index(second))
+        drawing().dependence_plot(pair, found.values, values, feature_names=words, ax=axes, show=False, dot_size=12, alpha=0.7)
+        along = values[:, pair[0]]
+        if not np.isnan(along).all():
+            axes.set_xlim(*_wide_enough(np.nanpercentile(along, [0.5, 99.5])))
+        axes.set_ylabel("两项共同的贡献（原始分）" if language == "zh" else "what the two do together (margin)")
+        plt.close(figure)
+        return figure
+
+
+def _wide_enough(limits: npt.NDArray[np.float64]) -> tuple[float, float]:
+    low, high = float(limits[0]), float(limits[1])
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def save_importance(
+    table: ReasonTable, folder: Path, language: Language = "zh", *, explainer: Explainer | None = None
+) -> list[Path]:
+    """Write `importance.csv` (feature, topic and risk kind, both languages) and `importance.png` into a folder that is there. The paths.
+
+    With an explainer also `interactions.csv` (the 50 pairs that do most together, in a sample of 400 households) and `interactions.png`.
+    """
     files = [folder / "importance.csv", folder / "importance.png"]
     # With a byte order mark, or Excel shows the Chinese labels as rubbish.
     write_text(files[0], "\ufeff" + importance(table).write_csv())
     importance_plot(table, language).savefig(files[1], dpi=150, bbox_inches="tight")
+    if explainer is not None:
+        found = interactions(table, explainer)
+        files += [folder / "interactions.csv", folder / "interactions.png"]
+        write_text(files[2], "\ufeff" + found.strongest(50).write_csv())
+        interaction_plot(found, language).savefig(files[3], dpi=150, bbox_inches="tight")
     return files
 
 

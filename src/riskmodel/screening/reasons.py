@@ -1,22 +1,25 @@
 """From contributions to sentences: why a household stands where it stands, in the words of the catalogue.
 
 Contributions are summed over the features of a topic (those that speak of the same thing) and told by one of them; then over risk kinds.
-Three to five topics that raise the risk and up to two that lower it are told. A reason that would contradict the direction which the
-catalogue declares for its feature is not told; the next feature of its topic speaks, or nobody does.
+Three to five topics that raise the risk and up to two that lower it are told. The catalogue says of each feature when a value of it may be told
+(`tell`, else as `riskier_when` declares; one whose direction is unclear is silent). A value that may not be told, is unknown, is shared by
+nearly everybody or is an ordinary amount does not speak; the next feature of its topic does, or nobody.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from pydantic import TypeAdapter
 
+from riskmodel.errors import DataError, Fault, ProjectError
 from riskmodel.features.catalogue import Catalogue, Feature, Sentence, Sentences, Strict, Words
 from riskmodel.project import Project
 from riskmodel.screening import wording
@@ -37,10 +40,14 @@ MOST_LOWERING: Final = 2
 SHARE_LOWERING: Final = 0.15
 LEAST: Final = 0.02  # of the margin: below it a topic did not move the score in a way worth a sentence
 PLACES: Final = MOST_RAISING + MOST_LOWERING
+COMMON: Final = 0.75  # what so many of the neighbours share is no reason
+NOTABLE: Final = 60  # per cent of the neighbours that an amount has to be beyond
+OUTSTANDING: Final = 80  # the same where the catalogue declares no direction
 FEW: Final = 8  # households whose sentences are written one by one
 LEVELS: Final = ("", "township", "county")
 # Families whose features say how the data are, not how the household is: their part of a score is not told as a reason of the household.
 UNTOLD: Final = ("freshness",)
+COUNTS: Final = ("people", "times", "items", "visits", "households", "quarters")
 REGISTERS: Final = ("households", "members", "policy", "authorisations")
 KINDS: Final = tuple(RISK_KINDS)
 
@@ -73,23 +80,34 @@ def plain_entry(name: str, sign: int) -> Feature:
     return Feature.model_construct(
         label=words, family="table", topic=name, unit="number", sources=(), window="", missing=words, risk_kind="other",
         riskier_when={1: "higher", -1: "lower"}.get(sign, "unclear"), sentence=Sentences(zh=sentence[0], en=sentence[1]), status="active",
+        tell=None if sign else ("high_raises", "low_raises", "high_lowers", "low_lowers"), amount=None, covers=(), levels=(),
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class About:
-    """What the catalogue says of p features, as arrays. topic, kind: places in topic_names and KINDS; riskier: 1, -1 or 0 (unclear)."""
+    """What the catalogue says of p features, as arrays. topic, kind: places in topic_names and KINDS. covers: shape (topics, topics).
+
+    raises_when, lowers_when: told as raising (lowering) when high 1, when low -1, whichever it is 2, never 0. pair: place of the amount of a share,
+    and of the share of an amount, else -1. notable: per cent of the neighbours that an amount has to be beyond. source: place in `sources` of the table whose date is said with it, or -1.
+    """
 
     entries: tuple[Feature, ...]
     topic_names: tuple[str, ...]
     topic: npt.NDArray[np.int64]
+    covers: npt.NDArray[np.bool_]
     kind: npt.NDArray[np.int64]
-    riskier: npt.NDArray[np.int64]
+    raises_when: npt.NDArray[np.int64]
+    lowers_when: npt.NDArray[np.int64]
     flags: npt.NDArray[np.bool_]
     zero_said: npt.NDArray[np.bool_]
-    measure: npt.NDArray[np.int64]
+    counted: npt.NDArray[np.bool_]
+    change: npt.NDArray[np.bool_]
     compared: npt.NDArray[np.bool_]
-    tellable: npt.NDArray[np.bool_]
+    notable: npt.NDArray[np.int64]
+    pair: npt.NDArray[np.int64]
+    sources: tuple[str, ...]
+    source: npt.NDArray[np.int64]
 
     @cached_property
     def read(self) -> frozenset[str]:
@@ -97,22 +115,51 @@ class About:
         return frozenset(source for entry in self.entries for source in entry.sources)
 
     @classmethod
-    def of(cls, entries: tuple[Feature, ...]) -> About:
+    def of(cls, names: tuple[str, ...], entries: tuple[Feature, ...], known: Mapping[str, Source]) -> About:
         topics = tuple(dict.fromkeys(entry.topic for entry in entries))
+        covers = np.zeros((len(topics), len(topics)), np.bool_)
+        pair = np.full(len(entries), -1, np.int64)
+        for place, entry in enumerate(entries):
+            covers[topics.index(entry.topic), [topics.index(topic) for topic in entry.covers if topic in topics]] = True
+            if entry.amount in names:
+                amount = names.index(entry.amount)
+                pair[place], pair[amount] = amount, place
+        main = [_main_source(entry, known) for entry in entries]
+        sources = tuple(dict.fromkeys(name for name in main if name))
+
+        def flags(hits: Iterable[bool]) -> npt.NDArray[np.bool_]:
+            return np.array(list(hits), np.bool_)
+
+        def places(some: Iterable[int]) -> npt.NDArray[np.int64]:
+            return np.array(list(some), np.int64)
+
         return cls(
-            entries,
-            topics,
-            np.array([topics.index(entry.topic) for entry in entries], np.int64),
-            np.array([KINDS.index(entry.risk_kind) for entry in entries], np.int64),
-            np.array([{"higher": 1, "lower": -1, "unclear": 0}[entry.riskier_when] for entry in entries], np.int64),
-            np.array([entry.unit == "flag" for entry in entries], np.bool_),
-            np.array([bool(entry.sentence.zh.zero and entry.sentence.en.zero) for entry in entries], np.bool_),
-            np.array(
-                [{"yuan": 1, "share": 2}.get(entry.unit, 0) if entry.family != "area" else 0 for entry in entries], np.int64
-            ),
-            np.array([wording.manner(entry) != "nothing" for entry in entries], np.bool_),
-            np.array([entry.family not in UNTOLD for entry in entries], np.bool_),
-        )
+            entries, topics, places(topics.index(entry.topic) for entry in entries), covers,
+            places(KINDS.index(entry.risk_kind) for entry in entries),
+            places(_when(entry, "raises") for entry in entries),
+            places(_when(entry, "lowers") for entry in entries),
+            flags(entry.unit == "flag" for entry in entries),
+            flags(bool(entry.sentence.zh.zero and entry.sentence.en.zero) for entry in entries),
+            flags(entry.unit in COUNTS for entry in entries),
+            flags(wording.manner(entry) == "change" for entry in entries),
+            flags(wording.manner(entry) != "nothing" for entry in entries),
+            places(OUTSTANDING if entry.riskier_when == "unclear" else NOTABLE for entry in entries),
+            pair, sources, places(sources.index(name) if name else -1 for name in main),
+        )  # fmt: skip
+
+
+def _when(entry: Feature, way: str) -> int:
+    """When a feature is told as raising or lowering: 1 when high, -1 when low, 2 whichever it is, 0 never."""
+    if entry.family in UNTOLD:
+        return 0
+    high, low = f"high_{way}" in entry.told, f"low_{way}" in entry.told
+    return 2 if high and low else 1 if high else -1 if low else 0
+
+
+def _main_source(entry: Feature, known: Mapping[str, Source]) -> str:
+    """The table whose date is said with a feature: the first that is not merely needed to know who lives there. Empty where there is none."""
+    tables = [table for table in entry.sources if table in known]
+    return next((table for table in tables if table not in REGISTERS), tables[0] if tables else "")
 
 
 @dataclass(frozen=True)
@@ -132,8 +179,6 @@ class Wordbook:
         absent = [kind for kind in KINDS if kind not in checks]
         unknown = [kind for kind in checks if kind not in RISK_KINDS]
         if absent or unknown:
-            from riskmodel.errors import Fault, ProjectError
-
             raise ProjectError(
                 [Fault(document.where(), f"no entry `{kind}`", "an entry for each risk kind", "Add it.") for kind in absent]
                 + [
@@ -150,7 +195,7 @@ class Wordbook:
     def about(self, names: tuple[str, ...]) -> About:
         """What the catalogue says of these features; worked out once."""
         if names not in self._about:
-            self._about[names] = About.of(tuple(self.catalogue[name] for name in names))
+            self._about[names] = About.of(names, tuple(self.catalogue[name] for name in names), self.sources)
         return self._about[names]
 
     def to_check(self, kinds: Sequence[str], has_labour: bool | None, language: Language) -> str:
@@ -179,9 +224,12 @@ class Wordbook:
 
 @dataclass(frozen=True)
 class Reason:
-    """One reason. raises: it moved the score up. strength: its part of all that moved this score, between 0 and 1.
+    """One reason, whole in itself: it can be kept and read again without catalogue and tables.
 
-    level: the area it was compared with (township, county or nothing).
+    raises: it moved the score up. strength: its part of all that moved this score, between 0 and 1. weight: what its topic added to the margin
+    (below 0: took away), to compare two scorings; neither is shown to a visitor. level: the area it was compared with (township, county
+    or nothing). feature: the catalogue's key, for machines. told: when its values are a reason (see the catalogue's `tell`).
+    manner: how they are said and compared (see `wording.manner`).
     """
 
     raises: bool
@@ -194,11 +242,25 @@ class Reason:
     strength: float
     level: str
     sources: tuple[str, ...]
+    feature: str
+    weight: float
+    told: tuple[str, ...]
+    manner: str
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; an unknown value is None."""
-        number = None if np.isnan(self.value) else self.value
-        return {**self.__dict__, "value": number, "sources": list(self.sources)}
+        """For JSON: plain text, numbers and lists. `from_dict` reads it back."""
+        return {**self.__dict__, "sources": list(self.sources), "told": list(self.told)}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Reason:
+        """What `as_dict` gave, from JSON too. Raises DataError for keys that are missing or foreign."""
+        wanted = {item.name for item in fields(cls)}
+        if wanted != stored.keys():
+            wrong = ", ".join(sorted(wanted ^ stored.keys()))
+            raise DataError(
+                Fault("stored reason", f"missing or foreign: {wrong}", ", ".join(sorted(wanted)), "Score the household again.")
+            )
+        return cls(**{**stored, "sources": tuple(stored["sources"]), "told": tuple(stored["told"])})
 
 
 @dataclass(frozen=True)
@@ -207,7 +269,8 @@ class ReasonTable:
 
     feature, side, percent, level: shape (n, 7), first five raising, then two lowering; feature -1: no reason; partner: a
     second feature of the topic that is told with the first (an amount with its share of income), or -1. topics: shape (n, topics), kinds: shape
-    (n, 11): summed contributions to the margin. contributions, values: shape (n, p), as they were explained. stale_days: source -> shape (n,),
+    (n, 11): summed contributions to the margin. contributions, values: shape (n, p), as they were explained. few: shape (n,), whether the
+    village is too small for anything to be told about neighbours. stale_days: source -> shape (n,),
     days since its newest row where that is too long ago, else 0. absent: sources from which the county delivered nothing.
     """
 
@@ -216,6 +279,7 @@ class ReasonTable:
     as_of: dt.date
     contributions: Floats
     values: Floats
+    few: npt.NDArray[np.bool_]
     feature: npt.NDArray[np.int16]
     side: npt.NDArray[np.int8]
     percent: npt.NDArray[np.int8]
@@ -231,126 +295,141 @@ class ReasonTable:
     def __len__(self) -> int:
         return len(self.feature)
 
-    def _said(self, name: str, language: Language, cells: npt.NDArray[np.intp], place: int) -> list[str]:
-        """The sentences of one feature for some cells (positions in `feature`, flattened)."""
-        entry = self.wordbook.catalogue[name]
-        rows = cells // PLACES
-        texts, which = wording.render(entry, self.values[rows, place], language)
-        side, percent, level = (part.ravel()[cells].astype(np.int64) for part in (self.side, self.percent, self.level))
-        below_zero = (self.values[rows, place] < 0) & (getattr(entry.sentence, language).negative is not None)
-        code = (((side + 1) * 101 + percent) * 3 + level) * 2 + below_zero
-        source = self._main_source(entry)
-        days = self.stale_days[source][rows].astype(np.int64) if source in self.stale_days else np.zeros(len(rows), np.int64)
-        months = np.minimum(np.where(days < 60, days, (days // 30) * 30), 65535)
-        extras, extra = self._partners(cells, language)
-        spans, span = np.unique(months, return_inverse=True)
-        key = (which * 4096 + code) * len(spans) + span
-        _, key = np.unique(key, return_inverse=True)
-        _, first, back = np.unique(key * len(extras) + extra, return_index=True, return_inverse=True)
-        manner = wording.manner(entry)
-        comparisons: dict[int, str] = {}
-        tails: dict[int, str] = {}
-        written = []
-        for cell in first:
-            comparison = comparisons.get(int(code[cell]))
-            if comparison is None:
-                area = LEVELS[int(level[cell])]
-                comparison = wording.compare(
-                    int(side[cell]), int(percent[cell]), area, language, manner=manner, below_zero=bool(below_zero[cell])
-                )
-                comparisons[int(code[cell])] = comparison
-            tail = tails.get(int(months[cell]))
-            if tail is None:
-                tail = tails[int(months[cell])] = self._tail(source, int(months[cell]), language)
-            written.append(texts[which[cell]] + comparison + extras[extra[cell]] + tail)
-        return [written[number] for number in back]
+    @cached_property
+    def _tail_days(self) -> npt.NDArray[np.int32]:
+        """What is said of the data behind each reason, shape (n, 7): -1 nothing, 0 their date, else how many days they have not been renewed.
 
-    def _partners(self, cells: npt.NDArray[np.intp], language: Language) -> tuple[list[str], npt.NDArray[np.int64]]:
-        """What is told with the first feature, for some cells: (the different texts, for each cell the place of its text)."""
-        partner = self.partner.ravel()[cells]
-        texts, place_of = [""], np.zeros(len(cells), np.int64)
-        for place in np.unique(partner[partner >= 0]):
-            hit = np.flatnonzero(partner == place)
-            entry = self.wordbook.catalogue[self.names[place]]
-            more, which = wording.render(entry, self.values[cells[hit] // PLACES, place], language)
-            place_of[hit] = which + len(texts)
-            texts += [wording.attached(text, language) for text in more]
-        return texts, place_of
+        A source is said once a household, with the first reason that rests on it.
+        """
+        about = self.wordbook.about(self.names)
+        source = np.append(about.source, -1)[self.feature]
+        days = np.full(self.feature.shape, -1, np.int32)
+        for place, name in enumerate(about.sources):
+            stale = _in_steps(self.stale_days[name]) if name in self.stale_days else np.zeros(len(self), np.int32)
+            hit = source == place
+            first = hit & (np.cumsum(hit, axis=1) == 1)
+            said = stale if name in self.data_dates else np.where(stale > 0, stale, -1)
+            days[first] = np.broadcast_to(said[:, None], first.shape)[first]
+        return days
+
+    def _said(self, cells: npt.NDArray[np.intp], place: int, language: Language) -> pl.Series:
+        """The sentences of one feature for some cells (positions in `feature`, flattened): each different piece is written once."""
+        entry = self.wordbook.catalogue[self.names[place]]
+        rows = cells // PLACES
+        values = wording.shown(self.values[rows, place], entry.unit)
+        side, percent, level = (part.ravel()[cells].astype(np.int64) for part in (self.side, self.percent, self.level))
+        below_zero = (values < 0) & (getattr(entry.sentence, language).negative is not None)
+        manner = wording.manner(entry)
+        code = (((side + 1) * 101 + percent) * 3 + level) * 2 + below_zero
+
+        def compare(number: int) -> str:
+            number, below = divmod(number, 2)
+            number, area = divmod(number, 3)
+            way, share = divmod(number, 101)
+            return wording.compare(way - 1, share, LEVELS[area], language, manner=manner, below_zero=bool(below))
+
+        comparison = _written(code, compare)
+        source = _main_source(entry, self.wordbook.sources)
+        tail = _written(self._tail_days.ravel()[cells], lambda days: self._tail(source, int(days), language))
+        alone = _written(values, lambda value: wording.sentence(entry, float(value), language))
+        partner = self.partner.ravel()[cells].astype(np.int64)
+        other = int(partner.max(initial=-1))  # a feature has one partner: the amount of a share, or the share of an amount
+        if other < 0:
+            return alone + comparison + tail
+        told = self.wordbook.catalogue[self.names[other]]
+        second = wording.shown(self.values[rows, other], told.unit)
+        between = "，" if language == "zh" else ", "
+        if entry.amount == self.names[other]:  # the amount first, then the share that is compared
+            amount = _written(second, lambda value: wording.sentence(told, float(value), language) + between)
+            share = _written(values, lambda value: wording.after(entry, float(value), language))
+            both = amount + share + comparison
+        else:
+            both = alone + comparison + _written(second, lambda value: between + wording.after(told, float(value), language))
+        return both.zip_with(pl.Series(partner >= 0), alone + comparison) + tail
+
+    def _write(
+        self, entry: Feature, value: float, partner: int, second: float, side: int, percent: int, level: int, source: str, days: int,
+        language: Language,
+    ) -> str:  # fmt: skip
+        """One sentence. value, second: as they are said. partner: the other feature of a pair, whose value is `second`, or -1."""
+        below_zero = value < 0 and getattr(entry.sentence, language).negative is not None
+        comparison = wording.compare(side, percent, LEVELS[level], language, manner=wording.manner(entry), below_zero=below_zero)
+        tail = self._tail(source, days, language)
+        if partner < 0:
+            return wording.sentence(entry, value, language) + comparison + tail
+        other = self.wordbook.catalogue[self.names[partner]]
+        between = "，" if language == "zh" else ", "
+        if entry.amount == self.names[partner]:  # the amount first, then the share that is compared
+            return wording.sentence(other, second, language) + between + wording.after(entry, value, language) + comparison + tail
+        return wording.sentence(entry, value, language) + comparison + between + wording.after(other, second, language) + tail
 
     def _sentence(self, row: int, slot: int, language: Language) -> str:
         """One sentence, in the same words as `_said`."""
-        place = int(self.feature[row, slot])
+        place, partner = int(self.feature[row, slot]), int(self.partner[row, slot])
         if place < 0:
             return ""
         entry = self.wordbook.catalogue[self.names[place]]
-        value = float(self.values[row, place])
-        below_zero = value < 0 and getattr(entry.sentence, language).negative is not None
-        comparison = wording.compare(
-            int(self.side[row, slot]), int(self.percent[row, slot]), LEVELS[int(self.level[row, slot])], language,
-            manner=wording.manner(entry), below_zero=below_zero,
-        )  # fmt: skip
-        partner, extra = int(self.partner[row, slot]), ""
+        second = 0.0
         if partner >= 0:
-            other = self.wordbook.catalogue[self.names[partner]]
-            extra = wording.attached(
-                wording.sentence(other, wording.shown(float(self.values[row, partner]), other.unit), language), language
-            )
-        source = self._main_source(entry)
-        days = int(self.stale_days[source][row]) if source in self.stale_days else 0
-        return (
-            wording.sentence(entry, wording.shown(value, entry.unit), language)
-            + comparison
-            + extra
-            + self._tail(source, _in_steps(days), language)
-        )
+            second = float(wording.shown(self.values[row, partner], self.wordbook.catalogue[self.names[partner]].unit))
+        return self._write(
+            entry, float(wording.shown(self.values[row, place], entry.unit)), partner, second, int(self.side[row, slot]),
+            int(self.percent[row, slot]), int(self.level[row, slot]), _main_source(entry, self.wordbook.sources),
+            int(self._tail_days[row, slot]), language,
+        )  # fmt: skip
 
-    def _main_source(self, entry: Feature) -> str:
-        """The table whose date is said with a feature: the first that is not merely needed to know who lives there."""
-        known = [table for table in entry.sources if table in self.wordbook.sources]
-        return next((table for table in known if table not in REGISTERS), known[0] if known else "")
-
-    def _tail(self, source: str, stale: int, language: Language) -> str:
-        """The date of the data, or for how long they have not been renewed."""
-        if not source:
+    def _tail(self, source: str, days: int, language: Language) -> str:
+        """The date of the data (days 0), or for how long they have not been renewed; nothing for -1."""
+        if days < 0 or not source:
             return ""
         label = getattr(self.wordbook.sources[source].label, language)
-        if stale:
-            ago = wording.gap(stale, language)
+        if days:
+            ago = wording.gap(days, language)
             return f"（{label}数据已{ago}未更新）" if language == "zh" else f" ({label} data not renewed for {ago})"
-        if source not in self.data_dates:
-            return ""
         day = wording.format_date(self.data_dates[source], language)
         return f"（{label}数据截至{day}）" if language == "zh" else f" ({label} data to {day})"
 
-    def sentences(self, language: Language) -> npt.NDArray[np.object_]:
-        """Shape (n, 7): one sentence a reason, empty text where there is none."""
+    def _columns(self, language: Language) -> list[pl.Series]:
+        """One series a place in `feature`: its sentence, or nothing."""
         if len(self) <= FEW:
-            one_by_one = [[self._sentence(row, slot, language) for slot in range(PLACES)] for row in range(len(self))]
-            return np.array(one_by_one, dtype=object).reshape(self.feature.shape)
-        flat = np.full(self.feature.size, "", dtype=object)
-        chosen = self.feature.ravel()
+            return [
+                pl.Series([self._sentence(row, slot, language) or None for row in range(len(self))], dtype=pl.String)
+                for slot in range(PLACES)
+            ]
+        chosen = self.feature.T.ravel()
         order = np.argsort(chosen, kind="stable")
         edges = np.searchsorted(chosen[order], np.arange(len(self.names) + 1))
-        for place, name in enumerate(self.names):
-            cells = order[edges[place] : edges[place + 1]]
-            if len(cells):
-                flat[cells] = self._said(name, language, cells, place)
-        return flat.reshape(self.feature.shape)
+        flat = [pl.repeat(None, int(edges[0]), dtype=pl.String, eager=True)]
+        slots, rows = np.divmod(order, max(len(self), 1))
+        for place in range(len(self.names)):
+            part = slice(int(edges[place]), int(edges[place + 1]))
+            if part.start < part.stop:
+                flat.append(self._said(rows[part] * PLACES + slots[part], place, language))
+        back = np.empty(len(order), np.uint32)
+        back[order] = np.arange(len(order), dtype=np.uint32)
+        whole = pl.concat(flat).gather(back)
+        return [whole.slice(slot * len(self), len(self)) for slot in range(PLACES)]
+
+    def sentences(self, language: Language) -> npt.NDArray[np.object_]:
+        """Shape (n, 7): one sentence a reason, empty text where there is none."""
+        columns = [column.fill_null("").to_list() for column in self._columns(language)]
+        return np.array(columns, dtype=object).reshape(PLACES, len(self)).T
 
     def texts(self, language: Language) -> list[str]:
         """All reasons of each household in one line, raising first."""
-        rows = self.sentences(language).tolist()
-        between, turn = ("；", "。另一方面：") if language == "zh" else (". ", ". On the other hand: ")
-        end = "。" if language == "zh" else "."
-        out = []
-        for row in rows:
-            up = between.join([text for text in row[:MOST_RAISING] if text])
-            down = between.join([text for text in row[MOST_RAISING:] if text])
-            if not up:
-                up = _NOTHING[language]
-            whole = f"{up}{turn}{down}{end}" if down else up + end
-            out.append(whole if language == "zh" else whole[:1].upper() + whole[1:])
-        return out
+        return self.text_column(language).to_list()
+
+    def text_column(self, language: Language) -> pl.Series:
+        """The same as a column."""
+        between, turn, end = ("；", "。另一方面：", "。") if language == "zh" else (". ", ". On the other hand: ", ".")
+        frame = pl.DataFrame({f"{slot}": column for slot, column in enumerate(self._columns(language))})
+        up = pl.concat_str([f"{slot}" for slot in range(MOST_RAISING)], separator=between, ignore_nulls=True)
+        down = pl.concat_str([f"{slot}" for slot in range(MOST_RAISING, PLACES)], separator=between, ignore_nulls=True)
+        up = pl.when(up == "").then(pl.lit(NOTHING[language])).otherwise(up)
+        whole = up + pl.when(down == "").then(pl.lit("")).otherwise(pl.lit(turn) + down) + pl.lit(end)
+        if language == "en":
+            whole = whole.str.slice(0, 1).str.to_uppercase() + whole.str.slice(1)
+        return frame.select(text=whole)["text"]
 
     @cached_property
     def risk_kinds(self) -> list[str]:
@@ -393,7 +472,8 @@ class ReasonTable:
                 Reason(
                     slot < MOST_RAISING, entry.risk_kind, entry.topic, str(zh[slot]), str(en[slot]),
                     float(self.values[0, place]), entry.unit, float(abs(self.topics[0, topic])) / everything,
-                    LEVELS[int(self.level[0, slot])], entry.sources,
+                    LEVELS[int(self.level[0, slot])], entry.sources, self.names[place], float(self.topics[0, topic]), entry.told,
+                    wording.manner(entry),
                 )
             )  # fmt: skip
         return reasons
@@ -402,7 +482,7 @@ class ReasonTable:
         """The reasons of these households."""
         stale = {name: days[rows] for name, days in self.stale_days.items()}
         return ReasonTable(
-            self.wordbook, self.names, self.as_of, self.contributions[rows], self.values[rows], self.feature[rows], self.side[rows],
+            self.wordbook, self.names, self.as_of, self.contributions[rows], self.values[rows], self.few[rows], self.feature[rows], self.side[rows],
             self.percent[rows], self.level[rows], self.partner[rows], self.topic_names, self.topics[rows], self.kinds[rows], self.data_dates, stale,
             self.absent,
         )  # fmt: skip
@@ -413,7 +493,7 @@ class ReasonTable:
         absent = [f"没有{label}数据" if language == "zh" else f"no {label} data" for label in labels]
         notes = np.full(len(self), wording.join(absent, language), dtype=object)
         for source, days in self.stale_days.items():
-            rounded = np.where(days < 60, days, (days // 30) * 30)
+            rounded = _in_steps(days)
             for gap in np.unique(rounded[rounded > 0]):
                 text = self._tail(source, int(gap), language).strip("（） ()")
                 hit = rounded == gap
@@ -421,12 +501,18 @@ class ReasonTable:
         return [str(note) for note in notes]
 
 
-def _in_steps(days: int) -> int:
+def _written(values: npt.NDArray[Any], write: Callable[[Any], str]) -> pl.Series:
+    """What `write` makes of each value; it is asked once for each different one."""
+    different, place = np.unique(values, return_inverse=True)
+    return pl.Series([write(value) for value in different.tolist()], dtype=pl.String).gather(place.astype(np.uint32))
+
+
+def _in_steps(days: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Days of a gap as they are said: whole months from two on."""
-    return days if days < 60 else min(days // 30 * 30, 65535)
+    return np.where(days < 60, days, np.minimum(days // 30 * 30, 65_535)).astype(np.int32)
 
 
-_NOTHING: Final = {"zh": "没有哪一方面明显抬高风险", "en": "nothing in the records clearly raises the risk"}
+NOTHING: Final = {"zh": "记录中没有哪一方面明显抬高风险", "en": "nothing in the records clearly raises the risk"}
 
 
 def give_reasons(
@@ -449,17 +535,17 @@ def give_reasons(
     about = wordbook.about(names)
     entries, topic_names = about.entries, about.topic_names
     fitted = reference.select(names)
-    township, county = fitted.places(village_code)
+    township, county, few = fitted.places(village_code)
     n = len(values)
-    told = _without_small_villages(entries, contributions, village_code, reference)
+    told = _without_small_villages(entries, contributions, few)
     feature, side = np.full((n, PLACES), -1, np.int16), np.zeros((n, PLACES), np.int8)
     percent, level = np.zeros((n, PLACES), np.int8), np.zeros((n, PLACES), np.int8)
     partner = np.full((n, PLACES), -1, np.int16)
     choose_reasons(
-        told, values, about.topic, len(topic_names), about.riskier, about.flags, about.zero_said, about.measure,
-        about.compared, about.tellable, township, county, fitted.start, fitted.known,
-        fitted.cut, fitted.below, fitted.upto, FEWEST, BEYOND, MOST_RAISING, ALWAYS_RAISING, SHARE_RAISING, MOST_LOWERING,
-        SHARE_LOWERING, LEAST, feature, side, percent, level, partner,
+        told, values, about.topic, about.covers, about.raises_when, about.lowers_when, about.flags, about.zero_said, about.counted,
+        about.change, about.compared, about.pair, township, county, fitted.start, fitted.known, fitted.cut, fitted.below,
+        fitted.upto, FEWEST, BEYOND, COMMON, about.notable, MOST_RAISING, ALWAYS_RAISING, SHARE_RAISING, MOST_LOWERING, SHARE_LOWERING,
+        LEAST, feature, side, percent, level, partner,
     )  # fmt: skip
     topics, kinds = np.zeros((n, len(topic_names))), np.zeros((n, len(KINDS)))
     if n <= FEW:  # the same sums in the same order, without a step of numpy for each feature
@@ -470,17 +556,14 @@ def give_reasons(
             topics[:, about.topic[place]] += contributions[:, place]
             kinds[:, about.kind[place]] += contributions[:, place]
     return ReasonTable(
-        wordbook, tuple(names), as_of, contributions, values, feature, side, percent, level, partner, topic_names, topics, kinds,
+        wordbook, tuple(names), as_of, contributions, values, few, feature, side, percent, level, partner, topic_names, topics, kinds,
         reference.data_dates, _stale(wordbook, reference.data_dates, as_of, n, ages or {}),
         _absent(wordbook, about.read, reference.data_dates),
     )  # fmt: skip
 
 
-def _without_small_villages(
-    entries: Sequence[Feature], contributions: Floats, village_code: npt.NDArray[np.object_], reference: Reference
-) -> Floats:
+def _without_small_villages(entries: Sequence[Feature], contributions: Floats, few: npt.NDArray[np.bool_]) -> Floats:
     """Contributions from which reasons are chosen: what is counted about the neighbours is not told where they are few."""
-    few = np.array([reference.households.get(str(code), 0) < FEWEST for code in village_code], np.bool_)
     if not few.any():
         return contributions
     places = [place for place, entry in enumerate(entries) if entry.family == "area"]

@@ -136,12 +136,18 @@ class Reference:
             self.households,
         )  # fmt: skip
 
-    def places(self, village_code: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """For each household the place of its township and of its county in `areas`, -1 where there is none."""
+    def places(
+        self, village_code: npt.NDArray[np.object_]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """For each household the place of its township and of its county in `areas`, -1 where there is none; and whether its village has too
+        few households for anything to be told about them."""
         place = self._place
-        township = np.array([place.get(code[:TOWNSHIP_DIGITS], -1) for code in village_code], np.int64)
-        county = np.array([place.get(code[:COUNTY_DIGITS], -1) for code in village_code], np.int64)
-        return township, county
+        number: dict[str, int] = {}
+        back = np.array([number.setdefault(code, len(number)) for code in village_code.tolist()], np.int64)
+        township = np.array([place.get(code[:TOWNSHIP_DIGITS], -1) for code in number], np.int64)
+        county = np.array([place.get(code[:COUNTY_DIGITS], -1) for code in number], np.int64)
+        few = np.array([self.households.get(code, 0) < FEWEST for code in number], np.bool_)
+        return township[back], county[back], few[back]
 
     @cached_property
     def _place(self) -> dict[str, int]:

@@ -19,14 +19,14 @@ import numpy.typing as npt
 import polars as pl
 
 from riskmodel.errors import DataError, Fault, ModelError
-from riskmodel.features.catalogue import Catalogue, load_catalogue
+from riskmodel.features.catalogue import Catalogue, catalogue_files, load_catalogue
 from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.policy import Policy
 from riskmodel.project import Project
 from riskmodel.screening import wording
 from riskmodel.screening.explain import Explainer
 from riskmodel.screening.gate import pass_gate
-from riskmodel.screening.reasons import Reason, ReasonTable, Wordbook, give_reasons, plain_entry
+from riskmodel.screening.reasons import NOTHING, Reason, ReasonTable, Wordbook, give_reasons, plain_entry
 from riskmodel.screening.reference import Reference
 from riskmodel.screening.settings import ScreeningSettings, load_settings
 from riskmodel.tables import Tables
@@ -114,16 +114,18 @@ class Explained:
         return len(self.raising) + len(self.lowering)
 
     def text(self) -> str:
-        """Both languages, for a terminal or a printed page."""
+        """Both languages, for a terminal or a printed page. What a reason says of its data is not said again below."""
+        notes_zh = wording.unsaid(self.notes_zh, [reason.zh for reason in self], "zh")
+        notes_en = wording.unsaid(self.notes_en, [reason.en for reason in self], "en")
         zh = [
             f"{self.household_id}　截止日{wording.format_date(self.as_of, 'zh')}　第{self.rank:,}位（共{self.of:,}户）",
             f"今后{self.horizon_months}个月概率 {self.probability:.1%}（波动区间 {self.low:.1%} 至 {self.high:.1%}）　优先级：{GRADES[self.grade][0]}",
             "抬高风险：",
             *(f"  {place}. {reason.zh}" for place, reason in enumerate(self.raising, 1)),
-            *(["  没有哪一方面明显抬高风险"] if not self.raising else []),
+            *([f"  {NOTHING['zh']}"] if not self.raising else []),
             *(["降低风险："] if self.lowering else []),
             *(f"  · {reason.zh}" for reason in self.lowering),
-            *([f"数据提示：{self.notes_zh}"] if self.notes_zh else []),
+            *([f"数据提示：{notes_zh}"] if notes_zh else []),
             *(["入户核实：", *(f"  {line}" for line in self.checks_zh.splitlines())] if self.checks_zh else []),
             SIGNAL_ZH,
         ]
@@ -134,10 +136,10 @@ class Explained:
             f"grade {GRADES[self.grade][1]}" + (f", risk kinds: {kinds}" if kinds else ""),
             "Raises the risk:",
             *(f"  {place}. {_capital(reason.en)}" for place, reason in enumerate(self.raising, 1)),
-            *(["  nothing in the records clearly raises the risk"] if not self.raising else []),
+            *([f"  {NOTHING['en']}"] if not self.raising else []),
             *(["Lowers it:"] if self.lowering else []),
             *(f"  · {_capital(reason.en)}" for reason in self.lowering),
-            *([f"About the data: {self.notes_en}"] if self.notes_en else []),
+            *([f"About the data: {notes_en}"] if notes_en else []),
             *(["To verify:", *(f"  {line}" for line in self.checks_en.splitlines())] if self.checks_en else []),
             SIGNAL_EN,
         ]
@@ -209,8 +211,8 @@ class Scores:
                 "rank": self.rank,
                 "grade": pl.Series(self.grade.tolist(), dtype=pl.String),
                 "risk_kinds": pl.Series(self.table.risk_kinds, dtype=pl.String),
-                "reasons_zh": self.table.texts("zh"),
-                "reasons_en": self.table.texts("en"),
+                "reasons_zh": self.table.text_column("zh"),
+                "reasons_en": self.table.text_column("en"),
                 "notes_zh": self.table.notes("zh"),
                 "notes_en": self.table.notes("en"),
                 "model_version": same(self.model_version),
@@ -382,7 +384,7 @@ class ScreeningModel:
         profile = model.record.get("profile")
         return cls(
             model, explainer, catalogue, Policy.load(project), Wordbook.load(project, catalogue), load_settings(project), project,
-            project.hash("features/catalogue.yaml", "features/codelists"), project.hash("features/policy"), reference,
+            project.hash(*catalogue_files(project), "features/codelists"), project.hash("features/policy"), reference,
             profile if isinstance(profile, Mapping) else None,
         )  # fmt: skip
 
@@ -456,7 +458,9 @@ class ScreeningModel:
         low, high = (model.probability(part, horizon) for part in np.quantile(margins, [0.1, 0.9], axis=1))
         probability = model.probability(margin, horizon)
         contributions, base = self.contributions(values)
-        reference = reference or self.reference or Reference.of(matrix.select(model.feature_names), dates)
+        if reference is None:
+            given = FeatureMatrix(matrix.as_of, matrix.household_id, matrix.village_code, tuple(model.feature_names), values)
+            reference = self.reference or Reference.of(given, dates)
         ages = ages_of(matrix, self.wordbook)
         table = give_reasons(
             self.wordbook,

@@ -43,7 +43,9 @@ def warm_up() -> float:
     start = perf_counter()
     names = ("first", "second")
     values = np.arange(2.0 * FEWEST).reshape(FEWEST, 2) / FEWEST
-    contributions, _ = Explainer.from_booster_texts([_SMALLEST]).contributions(values)
+    explainer = Explainer.from_booster_texts([_SMALLEST])
+    contributions, _ = explainer.contributions(values)
+    explainer.interactions(values[:1])
     households = np.array([str(place) for place in range(FEWEST)], dtype=object)
     villages = np.full(FEWEST, "0" * 12, dtype=object)
     reference = Reference.of(FeatureMatrix(dt.date(2025, 1, 1), households, villages, names, values))

@@ -25,6 +25,7 @@ _PATTERNS: Final[dict[str, tuple[int, str, str, str]]] = {
     "visits": (1, "{}次", "{} visit", "{} visits"),
     "people": (1, "{}人", "{} person", "{} people"),
     "months": (1, "{}个月", "{} month", "{} months"),
+    "quarters": (0, "{}个季度", "{} quarter", "{} quarters"),
     "days": (0, "{}天", "{} day", "{} days"),
     "years": (1, "{}年", "{} year", "{} years"),
     "level": (0, "{}级", "level {}", "level {}"),
@@ -58,6 +59,8 @@ def format_value(value: float, unit: str, language: Language) -> str:
         least = "1" if digits == 0 else "0." + "0" * (digits - 1) + "1"
         return "不到" + zh.format(least) if language == "zh" else "less than " + (one if least == "1" else many).format(least)
     if language == "zh":
+        if unit in MONEY and abs(value) >= 100_000:
+            return zh.format(_number(value / 10_000, 1) + "万")
         return zh.format(number)
     if unit == "times" and number == "2":
         return "twice"
@@ -102,14 +105,54 @@ def sentence(feature: Feature, value: float, language: Language) -> str:
     if value == 0 and feature.unit == "flag":
         return f"{label}：否" if language == "zh" else f"{label}: no"
     below = bool(value < 0 and said.negative)
-    size = -value if below else value
-    coarse = feature.family == "area" and feature.unit == "share"
-    template = str(said.negative if below else said.value)
-    said_already = feature.unit == "yuan_per_person" and language == "zh" and "人均" in template
-    text = coarse_share(size, language) if coarse else format_value(size, "yuan" if said_already else feature.unit, language)
-    if language == "zh" and manner(feature) == "age":
-        text = text.replace("年", "岁")
+    return _filled(feature, str(said.negative if below else said.value), -value if below else value, language)
+
+
+def after(feature: Feature, value: float, language: Language) -> str:
+    """What a share adds to the sentence of its amount: 相当于纯收入的61%, 61% of net income."""
+    return _filled(feature, str(getattr(feature.sentence, language).after), value, language)
+
+
+def _filled(feature: Feature, template: str, value: float, language: Language) -> str:
+    """A template with its value, in the words that this kind of value is said with."""
+    zh, how, unit = language == "zh", manner(feature), feature.unit
+    if feature.levels and value in range(len(feature.levels)):
+        text = getattr(feature.levels[int(value)], language)
+    elif how == "change" and value >= MUCH and unit == "share":
+        text = "10倍以上" if zh else "more than 1,000%"
+    elif how not in ("change", "nothing") and unit in PARTS and ("的{value}" if zh else "{value} of ") in template:
+        text = part(value, language)
+        if text.endswith(("times", "twice")):
+            template = template.replace("{value} of ", "{value} ")
+        elif text == "100%" and template.startswith("收入的{value}"):
+            template = template.replace("收入的{value}", "全部收入")
+        elif text == "不到1%" and "相当于" in template:
+            template, text = template.replace("相当于", "不到"), "1%"
+    elif zh and unit == "yuan_per_person" and "人均" in template:
+        text = format_value(value, "yuan", language)
+    else:
+        text = briefly(value, unit, how, language)
     return template.replace("{value}", text)
+
+
+def part(value: float, language: Language) -> str:
+    """A part of a whole in percent; what is more than the whole, as so many times the whole."""
+    if value < 1.1:
+        return _percent(value, language)
+    number = _number(value, 1)
+    if language == "zh":
+        return "10倍以上" if value >= MUCH else f"{number}倍"
+    return "more than 10 times" if value >= MUCH else "twice" if number == "2" else f"{number} times"
+
+
+def briefly(value: float, unit: str, how: str, language: Language) -> str:
+    """A value by itself, in the words of its manner (see `manner`): a figure about neighbours in steps, days ago as a gap, ages in 岁."""
+    if how == "nothing" and unit == "share":
+        return coarse_share(value, language)
+    if how == "since" and unit == "days":
+        return gap(round(value), language)
+    text = format_value(value, unit, language)
+    return text.replace("年", "岁") if how == "age" and language == "zh" else text
 
 
 def labelled(feature: Feature, value: float, language: Language) -> str:
@@ -120,7 +163,7 @@ def labelled(feature: Feature, value: float, language: Language) -> str:
 
 
 def manner(feature: Feature) -> str:
-    """How values of a feature are compared: amount, count, since (how long ago), distance, age, or nothing (levels, figures of an area)."""
+    """How values of a feature are compared: amount, count, change, since (how long ago), distance, age, or nothing (levels, figures of an area)."""
     if feature.unit == "level" or feature.family == "area":
         return "nothing"
     if feature.label.zh.startswith("距最近") or "至今" in feature.label.zh:
@@ -129,14 +172,20 @@ def manner(feature: Feature) -> str:
         return "age"
     if feature.unit == "km":
         return "distance"
+    if "变化" in feature.label.zh:
+        return "change"
     return "amount" if feature.unit in AMOUNTS else "count"
 
 
+PARTS: Final = ("share", "ratio")
+MONEY: Final = ("yuan", "yuan_per_person")
+MUCH: Final = 10.0  # times: beyond it the exact number says nothing more
 AMOUNTS: Final = ("yuan", "yuan_per_person", "share", "ratio", "flag", "number")
 
 # manner -> zh for more and less (around the share of households), en for more and less
 _COMPARED: Final = {
     "amount": ("高于{}", "低于{}", "higher than for", "lower than for"),
+    "change": ("高于{}", "低于{}", "higher than for", "lower than for"),
     "count": ("多于{}", "少于{}", "more than for", "less than for"),
     "since": ("比{}间隔更久", "比{}间隔更短", "longer ago than for", "more recently than for"),
     "distance": ("比{}更远", "比{}更近", "farther than for", "nearer than for"),
@@ -158,7 +207,7 @@ def compare(side: int, percent: int, level: str, language: Language, *, manner: 
     if side == 2:
         if zh:
             return f"（{area}约{percent}%的农户有此情况）" if percent else f"（{area}不到1%的农户有此情况）"
-        return f" (as {'about ' + str(percent) + '%' if percent else 'less than 1%'} of households {area})"
+        return f" (true of {'about ' + str(percent) + '%' if percent else 'less than 1%'} of households {area})"
     if below_zero:
         return f"，处于{area}最低的{100 - percent}%" if zh else f", among the lowest {100 - percent}% {area}"
     words = _COMPARED[manner]
@@ -195,24 +244,36 @@ def gap(days: int, language: Language) -> str:
     return format_value(int(days / 365.25), "years", language)
 
 
-def shown(value: float, unit: str) -> float:
-    """A value rounded to the digits it is said with; one that would be rounded away is kept, so that it is not said to be nothing."""
-    rounded = float(np.round(value, digits_of(unit)))
-    return value if rounded == 0 else rounded
+def shown(values: npt.ArrayLike, unit: str) -> npt.NDArray[np.float64]:
+    """Values rounded as they are said: to the digits of their unit, money to three figures (23,412 yuan is 23,400).
+
+    A value that would be rounded away is kept, so that it is not said to be nothing.
+    """
+    values = np.asarray(values, np.float64)
+    if unit in MONEY:
+        step = _STEPS[np.searchsorted(_FROM, np.abs(values), side="right")]
+        rounded = np.round(values / step) * step
+    else:
+        rounded = np.round(values, digits_of(unit))
+    return np.where(rounded == 0, values, rounded)
+
+
+_FROM: Final = np.array([1e3, 1e4, 1e5, 1e6, 1e7, 1e8])
+_STEPS: Final = np.array([1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6])
 
 
 def render(feature: Feature, values: npt.NDArray[np.float64], language: Language) -> tuple[list[str], npt.NDArray[np.intp]]:
     """Sentences for many values: (the different sentences, for each value the place of its sentence). Each is written once."""
-    rounded = np.round(values, digits_of(feature.unit))
-    different, place = np.unique(np.where(rounded == 0, values, rounded), return_inverse=True)
+    different, place = np.unique(shown(values, feature.unit), return_inverse=True)
     return [sentence(feature, float(value), language) for value in different], place
-
-
-def attached(text: str, language: Language) -> str:
-    """A second sentence of the same topic, after the first."""
-    return f"，{text}" if language == "zh" else f"; {text[:1].lower()}{text[1:]}"
 
 
 def join(sentences: Sequence[str], language: Language) -> str:
     """Several sentences in one line."""
     return ("；" if language == "zh" else "; ").join(sentences)
+
+
+def unsaid(notes: str, sentences: Sequence[str], language: Language) -> str:
+    """The notes (joined by `join`) that stand in none of the sentences."""
+    between = "；" if language == "zh" else "; "
+    return join([note for note in notes.split(between) if note and not any(note in text for text in sentences)], language)

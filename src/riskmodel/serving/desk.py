@@ -42,10 +42,11 @@ class Desk:
         What has to be compiled is compiled here (or comes from the cache on disk), so that no caller waits for a compiler.
         """
         here = project or Project.find()
-        warm = threading.Thread(target=warm_up_all)
+        warm = threading.Thread(target=warm_up_reading)
         warm.start()
         try:
             release = open_release(newest_release(here), seal.trusted_keys(here))
+            warm_up(release.model.catalogue)
         finally:
             warm.join()
         return cls(release, load_settings(here).service, tally or Tally())
@@ -58,9 +59,8 @@ def facts_of(release: Release) -> ReleaseFacts:
     )  # fmt: skip
 
 
-def warm_up_all() -> None:
-    """Compile everything that a request runs, or load it from the cache."""
-    warm_up()
+def warm_up_reading() -> None:
+    """Compile what reads a request and what tells reasons, or load it from the cache; the features are compiled for a release's catalogue."""
     warming.warm_up()
     reading.warm_up()
 
@@ -98,7 +98,11 @@ def score_rows(release: Release, given: ReadRows, as_of: dt.date, horizon: int) 
 def _scores(release: Release, matrix: FeatureMatrix, horizon: int) -> list[dict[str, Any]]:
     screening, model = release.model, release.model.model
     asked = FeatureMatrix(
-        matrix.as_of, matrix.household_id, matrix.village_code, model.feature_names, np.ascontiguousarray(matrix.values[:, release.places])
+        matrix.as_of,
+        matrix.household_id,
+        matrix.village_code,
+        model.feature_names,
+        np.ascontiguousarray(matrix.values[:, release.places]),
     )
     values = pass_gate(asked, model.feature_names, screening.catalogue, profile=screening.profile)
     margins = release.margins(values)

@@ -96,6 +96,7 @@ def county_lesson(
         "until": str(until),
         "first_day": str(folds.first_day),
         "known_from": str(bench.known_from),
+        "policy_not_verified": bench.policy.unverified(bench.tables["households"]["county_code"].unique(), days),
     }
     return Lesson(exam.train.names, signs, (exam,), final, folds, facts)
 

@@ -53,6 +53,7 @@ class LeakHunt(Strict):
     lift_at_1_percent_at_most: float
     single_feature_auc_at_most: float
     missing_mark_auc_at_most: float
+    gain_share_at_most: Share
 
 
 class Stability(Strict):
@@ -382,12 +383,20 @@ def _leaks(hunt: LeakHunt, auc: float, lift: tuple[float, tuple[float, float]], 
         limit = hunt.missing_mark_auc_at_most if item["what"] == "missing" else hunt.single_feature_auc_at_most
         if item["auc"] > limit:
             suspicious.append(f"{item['feature']} ({item['what']}) alone has AUC {item['auc']:.2f}")
+    if "gain" not in found:
+        suspicious.append("what each feature brings was not measured")
+    gain = found.get("gain", {"features": []})
+    suspicious += [
+        f"{item['feature']} brings {item['share']:.0%} of the whole ({gain['measure']})"
+        for item in gain["features"]
+        if item["share"] > hunt.gain_share_at_most
+    ]
     return Check(
         "leak_hunt",
         not suspicious,
         ", ".join(suspicious) or f"AUC {auc:.3f}, lift of the first 1 % {lift[0]:.0f}, no single feature stands out",
         "nothing better than the field allows",
-        "Ask of each feature named whether it was written at or after identification; leave it out and train again.",
+        "Ask of each feature named whether it was written at or after identification; leave it out (`features.leave_out`) and train again.",
     )
 
 

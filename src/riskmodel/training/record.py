@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from riskmodel.features.catalogue import catalogue_files
 from riskmodel.project import Project
 from riskmodel.training.fits import Fit
 from riskmodel.training.lessons import Lesson
@@ -64,7 +65,7 @@ def model_record(
         "statement": STATEMENT,
         "model_version": model_version,
         "plan_hash": project.hash(PLAN_FOLDER / f"{name}.yaml"),
-        "catalogue_hash": project.hash("features/catalogue.yaml") if catalogue.is_file() else "",
+        "catalogue_hash": project.hash(*catalogue_files(project)) if catalogue.is_file() else "",
         "commit": commit,
         "facts": dict(lesson.facts),
         "plan_used": json.loads(plan.model_dump_json(exclude_none=True)),
@@ -79,6 +80,12 @@ def model_record(
         },
         "waivers": [],
     }
+
+
+def _unverified_text(lines: Sequence[str]) -> list[str]:
+    if not lines:
+        return []
+    return ["## Policy figures behind it that nobody has verified", "", *(f"- {line}" for line in lines), ""]
 
 
 def record_text(record: Mapping[str, Any]) -> str:
@@ -117,6 +124,7 @@ def record_text(record: Mapping[str, Any]) -> str:
         "|" + "---|" * len(columns),
         *("| " + " | ".join(row[name] for name in columns) + " |" for row in record["folds"]),
         "",
+        *_unverified_text(facts.get("policy_not_verified", [])),
         "## Where it must not be used",
         "",
         "It puts households in order ahead of a visit by a person; it decides nothing. It was not made for other counties, for persons, or "

@@ -27,7 +27,7 @@ from riskmodel.training.model import Model
 from riskmodel.training.plan import PLAN_FOLDER, Plan, load_plan
 from riskmodel.training.record import model_record, record_text
 from riskmodel.training.samples import Workbench
-from riskmodel.training.soundness import leak_hunt, signs_hold, stability
+from riskmodel.training.soundness import gain_shares, leak_hunt, signs_hold, stability
 
 if TYPE_CHECKING:
     from riskmodel.training.evaluation import Evaluation
@@ -41,7 +41,8 @@ METRIC_DRAWS = 200
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: what was learned and how it did. id: MLflow's. folder: the model folder, for `Model.load`."""
+    """A finished run: what was learned and how it did. id: MLflow's. folder: the model folder, for `Model.load`. notes: what to know beside it,
+    such as policy figures that nobody has verified."""
 
     id: str
     plan: str
@@ -50,12 +51,14 @@ class Run:
     metrics: Mapping[str, float]
     folds: str = field(repr=False)
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
     def text(self) -> str:
         """A few lines for a terminal: folds, figures, id."""
         keys = ("auc", "average_precision", "observed_expected", "brier")
         figures = ", ".join(f"{name} {self.metrics[name]:.4g}" for name in keys if name in self.metrics)
-        return f"{self.folds}\n{self.plan} (model {self.version}): {figures}; {self.seconds:.0f} s\nrun {self.id}"
+        notes = "".join(f"\nNote: {note}" for note in self.notes)
+        return f"{self.folds}\n{self.plan} (model {self.version}): {figures}; {self.seconds:.0f} s{notes}\nrun {self.id}"
 
 
 def train(
@@ -97,7 +100,7 @@ def train(
         )
         record = model_record(project, plan_name, plan, lesson, exams, final, metrics, code_commit(project), model.version)
         tests = [part.test for part in lesson.exams if part.test is not None]
-        record["leak_hunt"] = leak_hunt(tests)
+        record["leak_hunt"] = leak_hunt(tests) | {"gain": gain_shares(final, lesson.final.train)}
         record["stability"] = stability(exams, tests)
         record["monotone"] = signs_hold(
             final, lesson.final.train, lesson.signs, bool(getattr(plan.learner.parameters, "monotone", False))
@@ -129,7 +132,8 @@ def train(
         )
     tell("done", 1.0)
     folder = registry.artifact(project, log.id, "model")
-    return Run(log.id, plan_name, folder, model.version, metrics, lesson.folds.text(), time.perf_counter() - started)
+    notes = tuple(lesson.facts.get("policy_not_verified", ()))
+    return Run(log.id, plan_name, folder, model.version, metrics, lesson.folds.text(), time.perf_counter() - started, notes)
 
 
 def train_many(

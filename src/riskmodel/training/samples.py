@@ -19,6 +19,7 @@ from riskmodel.training.labels import add_months, labels
 
 if TYPE_CHECKING:
     from riskmodel.features.matrix import FeatureMatrix
+    from riskmodel.policy import Policy
 
 Floats = npt.NDArray[np.float64]
 Strings = npt.NDArray[np.object_]
@@ -123,6 +124,16 @@ class Workbench:
         return self._doors["catalogue"]
 
     @property
+    def policy(self) -> Policy:
+        """The project's dated values, with those that the tables bring along."""
+        from riskmodel.policy import Policy
+
+        if "policy" not in self._doors:
+            self._doors["policy"] = Policy.load(self.project, self.tables)
+        found: Policy = self._doors["policy"]
+        return found
+
+    @property
     def first_day(self) -> dt.date:
         """The day from which this county's history runs: the newest of the first days of its running tables (income, medical, …)."""
         return self._newest_beginning("occurred_on")
@@ -164,13 +175,11 @@ class Workbench:
     def features(self, as_of: dt.date) -> FeatureMatrix:
         """All catalogue features of the cohort of a day."""
         from riskmodel.features import build, prepare
-        from riskmodel.policy import Policy
 
         if as_of not in self._features:
             if "prepared" not in self._doors:
                 self._doors["prepared"] = prepare(self.tables)
-                self._doors["policy"] = Policy.load(self.project, self.tables)
-            matrix = build(self._doors["prepared"], as_of, catalogue=self.catalogue, policy=self._doors["policy"])
+            matrix = build(self._doors["prepared"], as_of, catalogue=self.catalogue, policy=self.policy)
             wanted = self.cohort(as_of)["household_id"].to_numpy().astype(object)
             place = np.searchsorted(matrix.household_id.astype(str), wanted.astype(str))
             self._features[as_of] = matrix.rows(place.astype(np.intp))

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from riskmodel.training.fits import Fit
+from riskmodel.training.learners.linear import LinearMember
+from riskmodel.training.learners.trees import TreeMember
 from riskmodel.training.model import mean_of_members
 from riskmodel.training.samples import Sample, stack
 
@@ -25,6 +27,27 @@ def leak_hunt(tests: Sequence[Sample]) -> dict[str, Any]:
     order = {"(order of the rows)": np.arange(len(sample), dtype=np.float64)}
     found = hunt_leaks(sample.features, sample.names, sample.label, limit=0.5, extra=order)
     return {"features": [{"feature": item.feature, "what": item.kind, "auc": item.auc} for item in found[:SHOWN]]}
+
+
+def gain_shares(fit: Fit, sample: Sample) -> dict[str, Any]:
+    """What each feature brings, as a share of what all bring: split gain in trees, mean size of its part of the margin in a linear model; the `SHOWN`
+    largest. A rule is nothing but its features and is not measured (`measure: none`)."""
+    total = np.zeros(len(sample.names))
+    measure = "none"
+    for member in fit.ensemble.members:
+        if isinstance(member, TreeMember):
+            total += np.asarray(member.booster.feature_importance("gain"), dtype=np.float64)[: len(total)]
+            measure = "split gain"
+        elif isinstance(member, LinearMember):
+            parts, _ = member.contributions(sample.features)
+            total += np.abs(parts - parts.mean(axis=0)).mean(axis=0)
+            measure = "size of its part of the margin"
+    if "gain" in fit.ensemble.notes:
+        total, measure = np.asarray(fit.ensemble.notes["gain"], dtype=np.float64), "split gain"
+    whole = float(total.sum())
+    order = np.argsort(-total, kind="stable")[:SHOWN]
+    shares = [{"feature": sample.names[place], "share": float(total[place]) / whole} for place in order] if whole > 0 else []
+    return {"measure": measure, "features": shares}
 
 
 def stability(fits: Sequence[Fit], tests: Sequence[Sample]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from riskmodel.errors import Fault, PlanError
+from riskmodel.features.denylist import DENYLIST_FILE, Denylist
 from riskmodel.project import Project
 from riskmodel.training.lessons import SIGNS, Lesson, Round
 from riskmodel.training.plan import PLAN_FOLDER, Plan, WideTable
@@ -67,6 +68,9 @@ def table_lesson(project: Project, name: str, plan: Plan, folder: Path | None) -
             )
         )
     path = (folder or project.root) / wide.file
+    never = _never_predictors(project, name, wide)
+    if never:
+        raise PlanError(never)
     frame = read_rows(path, wide)
     sample = sample_of(frame, wide)
     if plan.learner.name == "income_rule":
@@ -107,6 +111,35 @@ def table_lesson(project: Project, name: str, plan: Plan, folder: Path | None) -
         "rows": len(sample),
     }
     return Lesson(sample.names, signs, tuple(exams), final, WaveFolds(tuple(entries)), facts)
+
+
+def _never_predictors(project: Project, name: str, wide: WideTable) -> list[Fault]:
+    """A fault for each column that the plan would predict from and that never predicts: the denylist's, and those that say who a household is, when
+    the row was written, or what is to be predicted."""
+    denylist = Denylist.load(project)
+    plan = f"{PLAN_FOLDER / name}.yaml"
+    used: dict[str, str] = {}  # column -> the key of the plan that uses it
+    for predictor in wide.predictors:
+        used[predictor] = "predictors"
+        for column in wide.ratios.get(predictor, ()):
+            used[column] = f"ratios.{predictor}"
+    used |= dict.fromkeys(wide.flags, "flags")
+    used |= {column: f"waves.{measure}" for measure, column in wide.waves.items() if measure in used}
+    own = {wide.household: "the household's id", wide.time: "the number of the wave"}
+    if wide.village:
+        own[wide.village] = "the identity of the area"
+    if wide.ahead == 0:
+        own[wide.outcome] = "the outcome that is to be predicted"
+    faults = []
+    for column, key in used.items():
+        words = denylist.reason(column.replace("{wave}", ""))
+        why = words.en if words is not None else f"It is {own[column]}" if column in own else None
+        if why is not None:
+            remedy = f"Take it out of `table.{key}`; the fairness audit may read it by another way."
+            faults.append(
+                Fault(f"{plan} (table.{key}), {wide.file}, column {column}", why, f"a column that {DENYLIST_FILE} allows", remedy)
+            )
+    return faults
 
 
 def read_rows(path: Path, wide: WideTable) -> pl.DataFrame:

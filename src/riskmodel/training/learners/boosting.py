@@ -5,6 +5,7 @@ Tested to give scikit-learn's own margins (`tests/training/test_learners.py`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +91,17 @@ def as_arrays(model: Any, trees: int) -> ArrayMember:
     )
 
 
+def _gain(models: Sequence[Any], trees: int, features: int) -> list[float]:
+    """Sum of the split gains of each feature over all members."""
+    total = np.zeros(features)
+    for model in models:
+        for number in range(trees):
+            nodes = model._predictors[number][0].nodes
+            splits = nodes[~nodes["is_leaf"].astype(bool)]
+            np.add.at(total, splits["feature_idx"], splits["gain"])
+    return [float(value) for value in total]
+
+
 def fit_boosting(task: Task) -> Ensemble:
     """Members on all villages but their own part; the number of trees is the one that does best on those parts at the later dates."""
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -123,5 +135,5 @@ def fit_boosting(task: Task) -> Ensemble:
     best = int(np.argmin(losses)) + 1
     return Ensemble(
         tuple(as_arrays(model, best) for model in models),
-        {"trees": best, "log_loss": float(losses[best - 1] / max(1, len(later)))},
+        {"trees": best, "log_loss": float(losses[best - 1] / max(1, len(later))), "gain": _gain(models, best, len(train.names))},
     )
