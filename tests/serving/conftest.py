@@ -31,6 +31,7 @@ class County:
     project: Any
     tables: Any
     scores: Any
+    earlier: Any
     visit_list: Any
     code: str
     township: str
@@ -69,7 +70,8 @@ def screened_county(trained, tmp_path_factory) -> County:
     project = Project.find(home)
     book = Casebook.of(project)
     try:
-        book.keep_scores(rm.score(tables, EARLIER, project=theirs))
+        earlier = rm.score(tables, EARLIER, project=theirs)
+        book.keep_scores(earlier)
         visit_list = next_list(project, scores, tables, dt.date.fromisoformat(AS_OF), capacity=90, issue=True)
         code = visit_list.county_code
         township = visit_list.rows["township_code"].sort()[0]
@@ -82,7 +84,9 @@ def screened_county(trained, tmp_path_factory) -> County:
                 for role in ROLES
             }
 
-        return County(project, tables, scores, visit_list, code, township, keys([code]), keys(["110101"]), keys([township]))
+        return County(
+            project, tables, scores, earlier, visit_list, code, township, keys([code]), keys(["110101"]), keys([township])
+        )
     finally:
         book.close()
 

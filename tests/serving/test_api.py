@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from riskmodel.screening.changes import Standing, moved_between
 from riskmodel.screening.returns import read_filled
 from riskmodel.serving import answers
 from tests.serving.conftest import AS_OF, CYCLE, EARLIER
@@ -117,13 +118,17 @@ def test_a_household_says_what_the_batch_run_said(screener, service):
 
 def test_a_household_has_its_history_what_moved_it_and_how_fresh_the_data_are(screener, service):
     moved = set()
+    before = set(service.county.earlier.frame["household_id"])
     for household in service.county.scores.frame["household_id"][:60]:
         said = screener.get(f"/v1/households/{household}").json()
         assert said["history"][0]["as_of"] == AS_OF
-        if len(said["history"]) == 2:
+        assert (len(said["history"]) == 2) == (household in before)
+        if household in before:
             assert said["changes"]["since"] == EARLIER == said["history"][1]["as_of"]
             moved.add(said["changes"]["moved"])
-            assert said["changes"]["moved"] == "same" or (said["changes"]["zh"] and said["changes"]["en"])
+            # What was kept of both scorings says the same as the scorings themselves.
+            move = moved_between(Standing.of(service.county.earlier, household), Standing.of(service.county.scores, household))
+            assert [said["changes"][name] for name in ("moved", "zh", "en")] == [move.moved, move.text("zh"), move.text("en")]
         medical = next(entry for entry in said["freshness"] if entry["table"] == "medical")
         assert medical["newest"] == said["data_dates"]["medical"]
         assert medical["age_days"] == (dt.date.fromisoformat(AS_OF) - dt.date.fromisoformat(medical["newest"])).days

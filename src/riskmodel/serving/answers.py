@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from riskmodel.errors import Fault
+from riskmodel.screening.changes import Standing, moved_between
 from riskmodel.screening.forms import OUTCOMES
-from riskmodel.screening.reasons import LEAST
+from riskmodel.screening.reasons import Reason
 from riskmodel.screening.settings import load_settings
 from riskmodel.serving.access import Who
 from riskmodel.serving.casebook.lookups import STATUSES, Household, ListHead, Page
@@ -17,8 +18,6 @@ from riskmodel.serving.office import Office, ReleaseFacts
 from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH, TOWNSHIP_DIGITS
 
 HIDDEN_BELOW: Final = 5
-STILL: Final = 0.1  # of the margin: a tenth more or less of the odds is no move that anybody should hear about
-MOST: Final = 3
 
 
 def amount(faults: Sequence[Fault]) -> str:
@@ -209,72 +208,32 @@ def freshness(
 
 
 def changes(found: Household) -> dict[str, Any] | None:
-    """What moved it since the scoring before, from what was kept of both: reasons that came, went or weigh otherwise. None: there was none before.
-
-    Only what speaks for the move is told, heaviest first. Scored by another model: only what is said now and was not said then, and the other way.
-    """
+    """What moved it since the scoring before, from what was kept of both. None: there was none before, or nothing was kept of what it said."""
     if len(found.scores) < 2 or found.said_before is None:
         return None
     now, before = found.scores[0], found.scores[1]
-    same_model = (now["model_version"], now["horizon_months"]) == (before["model_version"], before["horizon_months"])
-    step = now["margin"] - before["margin"]
-    direction = 0 if abs(step) <= STILL else 1 if step > 0 else -1
-    new, old = (
-        {reason.get("topic", reason["zh"]): reason for reason in said.get("reasons", [])}
-        for said in (found.said, found.said_before)
-    )
-    if not same_model:
-        moved, told = (
-            "unknown",
-            [("两次评分的模型不同，概率不可直接比较", "scored by another model before: the probabilities cannot be compared")],
+    if (now["model_version"], now["horizon_months"]) != (before["model_version"], before["horizon_months"]):
+        zh, en = (
+            "两次评分的模型或预测期不同，不可直接比较",
+            "scored by another model or horizon before: the two cannot be compared",
         )
-        told += [_came(new[topic]) for topic in new if topic not in old and new[topic]["raises"]]
-        told += [_went(old[topic]) for topic in old if topic not in new and old[topic]["raises"]]
-    else:
-        moved = {0: "same", 1: "up", -1: "down"}[direction]
-        told = _in_direction(new, old, direction)
-        if direction and not told:
-            told = [("记录中没有可说明的变化", "no recorded change explains it")]
-    return {
-        "since": before["as_of"],
-        "moved": moved,
-        "zh": "；".join(zh for zh, _ in told),
-        "en": "; ".join(en for _, en in told),
-    }
+        return {"since": before["as_of"], "moved": "unknown", "zh": zh, "en": en}
+    standings = [_standing(row, said) for row, said in ((before, found.said_before), (now, found.said))]
+    if None in standings:
+        return None
+    move = moved_between(*standings)
+    return {"since": before["as_of"], "moved": move.moved, "zh": move.text("zh"), "en": move.text("en")}
 
 
-def _in_direction(new: Mapping[str, Any], old: Mapping[str, Any], direction: int) -> list[tuple[str, str]]:
-    """Up to three reasons that came, went or weigh otherwise, in the direction of the move."""
-    gains = {
-        topic: direction * (new.get(topic, {}).get("weight", 0.0) - old.get(topic, {}).get("weight", 0.0))
-        for topic in {**new, **old}
-    }
-    told: list[tuple[str, str]] = []
-    for topic in sorted(gains, key=lambda topic: (-gains[topic], topic)):
-        if direction == 0 or gains[topic] < LEAST or len(told) == MOST:
-            break
-        if topic not in old:
-            told.append(_came(new[topic]))
-        elif topic not in new:
-            told.append(_went(old[topic]))
-        elif new[topic]["zh"] != old[topic]["zh"]:
-            told.append(
-                (
-                    f"现在：{new[topic]['zh']}（上次：{old[topic]['zh']}）",
-                    f"now: {new[topic]['en']} (last time: {old[topic]['en']})",
-                )
-            )
-    return told
-
-
-def _came(reason: Mapping[str, Any]) -> tuple[str, str]:
-    zh, en = ("新出现：", "new: ") if reason["raises"] else ("新的有利情况：", "now in its favour: ")
-    return zh + reason["zh"], en + reason["en"]
-
-
-def _went(reason: Mapping[str, Any]) -> tuple[str, str]:
-    zh, en = ("不再突出：", "no longer stands out: ") if reason["raises"] else ("有利情况不再突出：", "no longer in its favour: ")
-    return zh + reason["zh"], en + reason["en"]
+def _standing(row: Mapping[str, Any], said: Mapping[str, Any]) -> Standing | None:
+    """What was kept of one scoring, as `screening.changes` compares it; None where the score came without its reasons table."""
+    reasons = [{name: value for name, value in reason.items() if name != "effect"} for reason in said.get("reasons", [])]
+    if any("weight" not in reason for reason in reasons):
+        return None
+    return Standing(
+        row["household_id"], row["as_of"], row["horizon_months"], row["model_version"], row["margin"], row["probability"], row["rank"],
+        tuple(Reason.from_dict(reason) for reason in reasons),
+    )  # fmt: skip
 
 
 def areas(office: Office, head: ListHead, counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from riskmodel.screening.reasons import MOST_RAISING, ReasonTable
+from riskmodel.screening import wording
+from riskmodel.screening.reasons import LEVELS, MOST_RAISING, ReasonTable
 from riskmodel.screening.scoring import RULE, Scores
 
 DICTIONARY_BYTES: Final = 32_768  # as much as zlib looks back
@@ -62,7 +63,7 @@ def sayings(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> Itera
     notes_zh, notes_en = table.notes("zh"), table.notes("en")
     effects = _effects(table).tolist()
     entries = [table.wordbook.catalogue[name] for name in table.names]
-    weights = _weights(table).round(4).tolist()
+    weights, whole, level = _weights(table).tolist(), np.abs(table.topics).sum(axis=1).tolist(), table.level.tolist()
     feature, values = table.feature.tolist(), table.values
     ages = {name.removesuffix(_AGE): matrix.column(name)[places].tolist() for name in matrix.names if name.endswith(_AGE)}
     rules = {name: matrix.column(name)[places].tolist() for name in matrix.names if name.startswith(RULE)}
@@ -82,12 +83,17 @@ def sayings(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> Itera
                 "risk_kind": entries[place].risk_kind,
                 "raises": slot < MOST_RAISING,
                 "effect": effects[row][slot],
-                # What a later scoring is compared with: the feature that speaks, its value, and what its topic added to the margin.
+                # What a later scoring is compared with (`screening.changes.Standing`); not shown.
                 "feature": table.names[place],
                 "topic": entries[place].topic,
                 "unit": entries[place].unit,
                 "value": values[row][place],
                 "weight": weights[row][slot],
+                "strength": abs(weights[row][slot]) / (whole[row] or 1.0),
+                "level": LEVELS[level[row][slot]],
+                "sources": entries[place].sources,
+                "told": entries[place].told,
+                "manner": wording.manner(entries[place]),
             }
             for slot, place in enumerate(feature[row])
             if place >= 0
