@@ -123,9 +123,8 @@ function changes(answer) {
   const one = answer.changes;
   if (!one) return panel(t("changes"), el("p", {}, t("noChanges")));
   const moved = has(`moved_${one.moved}`) ? t(`moved_${one.moved}`) : one.moved;
-  const text = said(one);
-  return panel(t("changes"), el("p", {}, one.since ? t("changesSince", { day: day(one.since) }) : "", el("strong", {}, moved)),
-    el("p", {}, text || (one.moved === "up" || one.moved === "down" ? t("movedNoReason") : "")));
+  const unexplained = one.moved === "up" || one.moved === "down" ? `${moved}${t("separator")}${t("movedNoReason")}` : moved;
+  return panel(t("changes"), el("p", {}, one.since ? t("changesSince", { day: day(one.since) }) : "", said(one) || unexplained));
 }
 
 function visits(answer) {
