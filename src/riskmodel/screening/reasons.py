@@ -43,7 +43,8 @@ PLACES: Final = MOST_RAISING + MOST_LOWERING
 COMMON: Final = 0.75  # what so many of the neighbours share is no reason
 NOTABLE: Final = 60  # per cent of the neighbours that an amount has to be beyond
 OUTSTANDING: Final = 80  # the same where the catalogue declares no direction
-FEW: Final = 8  # households whose sentences are written one by one
+SINGLE: Final = 8  # households for whom steps of numpy cost more than their sums
+FEW: Final = 200  # households whose sentences are written one by one
 LEVELS: Final = ("", "township", "county")
 # Families whose features say how the data are, not how the household is: their part of a score is not told as a reason of the household.
 UNTOLD: Final = ("freshness",)
@@ -369,14 +370,28 @@ class ReasonTable:
         if place < 0:
             return ""
         entry = self.wordbook.catalogue[self.names[place]]
-        second = 0.0
-        if partner >= 0:
-            second = float(wording.shown(self.values[row, partner], self.wordbook.catalogue[self.names[partner]].unit))
+        value, second = self._told_values[row][slot]
         return self._write(
-            entry, float(wording.shown(self.values[row, place], entry.unit)), partner, second, int(self.side[row, slot]),
-            int(self.percent[row, slot]), int(self.level[row, slot]), _main_source(entry, self.wordbook.sources),
-            int(self._tail_days[row, slot]), language,
+            entry, value, partner, second, int(self.side[row, slot]), int(self.percent[row, slot]), int(self.level[row, slot]),
+            _main_source(entry, self.wordbook.sources), int(self._tail_days[row, slot]), language,
         )  # fmt: skip
+
+    @cached_property
+    def _told_values(self) -> list[list[tuple[float, float]]]:
+        """The value of each reason and of its partner, as they are said in both languages. (n, 7) pairs; 0 where there is none."""
+
+        def said(row: int, place: int) -> float:
+            return (
+                float(wording.shown(self.values[row, place], self.wordbook.catalogue[self.names[place]].unit))
+                if place >= 0
+                else 0.0
+            )
+
+        pairs = zip(self.feature.tolist(), self.partner.tolist(), strict=True)
+        return [
+            [(said(row, place), said(row, other)) for place, other in zip(places, others, strict=True)]
+            for row, (places, others) in enumerate(pairs)
+        ]
 
     def _tail(self, source: str, days: int, language: Language) -> str:
         """The date of the data (days 0), or for how long they have not been renewed; nothing for -1."""
@@ -412,6 +427,9 @@ class ReasonTable:
 
     def sentences(self, language: Language) -> npt.NDArray[np.object_]:
         """Shape (n, 7): one sentence a reason, empty text where there is none."""
+        if len(self) <= FEW:  # without the machinery for columns, which costs as much as some hundred sentences
+            rows = [[self._sentence(row, slot, language) for slot in range(PLACES)] for row in range(len(self))]
+            return np.array(rows, dtype=object).reshape(len(self), PLACES)
         columns = [column.fill_null("").to_list() for column in self._columns(language)]
         return np.array(columns, dtype=object).reshape(PLACES, len(self)).T
 
@@ -548,7 +566,7 @@ def give_reasons(
         LEAST, feature, side, percent, level, partner,
     )  # fmt: skip
     topics, kinds = np.zeros((n, len(topic_names))), np.zeros((n, len(KINDS)))
-    if n <= FEW:  # the same sums in the same order, without a step of numpy for each feature
+    if n <= SINGLE:  # the same sums in the same order, without a step of numpy for each feature
         np.add.at(topics.T, about.topic, contributions.T)
         np.add.at(kinds.T, about.kind, contributions.T)
     else:
