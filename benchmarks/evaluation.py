@@ -3,7 +3,6 @@
     python benchmarks/evaluation.py speed                 60,000 households × 12 as-of dates, 400 draws
     python benchmarks/evaluation.py coverage [--counties 1000] [--villages 200]
     python benchmarks/evaluation.py audit    [--counties 200]
-    python benchmarks/evaluation.py checks   [--counties 1000]
 
 Everything is drawn here, from a made-up law with known truth; no table is read.
 """
@@ -22,7 +21,6 @@ import polars as pl
 
 from riskmodel.training.evaluation import SIZE_BOUND, compare_predictions, evaluate
 from riskmodel.training.fairness import GROUP_NAMES, audit_groups
-from riskmodel.training.random_checks import recall_from_checks
 
 CAPACITIES = [0.01, 0.02, 0.05]
 
@@ -145,44 +143,9 @@ def audit(counties: int) -> None:
             )
 
 
-def checks(counties: int) -> None:
-    """12 monthly lists, two score layers, random checks of a tenth of the visits, 8 % of those visited not reached."""
-    for share in (0.1, 0.2):
-        chance = np.random.default_rng(7)
-        recalls, truths, covered, from_visits = [], [], [], []
-        for _ in range(counties):
-            households = 12 * 20_000
-            layer = (chance.random(households) < 0.1).astype(int)
-            confirmed = (chance.random(households) < np.where(layer == 1, 0.006, 0.0004)).astype(float)
-            listed = chance.random(households) < np.where(layer == 1, 0.3 * (1 - share), 0.0)
-            inclusion = np.where(layer == 1, 0.02, 0.0015) * share / 0.1
-            drawn = ~listed & (chance.random(households) < inclusion)
-            reached = (listed | drawn) & (chance.random(households) < 0.92)
-            table = pl.DataFrame(
-                {
-                    "route": np.select([listed, drawn], ["listed", "random_check"], "none"),
-                    "inclusion_probability": np.where(listed, np.nan, inclusion),
-                    "label": np.where(reached, confirmed, np.nan),
-                    "layer": layer,
-                }
-            )
-            result = recall_from_checks(table, layers=["layer"])
-            truth = confirmed[listed].sum() / confirmed.sum()
-            recalls.append(result.recall.value)
-            truths.append(truth)
-            covered.append(result.recall.low <= truth <= result.recall.high)
-            known = reached & (confirmed == 1)
-            from_visits.append((known & listed).sum() / known.sum())
-        gap = np.array(recalls) - np.array(truths)
-        print(
-            f"{share:.0%} random checks ({drawn.sum()} a year): true recall {np.mean(truths):.3f}, estimated {np.mean(recalls):.3f} "
-            f"(bias {gap.mean() / gap.std():+.2f} SE), coverage {np.mean(covered):.3f}; from visits alone it would read {np.mean(from_visits):.3f}"
-        )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "coverage", "audit", "checks"])
+    parser.add_argument("what", choices=["speed", "coverage", "audit"])
     parser.add_argument("--counties", type=int, default=None)
     parser.add_argument("--villages", type=int, default=200)
     arguments = parser.parse_args()
@@ -193,8 +156,6 @@ def main() -> None:
             coverage(arguments.counties or 1000, arguments.villages)
         case "audit":
             audit(arguments.counties or 500)
-        case "checks":
-            checks(arguments.counties or 1000)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
-"""A year of visits on a synthetic county whose risks are known: what each way to make a list finds, how early, and what it can say about itself.
+"""A year of visits on synthetic counties whose risks are known: what each way to make a list finds, how early, and what it can say about itself.
 
-    python benchmarks/year_of_visits.py --households 10000 --out /tmp/year       # synthesises, trains, plays twelve monthly cycles
+    python benchmarks/year_of_visits.py --seeds 11 12 13 14 --out /tmp/year      # for each seed: a county, a model, twelve monthly cycles
 
 Each way gets the same visits a month, on top of what the county did anyway (leads and the yearly sweep, as they stand in the tables); leads are
 left out of all lists, because the county's own visits answered them. Of the visits listed, 85 % are made, in the middle of the month; a visit
 finds a risk if one has begun that nobody has found and that has not passed. Visits made by a list are known to its next lists. What
 the tables do not show: how a household's later life would have changed after an earlier visit.
+
+Intervals are 95 %, from draws of whole villages within each county (2,000 draws, all ways on the same villages). Months gained count every risk
+that was open at some time of the year: from the day a way found it to the day the county found it, it passed, or two years were over; 0 if the
+way did not find it. So a way that finds few risks very early gains no more than it should.
 
 Writes `year.json`, a table in Markdown and a plot.
 """
@@ -35,6 +39,9 @@ from riskmodel.training.random_checks import recall_from_checks
 
 MADE = 0.85  # part of the listed visits that is made
 REDRAWS = 200
+VILLAGES_DRAWN = 2000
+OURS = "model, 10 % random checks"
+END = dt.date(2026, 12, 31)
 NO_LEADS = Leads(channels=(), guarantees=False, rules=())
 
 
@@ -85,8 +92,10 @@ class Risks:
         return None
 
 
-def scorings(project: Project, tables: Tables, run: str, days: list[dt.date]) -> dict[dt.date, pl.DataFrame]:
-    """household_id, probability and one margin for each order, of the cohort of each day."""
+def scorings(project: Project, tables: Tables, run: str, days: list[dt.date], kept: Path) -> dict[dt.date, pl.DataFrame]:
+    """household_id, probability and one margin for each order, of the cohort of each day; kept in a file for the next time."""
+    if kept.exists():
+        return {key[0]: part.drop("as_of") for key, part in pl.read_parquet(kept).group_by("as_of", maintain_order=True)}
     model = rm.load_model(run, project=project).model
     catalogue, policy = load_catalogue(project), Policy.load(project, tables)
     ready = {}
@@ -107,6 +116,7 @@ def scorings(project: Project, tables: Tables, run: str, days: list[dt.date]) ->
             }
         )
         print(f"scored {day}: {len(households)} households", flush=True)
+    pl.concat([frame.with_columns(as_of=pl.lit(day)) for day, frame in ready.items()]).write_parquet(kept)
     return ready
 
 
@@ -177,153 +187,230 @@ def again(chance: np.ndarray, stratum: np.ndarray, generator: np.random.Generato
     return drawn
 
 
-def recall_check(way: Way, risks: Risks) -> dict[str, Any]:
-    """The estimate of the year as it would be reported, its truth, and bias and coverage over many other draws of the same year."""
-    table = table_of(way, risks)
+def recall_check(played: list[tuple[Way, Risks]]) -> dict[str, Any]:
+    """The estimate of the year (of several counties together) as it would be reported, its truth, and bias and coverage over other draws of the year."""
+    table = pl.concat(
+        [
+            table_of(way, risks).with_columns(cycle=pl.lit(f"{number} ") + pl.col("cycle"))
+            for number, (way, risks) in enumerate(played)
+        ]
+    )
     inside = table.filter(pl.col("route") == "listed")["truth"].sum()
     truth = inside / table["truth"].sum()
-    once = recall_from_checks(table.drop("truth", "made"), layers=("cycle",)).recall
-    result: dict[str, Any] = {"true_recall": truth, "estimate": once.value, "low": once.low, "high": once.high, "why": once.why}
-    if not once.estimable:
+    said = recall_from_checks(table.drop("truth", "made"), layers=("cycle",))
+    result: dict[str, Any] = {"true_recall": truth, "said": said.recall.text(), "why": said.recall.why, "checks": said.checks}
+    if said.recall.low is None:
         return result
-    estimates, missed, covered = [], [], 0
     outside = table.filter(pl.col("route") != "listed")
     true_missed = outside["truth"].sum()
-    listed = table.filter(pl.col("route") == "listed")
-    lists = listed.with_columns(label=pl.col("truth")).select("route", "inclusion_probability", "label")
+    listed = table.filter(pl.col("route") == "listed").with_columns(label=pl.col("truth"))
+    lists = listed.select("route", "inclusion_probability", "label")
     cycles = [
         (part["inclusion_probability"].to_numpy(), part["stratum"].to_numpy(), part["truth"].to_numpy())
         for part in outside.partition_by("cycle", maintain_order=True)
     ]
     generator = np.random.default_rng(1)
+    missed, covered, confirmed, figures = [], 0, [], []
     for _ in range(REDRAWS):
         parts = [lists]
         for chance, stratum, found in cycles:
             drawn = again(chance, stratum, generator)
-            parts.append(
-                pl.DataFrame(
-                    {
-                        "route": np.where(drawn, "random_check", "none"),
-                        "inclusion_probability": chance,
-                        "label": pl.Series(np.where(drawn, found, -1)).replace(-1, None),
-                    }
-                )
-            )
-        said = recall_from_checks(pl.concat(parts, how="vertical_relaxed"))
-        assert said.recall.value is not None and said.recall.low is not None and said.recall.high is not None
-        assert said.missed.value is not None
-        estimates.append(said.recall.value)
-        missed.append(said.missed.value)
-        covered += said.recall.low <= truth <= said.recall.high
-    spread = float(np.std(missed))
-    result |= {
+            label = pl.Series(np.where(drawn, found, -1)).replace(-1, None)
+            route = np.where(drawn, "random_check", "none")
+            parts.append(pl.DataFrame({"route": route, "inclusion_probability": chance, "label": label}))
+        once = recall_from_checks(pl.concat(parts, how="vertical_relaxed"))
+        assert once.recall.low is not None and once.recall.high is not None and once.missed.value is not None
+        missed.append(once.missed.value)
+        confirmed.append(once.checks_confirmed)
+        covered += once.recall.low <= truth <= once.recall.high
+        if once.recall.value is not None:
+            figures.append(once.recall.value)
+    return result | {
         "missed_true": int(true_missed),
         "missed_mean": float(np.mean(missed)),
-        "missed_bias_in_standard_errors": float((np.mean(missed) - true_missed) / spread),
-        "recall_mean": float(np.mean(estimates)),
+        "missed_bias_in_standard_errors": float((np.mean(missed) - true_missed) / np.std(missed)),
+        "confirmed_checks_mean": float(np.mean(confirmed)),
+        "single_figure_given": len(figures) / REDRAWS,
+        "single_figure_mean": float(np.mean(figures)) if figures else None,
         "coverage": covered / REDRAWS,
         "redraws": REDRAWS,
     }
-    return result
 
 
-def row_of(way: Way, risks: Risks, tail: dt.date) -> dict[str, Any]:
-    months = []
-    alone = 0
-    for name, (day, _) in way.found.items():
+def finds(way: Way, risks: Risks, village: dict[str, str], county: int) -> pl.DataFrame:
+    """One row a risk that the way found: village, months before the county found it (null: it never did), months gained."""
+    rows = []
+    for name, (day, kind) in way.found.items():
         spell = risks.open_on(name, day)
         assert spell is not None
-        if spell["found_on"] is None or spell["found_on"] > tail:
-            alone += 1
-        else:
-            months.append((spell["found_on"] - day).days / 30.4)
-    return {
-        "way": way.name,
-        "visits": way.visits,
-        "found": len(way.found),
-        "of_them_by_random_checks": sum(kind == "random_check" for _, kind in way.found.values()),
-        "visits_a_confirmation": way.visits / max(len(way.found), 1),
-        "months_earlier": float(np.mean(months)) if months else None,
-        "found_by_nobody_else": alone,
-    }
+        ends = [end for end in (spell["found_on"], spell["passed_on"], END) if end is not None]
+        early = None if spell["found_on"] is None or spell["found_on"] > END else (spell["found_on"] - day).days / 30.4
+        rows.append((f"{county} {village[name]}", early, (min(ends) - day).days / 30.4, kind))
+    schema = {"village": pl.String, "earlier": pl.Float64, "gained": pl.Float64, "kind": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def rows_of(counties: list[tuple[list[Way], Risks, dict[str, str], int]]) -> list[dict[str, Any]]:
+    """One row a way, all counties together, with intervals from draws of villages; differences are against OURS on the same villages."""
+    names = [f"{number} {name}" for number, (_, _, village, _) in enumerate(counties) for name in sorted(set(village.values()))]
+    place = {name: at for at, name in enumerate(names)}
+    of_county = np.array([int(name.split()[0]) for name in names])
+    generator = np.random.default_rng(3)
+    weights = np.zeros((VILLAGES_DRAWN, len(names)))
+    for number in range(len(counties)):
+        inside = np.flatnonzero(of_county == number)
+        drawn = generator.integers(0, len(inside), (VILLAGES_DRAWN, len(inside)))
+        for draw in range(VILLAGES_DRAWN):
+            weights[draw, inside] = np.bincount(drawn[draw], minlength=len(inside))
+    risks_open = sum(count for *_, count in counties)
+    sums: dict[str, dict[str, np.ndarray]] = {}
+    rows = []
+    for at, way in enumerate(counties[0][0]):
+        found = [finds(ways[at], risks, village, number) for number, (ways, risks, village, _) in enumerate(counties)]
+        together = pl.concat(found)
+        where = np.array([place[name] for name in together["village"].to_list()], dtype=int)
+        later = together["earlier"].is_not_null().to_numpy()
+        sums[way.name] = {
+            "found": np.bincount(where, minlength=len(names)).astype(float),
+            "gained": np.bincount(where, weights=together["gained"].to_numpy(), minlength=len(names)),
+            "earlier": np.bincount(where, weights=together["earlier"].fill_null(0).to_numpy(), minlength=len(names)),
+            "later": np.bincount(where, weights=later, minlength=len(names)),
+        }
+        visits = sum(ways[at].visits for ways, *_ in counties)
+        mean_earlier = together["earlier"].mean()
+        rows.append(
+            {
+                "way": way.name,
+                "visits": visits,
+                "found": together.height,
+                "found_a_county": [part.height for part in found],
+                "of_them_by_random_checks": together.filter(pl.col("kind") == "random_check").height,
+                "visits_a_confirmation": visits / max(together.height, 1),
+                "months_earlier": mean_earlier,
+                "months_gained_a_risk": together["gained"].sum() / risks_open,
+                "found_by_nobody_else": int((~later).sum()),
+            }
+        )
+    ours = sums[OURS]
+    for row in rows:
+        own = sums[row["way"]]
+        draws = {name: weights @ own[name] for name in own}
+        with np.errstate(invalid="ignore", divide="ignore"):
+            row["found_interval"] = _interval(draws["found"])
+            row["more_than_ours"] = row["found"] - int(ours["found"].sum())
+            row["more_than_ours_interval"] = _interval(weights @ (own["found"] - ours["found"]))
+            row["months_earlier_interval"] = _interval(draws["earlier"] / draws["later"])
+            row["months_gained_interval"] = _interval(draws["gained"] / risks_open)
+            row["gained_more_than_ours_interval"] = _interval(weights @ (own["gained"] - ours["gained"]) / risks_open)
+    return rows
+
+
+def _interval(draws: np.ndarray) -> list[float]:
+    return [float(end) for end in np.nanquantile(draws, [0.025, 0.975])]
 
 
 def draw_picture(rows: list[dict[str, Any]], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(9.5, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     names = [row["way"] for row in rows][::-1]
     colours = ["#2f6f8f" if name.startswith("model") else "#b8a27a" for name in names]
-    left.barh(names, [row["found"] for row in rows][::-1], color=colours)
-    left.set_xlabel("risks found in twelve months")
-    right.barh(names, [row["visits_a_confirmation"] for row in rows][::-1], color=colours)
-    right.set_xlabel("visits for one confirmation")
-    for axis in (left, right):
+    for axis, key, ends, words in (
+        (left, "found", "found_interval", "risks found in twelve months"),
+        (right, "months_gained_a_risk", "months_gained_interval", "months gained for each risk of the year"),
+    ):
+        values = np.array([row[key] for row in rows][::-1])
+        low, high = np.array([row[ends] for row in rows][::-1]).T
+        axis.barh(names, values, color=colours)
+        axis.errorbar(
+            values, range(len(names)), xerr=[values - low, high - values], fmt="none", ecolor="#1f2933", elinewidth=1, capsize=2
+        )
+        axis.set_xlabel(words)
         axis.spines[["top", "right"]].set_visible(False)
-        axis.bar_label(axis.containers[0], fmt="%.0f", padding=3, fontsize=8)
     figure.savefig(path, dpi=120)
+
+
+def one_county(folder: Path, seed: int, households: int, plan: str, share: float) -> tuple[list[Way], Risks, dict[str, str], int]:
+    """All ways played on one county: ways, its risks, village of each household, and how many risks were open in the year."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "tables").exists():
+        rm.synthesise(folder / "tables", households=households, years=5, end="2025-12-31", seed=seed)
+    tables = rm.read_tables(folder / "tables")
+    root = folder / "project"
+    if not root.exists():
+        start_project(root, Project.find().root)
+    project = Project(root)
+    noted = folder / "run.txt"
+    if not noted.exists():
+        noted.write_text(rm.train(plan, tables, until="2024-12-31", project=project).id)
+    days = [dt.date(2025, month, 1) - dt.timedelta(days=1) for month in range(1, 13)]
+    scored = scorings(project, tables, noted.read_text(), days, folder / "scored.parquet")
+    risks = Risks(folder / "tables_truth" / "risks.parquet")
+    begun = sum(
+        spell["began_on"] <= days[-1] and max(spell["found_on"] or spell["passed_on"] or END, days[0]) > days[0]
+        for spells in risks.spells.values()
+        for spell in spells
+    )
+    played = ways()
+    for way in played:
+        play(way, tables, scored, risks, round(share * households))
+        print(f"county {seed}, {way.name}: {way.visits} visits, {len(way.found)} found", flush=True)
+    village = dict(tables.get("households").select("household_id", "village_code").unique("household_id").iter_rows())
+    return played, risks, village, begun
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--households", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument("--share", type=float, default=0.01, help="visits a month, as a part of the households")
+    parser.add_argument("--households", type=int, default=8_000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13, 14])
+    parser.add_argument("--share", type=float, default=0.02, help="visits a month, as a part of the households")
     parser.add_argument("--plan", default="lightgbm_12m")
     parser.add_argument(
-        "--out", type=Path, required=True, help="folder for the county, the run and the results; kept for a second look"
+        "--out", type=Path, required=True, help="folder for the counties, the runs and the results; kept for a second look"
     )
     given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    folder = given.out / "tables"
-    if not folder.exists():
-        rm.synthesise(folder, households=given.households, years=5, end="2025-12-31", seed=given.seed)
-    tables = rm.read_tables(folder)
-    root = given.out / "project"
-    if not root.exists():
-        start_project(root, Project.find().root)
-    project = Project(root)
-    noted = given.out / "run.txt"
-    if not noted.exists():
-        noted.write_text(rm.train(given.plan, tables, until="2024-12-31", project=project).id)
-    days = [dt.date(2025, month, 1) - dt.timedelta(days=1) for month in range(1, 13)]
-    scored = scorings(project, tables, noted.read_text(), days)
-    risks = Risks(given.out / "tables_truth" / "risks.parquet")
-    capacity = round(given.share * given.households)
-    begun = [
-        s
-        for spells in risks.spells.values()
-        for s in spells
-        if s["began_on"] <= days[-1] and max(s["found_on"] or s["passed_on"] or dt.date(2026, 1, 1), days[0]) > days[0]
-    ]
-    rows, recalls = [], {}
-    played = ways()
-    for way in played:
-        play(way, tables, scored, risks, capacity)
-        rows.append(row_of(way, risks, dt.date(2026, 12, 31)))
-        print(rows[-1], flush=True)
-    for way in played[:3]:
-        recalls[way.name] = recall_check(way, risks)
-        print(way.name, recalls[way.name], flush=True)
-    result = {
-        "households": given.households,
-        "capacity": capacity,
-        "seed": given.seed,
-        "plan": given.plan,
-        "open_risks": len(begun),
-        "rows": rows,
-        "recall": recalls,
-    }
+    counties = [one_county(given.out / str(seed), seed, given.households, given.plan, given.share) for seed in given.seeds]
+    rows = rows_of(counties)
+    recalls: dict[str, Any] = {}
+    for at, name in ((0, "none"), (1, "10 %"), (2, "20 %")):
+        for seed, (played, risks, *_) in zip(given.seeds, counties, strict=True):
+            recalls[f"{name}, county {seed}"] = recall_check([(played[at], risks)])
+        recalls[f"{name}, together"] = recall_check([(played[at], risks) for played, risks, *_ in counties])
+    risks_open = sum(count for *_, count in counties)
+    result = {name: value for name, value in vars(given).items() if name != "out"}
+    result |= {"open_risks": risks_open, "rows": rows, "recall": recalls}
     (given.out / "year.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     draw_picture(rows, given.out / "year-of-visits.png")
-    print(f"\n{len(begun)} risks were open at some time of the year; {capacity} visits a month.\n")
-    print("| way | visits made | risks found | visits a confirmation | months earlier than the county | found by nobody else |")
-    print("|---|---|---|---|---|---|")
+    print(
+        f"\n{len(counties)} counties, {risks_open} risks were open at some time of the year; {round(given.share * given.households)} visits a month each.\n"
+    )
+    print("| way to make the list | visits made | risks found (by county) | found more or less than ours | visits a confirmation "
+          "| months earlier, of those the county found later | found by nobody else | months gained a risk |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|")
     for row in rows:
-        early = "" if row["months_earlier"] is None else f"{row['months_earlier']:.1f}"
+        apart = (
+            ""
+            if row["way"] == OURS
+            else "{:+d} [{:+.0f}, {:+.0f}]".format(row["more_than_ours"], *row["more_than_ours_interval"])
+        )
         print(
-            f"| {row['way']} | {row['visits']} | {row['found']} | {row['visits_a_confirmation']:.0f} | {early} | {row['found_by_nobody_else']} |"
+            f"| {row['way']} | {row['visits']} | {row['found']} ({', '.join(map(str, row['found_a_county']))}) | {apart} | {row['visits_a_confirmation']:.0f} "
+            "| {:.1f} [{:.1f}, {:.1f}] ".format(row["months_earlier"], *row["months_earlier_interval"])
+            + f"| {row['found_by_nobody_else']} "
+            + "| {:.2f} [{:.2f}, {:.2f}] |".format(row["months_gained_a_risk"], *row["months_gained_interval"])
+        )
+    print(
+        "\n| random checks | checks | true recall | what is said | confirmed checks, mean | missed, truth | missed, mean | bias/SE | covered | a single figure in |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for name, said in recalls.items():
+        if "coverage" not in said:
+            print(f"| {name} | {said['checks']} | {said['true_recall']:.2f} | {said['said']} | | | | | | |")
+            continue
+        print(
+            f"| {name} | {said['checks']} | {said['true_recall']:.2f} | {said['said']} | {said['confirmed_checks_mean']:.1f} | {said['missed_true']} "
+            f"| {said['missed_mean']:.0f} | {said['missed_bias_in_standard_errors']:+.2f} | {said['coverage']:.1%} | {said['single_figure_given']:.0%} |"
         )
 
 

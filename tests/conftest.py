@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
+import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +73,54 @@ def needs() -> Callable[[object, str], None]:
         pytest.skip(f"{name} is not on this machine")
 
     return check
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """The address of a PostgreSQL server of our own, or None where its programs are not installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+    program = found[-1].parent if found else None
+    if program is None:
+        yield None
+        return
+    folder = tmp_path_factory.mktemp("postgres")
+    # The server refuses to run as root: there it runs as the user of Debian's package.
+    user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    switch = ["runuser", "-u", user, "--"] if os.geteuid() == 0 else []
+    if switch:
+        for part in (folder, *folder.parents):
+            if str(part).startswith("/tmp/") or part == folder:
+                part.chmod(part.stat().st_mode | 0o055)
+        shutil.chown(folder, user)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data, log = folder / "data", folder / "log"
+
+    def run(*command):
+        subprocess.run([*switch, *map(str, command)], check=True, capture_output=True, cwd="/", timeout=120)
+
+    run(program / "initdb", "-D", data, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-U", "postgres")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+    run(program / "pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start")
+    yield f"postgresql://postgres@127.0.0.1:{port}/"
+    run(program / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+
+
+@pytest.fixture
+def postgres_database(postgres, needs) -> Callable[[], str]:
+    """`postgres_database()`: the address of a new, empty database over a real connection, for SQLAlchemy."""
+
+    def make() -> str:
+        needs(postgres, "PostgreSQL (Debian's package `postgresql`)")
+        import psycopg
+
+        name = "t" + os.urandom(6).hex()
+        with psycopg.connect(postgres + "postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"postgresql+psycopg://{postgres.removeprefix('postgresql://')}{name}"
+
+    return make
 
 
 AS_OF = "2025-12-31"

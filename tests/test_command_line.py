@@ -18,9 +18,15 @@ FIXED = {
     "compare": ["RUN"],
     "promote": ["run", "--by", "--because", "--waive"],
     "score": ["--tables", "--as-of", "--output", "--model", "--horizon"],
-    "list": ["--tables", "--as-of", "--capacity", "--output"],
+    "list": ["--tables", "--as-of", "--capacity", "--output", "--by-township"],
     "explain": ["household", "--tables", "--as-of", "--plot"],
-    "record": ["file"],
+    "record": ["file", "--by"],
+    "cycles": ["--closed"],
+    "close": ["cycle", "--by", "--county"],
+    "recall": ["--county", "--since"],
+    "disagreements": [],
+    "exits": ["--tables", "--as-of", "--output", "--model"],
+    "backup": ["FILE.db"],
     "serve": ["--host", "--port"],
     "init": ["DIR"],
 }
@@ -57,7 +63,11 @@ def test_a_fault_of_the_user_is_plain_words_and_exit_code_1(tmp_path):
 def test_a_command_written_wrongly_is_exit_code_2():
     assert riskmodel("score").returncode == 2
     assert riskmodel("promote", "r", "--by", "a", "--because", "b", "--waive", "auc").returncode == 2
-    assert riskmodel("list", "--tables", "t", "--as-of", "2025-12-31", "--capacity", "5", "--output", "list.docx").returncode == 2
+    given = ("list", "--tables", "t", "--as-of", "2025-12-31")
+    assert "written as .xlsx, .csv, .html, .pdf" in riskmodel(*given, "--output", "list.docx").stderr
+    assert "greater than or equal to 1" in riskmodel(*given, "--capacity", "0", "--output", "list.xlsx").stderr
+    assert "--by-township DIR" in riskmodel(*given).stderr
+    assert {riskmodel(*given).returncode, riskmodel(*given, "--output", "list.docx").returncode} == {2}
 
 
 def test_a_date_in_another_form_is_refused_with_the_form_expected(tmp_path, project):

@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from riskmodel.project import Project as Project
     from riskmodel.tables import Tables as Tables
     from riskmodel.workflow import add_key as add_key
+    from riskmodel.workflow import backup as backup
     from riskmodel.workflow import build_features as build_features
     from riskmodel.workflow import changes as changes
     from riskmodel.workflow import check_tables as check_tables
+    from riskmodel.workflow import close_cycle as close_cycle
     from riskmodel.workflow import compare as compare
+    from riskmodel.workflow import cycles as cycles
+    from riskmodel.workflow import disagreements as disagreements
+    from riskmodel.workflow import exit_review as exit_review
     from riskmodel.workflow import explain as explain
     from riskmodel.workflow import export_audit as export_audit
     from riskmodel.workflow import export_household as export_household
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     from riskmodel.workflow import quality_report as quality_report
     from riskmodel.workflow import quarantine as quarantine
     from riskmodel.workflow import read_tables as read_tables
+    from riskmodel.workflow import recall as recall
     from riskmodel.workflow import record as record
     from riskmodel.workflow import release as release
     from riskmodel.workflow import release_key as release_key
@@ -58,10 +64,15 @@ _HOMES = {
     "Project": "riskmodel.project",
     "Tables": "riskmodel.tables",
     "add_key": "riskmodel.workflow",
+    "backup": "riskmodel.workflow",
     "build_features": "riskmodel.workflow",
     "changes": "riskmodel.workflow",
     "check_tables": "riskmodel.workflow",
+    "close_cycle": "riskmodel.workflow",
     "compare": "riskmodel.workflow",
+    "cycles": "riskmodel.workflow",
+    "disagreements": "riskmodel.workflow",
+    "exit_review": "riskmodel.workflow",
     "explain": "riskmodel.workflow",
     "export_audit": "riskmodel.workflow",
     "export_household": "riskmodel.workflow",
@@ -77,6 +88,7 @@ _HOMES = {
     "quality_report": "riskmodel.workflow",
     "quarantine": "riskmodel.workflow",
     "read_tables": "riskmodel.workflow",
+    "recall": "riskmodel.workflow",
     "record": "riskmodel.workflow",
     "release": "riskmodel.workflow",
     "release_key": "riskmodel.workflow",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -290,24 +290,48 @@ def score(
     _console().print(f"{len(frame):,} households scored as of {as_of}: {output}")
 
 
+LIST_FORMS = {".xlsx": "to_excel", ".csv": "to_csv", ".html": "to_html", ".pdf": "to_pdf"}
+
+
 @app.command("list")
 def visit_list(
     tables: TablesOption,
     as_of: AsOfOption,
-    capacity: Annotated[int, typer.Option(help="How many visits can be given.")],
-    output: Annotated[Path, typer.Option("--output", metavar="FILE.xlsx|.csv", help="The list, as a workbook or as CSV.")],
+    capacity: Annotated[
+        int | None, typer.Option(min=1, help="How many visits can be given; without it that of serving/screening.yaml.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="The list of the county as .xlsx or .csv, to be filled in; or as .html or .pdf, to be printed.",
+        ),
+    ] = None,
+    by_township: Annotated[
+        Path | None,
+        typer.Option(
+            "--by-township", metavar="DIR", help="One workbook for the county and one for each township, into this folder."
+        ),
+    ] = None,
     model: Annotated[str, typer.Option(metavar="RUN|champion", help="Whose scores.")] = "champion",
     project: ProjectOption = None,
 ) -> None:
-    """Write the visit list of a day."""
-    if output.suffix not in {".xlsx", ".csv"}:
-        raise typer.BadParameter(f"{output}: the list is written as .xlsx or .csv.", param_hint="--output")
-    with replacing(output) as draft:
+    """Give out the visit list of a day: it is kept in the casebook, and what is not done will be carried over to the next one."""
+    if output is None and by_township is None:
+        raise typer.BadParameter("give --output FILE, or --by-township DIR, or both")
+    if output is not None and output.suffix not in LIST_FORMS:
+        raise typer.BadParameter(f"{output}: the list is written as {', '.join(LIST_FORMS)}.", param_hint="--output")
+    with replacing(output) if output is not None else nullcontext() as draft:
         data = rm.read_tables(tables)
         scores = rm.score(data, as_of, model=model, project=project)
         visits = rm.screening_list(scores, data, as_of=as_of, capacity=capacity, issue=True, project=project)
-        (visits.to_excel if output.suffix == ".xlsx" else visits.to_csv)(draft)
-    _console().print(f"{visits.summary()}\n{output}")
+        if output is not None:
+            getattr(visits, LIST_FORMS[output.suffix])(draft)
+    written = [] if output is None else [output]
+    if by_township is not None:
+        written += visits.to_excels(by_township)
+    _console().print("\n".join([visits.summary(), *map(str, written)]))
 
 
 @app.command()
@@ -330,11 +354,84 @@ def explain(
 
 @app.command()
 def record(
-    file: Annotated[Path, typer.Argument(help="A filled visit list (.xlsx or .csv).")],
+    file: Annotated[
+        Path, typer.Argument(help="A filled visit list (.xlsx or .csv), or a file of returned rows after correction.")
+    ],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who hands it in; stands in the audit.")] = "command line",
     project: ProjectOption = None,
 ) -> None:
-    """Take verification results back in; what is refused comes back in a file that says why."""
-    print(rm.record(file, project=project).text())
+    """Take verification results back in. What is refused comes back in FILE-returned.xlsx, which says why; the same file twice changes nothing."""
+    print(rm.record(file, by=by, project=project).text())
+
+
+@app.command()
+def cycles(
+    closed: Annotated[bool, typer.Option("--closed", help="The closed ones too.")] = False,
+    project: ProjectOption = None,
+) -> None:
+    """Show the open cycles: how many visits have come back, and results of two teams that contradict each other."""
+    print(rm.cycles(closed=closed, project=project).text())
+
+
+@app.command("close")
+def close(
+    cycle: Annotated[str, typer.Argument(help="Its name, such as 2026-01.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who decides; stands in the audit.")],
+    county: Annotated[
+        str | None, typer.Option("--county", metavar="CODE", help="6 digits; needed where the casebook holds several counties.")
+    ] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Close a cycle for good: results for it are refused from now on, also corrections. What was recorded stays."""
+    print(rm.close_cycle(cycle, by=by, county=county, project=project))
+
+
+@app.command()
+def recall(
+    tables: Annotated[
+        Path | None,
+        typer.Option("--tables", metavar="DIR", help="The county's tables: villages that its sweep saw whole are counted, too."),
+    ] = None,
+    county: Annotated[str | None, typer.Option("--county", metavar="CODE", help="Only lists of this county, 6 digits.")] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only lists as of this day or later.")] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Say what the lists missed, from the random checks of all cycles together. Too few found: only an interval, or not_estimable."""
+    print(rm.recall(tables=tables, county=county, since=since, project=project).text())
+
+
+@app.command()
+def disagreements(project: ProjectOption = None) -> None:
+    """Count where visits disagreed with the reasons, by kind and by nothing else: what the features lack."""
+    found = rm.disagreements(project=project)
+    lines = [f"{row.count:>6}  {row.zh} · {row.en}" for row in found.itertuples(index=False)]
+    print("\n".join(lines) or "No visit has disagreed with its reasons so far.")
+
+
+@app.command()
+def exits(
+    tables: TablesOption,
+    as_of: AsOfOption,
+    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The review as .xlsx for the reviewers, or as .csv.")],
+    model: Annotated[str, typer.Option(metavar="RUN|champion", help="Whose scores.")] = "champion",
+    project: ProjectOption = None,
+) -> None:
+    """Propose monitored households for a review by people, with what speaks for and against it. It ends no monitoring."""
+    if output.suffix not in {".xlsx", ".csv"}:
+        raise typer.BadParameter(f"{output}: the review is written as .xlsx or .csv.", param_hint="--output")
+    with replacing(output) as draft:
+        review = rm.exit_review(tables, as_of, model=model, project=project)
+        (review.to_excel if output.suffix == ".xlsx" else review.to_csv)(draft)
+    _console().print(f"{review.summary()}\n{output}")
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="FILE.db", help="Where the copy goes; best on another disk.")],
+    project: ProjectOption = None,
+) -> None:
+    """Copy a SQLite casebook while it is in use, and check the copy. An older backup of that name is replaced only when all is well."""
+    print(rm.backup(target, project=project))
 
 
 @app.command()

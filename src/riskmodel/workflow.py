@@ -20,14 +20,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from riskmodel.features import LeakReport, ValueTrace
+    from riskmodel.screening.exits import ExitReview
     from riskmodel.screening.listing import VisitList
     from riskmodel.screening.replay import Replay
     from riskmodel.screening.scoring import Scores, ScreeningModel
     from riskmodel.serving.casebook import Casebook, Recorded
     from riskmodel.serving.casebook.audit import AuditFindings
+    from riskmodel.serving.casebook.cycles import Cycles
     from riskmodel.serving.casebook.doorkeeping import Key, NewKey
     from riskmodel.tables import CheckReport, Quarantined, Stored, Tables
     from riskmodel.training import Comparison, Promotion, Run
+    from riskmodel.training.random_checks import CheckedRecall
 
 PathLike = str | os.PathLike[str]
 ProjectLike = Project | PathLike | None
@@ -300,13 +303,13 @@ def screening_list(
     tables: Tables | PathLike,
     *,
     as_of: dt.date | str,
-    capacity: int,
+    capacity: int | None = None,
     issue: bool = False,
     project: ProjectLike = None,
 ) -> VisitList:
     """The visit list of a day: leads that must be seen, what was left over, the model's order, random checks, within the capacity.
 
-    `issue`: keep it in the casebook as given out. Only then can its results be recorded, and what is not done be carried over.
+    capacity: visits that can be given; by default that of `serving/screening.yaml`. `issue`: keep it in the casebook as given out. Only then can its results be recorded, and what is not done be carried over.
     """
     from riskmodel.serving.casebook import next_list
 
@@ -349,11 +352,107 @@ def changes(
     return what_changed(before, now).to_pandas()
 
 
-def record(file: PathLike, *, project: ProjectLike = None) -> Recorded:
-    """Take verification results back in from a filled list; refused rows come back in a file that says why."""
+def record(file: PathLike, *, by: str = "command line", project: ProjectLike = None) -> Recorded:
+    """Take verification results back in from a filled list; refused rows come back in a file that says why. by: stands in the audit."""
     from riskmodel.serving.casebook import record as take_in
 
-    return take_in(open_project(project), Path(file))
+    return take_in(open_project(project), Path(file), by=by)
+
+
+def cycles(*, closed: bool = False, project: ProjectLike = None) -> Cycles:
+    """The open cycles of the casebook: how far their visits have come, and results that contradict each other. `closed`: the closed ones too."""
+    from riskmodel.serving.casebook.cycles import cycles_of
+
+    with _casebook(project) as book:
+        return cycles_of(book, closed=closed)
+
+
+def close_cycle(cycle: str, *, by: str, county: str | None = None, project: ProjectLike = None) -> str:
+    """Close a cycle for good: its results are refused from now on. Returns a sentence. Raises UserError if it is not open.
+
+    by: who decides; stands in the audit. county: 6 digits; needed only where the casebook holds several counties.
+    """
+    with _casebook(project) as book:
+        code = county or book.county(cycle)
+        book.close_cycle(code, cycle, by=by)
+    return f"Cycle {cycle} of {code} is closed: results for it are refused from now on, what was recorded stays."
+
+
+def disagreements(*, project: ProjectLike = None) -> pd.DataFrame:
+    """Where visits disagreed with the reasons: kind, zh, en, count, most frequent first; of every list so far, by no village and no person."""
+    import pandas as pd
+
+    from riskmodel.screening.settings import load_settings
+
+    here = open_project(project)
+    words = load_settings(here).disagreements
+    with _casebook(here) as book:
+        counts = book.disagreements()
+    told = [(kind, words[kind].zh if kind in words else kind, words[kind].en if kind in words else kind) for kind in counts]
+    columns = ["kind", "zh", "en"]
+    return pd.DataFrame(told, columns=columns).assign(count=list(counts.values())).astype({"count": "int64"})
+
+
+def recall(
+    *,
+    tables: Tables | PathLike | None = None,
+    county: str | None = None,
+    since: dt.date | str | None = None,
+    project: ProjectLike = None,
+) -> CheckedRecall:
+    """What the lists so far missed, from the random checks of all their cycles together; `not_estimable` where nobody was drawn or too few found.
+
+    tables: of the county; villages that its yearly sweep saw whole in a list's cycle are counted instead of estimated. county: only lists
+    of this county (6 digits). since: only lists as of this day or later.
+    """
+    from riskmodel.screening.listing import cycle_length
+    from riskmodel.screening.settings import load_settings
+
+    here = open_project(project)
+    with _casebook(here) as book:
+        return book.recall(
+            county_code=county,
+            since=None if since is None else day(since),
+            sweeps=None if tables is None else _tables(tables),
+            length=cycle_length(load_settings(here).cycle),
+        )
+
+
+def backup(target: PathLike, *, project: ProjectLike = None) -> str:
+    """Copy a SQLite casebook to a file while it is in use, and check the copy. Returns what it holds. Raises UserError; the old file stays then."""
+    from riskmodel.serving.casebook.backup import backup as copy
+
+    with _casebook(project) as book:
+        return copy(book, target)
+
+
+def exit_review(
+    tables: Tables | PathLike, as_of: dt.date | str, *, model: str = "champion", project: ProjectLike = None
+) -> ExitReview:
+    """Monitored households that people might look at again, with what speaks for and against it. It closes nothing.
+
+    Visits that the casebook knows count as well. Conditions: `exits` in `serving/screening.yaml`.
+    """
+    from riskmodel.screening.exits import exit_review as review
+    from riskmodel.screening.exits import looks_back
+    from riskmodel.screening.settings import load_settings
+
+    here, date = open_project(project), day(as_of)
+    rules = load_settings(here).exits
+    with _casebook(here) as book:
+        known = book.with_results(_tables(tables))
+    return review(known, date, looks_back(load_model(model, project=here), known, date, rules), rules)
+
+
+@contextmanager
+def _casebook(project: ProjectLike) -> Iterator[Casebook]:
+    from riskmodel.serving.casebook import Casebook
+
+    book = Casebook.of(open_project(project))
+    try:
+        yield book
+    finally:
+        book.close()
 
 
 def release(tables: Tables | PathLike, as_of: dt.date | str, *, model: str = "champion", project: ProjectLike = None) -> Path:
@@ -440,17 +539,6 @@ def export_audit(output: PathLike, *, since: int = 0, project: ProjectLike = Non
 
     with _casebook(project) as book:
         return export(book.engine, Path(output), since=since)
-
-
-@contextmanager
-def _casebook(project: ProjectLike) -> Iterator[Casebook]:
-    from riskmodel.serving.casebook import Casebook
-
-    book = Casebook.of(open_project(project))
-    try:
-        yield book
-    finally:
-        book.close()
 
 
 def init_project(folder: PathLike, *, project: ProjectLike = None) -> Path:

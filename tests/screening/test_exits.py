@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 
+import openpyxl
 import polars as pl
 import pytest
 
 from riskmodel.errors import UserError
+from riskmodel.screening.exit_workbook import SHEETS, excel_bytes
 from riskmodel.screening.exits import COLUMNS, PROPOSALS, Look, exit_review, months_before
 from riskmodel.screening.settings import Exits
+from riskmodel.vocabulary import SIGNAL_ZH
 
 AS_OF = dt.date(2025, 12, 31)
 OK = dict.fromkeys(["food_clothing_ok", "schooling_ok", "insured_ok", "housing_ok", "water_ok"], True)
@@ -162,3 +165,29 @@ def test_nothing_in_it_decides():
 )
 def test_months_go_back_to_month_ends(day, months, expected):
     assert months_before(dt.date.fromisoformat(day), months) == dt.date.fromisoformat(expected)
+
+
+def test_the_reviewers_get_a_workbook_with_both_sides_in_both_languages(ready, tmp_path):
+    review = exit_review(ready(assistance=[aid()]), AS_OF, looks())
+    book = openpyxl.load_workbook(review.to_excel(tmp_path / "exits.xlsx"))
+    assert set(SHEETS) == set(PROPOSALS) and book.sheetnames == [*(name for name, *_ in SHEETS.values()), "说明 Notes"]
+    sheet = book["建议复核 Review"]
+    row = [cell.value for cell in sheet[4]]
+    assert row[2] == "h000" and row[3] == dt.datetime(2025, 1, 10) and row[4] == pytest.approx(0.005)
+    assert "最近3次评分概率均低于2% / the last 3 scorings lie below 2%" in row[5]
+    assert "停止后风险可能回升 / measures still running: 1" in row[6]
+    for sheet in book:
+        assert sheet.protection.sheet and SIGNAL_ZH in sheet.oddHeader.center.text
+    assert excel_bytes(review) == excel_bytes(review)
+
+
+def test_a_household_without_labour_stands_on_the_sheet_of_those_to_be_kept_in_view(ready, tmp_path):
+    review = exit_review(ready(members=[{"household_id": "h000", "labour": "none"}]), AS_OF, looks())
+    book = openpyxl.load_workbook(review.to_excel(tmp_path / "exits.xlsx"))
+    assert book["建议复核 Review"]["C4"].value is None and book["持续跟踪 Keep tracking"]["C4"].value == "h000"
+
+
+def test_the_review_as_csv_cannot_run_a_formula(ready, tmp_path):
+    review = exit_review(ready(), AS_OF, looks())
+    text = review.to_csv(tmp_path / "exits.csv").read_text("utf-8-sig")
+    assert text.startswith("household_id,") and "h000" in text and "\n=" not in text

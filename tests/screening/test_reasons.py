@@ -277,7 +277,7 @@ def test_an_unknown_value_is_never_a_reason(book):
 def test_a_rare_flag_is_compared_by_how_many_share_it(book):
     matrix = county(township=600)
     table = told(book, matrix, pushed(matrix, dropout=1.0))
-    assert table.of(0)[0].zh == "疑似辍学（本乡镇约4%的农户有此情况）"
+    assert table.of(0)[0].zh == "疑似辍学，本乡镇约4%的农户有此情况"
     assert table.of(1) == [], "nobody left school does not raise the risk"
     lowered = told(book, matrix, pushed(matrix, dropout=-1.0))
     assert lowered.of(1) == [], "what 96 % of the neighbours share is no comfort"

@@ -153,7 +153,7 @@ def test_a_comparison_names_its_area_and_nothing_is_said_without_one():
     assert wording.compare(1, 97, "township", "zh") == "，高于本乡镇97%的农户"
     assert wording.compare(-1, 90, "county", "zh") == "，低于本县90%的农户"
     assert wording.compare(1, 97, "township", "en") == ", higher than for 97% of households in the township"
-    assert wording.compare(2, 3, "county", "en") == " (true of about 3% of households in the county)"
+    assert wording.compare(2, 3, "county", "en") == ", true of about 3% of households in the county"
     assert wording.compare(0, 0, "", "zh") == ""
     assert wording.compare(-1, 92, "township", "zh", below_zero=True) == "，处于本乡镇最低的8%", (
         "a fall by 30% is not lower than others' falls"

@@ -51,6 +51,52 @@ def test_the_same_list_gives_the_same_bytes(visits, tmp_path):
     assert visits.to_html(tmp_path / "a.html").read_bytes() == visits.to_html(tmp_path / "b.html").read_bytes()
 
 
+def test_the_same_inputs_in_another_order_give_the_same_bytes(small_county, falling, tmp_path):
+    """Tables and scores as they come another day: other row order, a list made from the start."""
+    import random
+
+    leads = [{"household_id": f"h{n:03d}", "occurred_on": "2025-12-01", "channel": "cadre"} for n in (31, 7, 50)]
+    scores = falling(60)
+    scores.loc[5:20, "margin"] = scores.loc[5, "margin"]  # many equal scores, through which the list cuts
+    order = list(range(60))
+    random.Random(3).shuffle(order)
+    first = screening_list(scores, small_county(60, leads=leads), AS_OF, capacity=20)
+    shuffled = scores.iloc[order].reset_index(drop=True)
+    leads = [lead | {"event_id": f"leads{place:03d}"} for place, lead in enumerate(leads)][::-1]
+    again = screening_list(shuffled, small_county(60, leads=leads), AS_OF, capacity=20)
+    assert excel_bytes(first) == excel_bytes(again)
+    for write in ("to_csv", "to_html"):
+        names = [getattr(visits, write)(tmp_path / f"{n}.x") for n, visits in enumerate((first, again))]
+        assert names[0].read_bytes() == names[1].read_bytes()
+
+
+def test_what_a_begun_row_still_lacks_is_coloured(visits):
+    """By plain formulas that every spreadsheet knows; the words are those of the drop-down."""
+    sheet = open_(excel_bytes(visits))[SHEET]
+    rules = {str(area.sqref): rule.formula[0] for area in sheet.conditional_formatting for rule in area.rules}
+    last = 3 + len(visits)
+    outcome = choices(visits.settings, "zh")["outcome"]["risk_confirmed"]
+    assert rules == {
+        f"K4:K{last}": 'AND($L4<>"",$K4="")',
+        f"L4:L{last}": 'AND($K4<>"",$L4="")',
+        f"M4:M{last}": f'AND($L4="{outcome}",$M4="",$N4="",$O4="")',
+    }
+
+
+def test_microsoft_excel_would_take_the_file(visits):
+    """What can be checked without it: validations under 255 characters and from ranges of a sheet, no formulas, names within its limits."""
+    book = open_(excel_bytes(visits))
+    for sheet in book:
+        assert len(sheet.title) <= 31 and not re.search(r"[\\[\]:*?/]", sheet.title)
+        for rule in sheet.data_validations.dataValidation:
+            assert len(str(rule.formula1)) < 255 and len(rule.errorTitle or "") <= 32 and len(rule.error or "") <= 255
+            assert rule.type != "list" or re.fullmatch(r"'?_codes'?!\$[ABC]\$1:\$[ABC]\$\d+", rule.formula1)
+        for row in sheet.iter_rows():
+            assert not any(cell.data_type == "f" or len(str(cell.value or "")) > 32767 for cell in row)
+    parts = zipfile.ZipFile(io.BytesIO(excel_bytes(visits))).namelist()
+    assert not [name for name in parts if name.endswith((".bin", ".vml")) or "external" in name.lower()]
+
+
 def test_every_household_of_the_list_stands_in_route_order(visits):
     sheet = open_(excel_bytes(visits))[SHEET]
     place = headings(sheet)["户编号"]

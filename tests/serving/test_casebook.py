@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
-import pwd
-import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -30,50 +26,12 @@ from riskmodel.serving.casebook.store import address, connect, reading, writing
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory, request):
-    """The address of a PostgreSQL server of our own, or None where its programs are not installed."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    program = found[-1].parent if found else None
-    if program is None:
-        yield None
-        return
-    folder = tmp_path_factory.mktemp("postgres")
-    # The server refuses to run as root: there it runs as the user of Debian's package.
-    user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-    switch = ["runuser", "-u", user, "--"] if os.geteuid() == 0 else []
-    if switch:
-        for part in (folder, *folder.parents):
-            if str(part).startswith("/tmp/") or part == folder:
-                part.chmod(part.stat().st_mode | 0o055)
-        shutil.chown(folder, user)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data, log = folder / "data", folder / "log"
-
-    def run(*command):
-        subprocess.run([*switch, *map(str, command)], check=True, capture_output=True, cwd="/", timeout=120)
-
-    run(program / "initdb", "-D", data, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-U", "postgres")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-    run(program / "pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start")
-    yield f"postgresql://postgres@127.0.0.1:{port}/"
-    run(program / "pg_ctl", "-D", data, "-m", "immediate", "stop")
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path, postgres, needs):
+def url(request, tmp_path):
     """The address of an empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'casebook.db'}"
-    needs(postgres, "PostgreSQL (Debian's package `postgresql`)")
-    import psycopg
-
-    name = "t" + os.urandom(6).hex()
-    with psycopg.connect(postgres + "postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return f"postgresql+psycopg://{postgres.removeprefix('postgresql://')}{name}"
+    return request.getfixturevalue("postgres_database")()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import csv
 import datetime as dt
 import io
 import shutil
-import subprocess
 
 import openpyxl
 import polars as pl
@@ -308,7 +307,7 @@ def test_recall_comes_from_random_checks_alone(own, tmp_path):
     chance = visits.rows.filter(visits.rows["household_id"] == drawn)["inclusion_probability"][0]
     assert said.checks == 1 and said.missed.value == pytest.approx(1 / chance)
     listed = 0 if first_is_drawn else 1
-    assert said.recall.value == pytest.approx(listed / (listed + 1 / chance))
+    assert said.confirmed_listed == listed and not said.recall.estimable and "too few" in said.recall.why
 
 
 def test_without_results_of_random_checks_recall_is_not_estimable(own, visits, tmp_path):
@@ -333,19 +332,3 @@ def test_results_of_households_on_standby_are_taken_in_too(own, tmp_path):
     said = record(own, tmp_path / "a.xlsx", today=TODAY)
     assert said.accepted == 1 and "row 候补 Standby 5" in said.text()
     assert Casebook.of(own).verifications()["origin"].to_list() == ["lead"]
-
-
-def test_the_round_trip_through_a_real_spreadsheet_program(own, visits, tmp_path, needs):
-    """Given out, filled in, opened and saved by LibreOffice, taken back: nothing is lost, and the form is still locked."""
-    needs(shutil.which("soffice"), "LibreOffice")
-    rows = {1: fine(), 2: found(备注="－本周外出", 走访组="3"), 3: fine("2026-01-20", outcome="未能见到")}
-    path = fill(visits, tmp_path / "a.xlsx", rows)
-    command = ["soffice", f"-env:UserInstallation=file://{tmp_path}/office", "--headless", "--convert-to", "xlsx"]
-    subprocess.run([*command, "--outdir", str(tmp_path / "saved"), str(path)], check=True, capture_output=True, timeout=180)
-    saved = tmp_path / "saved" / "a.xlsx"
-    book = openpyxl.load_workbook(saved)
-    assert book[SHEET].protection.sheet and book["_riskmodel"].sheet_state != "visible"
-    assert len(book[SHEET].data_validations.dataValidation) >= 4
-    said = record(own, saved, today=TODAY)
-    assert said.accepted == 3, said.text()
-    assert set(Casebook.of(own).verifications()["outcome"].to_list()) == {"no_risk", "risk_confirmed", "unreachable"}

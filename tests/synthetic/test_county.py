@@ -49,6 +49,12 @@ def test_every_table_is_written_and_passes_the_contract(small):
     assert report.ok, report.text()
 
 
+def test_a_newcomer_whom_no_register_holds_yet_earns_for_the_household_and_not_by_an_unknown_id():
+    frames, _ = make_county(4000, 5, dt.date(2026, 2, 28), 5)  # one member of this county is known only after the end
+    income = frames["income"]["member_id"].drop_nulls()
+    assert income.is_in(frames["members"]["member_id"].implode()).all()
+
+
 def test_the_truth_lies_beside_the_tables_and_not_among_them(small):
     beside = small.with_name("county_truth")
     assert {path.name for path in beside.iterdir()} == {"truth.parquet", "risks.parquet", "README.json"}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
 from riskmodel.errors import DataError
-from riskmodel.training.random_checks import NOT_ESTIMABLE, gamma_interval, recall_from_checks
+from riskmodel.training.random_checks import ENOUGH_CONFIRMED, NOT_ESTIMABLE, gamma_interval, recall_from_checks
 
 SCHEMA = {"route": pl.String, "inclusion_probability": pl.Float64, "label": pl.Float64, "probability": pl.Float64}
 
@@ -20,18 +23,76 @@ def checks(*groups: tuple[int, str, float | None, float | None, float]) -> pl.Da
 
 def test_a_confirmed_check_stands_for_as_many_households_as_its_chance_says() -> None:
     table = checks(
-        (6, "listed", None, 1, 0.3),
-        (14, "listed", None, 0, 0.3),
-        (1, "random_check", 0.25, 1, 0.05),  # stands for 4
-        (9, "random_check", 0.25, 0, 0.05),
-        (30, "none", 0.25, None, 0.05),
+        (60, "listed", None, 1, 0.3),
+        (140, "listed", None, 0, 0.3),
+        (10, "random_check", 0.25, 1, 0.05),  # each stands for 4
+        (90, "random_check", 0.25, 0, 0.05),
+        (300, "none", 0.25, None, 0.05),
     )
     result = recall_from_checks(table)
-    assert result.missed.value == pytest.approx(4)
-    assert result.recall.value == pytest.approx(6 / (6 + 4))
-    assert result.miss_rate.value == pytest.approx(4 / 40)
-    assert result.observed_expected.value == pytest.approx((6 + 4) / (20 * 0.3 + 40 * 0.05))
+    assert result.missed.value == pytest.approx(40)
+    assert result.recall.value == pytest.approx(60 / (60 + 40))
+    assert result.miss_rate.value == pytest.approx(40 / 400)
+    assert result.observed_expected.value == pytest.approx((60 + 40) / (200 * 0.3 + 400 * 0.05))
     assert result.recall.low is not None and result.recall.low < 0.6 < result.recall.high
+
+
+def found(confirmed: int) -> pl.DataFrame:
+    """Six risks on the list; so many among 90 checks that were drawn with a chance of a tenth."""
+    return checks(
+        (6, "listed", None, 1, 0.3),
+        (confirmed, "random_check", 0.1, 1, 0.01),
+        (90 - confirmed, "random_check", 0.1, 0, 0.01),
+        (810, "none", 0.1, None, 0.01),
+    )
+
+
+def test_too_few_confirmed_checks_give_no_single_figure_but_the_interval() -> None:
+    few, enough = recall_from_checks(found(ENOUGH_CONFIRMED - 1)), recall_from_checks(found(ENOUGH_CONFIRMED))
+    assert not few.recall.estimable and "9 confirmed among 90 checks are too few" in few.recall.why
+    assert few.recall.low < 6 / (6 + 90) < few.recall.high
+    assert few.recall.text() == f"not_estimable, between {few.recall.low:.1%} and {few.recall.high:.1%}"
+    assert few.missed.value == pytest.approx(90)  # what is missed is a sum, not a ratio: unbiased however few were found
+    assert enough.recall.value == pytest.approx(6 / (6 + 100)) and enough.recall.why == ""
+
+
+def test_heavy_checks_count_for_less_than_their_number() -> None:
+    """Ten confirmed, of which one stands for 100 households and nine for 2 each: (100 + 18)² / (100² + 9 · 2²), or 1.4 equal ones."""
+    table = checks(
+        (6, "listed", None, 1, 0.3),
+        (1, "random_check", 0.01, 1, 0.0),
+        (9, "random_check", 0.5, 1, 0.0),
+        (90, "random_check", 0.5, 0, 0.0),
+        (900, "none", 0.01, None, 0.0),
+    )
+    assert not recall_from_checks(table).recall.estimable
+
+
+def test_cycles_pooled_give_the_figure_that_none_of_them_gives() -> None:
+    cycles = [found(2).with_columns(cycle=pl.lit(f"2026-0{month}")) for month in range(1, 6)]
+    assert not any(recall_from_checks(cycle).recall.estimable for cycle in cycles)
+    pooled = recall_from_checks(pl.concat(cycles), layers=["cycle"])
+    assert pooled.recall.value == pytest.approx(30 / (30 + 100)) and pooled.checks == 450
+
+
+def test_the_words_say_what_the_figures_rest_on() -> None:
+    said = recall_from_checks(found(1)).text()
+    assert said.startswith("90 households outside the lists were looked at by chance, 1 of them confirmed.")
+    assert "not_estimable, between" in said and "too few for a single figure" in said
+
+
+@pytest.mark.parametrize("rate", [2, 15])
+def test_where_a_figure_is_given_its_bias_is_below_a_standard_error(rate: int) -> None:
+    """`benchmarks/random_checks.py` in small: at 2 risks a year the county waits for years, at 15 for ten months."""
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "random_checks.py"
+    spec = importlib.util.spec_from_file_location("random_checks_benchmark", path)
+    assert spec is not None and spec.loader is not None
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    row = benchmark.ask(rate, 0.2, 120)
+    assert row["waiting_share"] > 0.9 and abs(row["waiting_bias"]) < 0.5
+    assert row["coverage"] >= 0.93
+    assert rate > 2 or (row["plain_ratio_mean"] > 0.3 and row["year_share"] == 0)  # what is withheld would have been far off
 
 
 @pytest.mark.parametrize(
@@ -62,8 +123,8 @@ def test_a_confirmation_found_through_a_lead_is_no_random_look() -> None:
 def test_no_miss_found_is_not_the_proof_of_no_miss() -> None:
     table = checks((6, "listed", None, 1, 0.3), (30, "random_check", 0.1, 0, 0.01), (270, "none", 0.1, None, 0.01))
     result = recall_from_checks(table)
-    assert result.recall.value == 1.0
-    assert result.recall.text() == "at least 14.0%"
+    assert result.recall.value is None
+    assert result.recall.text() == "not_estimable, at least 14.0%"
     # 3.69 events is the 97.5 % end of a Poisson count of nothing, each standing for ten.
     assert result.missed.high == pytest.approx(36.9, abs=0.1)
     assert result.recall.low == pytest.approx(6 / 42.9, abs=0.01)

@@ -156,6 +156,57 @@ def test_declared_signs_hold_among_correlated_features(rows):
         assert (np.diff(margin, axis=1) >= -1e-9).all(), place
 
 
+def test_the_first_trees_of_a_member_tell_its_regression(rows, fits):
+    """Before trees are grown on outcomes, the margin is 0.6 of the regression's and 0.4 of the base rate's."""
+    from riskmodel.training.learners.prior import TREES, fit_prior
+
+    task = task_of(PLANS["lightgbm"], rows, SIGNS)
+    prior = fit_prior(task)
+    assert prior is not None
+    level = np.log(rows.train.label.sum() / (rows.train.label == 0).sum())
+    member = fits["lightgbm"].ensemble.members[0]
+    told = member.booster.predict(rows.test.features, raw_score=True, num_iteration=TREES)
+    wanted = 0.6 * prior.members[0].margin(rows.test.features) + 0.4 * level
+    assert np.corrcoef(told, wanted)[0, 1] > 0.98
+    assert told.mean() == pytest.approx(wanted.mean(), abs=0.05)
+    assert member.booster.num_trees() > TREES, "and trees on the outcomes follow"
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "hazard"])
+def test_with_a_prior_the_trees_are_still_the_whole_margin(name, rows, fits):
+    fit = fits[name]
+    assert fit.notes["logistic_share"] == 0.6
+    for member in fit.ensemble.members:
+        parts, base = member.contributions(rows.test.features[:200])
+        np.testing.assert_allclose(parts.sum(axis=1) + base, member.margin(rows.test.features[:200]), atol=1e-9)
+
+
+def test_the_prior_and_its_trees_do_not_hang_on_the_threads_of_linear_algebra(rows, fits):
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=2):
+        again = fitted(rows, PLANS["lightgbm"])
+    assert [trees_hash(member.text) for member in again.ensemble.members] == [
+        trees_hash(member.text) for member in fits["lightgbm"].ensemble.members
+    ]
+
+
+def test_the_members_prior_learns_from_its_own_villages_only(rows):
+    """Outcomes of the villages that a member does not see are turned round: its regression stays the same."""
+    from dataclasses import replace
+
+    from riskmodel.training.learners.prior import fit_prior
+
+    task = task_of(plan_with("lightgbm", {**QUICK}), rows, SIGNS)
+    unseen = task.parts(rows.train) == 0
+    turned = replace(rows.train, label=np.where(unseen, 1 - rows.train.label, rows.train.label))
+    first, second = (fit_prior(replace(task, train=train)) for train in (rows.train, turned))
+    assert first is not None and second is not None
+    if first.penalty == second.penalty:
+        np.testing.assert_array_equal(first.members[0].coefficient, second.members[0].coefficient)
+    assert not np.array_equal(first.members[1].coefficient, second.members[1].coefficient)
+
+
 def test_arrays_give_scikit_learns_own_margins(rows):
     from sklearn.ensemble import HistGradientBoostingClassifier
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from riskmodel.errors import Fault, UserError
+from riskmodel.files import write_bytes
+from riskmodel.screening.forms import harmless
 from riskmodel.screening.leads import GUARANTEES, standing
 from riskmodel.screening.settings import Exits
 from riskmodel.tables import Tables
@@ -75,8 +78,20 @@ class ExitReview:
 
     def summary(self) -> str:
         """How many stand where, in English."""
-        parts = ", ".join(f"{en}: {self.of(code).height}" for code, (_, en) in PROPOSALS.items())
+        parts = "; ".join(f"{en}: {self.of(code).height}" for code, (_, en) in PROPOSALS.items())
         return f"Exit review as of {self.as_of.isoformat()}: {self.rows.height} monitored households; {parts}. People decide."
+
+    def to_excel(self, path: str | Path) -> Path:
+        """Write the workbook for the reviewers. Returns the path."""
+        from riskmodel.screening.exit_workbook import write_excel
+
+        return write_excel(self, Path(path))
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write COLUMNS as CSV (UTF-8 with BOM, which spreadsheets need). Returns the path."""
+        texts = [name for name, kind in COLUMNS.items() if kind == pl.String]
+        safe = self.rows.with_columns(pl.col(texts).map_elements(harmless, return_dtype=pl.String))
+        return write_bytes(path, safe.write_csv(include_bom=True, line_terminator="\r\n").encode())
 
 
 def looks_back(model: ScreeningModel, tables: Tables, as_of: dt.date, settings: Exits, horizon: int = 12) -> list[Look]:
@@ -268,7 +283,7 @@ def _doubts(fact: dict[str, Any]) -> list[tuple[str, str]]:
         doubts.append(
             (
                 f"仍在享受帮扶措施{fact['running']}项，停止后风险可能回升",
-                f"measures still running: {fact['running']}; the risk may rise when they end",
+                f"measures still running: {fact['running']} (the risk may rise when they end)",
             )
         )
     return doubts

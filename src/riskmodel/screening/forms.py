@@ -39,26 +39,26 @@ class FormColumn:
 
 # What the visitor reads, in the order of the sheet. Nothing here tells a random check from the model's order.
 READ: Final = (
-    FormColumn("number", "序号", "No.", 4.5),
+    FormColumn("number", "序号", "No.", 5.5),
     FormColumn("township_code", "乡镇", "Township", 9.5),
     FormColumn("village_code", "村", "Village", 12.5),
     FormColumn("household_id", "户编号", "Household", 10, wrap=True),
-    FormColumn("grade", "优先级", "Grade", 6.5),
+    FormColumn("grade", "优先级", "Grade", 8),
     FormColumn("because", "优先依据", "Why this grade", 17, wrap=True),
-    FormColumn("probability", "概率", "Probability", 8),
+    FormColumn("probability", "概率", "Probability", 11),
     FormColumn("reasons", "主要理由", "Reasons", 48, wrap=True),
     FormColumn("check", "核实什么", "What to check", 30, wrap=True),
-    FormColumn("last_visit", "上次走访", "Last visit", 10),
+    FormColumn("last_visit", "上次走访", "Last visit", 11),
 )
 # What the visitor fills in.
 FILL: Final = (
-    FormColumn("visited_on", "走访日期", "Visited on", 10, fill=True),
+    FormColumn("visited_on", "走访日期", "Visited on", 11.5, fill=True),
     FormColumn("outcome", "核实结果", "Outcome", 11, fill=True, wrap=True),
-    FormColumn("risk_1", "风险一", "Risk 1", 6.5, fill=True, wrap=True),
-    FormColumn("risk_2", "风险二", "Risk 2", 6.5, fill=True, wrap=True),
-    FormColumn("risk_3", "风险三", "Risk 3", 6.5, fill=True, wrap=True),
+    FormColumn("risk_1", "风险一", "Risk 1", 8, fill=True, wrap=True),
+    FormColumn("risk_2", "风险二", "Risk 2", 8, fill=True, wrap=True),
+    FormColumn("risk_3", "风险三", "Risk 3", 8, fill=True, wrap=True),
     FormColumn("disagreement", "与理由不符", "Disagrees", 11.5, fill=True, wrap=True),
-    FormColumn("visitor", "走访组", "Team", 6.5, fill=True),
+    FormColumn("visitor", "走访组", "Team", 8, fill=True),
     FormColumn("note", "备注", "Note", 13, fill=True, wrap=True),
 )
 RISK_COLUMNS: Final = ("risk_1", "risk_2", "risk_3")

@@ -168,10 +168,16 @@ class VisitList:
         return write_csv(self, Path(path))
 
     def to_html(self, path: str | Path) -> Path:
-        """Write the list as one printable page without external requests. Returns the path."""
-        from riskmodel.screening.workbook import write_html
+        """Write the list as one printable page without external requests, a sheet of paper or more for each township. Returns the path."""
+        from riskmodel.screening.paper import write_html
 
         return write_html(self, Path(path))
+
+    def to_pdf(self, path: str | Path) -> Path:
+        """Write the same page as PDF, A4 landscape. Needs the extra `print`. Returns the path. Raises UserError if a part for it is missing."""
+        from riskmodel.screening.paper import write_pdf
+
+        return write_pdf(self, Path(path))
 
 
 def cycle_of(as_of: dt.date, length: str) -> str:

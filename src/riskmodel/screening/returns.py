@@ -19,6 +19,7 @@ from typing import Any, Final
 from riskmodel.errors import DataError, Fault
 from riskmodel.screening.forms import FILL, READ, RISK_COLUMNS, as_written, codes_of, harmless
 from riskmodel.screening.settings import ScreeningSettings
+from riskmodel.screening.workbook import codes_sheet, drop_downs, lines_of, print_layout, styles_of
 from riskmodel.tables.identity import telling_text
 
 NOTE_LENGTH: Final = 500
@@ -356,45 +357,59 @@ def _day(text: str) -> dt.date | None:
     return None
 
 
-def returned_bytes(refused: Sequence[Refusal]) -> bytes:
-    """An Excel file of the rows that were refused: as they were filled in, with every reason before them.
+def returned_bytes(refused: Sequence[Refusal], settings: ScreeningSettings) -> bytes:
+    """An Excel file of the rows that were refused: as they were filled in, with every reason before them, and the form's drop-downs.
 
-    Corrected in place it can be handed in again: each row carries the hash of its list.
+    Corrected in place it can be handed in again: each row carries the hash of its list. Only the household and the form can be written in.
     """
     import xlsxwriter
 
     buffer = io.BytesIO()
     book = xlsxwriter.Workbook(buffer, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
     book.set_properties({"created": dt.datetime(2000, 1, 1)})
+    book.set_size(2400, 1400)
     sheet = book.add_worksheet("退回 Returned")
-    head = book.add_format({"bold": True, "text_wrap": True, "border": 1, "bg_color": "#E4EAF0", "valign": "vcenter"})
-    why = book.add_format({"text_wrap": True, "border": 1, "bg_color": "#FFF4C2", "valign": "top"})
-    text = book.add_format({"text_wrap": True, "border": 1, "valign": "top"})
+    style = styles_of(book)
     names = ["household_id", "village_code", *_FILLED]
     heads = [("原行号\nRow", 7.0), ("退回原因\nWhat is wrong", 60.0)] + [
         (_COLUMNS[name].heading, _COLUMNS[name].width + 4) for name in names
     ]
     for place, (heading, width) in enumerate(heads):
         sheet.set_column(place, place, width)
-        sheet.write_string(0, place, heading, head)
+        filled = place >= 2 and names[place - 2] in (*_FILLED, "household_id")
+        sheet.write_string(0, place, heading, style["form_head" if filled else "head"])
     sheet.set_row(0, 33)
     for line, refusal in enumerate(refused, start=1):
-        sheet.set_row(line, 16.0 * 2 * len(refusal.reasons) + 4)
-        sheet.write_string(line, 0, refusal.row.place, text)
-        sheet.write_string(line, 1, "\n".join(f"{zh}\n{en}" for zh, en in refusal.reasons), why)
+        why = "\n".join(f"{zh}\n{en}" for zh, en in refusal.reasons)
+        sheet.set_row(line, min(14.5 * max(2, lines_of(why, 60)) + 5, 400))
+        sheet.write_string(line, 0, refusal.row.place, style["number"])
+        sheet.write_string(line, 1, harmless(why), style["label"])
         for place, name in enumerate(names, start=2):
-            sheet.write_string(line, place, harmless(refusal.row.cells.get(name, "")), text)
+            _written(sheet, line, place, name, refusal.row.cells.get(name, ""), style)
         sheet.write_string(line, len(heads), refusal.row.list_hash)
     sheet.write_string(0, len(heads), "list_hash")
     sheet.set_column(len(heads), len(heads), 10, None, {"hidden": True})
-    sheet.freeze_panes(1, 2)
-    sheet.autofilter(0, 0, max(len(refused), 1), len(heads) - 1)
-    sheet.set_landscape()
-    sheet.set_paper(9)
-    sheet.fit_to_pages(1, 0)
+    last_row = max(len(refused), 1)
+    drop_downs(sheet, settings, ["", "", *names], 1, last_row)
+    sheet.freeze_panes(1, 3)
+    sheet.autofilter(0, 0, last_row, len(heads) - 1)
+    sheet.protect("", {"autofilter": True, "sort": True, "format_columns": True, "format_rows": True})
+    sheet.hide_gridlines(2)
+    print_layout(sheet, "退回 Returned", "")
     sheet.repeat_rows(0)
+    codes_sheet(book, settings)
     technical = book.add_worksheet("_riskmodel")
     technical.write_row(0, 0, ["form", "1"])
     technical.very_hidden()
     book.close()
     return buffer.getvalue()
+
+
+def _written(sheet: Any, line: int, place: int, name: str, text: str, style: Mapping[str, Any]) -> None:
+    """A cell as it was filled in; a date that can be read is a date again, so that the correction of another cell does not change it."""
+    date = _day(text) if name == "visited_on" else None
+    if date is not None:
+        sheet.write_datetime(line, place, dt.datetime.combine(date, dt.time()), style["form_date"])
+        return
+    form = "text" if name == "village_code" else "form_date" if name == "visited_on" else "form"
+    sheet.write_string(line, place, harmless(text), style[form])

@@ -206,8 +206,8 @@ def compare(side: int, percent: int, level: str, language: Language, *, manner: 
     area = ("本乡镇" if level == "township" else "本县") if zh else f"in the {level}"
     if side == 2:
         if zh:
-            return f"（{area}约{percent}%的农户有此情况）" if percent else f"（{area}不到1%的农户有此情况）"
-        return f" (true of {'about ' + str(percent) + '%' if percent else 'less than 1%'} of households {area})"
+            return f"，{area}约{percent}%的农户有此情况" if percent else f"，{area}不到1%的农户有此情况"
+        return f", true of {'about ' + str(percent) + '%' if percent else 'less than 1%'} of households {area}"
     if below_zero:
         return f"，处于{area}最低的{100 - percent}%" if zh else f", among the lowest {100 - percent}% {area}"
     words = _COMPARED[manner]

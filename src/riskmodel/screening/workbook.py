@@ -1,4 +1,4 @@
-"""The list on paper and in spreadsheets: Excel for teams, CSV, and one printable page.
+"""The list in spreadsheets: Excel for teams, and CSV. On paper it is made by `paper`.
 
 Files for visitors are in route order and do not say who was drawn by chance. Same list, same bytes.
 """
@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-import html
 import io
 import math
-import os
 import re
-import tempfile
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,12 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from riskmodel.errors import Fault, UserError
+from riskmodel.files import write_bytes
 from riskmodel.screening.forms import FILL, READ, FormColumn, choices, harmless
 from riskmodel.tables.schema import TABLES
 from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 
 if TYPE_CHECKING:
     from riskmodel.screening.listing import VisitList
+    from riskmodel.screening.settings import ScreeningSettings
 
 SHEET: Final = "核实清单"
 STANDBY: Final = "候补 Standby"
@@ -56,7 +55,7 @@ def write_excel(visits: VisitList, path: Path, *, township: str | None = None) -
 
     Raises UserError for a township that has no visit on the list.
     """
-    return write_whole(path, excel_bytes(visits, township=township))
+    return write_bytes(path, excel_bytes(visits, township=township))
 
 
 def write_excels(visits: VisitList, folder: Path) -> list[Path]:
@@ -65,22 +64,6 @@ def write_excels(visits: VisitList, folder: Path) -> list[Path]:
     county = write_excel(visits, folder / f"{visits.cycle}-{visits.county_code}.xlsx")
     townships = visits.rows["township_code"].unique().sort().to_list()
     return [county, *(write_excel(visits, folder / f"{visits.cycle}-{code}.xlsx", township=code) for code in townships)]
-
-
-def write_whole(path: Path, content: bytes) -> Path:
-    """Write a file so that it is either the old one or the new one, never a part: temporary file, fsync, rename."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return path
 
 
 def sheet_rows(visits: VisitList, *, township: str | None = None, standby: bool = False) -> list[dict[str, Any]]:
@@ -148,7 +131,7 @@ def excel_bytes(visits: VisitList, *, township: str | None = None) -> bytes:
         _guide_sheet(book, visits)
     if township is None and visits.monitored.height:
         _monitored_sheet(book, visits)
-    _codes_sheet(book, visits)
+    codes_sheet(book, visits.settings)
     _technical_sheet(book, visits, township)
     book.close()
     return buffer.getvalue()
@@ -164,7 +147,7 @@ def _list_sheet(
     standby: bool = False,
 ) -> None:
     sheet = book.add_worksheet(STANDBY if standby else SHEET)
-    style = _styles(book)
+    style = styles_of(book)
     last_row, last_column = HEADER_ROW + max(len(rows), 1), len(columns) - 1
     area = township or visits.county_code
     sheet.set_row(0, 27)
@@ -177,7 +160,7 @@ def _list_sheet(
         f"{SIGNAL_ZH}   ·   区划 {area}   ·   评分截止日 {visits.as_of.isoformat()}   ·   本表{len(rows)}户",
         style["subtitle"],
     )
-    sheet.set_row(HEADER_ROW, 33)
+    sheet.set_row(HEADER_ROW, 36)
     for place, column in enumerate(columns):
         sheet.set_column(place, place, column.width)
         sheet.write_string(HEADER_ROW, place, column.heading, style["form_head" if column.fill else "head"])
@@ -186,7 +169,9 @@ def _list_sheet(
         sheet.set_row(line, _height(row, columns))
         for place, column in enumerate(columns):
             _cell(sheet, line, place, column, row, style)
-    _rules_for_filling(sheet, visits, columns, last_row)
+    drop_downs(sheet, visits.settings, [column.name for column in columns], HEADER_ROW + 1, last_row)
+    _ranges(sheet, visits, columns, last_row)
+    _mark_missing(sheet, visits, columns, last_row, style["missing"])
     sheet.freeze_panes(HEADER_ROW + 1, 1 + next(place for place, column in enumerate(columns) if column.name == "household_id"))
     sheet.autofilter(HEADER_ROW, 0, last_row, last_column)
     sheet.protect(
@@ -194,18 +179,19 @@ def _list_sheet(
     )
     sheet.set_zoom(100)
     sheet.hide_gridlines(2)
-    _print_layout(sheet, visits, area)
+    print_layout(sheet, f"{visits.cycle}   {area}", visits.as_of.isoformat())
     sheet.repeat_rows(HEADER_ROW)
     sheet.print_area(0, 0, last_row, last_column)
 
 
-def _print_layout(sheet: Any, visits: VisitList, area: str) -> None:
+def print_layout(sheet: Any, left: str, right: str) -> None:
+    """A4 landscape, one page wide, the sentence at the head and foot of every page, with two texts at the sides of the head."""
     sheet.set_paper(9)  # A4
     sheet.set_landscape()
     sheet.set_margins(left=0.25, right=0.25, top=0.6, bottom=0.6)
     sheet.fit_to_pages(1, 0)
     # The blank after each font size keeps it apart from a text that begins with a digit.
-    sheet.set_header(f"&L&9 {visits.cycle}   {area}&C&10&B{SIGNAL_ZH}&R&9 {visits.as_of.isoformat()}", {"margin": 0.3})
+    sheet.set_header(f"&L&9 {left}&C&10&B{SIGNAL_ZH}&R&9 {right}", {"margin": 0.3})
     sheet.set_footer(f"&L&9 {SIGNAL_ZH}&C&9 {SIGNAL_EN}&R&9 &P / &N", {"margin": 0.3})
 
 
@@ -227,24 +213,29 @@ def _cell(sheet: Any, line: int, place: int, column: FormColumn, row: dict[str, 
         sheet.write_string(line, place, harmless(str(value)), style["text"])
 
 
-def _rules_for_filling(sheet: Any, visits: VisitList, columns: Sequence[FormColumn], last_row: int) -> None:
-    """Drop-downs, the range of dates, and a mark on what is still missing in a row."""
-    first = HEADER_ROW + 1
-    words = choices(visits.settings, visits.settings.workbook.language)
-    places = {column.name: place for place, column in enumerate(columns)}
-    for name, kind in (
-        ("outcome", "outcome"),
-        ("risk_1", "risk"),
-        ("risk_2", "risk"),
-        ("risk_3", "risk"),
-        ("disagreement", "disagreement"),
-    ):
-        letter = {"outcome": "A", "risk": "B", "disagreement": "C"}[kind]
+# Columns of the form with a drop-down, the kind of its words, and their column on the hidden sheet CODES.
+_DROP_DOWNS: Final = {
+    "outcome": ("outcome", "A"), "risk_1": ("risk", "B"), "risk_2": ("risk", "B"), "risk_3": ("risk", "B"),
+    "disagreement": ("disagreement", "C"),
+}  # fmt: skip
+
+
+def drop_downs(sheet: Any, settings: ScreeningSettings, columns: Sequence[str], first_row: int, last_row: int) -> None:
+    """Let only the words of `codes_sheet` be chosen in the form's columns; `columns` are the names in the order of the sheet."""
+    words = choices(settings, settings.workbook.language)
+    for name, (kind, letter) in _DROP_DOWNS.items():
+        place = list(columns).index(name)
         sheet.data_validation(
-            first, places[name], last_row, places[name],
+            first_row, place, last_row, place,
             {"validate": "list", "source": f"='{CODES}'!${letter}$1:${letter}${len(words[kind])}",
-             "error_title": "请从列表中选择", "error_message": "Please choose from the list."},
+             "error_title": "请从列表中选择", "error_message": "请从列表中选择。 Please choose from the list."},
         )  # fmt: skip
+
+
+def _ranges(sheet: Any, visits: VisitList, columns: Sequence[FormColumn], last_row: int) -> None:
+    """The range of dates, and what does not belong into a note."""
+    first = HEADER_ROW + 1
+    places = {column.name: place for place, column in enumerate(columns)}
     sheet.data_validation(
         first, places["visited_on"], last_row, places["visited_on"],
         {"validate": "date", "criteria": "between", "minimum": dt.datetime.combine(visits.as_of, dt.time()),
@@ -257,27 +248,46 @@ def _rules_for_filling(sheet: Any, visits: VisitList, columns: Sequence[FormColu
     )  # fmt: skip
 
 
+def _mark_missing(sheet: Any, visits: VisitList, columns: Sequence[FormColumn], last_row: int, mark: Any) -> None:
+    """Colour what a row that has been begun still lacks: date, outcome, and a risk kind where a risk was found."""
+    from xlsxwriter.utility import xl_col_to_name
+
+    first = HEADER_ROW + 1
+    places = {column.name: place for place, column in enumerate(columns)}
+    at = {name: f"${xl_col_to_name(place)}{first + 1}" for name, place in places.items()}
+    found = choices(visits.settings, visits.settings.workbook.language)["outcome"]["risk_confirmed"]
+    rules = {
+        "visited_on": f'=AND({at["outcome"]}<>"",{at["visited_on"]}="")',
+        "outcome": f'=AND({at["visited_on"]}<>"",{at["outcome"]}="")',
+        "risk_1": f'=AND({at["outcome"]}="{found}",{at["risk_1"]}="",{at["risk_2"]}="",{at["risk_3"]}="")',
+    }
+    for name, rule in rules.items():
+        given = {"type": "formula", "criteria": rule, "format": mark}
+        sheet.conditional_format(first, places[name], last_row, places[name], given)
+
+
 def _notes_sheet(book: Any, visits: VisitList) -> None:
     sheet = book.add_worksheet("说明 Notes")
-    style = _styles(book)
+    style = styles_of(book)
     sheet.set_column(0, 0, 22)
     sheet.set_column(1, 1, 60)
     sheet.set_column(2, 2, 60)
     sheet.set_row(0, 27)
     sheet.write_string(0, 0, "说明   Notes", style["title"])
     line = 2
-    for label, zh, en in _notes(visits):
-        sheet.set_row(line, 14.5 * max(_lines(zh, 60), _lines(en, 60)) + 5)
+    for label, zh, en in notes_of(visits):
+        sheet.set_row(line, 14.5 * max(lines_of(zh, 60), lines_of(en, 60)) + 5)
         sheet.write_string(line, 0, label, style["label"])
         sheet.write_string(line, 1, harmless(zh), style["text"])
         sheet.write_string(line, 2, harmless(en), style["text"])
         line += 1
     sheet.protect()
     sheet.hide_gridlines(2)
-    _print_layout(sheet, visits, visits.county_code)
+    print_layout(sheet, f"{visits.cycle}   {visits.county_code}", visits.as_of.isoformat())
 
 
-def _notes(visits: VisitList) -> list[tuple[str, str, str]]:
+def notes_of(visits: VisitList) -> list[tuple[str, str, str]]:
+    """What a reader must know: label, zh, en."""
     grades = visits.settings.grades
     guide = [
         ("性质 Nature", SIGNAL_ZH, SIGNAL_EN),
@@ -305,7 +315,7 @@ def _notes(visits: VisitList) -> list[tuple[str, str, str]]:
 def _guide_sheet(book: Any, visits: VisitList) -> None:
     """What to verify for each risk kind, and which family of measures belongs to it once people have confirmed it."""
     sheet = book.add_worksheet(GUIDE)
-    style = _styles(book)
+    style = styles_of(book)
     heads = (
         "风险类型\nRisk kind",
         "核实什么\nWhat to verify",
@@ -326,20 +336,20 @@ def _guide_sheet(book: Any, visits: VisitList) -> None:
         sheet.write_string(HEADER_ROW, place, head, style["head"])
     for offset, (kind, *texts) in enumerate(visits.guide):
         cells = ["\n".join(RISK_KINDS[kind]), *("\n".join(texts[at : at + 2]) for at in (0, 2, 4))]
-        lines = max(_lines(text, width) for text, width in zip(cells, widths, strict=True))
+        lines = max(lines_of(text, width) for text, width in zip(cells, widths, strict=True))
         sheet.set_row(HEADER_ROW + 1 + offset, 14.5 * lines + 5)
         for place, text in enumerate(cells):
             sheet.write_string(HEADER_ROW + 1 + offset, place, harmless(text), style["label" if place == 0 else "text"])
     sheet.freeze_panes(HEADER_ROW + 1, 1)
     sheet.protect("", {"format_columns": True})
     sheet.hide_gridlines(2)
-    _print_layout(sheet, visits, visits.county_code)
+    print_layout(sheet, f"{visits.cycle}   {visits.county_code}", visits.as_of.isoformat())
     sheet.repeat_rows(HEADER_ROW)
 
 
 def _monitored_sheet(book: Any, visits: VisitList) -> None:
     sheet = book.add_worksheet("监测对象 Monitored")
-    style = _styles(book)
+    style = styles_of(book)
     heads = (
         "户编号\nHousehold",
         "乡镇\nTownship",
@@ -372,13 +382,14 @@ def _monitored_sheet(book: Any, visits: VisitList) -> None:
     sheet.freeze_panes(HEADER_ROW + 1, 1)
     sheet.protect("", {"format_columns": True})
     sheet.hide_gridlines(2)
-    _print_layout(sheet, visits, visits.county_code)
+    print_layout(sheet, f"{visits.cycle}   {visits.county_code}", visits.as_of.isoformat())
     sheet.repeat_rows(HEADER_ROW)
 
 
-def _codes_sheet(book: Any, visits: VisitList) -> None:
+def codes_sheet(book: Any, settings: ScreeningSettings) -> None:
+    """The hidden sheet with the words of the drop-downs, a kind a column."""
     sheet = book.add_worksheet(CODES)
-    for place, words in enumerate(choices(visits.settings, visits.settings.workbook.language).values()):
+    for place, words in enumerate(choices(settings, settings.workbook.language).values()):
         for line, text in enumerate(words.values()):
             sheet.write_string(line, place, text)
     sheet.protect()
@@ -406,7 +417,8 @@ def technical(visits: VisitList, township: str | None = None) -> dict[str, str]:
     }
 
 
-def _styles(book: Any) -> dict[str, Any]:
+def styles_of(book: Any) -> dict[str, Any]:
+    """The cell formats of a workbook, by name."""
     base = {"font_name": _FONT, "font_size": 10, "font_color": _INK, "valign": "top"}
     boxed = base | {"border": 1, "border_color": _RULE}
     head = boxed | {"bold": True, "text_wrap": True, "align": "center", "valign": "vcenter", "font_size": 9.5}
@@ -421,6 +433,7 @@ def _styles(book: Any) -> dict[str, Any]:
         "probability": boxed | {"num_format": "0.000", "align": "center"},
         "date": boxed | {"num_format": "yyyy-mm-dd", "align": "center"},
         "form": boxed | {"text_wrap": True, "locked": False, "bg_color": _FORM},
+        "missing": {"bg_color": "#FFE08A"},
         "form_date": boxed | {"num_format": "yyyy-mm-dd", "align": "center", "locked": False, "bg_color": _FORM},
     }
     for grade, (back, text) in GRADE_COLOURS.items():
@@ -433,7 +446,7 @@ def _width(text: str) -> float:
     return sum(1.95 if unicodedata.east_asian_width(letter) in "WF" else 1.0 for letter in text)
 
 
-def _lines(text: str, width: float) -> int:
+def lines_of(text: str, width: float) -> int:
     """Lines that a text takes in a column of that width."""
     return sum(max(1, math.ceil(_width(part) / (width - 0.8))) for part in text.split("\n"))
 
@@ -441,7 +454,7 @@ def _lines(text: str, width: float) -> int:
 def _height(row: dict[str, Any], columns: Sequence[FormColumn]) -> float:
     """Height in points that shows every wrapped text whole: spreadsheets do not all measure Chinese text when they open a file."""
     read = [column for column in columns if column.wrap and not column.fill]
-    lines = max(2, *(_lines(str(row[column.name] or ""), column.width) for column in read))
+    lines = max(2, *(lines_of(str(row[column.name] or ""), column.width) for column in read))
     return min(14.5 * lines + 5, 400)
 
 
@@ -463,43 +476,4 @@ def write_csv(visits: VisitList, path: Path) -> Path:
                 *("" if cell is None else harmless(cell) if isinstance(cell, str) else str(cell) for cell in cells),
             ]
         )
-    return write_whole(path, buffer.getvalue().encode("utf-8-sig"))
-
-
-def write_html(visits: VisitList, path: Path) -> Path:
-    """Write the list as one printable page: no scripts, no external request. Returns the path."""
-    rows = sheet_rows(visits)
-    columns = (*READ, *FILL)
-    head = "".join(
-        f"<th{' class=f' if column.fill else ''}>{html.escape(column.zh)}<br><small>{html.escape(column.en)}</small></th>"
-        for column in columns
-    )
-    lines = []
-    for row in rows:
-        cells = []
-        for column in columns:
-            value = row.get(column.name)
-            text = "" if value is None else f"{value:.3f}" if column.name == "probability" else str(value)
-            kind = f" class=g-{row['grade_code']}" if column.name == "grade" else " class=f" if column.fill else ""
-            cells.append(f"<td{kind}>{html.escape(text).replace(chr(10), '<br>')}</td>")
-        lines.append(f"<tr>{''.join(cells)}</tr>")
-    colours = "".join(
-        f".g-{grade}{{background:{back};color:{text};font-weight:bold}}" for grade, (back, text) in GRADE_COLOURS.items()
-    )
-    page = f"""<!doctype html>
-<html lang="zh-CN"><head><meta charset="utf-8"><title>{SHEET} {visits.cycle}</title>
-<style>
-@page {{ size: A4 landscape; margin: 12mm 9mm; }}
-body {{ font: 9pt/1.4 "Microsoft YaHei","Noto Sans CJK SC",sans-serif; color: {_INK}; }}
-h1 {{ font-size: 15pt; margin: 0; }} .signal {{ color: #8C1D18; }}
-table {{ border-collapse: collapse; width: 100%; }} thead {{ display: table-header-group; }} tr {{ break-inside: avoid; }}
-th, td {{ border: .5pt solid {_RULE}; padding: 2pt 3pt; vertical-align: top; text-align: left; overflow-wrap: anywhere; }}
-th {{ background: {_HEAD}; }} th.f {{ background: {_FORM_HEAD}; }} {colours}
-</style></head><body>
-<table><thead><tr><td colspan="{len(columns)}" style="border:0"><h1>返贫致贫风险核实清单 {visits.cycle}</h1>
-<span class="signal">{SIGNAL_ZH} · {SIGNAL_EN}</span> · {visits.county_code} · {visits.as_of.isoformat()} · {visits.model_version}</td></tr>
-<tr>{head}</tr></thead><tbody>
-{chr(10).join(lines)}
-</tbody></table></body></html>
-"""
-    return write_whole(path, page.encode())
+    return write_bytes(path, buffer.getvalue().encode("utf-8-sig"))

@@ -4,5 +4,6 @@
 """
 
 from riskmodel.synthetic.county import Truth, make_county, synthesise, synthetic_county
+from riskmodel.synthetic.dynamics import Dynamics
 
-__all__ = ["Truth", "make_county", "synthesise", "synthetic_county"]
+__all__ = ["Dynamics", "Truth", "make_county", "synthesise", "synthetic_county"]

@@ -16,6 +16,7 @@ import polars as pl
 
 from riskmodel.errors import DataError, Fault
 from riskmodel.synthetic import life, run
+from riskmodel.synthetic.dynamics import Dynamics, write_down
 from riskmodel.synthetic.people import Calendar, make_people
 from riskmodel.synthetic.records import Departments
 from riskmodel.tables import Tables, from_frames
@@ -85,9 +86,14 @@ def synthesise(
 
 
 def make_county(
-    households: int, years: int, end: dt.date, seed: int, progress: Progress | None = None
+    households: int,
+    years: int,
+    end: dt.date,
+    seed: int,
+    progress: Progress | None = None,
+    dynamics: Dynamics | None = None,
 ) -> tuple[dict[str, pl.DataFrame], Truth]:
-    """The contract's tables as frames (with the duplicates that departments deliver), and the truth."""
+    """The contract's tables as frames (with the duplicates that departments deliver), and the truth. dynamics: another kind of county."""
     faults = [
         Fault(f"synthesise: {name}", f"{value}", expected, "Give another number.")
         for name, value, expected in (("households", households, "100 or more"), ("years", years, "1 to 20"))
@@ -97,6 +103,7 @@ def make_county(
         faults.append(Fault("synthesise: seed", f"{seed}", "0 or more", "Give another number."))
     if faults:
         raise DataError(faults)
+    dynamics = dynamics or Dynamics()
     say = progress or (lambda text: None)
     calendar = Calendar.of(years, end)
     moy = calendar.month_of_year
@@ -104,11 +111,15 @@ def make_county(
     say("who lives in the county")
     areas, people = make_people(households, calendar, seed, np.random.default_rng([seed, 1]))
     say("how they live")
-    lived = run.live(areas, people, calendar, seed, quarters)
+    lived = run.live(areas, people, calendar, seed, quarters, dynamics)
     say("what the departments write down")
     frames = {name: _typed(name, frame) for name, frame in Departments(lived, seed).tables().items()}
+    frames = write_down(frames, dynamics, end, seed)
     say("the truth")
     truth = _truth(lived, households, years, seed)
+    if dynamics != Dynamics():
+        usual = Dynamics()
+        truth.about["dynamics"] = {name: value for name, value in vars(dynamics).items() if value != getattr(usual, name)}
     return frames, truth
 
 

@@ -131,6 +131,11 @@ class World(NamedTuple):
     slack: Any  # (M,) how easily work is lost
     sweep: Any  # (V, M) 1: the village's yearly sweep
     intake: Any  # (M,) how readily hints are followed up
+    level: Any  # (5,) factors on the hazard's levels: lack, sudden, gaps, lasting disability, rest
+    stress: Any  # (6,) weight of each kind of stress, S_ILLNESS to S_EDUCATION
+    illnesses: Any  # () factor on how often serious illness begins
+    found: Any  # () factor on how readily a risk is seen outside the sweeps
+    luck: Any  # () exponent of passing luck
 
 
 class Sky(NamedTuple):
@@ -277,7 +282,7 @@ def _month(
             s[S_ILLNESS] += 0.95 * paid * soft
         if s[ILL_MONTHS] <= 0.0:
             s[ILL_SLOT] = -1.0
-    elif _rare(traits[i, T_ILL_RATE] * (1.0 + 0.2 * s[LUCK]), 1.0 if record else 6.0, rng, i, out):
+    elif _rare(traits[i, T_ILL_RATE] * world.illnesses * (1.0 + 0.2 * s[LUCK]), 1.0 if record else 6.0, rng, i, out):
         s[ILL_SEVERITY] = min(30.0, _u(rng, i) ** (-1.0 / 1.55))
         s[ILL_MONTHS] = 2.0 + math.floor(14.0 * _u(rng, i))
         s[ILL_SLOT] = -1.0
@@ -413,7 +418,7 @@ def _month(
     stress = 0.0
     for k in range(S_ILLNESS, S_EDUCATION + 1):
         s[k] = min(6.0, s[k] * keeps)
-        stress += s[k]
+        stress += world.stress[k - S_ILLNESS] * s[k]
     ratio = (s[INCOME_12] - s[BILLS_12]) / (people * world.line[m])
     s[RATIO] = ratio
     lack = 0.0
@@ -438,15 +443,18 @@ def _month(
     for k in range(5):
         failing_guarantees += (gaps >> k) & 1
     failing_guarantees *= near
-    lack *= LEVEL_LACK
-    sudden *= LEVEL_SUDDEN
-    failing_guarantees *= LEVEL_GAP
-    level = lack + sudden + failing_guarantees + LEVEL_DISABLED * traits[i, T_DISABLED] * near + LEVEL_REST
-    hidden = traits[i, T_HIDDEN] * math.exp(LUCK_WEIGHT * s[LUCK])
+    lack *= LEVEL_LACK * world.level[0]
+    sudden *= LEVEL_SUDDEN * world.level[1]
+    failing_guarantees *= LEVEL_GAP * world.level[2]
+    disabled = LEVEL_DISABLED * world.level[3] * traits[i, T_DISABLED] * near
+    level = lack + sudden + failing_guarantees + disabled + LEVEL_REST * world.level[4]
+    hidden = traits[i, T_HIDDEN] * math.exp(LUCK_WEIGHT * world.luck * s[LUCK])
     hazard = hidden * level * (1.0 - 0.35 * min(1.0, traits[i, T_AID])) * (1.0 + s[SCAR])
     out[0] = -math.expm1(-hazard) if hazard > 1e-4 else hazard
     s[SCAR] *= 0.955
-    seen = (0.28 if lifted > 0.0 else 0.22) * traits[i, T_DILIGENCE] * world.intake[m] * (2.0 if stress > 0.8 else 1.0)
+    seen = (
+        (0.28 if lifted > 0.0 else 0.22) * world.found * traits[i, T_DILIGENCE] * world.intake[m] * (2.0 if stress > 0.8 else 1.0)
+    )
     if world.sweep[village, m] > 0.0:
         seen = max(seen, 0.80)
     out[1] = min(0.9, seen)

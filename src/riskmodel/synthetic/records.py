@@ -89,6 +89,9 @@ class Departments:
         }
         for name in ("medical", "disability", "employment"):  # nobody settles a claim for a person that no register holds
             frames[name] = frames[name].join(listed, on="member_id", how="semi", maintain_order="left")
+        # What such a person earns is the household's: the row stays, without the person.
+        known = pl.col("member_id").is_in(listed["member_id"].implode())
+        frames["income"] = frames["income"].with_columns(pl.when(known).then("member_id").alias("member_id"))
         return frames
 
     # Found by the life of the household --------------------------------------------------------------------------------------

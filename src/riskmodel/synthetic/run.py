@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from riskmodel.synthetic import life
+from riskmodel.synthetic.dynamics import Dynamics
 from riskmodel.synthetic.people import WORKERS, Areas, Calendar, Flags, Floats, Ints, People
 
 # Monitoring line by year, in force from 1 July, yuan a person and year. Stylised after published lines: 7,300 in Guizhou 2023; the
@@ -57,15 +58,18 @@ def line_of(year: int, month: int) -> float:
     return float(round(MONITORING_LINES[within] * 1.035 ** (year - within), -2))
 
 
-def live(areas: Areas, people: People, calendar: Calendar, seed: int, snapshot_months: Ints) -> Lived:
+def live(areas: Areas, people: People, calendar: Calendar, seed: int, snapshot_months: Ints, dynamics: Dynamics) -> Lived:
     """Run the county from the first simulated month to the last."""
     rng = np.random.default_rng([seed, 2])
     n, months = len(people.household_id), calendar.months
-    world = make_world(areas, calendar, rng)
+    areas = replace(areas, flood_risk=areas.flood_risk * dynamics.floods)
+    world = make_world(areas, calendar, rng, dynamics, np.random.default_rng([seed, 5]))
     moy = calendar.month_of_year
     sky = life.Sky(draw_prices(moy, rng), draw_floods(areas.flood_risk, moy, rng))
     size = household_sizes(people, months)
     traits, loss, find = make_traits(areas, people, calendar, size, rng)
+    traits[:, life.T_HIDDEN] **= dynamics.luck
+    loss = np.minimum(loss * dynamics.job_loss, 0.3)
     gap = make_gaps(people, calendar, rng)
     fixed = life.Fixed(
         traits=traits,
@@ -132,8 +136,10 @@ def _streams(rng: np.random.Generator, count: int) -> npt.NDArray[np.uint64]:
     return rng.integers(0, 2**63, count, dtype=np.int64).astype(np.uint64)
 
 
-def make_world(areas: Areas, calendar: Calendar, rng: np.random.Generator) -> life.World:
-    """Prices, wages, lines, weather and the calendar of sweeps."""
+def make_world(
+    areas: Areas, calendar: Calendar, rng: np.random.Generator, dynamics: Dynamics, skipped: np.random.Generator
+) -> life.World:
+    """Prices, wages, lines, weather and the calendar of sweeps. `skipped` draws the villages that a year's sweep leaves out."""
     months, villages = calendar.months, len(areas.code)
     moy, t = calendar.month_of_year, np.arange(calendar.months)
     season = np.full((3, 12), 0.02)
@@ -157,8 +163,14 @@ def make_world(areas: Areas, calendar: Calendar, rng: np.random.Generator) -> li
             at = np.flatnonzero((calendar.year == year) & (moy == month))
             if len(at):
                 sweep[when == month, at[0]] = 1.0
+        left_out = skipped.random(villages) >= dynamics.swept
+        sweep[np.ix_(left_out, calendar.year == year)] = 0.0
     intake = np.exp(0.10 * np.tanh((t - months * 0.6) / 10.0))
-    return life.World(moy, season, wage_level, prices, line, slack, sweep, intake)
+    level = np.array([dynamics.lack, dynamics.sudden, dynamics.gaps, dynamics.rest, dynamics.rest], dtype=np.float64)
+    return life.World(
+        moy, season, wage_level, prices, line, slack, sweep, intake, level, np.array(dynamics.stress_weights, dtype=np.float64),
+        float(dynamics.illnesses), float(dynamics.found), float(dynamics.luck),
+    )  # fmt: skip
 
 
 def draw_prices(moy: Ints, rng: np.random.Generator, draws: int = 1) -> Floats:

@@ -8,12 +8,12 @@ from pathlib import Path
 import polars as pl
 
 from riskmodel.errors import DataError
+from riskmodel.files import write_bytes
 from riskmodel.tables.checks import Sheet, owner_columns
 from riskmodel.tables.county import Tables
 from riskmodel.tables.findings import CheckReport
 from riskmodel.tables.reading import Delivery, receive
 from riskmodel.tables.sources import read_source
-from riskmodel.tables.store import write_whole
 from riskmodel.tables.values import Complaint
 
 _IDENTITY = r"\b\d{17}[0-9Xx]\b|1[3-9]\d{9}"
@@ -63,11 +63,11 @@ def quarantine(folder: str | Path, into: str | Path) -> Quarantined:
             path.unlink(missing_ok=True)  # of an earlier delivery
             continue
         refused[name] = rows.len()
-        write_whole(path, _refused_cells(folder, sheet, rows))
+        write_bytes(path, _refused_cells(folder, sheet, rows))
         files.append(path)
     report = delivery.report()
     for path, text in ((into / "report.txt", report.text()), (into / "report.json", report.json())):
-        write_whole(path, text.encode("utf-8"))
+        write_bytes(path, text.encode("utf-8"))
         files.append(path)
     return Quarantined(_kept(delivery, refused), report, refused, files)
 

@@ -22,6 +22,7 @@ from typing import Any
 import polars as pl
 
 from riskmodel.errors import DataError, Fault
+from riskmodel.files import write_bytes
 from riskmodel.tables.county import Tables, canonical_order, version_key
 from riskmodel.tables.mapping import MAPPING_FILE, read_mapping
 from riskmodel.tables.schema import TABLES
@@ -46,17 +47,6 @@ class Stored:
         if not self.written and not self.removed:
             return f"{self.store}: up to date, {len(self.kept)} partitions"
         return f"{self.store}: {len(self.written)} partitions written, {len(self.kept)} unchanged, {len(self.removed)} removed"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there in full or not at all: temporary file, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
 
 
 def kept_as_is(store: Path) -> Stored:
@@ -125,7 +115,7 @@ def write_store(tables: Iterator[tuple[str, pl.DataFrame]], sources: Mapping[str
         ).hexdigest()
         manifest["tables"][name] = {"hash": together, "parts": parts}
     now = {path for table in manifest["tables"].values() for path in table["parts"]}
-    write_whole(store / STORE_FILE, json.dumps(manifest, indent=1, sort_keys=True).encode())
+    write_bytes(store / STORE_FILE, json.dumps(manifest, indent=1, sort_keys=True).encode())
     removed = sorted(set(old) - now)
     for path in removed:
         (store / path).unlink(missing_ok=True)

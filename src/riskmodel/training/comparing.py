@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from riskmodel.errors import Fault, ModelError, ProjectError
+from riskmodel.errors import DataError, Fault, ModelError, ProjectError
 from riskmodel.project import Project
 from riskmodel.training import registry
 from riskmodel.training.plan import Plan
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from riskmodel.training import evaluation
 
 TRUTH = "true probability"
+SHOWN_CHANGES = 3
 TRUTH_NOTE = "The true probability sees luck that no feature can: nobody reaches it."
 
 
@@ -30,6 +31,7 @@ TRUTH_NOTE = "The true probability sees luck that no feature can: nobody reaches
 class Comparison:
     """Several runs, judged on what they have in common. Make it with `compare`.
 
+    practice: lines on regret across as-of dates, months earlier than current practice, and who enters or leaves the champion's lists and why.
     runs: name -> run id. result: the figures, with `.value`, `.interval` and paired `.differences()`; the first run is the baseline.
     """
 
@@ -38,6 +40,7 @@ class Comparison:
     predictions: dict[str, pl.DataFrame] = field(repr=False)
     capacity: float = 0.03
     notes: tuple[str, ...] = ()
+    practice: tuple[str, ...] = ()
 
     def table(self) -> pd.DataFrame:
         """A row a run, a column a figure: `value [low, high]`, 95 % village-cluster bootstrap."""
@@ -54,7 +57,7 @@ class Comparison:
     def text(self, *, width: int = 120) -> str:
         """The comparison for a terminal, with the run ids below."""
         listed = "\n".join(f"{run}  {name}" for name, run in self.runs.items())
-        return "\n".join([self.result.text(width=width), *self.notes, "Runs:", listed])
+        return "\n".join([self.result.text(width=width), *self.notes, *self.practice, "Runs:", listed])
 
     def figure(self) -> Figure:
         """Recall against visits, all runs in one picture."""
@@ -108,7 +111,9 @@ def compare(
     result = compare_predictions(predictions, capacities=capacities_of(plan), draws=draws, seed=seed)
     notes = share_of_truth(result, names) if TRUTH in predictions else ()
     listed = {name: run["id"] for name, run in zip(names, runs, strict=True)}
-    return Comparison(listed, result, predictions, capacities_of(plan)[0], notes)
+    capacity = capacities_of(plan)[0]
+    practice = in_practice(project, result, predictions, listed, capacity)
+    return Comparison(listed, result, predictions, capacity, notes, practice)
 
 
 def share_of_truth(result: evaluation.Comparison, names: Sequence[str]) -> tuple[str, ...]:
@@ -193,3 +198,97 @@ def true_predictions(truth: Path | pl.DataFrame, like: pl.DataFrame) -> pl.DataF
     if not joined.height:
         return None
     return joined.with_columns(margin=pl.col("true"), probability=pl.col("true")).drop("true")
+
+
+def in_practice(
+    project: Project,
+    result: evaluation.Comparison,
+    predictions: Mapping[str, pl.DataFrame],
+    runs: Mapping[str, str],
+    capacity: float,
+) -> tuple[str, ...]:
+    """Lines for a person: regret, months earlier than current practice, and changes against the champion's lists, at one capacity.
+
+    Runs that were made before confirmations and reasons were kept with a run, and wide tables, have no such lines.
+    """
+    from riskmodel.training.evaluation import capacity_name
+
+    at = capacity_name(capacity)
+    lines = []
+    if len(runs) > 1:
+        table = result.regret("recall", capacity)
+        lines.append(
+            f"Recall at {at} lost against the best of each as-of date (regret, percentage points; even equals show some):"
+        )
+        for row in table[table["model"].isin(list(runs))].to_dict("records"):
+            mean, low, high, worst = (f"{100 * float(row[name]):.1f}" for name in ("mean", "low", "high", "worst"))
+            lines.append(f"  {row['model']}: {mean} [{low}, {high}], at worst {worst} as of {row['worst_as_of']}")
+    lines += _months_earlier(project, predictions, runs, capacity)
+    return (*lines, *_against_champion(project, predictions, runs, capacity))
+
+
+def _kept(project: Project, run_id: str, name: str) -> pl.DataFrame | None:
+    """A table that a run may have kept."""
+    try:
+        return pl.read_parquet(registry.artifact(project, run_id, name))
+    except ModelError:
+        return None
+
+
+def _months_earlier(
+    project: Project, predictions: Mapping[str, pl.DataFrame], runs: Mapping[str, str], capacity: float
+) -> list[str]:
+    from riskmodel.training.lists import months_earlier
+
+    lines = []
+    for name, run in runs.items():
+        confirmed, rules = _kept(project, run, "confirmations.parquet"), _kept(project, run, "rule_hits.parquet")
+        if confirmed is None or not confirmed.height:
+            continue
+        lines.append(f"  {name}: {months_earlier(predictions[name], confirmed, capacity=capacity, rules=rules).text()}")
+    return ["Months earlier than current practice, had the test dates' lists been visited:", *lines] if lines else []
+
+
+def _against_champion(
+    project: Project, predictions: Mapping[str, pl.DataFrame], runs: Mapping[str, str], capacity: float
+) -> list[str]:
+    """Who enters and who leaves the champion's lists, and which features put them there."""
+    from riskmodel.training.lists import stability
+
+    champion = registry.champion(project)
+    if champion is None:
+        return []
+    lines = []
+    for name, run in runs.items():
+        if run == champion["run_id"]:
+            continue
+        try:
+            lists = stability(predictions_of(project, champion["run_id"]), predictions[name], capacity=capacity)
+        except (DataError, ModelError):
+            continue
+        lines.append(f"  {name}: {lists.text()}")
+        for change, of_run, words in (
+            ("enters", run, "puts them there"),
+            ("leaves", champion["run_id"], "had put them there in the champion"),
+        ):
+            lines += _why(
+                lists.changes.filter(pl.col("change") == change), _kept(project, of_run, "reasons.parquet"), change, words
+            )
+    head = f"Against the lists of the champion (version {champion['version']}, run {champion['run_id'][:8]}):"
+    return [head, *lines] if lines else []
+
+
+def _why(changed: pl.DataFrame, reasons: pl.DataFrame | None, change: str, words: str) -> list[str]:
+    """What most often puts the changed households on the list that has them, and the most moved of them."""
+    if reasons is None or not changed.height:
+        return []
+    told = changed.join(reasons, on=["household_id", "as_of"], how="inner")
+    if not told.height:
+        return []
+    most = told.explode("because")["because"].drop_nulls().value_counts(sort=True, name="households").head(3)
+    often = ", ".join(f"{row['because']} ({row['households']} of {told.height})" for row in most.iter_rows(named=True))
+    shown = "; ".join(
+        f"{row['household_id']} as of {row['as_of']}, place {row['rank_before']} to {row['rank_after']}, {' + '.join(row['because'] or ['?'])}"
+        for row in told.head(SHOWN_CHANGES).iter_rows(named=True)
+    )
+    return [f"    {change}: what {words} most often: {often}", f"      most moved: {shown}"]

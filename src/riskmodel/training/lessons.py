@@ -14,6 +14,7 @@ from riskmodel.errors import Fault, PlanError
 from riskmodel.tables import Tables
 from riskmodel.training.folds import Fold, Folds, make_folds
 from riskmodel.training.plan import PLAN_FOLDER, Plan
+from riskmodel.training.practice import Practice, practice_of
 from riskmodel.training.samples import Sample, Workbench, stack
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Round:
 @dataclass(frozen=True)
 class Lesson:
     """Everything a learner needs. exams: rounds whose tests are pooled into the predictions that are judged. final: the round whose
-    model is kept. facts: what the record says about the data."""
+    model is kept. facts: what the record says about the data. practice: what happened without the lists; None where it is not known."""
 
     names: tuple[str, ...]
     signs: tuple[int, ...]
@@ -52,6 +53,7 @@ class Lesson:
     final: Round
     folds: FoldTable
     facts: Mapping[str, Any]
+    practice: Practice | None = None
 
 
 def county_lesson(
@@ -98,7 +100,8 @@ def county_lesson(
         "known_from": str(bench.known_from),
         "policy_not_verified": bench.policy.unverified(bench.tables["households"]["county_code"].unique(), days),
     }
-    return Lesson(exam.train.names, signs, (exam,), final, folds, facts)
+    practice = practice_of(bench, folds.evaluation.test, plan.horizon_months, until)
+    return Lesson(exam.train.names, signs, (exam,), final, folds, facts, practice)
 
 
 def _refuse_unfit_tables(name: str, plan: Plan, tables: Tables) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from riskmodel.errors import DataError, Fault
-from riskmodel.training.evaluation import DRAWS, capacity_name, on_the_list, prepare_predictions
+from riskmodel.training.evaluation import DRAWS, capacity_name, prepare_predictions
+from riskmodel.training.keyed import in_list_order
 from riskmodel.training.resampling import MIN_VILLAGES, Floats, interval, ratio, village_weights, wilson
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Stability:
 def stability(before: Frame, after: Frame, *, capacity: float) -> Stability:
     """Compare the lists of two models (champion and challenger, or two trainings) as of the same dates.
 
-    Only rows (as_of, household) of both count. Equal margins at the cut are settled by household_id here, for both alike, because a
+    Only rows (as_of, household) of both count. Equal margins at the cut are settled by a keyed hash here, for both alike, because a
     household either is on a list or is not; `evaluate` gives the bounds. rank_correlation: Spearman's, mean over dates. Raises
     DataError when the two share no row.
     """
@@ -61,17 +62,9 @@ def stability(before: Frame, after: Frame, *, capacity: float) -> Stability:
         raise DataError(
             Fault("before, after", "no household and as-of date in common", "the same lists", "Score the same as-of dates.")
         )
-    both = both.sort("as_of", "household_id").with_columns(
-        rank_before=pl.col("margin_before").rank("ordinal", descending=True).over("as_of"),
-        rank_after=pl.col("margin_after").rank("ordinal", descending=True).over("as_of"),
-        households=pl.len().over("as_of"),
-    )
-    capacity_name(capacity)
-    whole = isinstance(capacity, (int, np.integer))
-    visits = (
-        pl.min_horizontal(pl.lit(capacity), pl.col("households")) if whole else (pl.col("households") * capacity).round().clip(1)
-    )
-    both = both.with_columns(visits=visits.cast(pl.Int64))
+    both = in_list_order(both, "margin_before").rename({"rank": "rank_before"})
+    both = in_list_order(both, "margin_after").rename({"rank": "rank_after"})
+    both = both.sort("as_of", "household_id").with_columns(visits=_visits(capacity))
     both = both.with_columns(
         on_before=pl.col("rank_before") <= pl.col("visits"), on_after=pl.col("rank_after") <= pl.col("visits")
     )
@@ -164,8 +157,10 @@ def months_earlier(
     prepared = prepare_predictions(predictions)
     found = _frame(confirmations, "confirmations", ("household_id", "confirmed_on")).unique()
     found = found.with_columns(pl.col("household_id").cast(pl.String), pl.col("confirmed_on").cast(pl.Date))
-    listed = prepared.frame.select("household_id", "village_code", "as_of").with_columns(
-        on_list=pl.Series(on_the_list(prepared, capacity) >= 0.5)
+    listed = (
+        in_list_order(prepared.frame)
+        .with_columns(visits=_visits(capacity))
+        .select("household_id", "village_code", "as_of", on_list=pl.col("rank") <= pl.col("visits"))
     )
     window = pl.duration(days=round(lookback_months * DAYS_A_MONTH))
     seen = found.join(listed, on="household_id", how="inner").filter(
@@ -206,6 +201,15 @@ def months_earlier(
         *(["first_rule", "rule_months"] if rules is not None else []),
     ]
     return MonthsEarlier(capacity_name(capacity), lookback_months, cases.height, figures, cases.select(columns))
+
+
+def _visits(capacity: float) -> pl.Expr:
+    """Households on each date's list. Raises DataError for a capacity that is none."""
+    capacity_name(capacity)
+    households = pl.len().over("as_of")
+    whole = isinstance(capacity, (int, np.integer))
+    visits = pl.min_horizontal(pl.lit(capacity), households) if whole else (households * capacity).round().clip(1)
+    return visits.cast(pl.Int64)
 
 
 def _months(column: str) -> pl.Expr:

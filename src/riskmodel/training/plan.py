@@ -90,7 +90,8 @@ class Logistic(Strict):
 class LightGBM(Strict):
     """Gradient boosted trees, native LightGBM. monotone: declared signs (`riskier_when`) are forced on every tree.
 
-    rounds_at_most: trees before early stopping. patience: rounds without improvement on the calibration slice.
+    rounds_at_most: trees before early stopping. patience: rounds without improvement on the calibration slice. logistic_share: part of a
+    member's margin that tells, by trees, what a logistic regression on the same rows says (`learners/prior.py`); 0 grows on outcomes alone.
     """
 
     rounds_at_most: Annotated[int, Field(ge=1, le=5000)] = 400
@@ -106,6 +107,7 @@ class LightGBM(Strict):
     penalty_l2: NotNegative = 20.0
     path_smooth: NotNegative = 0.0
     bins: Annotated[int, Field(ge=15, le=255)] = 63
+    logistic_share: Annotated[float, Field(ge=0, le=0.95)] = 0.6
     monotone: bool = False
 
 

@@ -337,12 +337,13 @@ def top_observed_expected(
     predictions: pl.DataFrame, capacity: float, draws: int, seed: int = 0
 ) -> tuple[float, tuple[float, float]]:
     """Confirmed over expected among the labelled first households of each date, with a village-cluster interval."""
+    from riskmodel.training.keyed import in_list_order
     from riskmodel.training.resampling import interval, village_weights
 
     top = (
-        predictions.sort(["as_of", "margin", "household_id"], descending=[False, True, False])
-        .with_columns(place=pl.int_range(pl.len()).over("as_of"), size=pl.len().over("as_of"))
-        .filter((pl.col("place") < (capacity * pl.col("size")).round().clip(1)) & pl.col("label").is_not_null())
+        in_list_order(predictions)
+        .with_columns(size=pl.len().over("as_of"))
+        .filter((pl.col("rank") <= (capacity * pl.col("size")).round().clip(1)) & pl.col("label").is_not_null())
     )
     villages = sorted(predictions["village_code"].unique())
     sums = (

@@ -21,13 +21,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOT_ESTIMABLE: Final = "not_estimable"
-NO_MISS_FOUND: Final = "No check confirmed anything: only the lower end says something."
+# Confirmed checks that a single figure of recall needs; checks of unequal weight count by Kish's effective number. Looking on until so many
+# are found, over as many cycles as that takes, is inverse sampling (Haldane, Biometrika 33 (1945)): what is missed is then known to a
+# relative standard error of about a third, whatever its size. Ratios of fewer are badly off: `benchmarks/random_checks.py` shows how far.
+ENOUGH_CONFIRMED: Final = 10
 ROUTES: Final = ("listed", "random_check", "sweep", "none")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval, or `not_estimable` with the reason why."""
+    """A figure with its 95 % interval, or `not_estimable` with the reason why; then the interval may still say something.
+
+    value: missing where no single figure can be given. low, high: missing where nothing can be said at all.
+    """
 
     value: float | None
     low: float | None
@@ -39,12 +45,13 @@ class Estimate:
         return self.value is not None
 
     def text(self, form: str = "{:.1%}") -> str:
-        """`18.2% [12.0%, 27.1%]`, `at least 12.0%` where no check confirmed anything, or `not_estimable`."""
-        if self.value is None or self.low is None or self.high is None:
+        """`18.2% [12.0%, 27.1%]`; without a single figure `not_estimable`, with `, between 3.0% and 96.1%` where that much can be said."""
+        if self.low is None or self.high is None:
             return NOT_ESTIMABLE
-        if self.why == NO_MISS_FOUND:
-            return f"at least {form.format(self.low)}"
-        return f"{form.format(self.value)} [{form.format(self.low)}, {form.format(self.high)}]"
+        low, high = form.format(self.low), form.format(self.high)
+        if self.value is None:
+            return f"{NOT_ESTIMABLE}, at least {low}" if self.high >= 1 else f"{NOT_ESTIMABLE}, between {low} and {high}"
+        return f"{form.format(self.value)} [{low}, {high}]"
 
     def as_dict(self) -> dict[str, float | str | None]:
         """For JSON: value, low, high (null where not estimable), and `status`."""
@@ -57,9 +64,17 @@ class Estimate:
         }
 
 
+_FIGURES: Final = {
+    "recall": ("share of all risks that stood on the lists", "{:.1%}"),
+    "miss_rate": ("risks among the households not listed", "{:.2%}"),
+    "observed_expected": ("risks found or estimated, over those expected", "{:.2f}"),
+    "missed": ("risks missed, a household and cycle", "{:.0f}"),
+}
+
+
 @dataclass(frozen=True)
 class CheckedRecall:
-    """What random checks and sweeps say about a list. Make it with `recall_from_checks`.
+    """What random checks and sweeps say about a list, or about many lists together. Make it with `recall_from_checks`.
 
     recall: share of all confirmed-or-would-be-confirmed that stood on the list. miss_rate: share of the households not listed that would
     be confirmed (false omission). observed_expected: estimated confirmations in the whole cohort over the sum of the probabilities.
@@ -78,8 +93,17 @@ class CheckedRecall:
         """A row a figure: value, low, high, status, why."""
         import pandas as pd
 
-        figures = {name: getattr(self, name) for name in ("recall", "miss_rate", "observed_expected", "missed")}
-        return pd.DataFrame([{"figure": name} | figure.as_dict() for name, figure in figures.items()])
+        return pd.DataFrame([{"figure": name} | getattr(self, name).as_dict() for name in _FIGURES])
+
+    def text(self) -> str:
+        """In words, for people: every figure with its interval, and what it rests on."""
+        lines = [
+            f"{self.checks} households outside the lists were looked at by chance, {self.checks_confirmed} of them confirmed."
+        ]
+        for name, (words, form) in _FIGURES.items():
+            figure: Estimate = getattr(self, name)
+            lines.append(f"  {words}: {figure.text(form)}" + (f"  ({figure.why})" if figure.why else ""))
+        return "\n".join(lines)
 
 
 def recall_from_checks(checks: pl.DataFrame | pd.DataFrame, *, layers: Sequence[str] = (), level: float = LEVEL) -> CheckedRecall:
@@ -101,12 +125,14 @@ def recall_from_checks(checks: pl.DataFrame | pd.DataFrame, *, layers: Sequence[
     same holds for listed households that were not reached.
 
     The interval of the missed confirmations is the gamma interval for a weighted sum of rare counts (Fay and Feuer, Stat. Med. 16 (1997)),
-    design-based; it errs on the wide side and has an upper end when no check confirmed anything. The listed count is taken as known. With
-    few confirmed checks recall is too high on average (the missed stand below the line of a fraction; `benchmarks/evaluation.py checks`):
-    read its interval.
+    design-based; it errs on the wide side and has an upper end when no check confirmed anything. The listed count is taken as known.
 
-    `not_estimable`: no household outside the list was looked at by chance, or some could not have been drawn. Raises DataError for
-    faults of the frame.
+    Lists of many cycles are pooled by handing all of them over at once. Recall is given as a single figure only from ENOUGH_CONFIRMED confirmed
+    checks on (the missed stand below the line of a fraction: from few of them recall is far too high); before, only its interval is.
+    Who asks at a fixed day rather than waiting for them gets a figure more easily where chance found many: it is then on the low side.
+
+    `not_estimable` altogether: no household outside the list was looked at by chance, or some could not have been drawn. Raises DataError
+    for faults of the frame.
     """
     frame = pl.from_pandas(checks) if not isinstance(checks, pl.DataFrame) else checks
     frame = _checked(frame, layers)
@@ -121,6 +147,8 @@ def recall_from_checks(checks: pl.DataFrame | pd.DataFrame, *, layers: Sequence[
         empty = Estimate(None, None, None, why)
         return CheckedRecall(empty, empty, empty, confirmed_listed, empty, count, confirmed)
 
+    if not frame.height:
+        return none("There is no list yet.")
     if not outside.height:
         return none("Every household of the cohort was listed: there is nothing to miss.")
     if not count:
@@ -143,7 +171,7 @@ def recall_from_checks(checks: pl.DataFrame | pd.DataFrame, *, layers: Sequence[
     missed = Estimate(total, counted + low, min(float(outside.height), counted + high))
     assert missed.low is not None and missed.high is not None
     return CheckedRecall(
-        recall=_recall(confirmed_listed, missed, NO_MISS_FOUND if heaviest and not confirmed else ""),
+        recall=_recall(confirmed_listed, missed, _too_few(total, sampled, heaviest, count, confirmed)),
         miss_rate=Estimate(total / outside.height, missed.low / outside.height, missed.high / outside.height),
         observed_expected=_calibration(frame, confirmed_listed, missed),
         confirmed_listed=confirmed_listed,
@@ -193,7 +221,20 @@ def _listed_confirmations(listed: pl.DataFrame, keys: list[str]) -> float:
     return float((stands_for["label"] * stands_for["stands_for"]).sum())
 
 
+def _too_few(
+    total: float, sampled: np.ndarray[tuple[int], np.dtype[np.float64]], heaviest: float, count: int, confirmed: int
+) -> str:
+    """Why no single figure of recall can be given; empty if it can."""
+    if not heaviest:
+        return ""  # everybody was looked at
+    effective = total**2 / max(float((sampled**2).sum()), heaviest**2)
+    if effective >= ENOUGH_CONFIRMED - 1e-9:
+        return ""
+    return f"{confirmed} confirmed among {count} checks are too few for a single figure; about {ENOUGH_CONFIRMED} are needed"
+
+
 def _recall(confirmed_listed: float, missed: Estimate, why: str) -> Estimate:
+    """Recall with the interval turned round; `why` says why it has no single figure."""
     assert missed.value is not None and missed.low is not None and missed.high is not None
     if confirmed_listed + missed.value <= 0:
         return Estimate(None, None, None, "Nobody was confirmed, on the list or outside it.")
@@ -201,7 +242,7 @@ def _recall(confirmed_listed: float, missed: Estimate, why: str) -> Estimate:
     def share(lost: float) -> float:
         return confirmed_listed / (confirmed_listed + lost) if confirmed_listed + lost > 0 else 1.0
 
-    return Estimate(share(missed.value), share(missed.high), share(missed.low), why)
+    return Estimate(None if why else share(missed.value), share(missed.high), share(missed.low), why)
 
 
 def _calibration(frame: pl.DataFrame, confirmed_listed: float, missed: Estimate) -> Estimate:

@@ -151,7 +151,24 @@ def _run(store: MlflowClient, experiment_id: str, name: str, tags: Mapping[str, 
         store.set_tag(run.info.run_id, "riskmodel.error", f"{type(error).__name__}: {error}"[:4000])
         raise
     finally:
-        store.set_terminated(run.info.run_id, status=status)
+        with _undisturbed():
+            store.set_terminated(run.info.run_id, status=status)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C waits until the run's end is written down: or it would seem to run for ever."""
+    import signal
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

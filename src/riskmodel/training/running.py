@@ -25,6 +25,7 @@ from riskmodel.training.fits import Fit, fit_round, months_of, task_of
 from riskmodel.training.lessons import Lesson, county_lesson, predictions_frame
 from riskmodel.training.model import Model
 from riskmodel.training.plan import PLAN_FOLDER, Plan, load_plan
+from riskmodel.training.practice import reasons
 from riskmodel.training.record import model_record, record_text
 from riskmodel.training.samples import Workbench
 from riskmodel.training.soundness import gain_shares, leak_hunt, signs_hold, stability
@@ -111,6 +112,9 @@ def train(
         try:
             model.save(draft / "model")
             _write(draft, project, plan_name, plan, lesson, predictions, evaluation, record)
+            because = reasons(exams, tests, capacities_of(plan)[0]) if plan.source == "county" else None
+            if because is not None:
+                because.write_parquet(draft / "reasons.parquet")
             log.folder(draft)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -286,6 +290,8 @@ def _write(
     catalogue = project.root / "features" / "catalogue.yaml"
     if plan.source == "county" and catalogue.is_file():
         shutil.copyfile(catalogue, folder / "catalogue.yaml")
+    if lesson.practice is not None:
+        lesson.practice.write(folder)
     (folder / "folds.txt").write_text(lesson.folds.text(), encoding="utf-8")
     (folder / "folds.json").write_text(json.dumps(lesson.folds.rows(), indent=1), encoding="utf-8")
     (folder / "record.md").write_text(record_text(record), encoding="utf-8")

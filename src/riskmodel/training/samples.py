@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import polars as pl
 from riskmodel.project import Project
 from riskmodel.tables import Tables
 from riskmodel.training.cohorts import audit_groups, cohort
+from riskmodel.training.keyed import keyed_numbers
 from riskmodel.training.labels import add_months, labels
 
 if TYPE_CHECKING:
@@ -230,9 +231,5 @@ def interval_of(confirmed_on: pl.Series, as_of: dt.date) -> npt.NDArray[np.int8]
 
 def part_of(villages: Strings, parts: int, seed: int) -> npt.NDArray[np.int64]:
     """The part (0 … parts-1) that each village falls into, by a keyed hash: the same village, the same part, on every machine."""
-    key = f"village parts {seed}".encode()
-    places: Mapping[str, int] = {
-        village: int.from_bytes(hashlib.blake2b(str(village).encode(), key=key, digest_size=8).digest(), "big") % parts
-        for village in set(villages.tolist())
-    }
-    return np.array([places[village] for village in villages], dtype=np.int64)
+    numbers = keyed_numbers(villages.tolist(), f"village parts {seed}")
+    return np.array([numbers[str(village)] % parts for village in villages], dtype=np.int64)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from riskmodel.training.fits import Fit
+from riskmodel.training.keyed import keyed_numbers
 from riskmodel.training.learners.linear import LinearMember
 from riskmodel.training.learners.trees import TreeMember
 from riskmodel.training.model import mean_of_members
@@ -58,12 +59,14 @@ def stability(fits: Sequence[Fit], tests: Sequence[Sample]) -> dict[str, Any]:
     overlaps: dict[str, list[float]] = {str(share): [] for share in STABILITY_SHARES}
     for fit, test in zip(fits, tests, strict=True):
         margins = fit.ensemble.margins(test.features)
+        numbers = keyed_numbers(test.household_id.tolist(), "equal margins")
+        ties = np.array([numbers[str(name)] for name in test.household_id], dtype=np.uint64)
         halves = mean_of_members(margins[:, 0::2]), mean_of_members(margins[:, 1::2])
         for day in sorted(set(test.as_of.tolist())):
             rows = np.flatnonzero(test.as_of == day)
             for share in STABILITY_SHARES:
                 count = max(1, round(share * len(rows)))
-                first = [set(np.lexsort((rows, -half[rows]))[:count].tolist()) for half in halves]
+                first = [set(np.lexsort((ties[rows], -half[rows]))[:count].tolist()) for half in halves]
                 overlaps[str(share)].append(len(first[0] & first[1]) / len(first[0] | first[1]))
     return {"members": members, "half_ensemble_overlap": {share: float(np.mean(values)) for share, values in overlaps.items()}}
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from riskmodel.training.fits import task_of
 from riskmodel.training.learners import Task, fit_ensemble
+from riskmodel.training.learners.prior import Prior, fit_prior
 from riskmodel.training.learners.trees import dataset_of, fit_lightgbm, rows_of
 from riskmodel.training.lessons import Lesson
 from riskmodel.training.plan import Learner, Plan
@@ -32,6 +34,7 @@ def tune(name: str, plan: Plan, lesson: Lesson, log: Log, tell: Callable[[str, f
     whole = {field for field, about in type(plan.learner.parameters).model_fields.items() if _is_whole(about.annotation)}
     exam = lesson.exams[0]
     data: dict[int, Any] = {}
+    priors: list[Prior | None] = []
 
     def parameters_of(trial: Any) -> dict[str, Any]:
         chosen: dict[str, Any] = {}
@@ -49,6 +52,10 @@ def tune(name: str, plan: Plan, lesson: Lesson, log: Log, tell: Callable[[str, f
             return dict(fit_ensemble(learner, task).notes)
         if task.parameters.bins not in data:
             data[task.parameters.bins] = dataset_of(rows_of(task)[0], task.parameters, task.threads)
+        if task.parameters.logistic_share and not priors:
+            priors.append(fit_prior(task))
+        share = task.parameters.logistic_share
+        prior = replace(priors[0], share=share) if share and priors[0] is not None else None
 
         def report(trees: int, loss: float) -> None:
             trial.report(loss, trees)
@@ -56,7 +63,7 @@ def tune(name: str, plan: Plan, lesson: Lesson, log: Log, tell: Callable[[str, f
                 raise _Pruned
 
         try:
-            return dict(fit_lightgbm(task, data[task.parameters.bins], report=report).notes)
+            return dict(fit_lightgbm(task, data[task.parameters.bins], prior=prior, report=report).notes)
         except _Pruned:
             return None
 

@@ -16,18 +16,19 @@ from sqlalchemy import Connection, Engine, func, select
 
 from riskmodel.errors import Fault, UserError
 from riskmodel.features import build, load_catalogue
+from riskmodel.files import write_bytes
 from riskmodel.policy import Policy
 from riskmodel.project import Project
 from riskmodel.screening.listing import VisitList, cycle_length, screening_list, strata_of
 from riskmodel.screening.returns import Judged, OpenList, Refusal, Result, judge, read_filled, returned_bytes
 from riskmodel.screening.settings import ScreeningSettings, load_settings
-from riskmodel.screening.workbook import write_whole
 from riskmodel.serving.casebook import audit
 from riskmodel.serving.casebook.schema import assignments, cycles, drawn_from, list_rows, lists, rules_met, visits
 from riskmodel.serving.casebook.schema import scores as scores_table
 from riskmodel.serving.casebook.scorings import keep_scoring
 from riskmodel.serving.casebook.store import address, connect, reading, writing
 from riskmodel.serving.casebook.stored import rows_again
+from riskmodel.serving.casebook.sweeps import count_sweeps
 from riskmodel.tables import Tables, from_frames
 from riskmodel.training.random_checks import CheckedRecall, recall_from_checks
 
@@ -164,6 +165,20 @@ class Casebook:
             )
             raise UserError(fault)
 
+    def county(self, cycle: str) -> str:
+        """The county of a cycle that is given out in one county only. Raises UserError where several have it, or there is none."""
+        with reading(self.engine) as connection:
+            found = sorted(connection.execute(select(cycles.c.county_code).where(cycles.c.cycle == cycle)).scalars())
+            known = found or sorted(set(connection.execute(select(cycles.c.county_code)).scalars()))
+        if len(known) > 1:
+            raise UserError(
+                Fault(f"cycle {cycle}", f"counties {', '.join(known)}", "one county", "Name the county, by its code.")
+            )
+        if not known:
+            fault = Fault(f"cycle {cycle}", "no list has been given out yet", "an open cycle", "Give out a list: riskmodel list")
+            raise UserError(fault)
+        return str(known[0])
+
     def close_cycle(self, county_code: str, cycle: str, *, by: str) -> None:
         """Close a cycle: its results are refused from now on. Raises UserError for one that is not there or closed already."""
         key = (cycles.c.county_code == county_code) & (cycles.c.cycle == cycle)
@@ -282,11 +297,12 @@ class Casebook:
             new += 1
             corrected += newest is not None
             touched.add((at.county_code, at.cycle, result.household_id))
-        conflicts = self._conflicts(connection, touched)
+        conflicts = self.conflicts(connection, touched)
         return new, corrected, unchanged, conflicts
 
     @staticmethod
-    def _conflicts(connection: Connection, touched: Iterable[tuple[str, str, str]]) -> tuple[Conflict, ...]:
+    def conflicts(connection: Connection, touched: Iterable[tuple[str, str, str]]) -> tuple[Conflict, ...]:
+        """Those of the named households (county, cycle, household_id) whose visitors in the cycle contradict each other."""
         found = []
         for county, cycle, household in sorted(touched):
             said = connection.execute(
@@ -373,10 +389,14 @@ class Casebook:
             model_version=head.model_version,
         )
 
-    def checks(self, list_hash: str | None = None) -> pl.DataFrame:
+    def checks(
+        self, list_hash: str | None = None, *, county_code: str | None = None, since: dt.date | None = None
+    ) -> pl.DataFrame:
         """What was found on lists and in their random checks, for `recall_from_checks`: one list, or the one in force of every cycle.
 
-        Columns: cycle, household_id, route (`listed`, `random_check`, `none`), inclusion_probability, label (1 confirmed, 0 no risk, missing:
+        county_code, since: only lists of this county, and as of this day or later.
+
+        Columns: cycle, as_of, household_id, route (`listed`, `random_check`, `none`), inclusion_probability, label (1 confirmed, 0 no risk, missing:
         not visited or not reached), probability, stratum. The population is everybody who was listed or could be drawn; households left
         in peace after a recent visit, and checks carried over (they belong to the list that drew them), are not in it.
         """
@@ -384,10 +404,22 @@ class Casebook:
             heads = connection.execute(select(lists).order_by(lists.c.issued_number)).all()
             # Of several lists of a cycle the newest is the one in force.
             in_force = {(head.county_code, head.cycle): head for head in heads}.values()
-            wanted = [head for head in (heads if list_hash else in_force) if list_hash in (None, head.list_hash)]
+            wanted = [
+                head
+                for head in (heads if list_hash else in_force)
+                if list_hash in (None, head.list_hash)
+                and county_code in (None, head.county_code)
+                and (since is None or head.as_of >= since)
+            ]
             found = connection.execute(select(visits).order_by(visits.c.visited_on, visits.c.number)).all()
             parts = [self._checks(connection, head, found) for head in wanted]
-        kinds = {"cycle": pl.String, "household_id": pl.String, "route": pl.String, "inclusion_probability": pl.Float64}
+        kinds = {
+            "cycle": pl.String,
+            "as_of": pl.Date,
+            "household_id": pl.String,
+            "route": pl.String,
+            "inclusion_probability": pl.Float64,
+        }
         kinds |= {"label": pl.Int64, "probability": pl.Float64, "stratum": pl.String}
         return pl.DataFrame([row for part in parts for row in part], schema=kinds, orient="row")
 
@@ -405,17 +437,33 @@ class Casebook:
             if visit.visited_on >= head.as_of and visit.outcome in ("risk_confirmed", "no_risk"):
                 said.setdefault(visit.household_id, int(visit.outcome == "risk_confirmed"))
         table: list[tuple[Any, ...]] = [
-            (head.cycle, name, "listed", 1.0, said.get(name), probability, "listed")
+            (head.cycle, head.as_of, name, "listed", 1.0, said.get(name), probability, "listed")
             for name, probability in sorted(listed.items())
         ]
         for name, probability, stratum, chance, drawn in _population(connection, head.list_hash).iter_rows():
             route = "random_check" if drawn else "none"
-            table.append((head.cycle, name, route, chance, said.get(name) if drawn else None, probability, stratum))
+            table.append((head.cycle, head.as_of, name, route, chance, said.get(name) if drawn else None, probability, stratum))
         return table
 
-    def recall(self, list_hash: str | None = None) -> CheckedRecall:
-        """Recall, miss rate and calibration of the lists, from random checks with their chances; `not_estimable` without them."""
-        return recall_from_checks(self.checks(list_hash), layers=("cycle", "stratum"))
+    def recall(
+        self,
+        list_hash: str | None = None,
+        *,
+        county_code: str | None = None,
+        since: dt.date | None = None,
+        sweeps: Tables | None = None,
+        length: dt.timedelta | None = None,
+    ) -> CheckedRecall:
+        """Recall, miss rate and calibration of the lists together, from random checks with their chances; `not_estimable` without them.
+
+        list_hash, county_code, since: which lists, as in `checks`; all cycles by default, because checks of many cycles add up. sweeps: the
+        county's tables; villages that its sweep saw whole within `length` (a month by default) after a list are counted
+        instead of estimated.
+        """
+        checks = self.checks(list_hash, county_code=county_code, since=since)
+        if sweeps is not None:
+            checks = count_sweeps(checks, sweeps, length or cycle_length("month"))
+        return recall_from_checks(checks, layers=("cycle", "stratum"))
 
     def disagreements(self) -> dict[str, int]:
         """How often visitors disagreed, by kind of reason; newest versions only. By no place and no person: it is the feature backlog."""
@@ -469,13 +517,21 @@ def issue(project: Project, visit_list: VisitList, *, by: str = "command line") 
 
 
 def next_list(
-    project: Project, scores: Any, tables: Tables, as_of: dt.date, *, capacity: int, issue: bool = False, by: str = "command line"
+    project: Project,
+    scores: Any,
+    tables: Tables,
+    as_of: dt.date,
+    *,
+    capacity: int | None = None,
+    issue: bool = False,
+    by: str = "command line",
 ) -> VisitList:
     """The list of a day, with what the casebook knows: results recorded so far, and what is left of the last list.
 
-    `issue`: keep it as given out, so that its results can be taken in.
+    capacity: visits that can be given; by default that of the settings. `issue`: keep it as given out, so that its results can be taken in.
     """
     settings = load_settings(project)
+    capacity = settings.capacity if capacity is None else capacity
     book = Casebook.of(project)
     try:
         known = book.with_results(tables)
@@ -514,11 +570,11 @@ def record(project: Project, file: str | Path, *, by: str = "command line", toda
     """
     path = Path(file)
     filled = read_filled(path)
+    settings = load_settings(project)
     book = Casebook.of(project)
     try:
-        judged: Judged = judge(
-            filled, book.open_lists(row.list_hash for row in filled.rows), load_settings(project), today or dt.date.today()
-        )
+        known_lists = book.open_lists(row.list_hash for row in filled.rows)
+        judged: Judged = judge(filled, known_lists, settings, today or dt.date.today())
         source = f"{path.name} {filled.hash[:16]}"
         known_on = today or dt.date.today()
         new, corrected, unchanged, conflicts = book.take_in(judged.accepted, known_on=known_on, by=by, source=source)
@@ -526,7 +582,7 @@ def record(project: Project, file: str | Path, *, by: str = "command line", toda
         book.close()
     returned = path.with_name(f"{path.stem}-returned.xlsx") if judged.refused else None
     if returned is not None:
-        write_whole(returned, returned_bytes(judged.refused))
+        write_bytes(returned, returned_bytes(judged.refused, settings))
     return Recorded(path, new, corrected, unchanged, judged.empty, judged.refused, conflicts, returned)
 
 

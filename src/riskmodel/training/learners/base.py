@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from riskmodel.training.keyed import keyed_numbers
 from riskmodel.training.samples import Floats, Sample, Strings, part_of
 
 
@@ -65,14 +65,9 @@ class Ensemble:
 
 def household_weights(household_id: Strings, seed: int) -> Floats:
     """One exponential draw a household (mean 1), the same in all its rows, from a keyed hash: file order and machine play no part."""
-    key = f"household weight {seed}".encode()
-    draws = {
-        household: -np.log(
-            (int.from_bytes(hashlib.blake2b(str(household).encode(), key=key, digest_size=8).digest(), "big") + 1) / 2**64
-        )
-        for household in set(household_id.tolist())
-    }
-    return np.array([draws[household] for household in household_id], dtype=np.float64)
+    numbers = keyed_numbers(household_id.tolist(), f"household weight {seed}")
+    draws = {household: -np.log((number + 1) / 2**64) for household, number in numbers.items()}
+    return np.array([draws[str(household)] for household in household_id], dtype=np.float64)
 
 
 def log_loss(margin: Floats, label: Floats) -> Floats:

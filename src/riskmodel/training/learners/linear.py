@@ -138,6 +138,11 @@ def fit_ridge(inputs: Floats, label: Floats, weight: Floats, penalty: float) -> 
     Minimises Σ weight · log loss + penalty / 2 · Σ coefficient²: scikit-learn's LogisticRegression with C = 1 / penalty.
     """
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
-    fitted = LogisticRegression(C=1 / penalty, solver="lbfgs", tol=1e-5, max_iter=1000).fit(inputs, label, sample_weight=weight)
+    # On one thread: several would sum in another order, and what trees learn from it (`prior`) would differ in the last digits.
+    with threadpool_limits(limits=1):
+        fitted = LogisticRegression(C=1 / penalty, solver="lbfgs", tol=1e-5, max_iter=1000).fit(
+            inputs, label, sample_weight=weight
+        )
     return np.concatenate([fitted.intercept_, fitted.coef_[0]])

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from riskmodel.training.learners.base import Ensemble, Task, household_weights, log_loss
+from riskmodel.training.learners.prior import GROWTH, Prior, TwoParts, fit_prior
+from riskmodel.training.learners.prior import TREES as PRIOR_TREES
 from riskmodel.training.samples import Floats, Sample
 
 # Trees are grown this many at a time before the members are stopped together.
@@ -35,6 +37,11 @@ class TreeMember:
 
     def margin(self, features: Floats) -> Floats:
         return np.asarray(self.booster.predict(features, raw_score=True, num_threads=1), dtype=np.float64)
+
+    def contributions(self, features: Floats) -> tuple[Floats, float]:
+        """Each feature's part of the margin (SHAP values), shape (n, p), and the base. For some hundred rows: `screening.explain` is faster."""
+        parts = np.asarray(self.booster.predict(features, pred_contrib=True, num_threads=1), dtype=np.float64)
+        return parts[:, :-1], float(parts[0, -1]) if len(parts) else 0.0
 
     @property
     def trees_hash(self) -> str:
@@ -110,11 +117,13 @@ def dataset_of(sample: Sample, wanted: Any, threads: int) -> Any:
     return data.construct()
 
 
-def fit_lightgbm(task: Task, dataset: Any = None, *, report: Any = None) -> Ensemble:
+def fit_lightgbm(task: Task, dataset: Any = None, *, prior: Prior | None = None, report: Any = None) -> Ensemble:
     """Members in step: after every few trees the log loss of each on its unseen villages at the later dates is pooled; they stop together
     when it has not improved for `patience` trees, and keep the number of trees that was best.
 
-    dataset: binned training rows to use again. report(trees, loss): called at each step; an exception it raises stops the fit.
+    Where the plan asks for it (`logistic_share`), each member first tells a logistic regression's margin by trees (see `prior`).
+
+    dataset: binned training rows to use again. prior: a fitted one to use again. report(trees, loss): called at each step; an exception it raises stops the fit.
     """
     import lightgbm as lgb
 
@@ -122,18 +131,30 @@ def fit_lightgbm(task: Task, dataset: Any = None, *, report: Any = None) -> Ense
     train, offset, later, later_offset = rows_of(task)
     data = dataset if dataset is not None else dataset_of(train, wanted, task.threads)
     parts, later_parts = task.parts(train), task.parts(later)
+    if prior is None:
+        prior = fit_prior(task)
+    growths: list[Any] = []
     boosters, unseen, sums = [], [], []
     for number in range(task.members):
         rows = np.flatnonzero(parts != number)
-        part = data.subset(rows.tolist())
-        part.set_weight(household_weights(train.household_id[rows], task.seed * 1000 + number))
+        part = data.subset(rows.tolist()).construct()
+        weight = household_weights(train.household_id[rows], task.seed * 1000 + number)
+        part.set_weight(weight)
         if offset is not None:
             part.set_init_score(offset[rows])
-        boosters.append(lgb.Booster(parameters_of(task, number), part))
+        growths.append(None)
+        if prior is None:
+            boosters.append(lgb.Booster(parameters_of(task, number), part))
+        else:
+            regression = prior.members[number].margin(train.features[rows])
+            boosters.append(lgb.Booster({**parameters_of(task, number), "objective": "none", **GROWTH}, part))
+            growths[-1] = _tell_regression(boosters[-1], task, prior.share, regression, train.label[rows], weight, offset, rows)
         places = np.flatnonzero(later_parts == number)
         unseen.append((np.ascontiguousarray(later.features[places]), later.label[places]))
-        sums.append(np.zeros(len(places)) if later_offset is None else later_offset[places].copy())
-    best_trees, best_loss, grown = [1] * task.members, np.inf, 0
+        begun = np.zeros(len(places)) if later_offset is None else later_offset[places].copy()
+        sums.append(_added(boosters[-1], unseen[-1][0], begun, 0) if len(places) else begun)
+    first = [max(1, booster.current_iteration()) for booster in boosters]
+    best_trees, best_loss, grown = first, np.inf, 0
     best_at, idle = 0, [0] * task.members
     while grown < wanted.rounds_at_most:
         step = min(STEP, wanted.rounds_at_most - grown)
@@ -143,7 +164,7 @@ def fit_lightgbm(task: Task, dataset: Any = None, *, report: Any = None) -> Ense
             for _ in range(step):
                 if idle[number] < GIVE_UP:
                     # True: no split was found among the features drawn for this tree. The next draw may hold one.
-                    idle[number] = idle[number] + 1 if booster.update() else 0
+                    idle[number] = idle[number] + 1 if booster.update(fobj=growths[number]) else 0
             inputs, label = unseen[number]
             if len(label):
                 sums[number] = _added(booster, inputs, sums[number], before)
@@ -159,7 +180,32 @@ def fit_lightgbm(task: Task, dataset: Any = None, *, report: Any = None) -> Ense
         if grown - best_at >= wanted.patience or min(idle) >= GIVE_UP:
             break
     texts = [booster.model_to_string(num_iteration=trees) for booster, trees in zip(boosters, best_trees, strict=True)]
-    return Ensemble(tuple(TreeMember(text) for text in texts), {"trees": best_at, "log_loss": best_loss, "grown": grown})
+    notes = {"trees": best_at, "log_loss": best_loss, "grown": grown}
+    if prior is not None:
+        notes |= {"logistic_share": prior.share, "logistic_penalty": prior.penalty}
+    return Ensemble(tuple(TreeMember(text) for text in texts), notes)
+
+
+def _tell_regression(
+    booster: Any, task: Task, share: float, regression: Floats, label: Floats, weight: Floats, offset: Floats | None, rows: Any
+) -> Any:
+    """Grow the trees that tell the regression; make the booster ready for outcomes, and return what it grows on from then on."""
+    outcome = task.train.label
+    level = (outcome.sum() + 0.5) / (len(outcome) + 1.0)
+    level = float(np.log(level / (1 - level)))
+    if offset is None:
+        two = TwoParts(share, regression, label, weight, np.zeros(len(rows)), level)
+    else:
+        # The regression speaks of the whole horizon, and its level is that of the horizon; each interval's own is in the offset.
+        two = TwoParts(share, regression - level, label, weight, offset[rows], 0.0)
+    for _ in range(PRIOR_TREES):
+        booster.update(fobj=two.to_regression)
+    wanted = task.parameters
+    own = parameters_of(task, 0)
+    # What is not named here would fall back to LightGBM's default, threads and determinism included.
+    kept = {name: own[name] for name in (*GROWTH, "num_threads", "deterministic", "force_row_wise", "seed", "verbosity")}
+    booster.reset_parameter(kept | {"learning_rate": wanted.learning_rate * (1 - share)})
+    return two.to_outcomes
 
 
 def rows_of(task: Task) -> tuple[Sample, Floats | None, Sample, Floats | None]:
