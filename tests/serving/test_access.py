@@ -23,7 +23,7 @@ from riskmodel.serving.casebook.store import reading, writing
 from riskmodel.serving.door import COOKIE, TRIES
 from riskmodel.serving.trail import Trail
 from tests.serving.conftest import CYCLE
-from tests.serving.test_casebook import book, postgres, url  # noqa: F401  (fixtures: an empty casebook on SQLite and PostgreSQL)
+from tests.serving.test_casebook import book, url  # noqa: F401  (fixtures: an empty casebook on SQLite and PostgreSQL)
 
 
 def add(casebook, role="screener", areas=("522301",), **more):

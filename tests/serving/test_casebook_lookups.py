@@ -13,7 +13,7 @@ from riskmodel.serving.casebook import Casebook, lookups
 from riskmodel.serving.casebook.lookups import Filters
 from riskmodel.serving.casebook.store import connect
 from riskmodel.serving.casebook.stored import stored_list
-from tests.serving.test_casebook import postgres, url  # noqa: F401  (fixtures: an empty database of each kind)
+from tests.serving.test_casebook import url  # noqa: F401  (fixture: an empty database of each kind)
 
 AS_OF = dt.date(2025, 12, 31)
 

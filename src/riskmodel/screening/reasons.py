@@ -305,7 +305,8 @@ class ReasonTable:
         about = self.wordbook.about(self.names)
         source = np.append(about.source, -1)[self.feature]
         days = np.full(self.feature.shape, -1, np.int32)
-        for place, name in enumerate(about.sources):
+        for place in np.unique(source[source >= 0]):
+            name = about.sources[place]
             stale = _in_steps(self.stale_days[name]) if name in self.stale_days else np.zeros(len(self), np.int32)
             hit = source == place
             first = hit & (np.cumsum(hit, axis=1) == 1)

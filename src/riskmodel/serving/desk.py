@@ -107,8 +107,7 @@ def _scores(release: Release, matrix: FeatureMatrix, horizon: int) -> list[dict[
     values = pass_gate(asked, model.feature_names, screening.catalogue, profile=screening.profile)
     margins = release.margins(values)
     margin = mean_of_members(margins)
-    low, high = (model.probability(part, horizon) for part in np.quantile(margins, [0.1, 0.9], axis=1))
-    probability = model.probability(margin, horizon)
+    low, high, probability = model.probability(np.stack([*np.quantile(margins, [0.1, 0.9], axis=1), margin]), horizon)
     contributions, _ = screening.contributions(values)
     assert screening.reference is not None
     table = give_reasons(
