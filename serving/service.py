@@ -1,35 +1,62 @@
-"""The BentoML service: it parses, hands over, and answers. No arithmetic here; see src/riskmodel/serving/.
+"""The BentoML service: it says what runs, in which order, and hands over. No arithmetic here; see src/riskmodel/serving/.
 
-Start it with `riskmodel serve`. It listens on loopback; in production a reverse proxy stands in front.
+Start it with `riskmodel serve`. It listens on loopback; in production a reverse proxy stands in front (serving/deploy/).
 """
 
 from __future__ import annotations
 
 import bentoml
-from bentoml.exceptions import InvalidArgument
+from starlette.types import ASGIApp
 
-from riskmodel.errors import UserError
-from riskmodel.serving.desk import Desk
-from riskmodel.serving.messages import ScoreAnswer, ScoreRequest
-from riskmodel.serving.middleware import BodyLimit, OneShapeOfErrors, as_problem
+from riskmodel.project import Project
+from riskmodel.serving.api import make_app
+from riskmodel.serving.desk import Desk, facts_of
+from riskmodel.serving.gate import Gate
+from riskmodel.serving.limits import BodyLimit, Bounded, Bounds
+from riskmodel.serving.observe import Observed, Tally, log_as_lines
+from riskmodel.serving.office import Office
+from riskmodel.serving.swap import Watch
+
+office, bounds, tally = Office(), Bounds(), Tally()
 
 
-@bentoml.service(name="riskmodel", workers=1, traffic={"timeout": 30, "max_concurrency": 32}, http={"host": "127.0.0.1"})
+@bentoml.service(
+    name="riskmodel",
+    workers=1,
+    http={"host": "127.0.0.1"},
+    # Our own bounds, logs and metrics stand inside, behind the keys; BentoML's would cost more than the scoring.
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+    tracing={"excluded_urls": ".*"},
+    traffic={"timeout": 600},
+)
+@bentoml.asgi_app(make_app(office), path="/")
 class ScreeningService:
     """A priority signal ahead of human verification. 核实优先级信号，非认定结论"""
 
     def __init__(self) -> None:
-        self.desk = Desk.open()
+        log_as_lines()
+        project = Project.find()
+        office.desk = desk = Desk.open(project, tally)
+        bounds.settings = desk.settings
+        office.open(project, lambda: facts_of(desk.release))
+        self.watch = Watch(desk, project)
+        self.watch.start()
 
-    @bentoml.api(route="/v1/score", name="score")
-    def score(self, request: ScoreRequest, /) -> ScoreAnswer:
-        """Score and explain one household from its own rows."""
-        try:
-            return self.desk.score(request)
-        except UserError as error:
-            raise InvalidArgument(as_problem(error)) from None
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        self.watch.stop()
+        office.close()
 
 
-# The last one added is the outermost: the body is limited before anything reads it.
-ScreeningService.add_asgi_middleware(OneShapeOfErrors)
-ScreeningService.add_asgi_middleware(BodyLimit)
+# The last one added is the outermost: what is seen, how many at once, who it is, how large.
+ScreeningService.add_asgi_middleware(BodyLimit, bounds=bounds)
+ScreeningService.add_asgi_middleware(Gate, office=office)
+ScreeningService.add_asgi_middleware(Bounded, bounds=bounds)
+ScreeningService.add_asgi_middleware(Observed, tally=tally)
+
+
+def application() -> ASGIApp:
+    """The whole service for an ASGI server (`riskmodel serve`); `bentoml serve` makes the same one."""
+    app: ASGIApp = ScreeningService.to_asgi(is_main=False)
+    return app

@@ -140,5 +140,6 @@ def trained(project, county, tmp_path_factory):
         waive = {fault.where: "a small county" for fault in refusal.faults}
         rm.promote(run, by="tests", because="needed by the tests", waive=waive, project=own)
     scores = rm.score(county, AS_OF, project=own)
+    rm.release_key(project=own)
     release = rm.release(county, AS_OF, project=own)
     return own, county, scores, release

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -19,11 +24,15 @@ BIN = Path(sys.executable).parent
 def checkout(tmp_path_factory, trained):
     """The files of the repository in a clean folder, with a release beside them."""
     target = tmp_path_factory.mktemp("checkout") / "riskmodel"
-    leave = shutil.ignore_patterns(
-        ".git", ".venv", "out", "mlruns", "release", "casebook", "__pycache__", ".*_cache", "*.egg-info", "dist"
-    )
+    of_root = {".git", ".venv", "out", "mlruns", "release", "casebook", "keys", "dist"}
+
+    def leave(folder: str, names: list[str]) -> set[str]:
+        here = of_root if Path(folder) == ROOT else set()
+        return here | {name for name in names if name == "__pycache__" or name.endswith((".egg-info", "_cache"))}
+
     shutil.copytree(ROOT, target, ignore=leave)
     shutil.copytree(trained[3].parent, target / "release")
+    shutil.copy2(trained[0].root / "serving" / "trusted_keys.yaml", target / "serving" / "trusted_keys.yaml")
     return target
 
 
@@ -80,6 +89,8 @@ def test_the_bento_holds_what_it_serves_and_installs_only_what_is_locked(checkou
     assert (source / "features" / "catalogue.yaml").is_file()
     assert (source / "release" / "current").is_file()
     assert not (source / "tests").exists()
+    assert not list(bento.rglob("*.pem")), "the key that seals releases stays where releases are made"
+    assert (source / "serving" / "web" / "index.html").is_file()
     asked = {
         line.split("==")[0] for line in (bento / "env" / "python" / "requirements.txt").read_text().splitlines() if "==" in line
     }
@@ -93,3 +104,46 @@ def test_the_bento_holds_what_it_serves_and_installs_only_what_is_locked(checkou
     )
     said = run(sys.executable, "-c", code, cwd=source, PYTHONPATH=str(source), RISKMODEL_PROJECT="")
     assert said.split() == [str(source / "riskmodel" / "__init__.py"), "2025-12-31"]
+    # What its image would install: these packages of the base system, uv, and what is locked, by hash.
+    dockerfile = (bento / "env" / "docker" / "Dockerfile").read_text()
+    steps = [line for line in dockerfile.replace("\\\n", " ").splitlines() if line.startswith("RUN") and "install" in line]
+    system = next(line for line in steps if "apt-get install" in line)
+    packages = {word for word in system.split("apt-get install")[1].split() if not word.startswith("-")}
+    assert packages == {"ca-certificates", "gnupg2", "bash", "build-essential", "git"}
+    others = [line for line in steps if line != system]
+    assert len(others) == 2 and "pip install uv" in others[0], others
+    assert others[1].split("pip install")[1].strip() == "-r $BENTO_PATH/env/python/requirements.txt"
+    assert "--hash=sha256:" in (bento / "env" / "python" / "requirements.txt").read_text()
+    assert not [line for line in dockerfile.splitlines() if "git+" in line or "curl" in line or "wget" in line]
+    # It answers, started as its own image starts it, without anything of ours installed.
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "BENTOML_HOME": str(tmp_path),
+        "PYTHONPATH": str(source),
+        "BENTOML_DO_NOT_TRACK": "true",
+        "RISKMODEL_PROJECT": str(source),
+    }
+    log = (tmp_path / "log").open("wb")
+    process = subprocess.Popen(
+        [BIN / "bentoml", "serve", str(bento), "--host", "127.0.0.1", "--port", str(port)],
+        cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    try:
+        for _ in range(240):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
+                    break
+            except OSError:
+                assert process.poll() is None, (tmp_path / "log").read_text()[-3000:]
+                time.sleep(0.5)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as page:
+            assert b"<html" in page.read()
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/model", timeout=10)
+        assert refused.value.code == 401
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from riskmodel.features import FeatureMatrix as FeatureMatrix
     from riskmodel.project import Project as Project
     from riskmodel.tables import Tables as Tables
+    from riskmodel.workflow import add_key as add_key
     from riskmodel.workflow import backup as backup
     from riskmodel.workflow import build_features as build_features
     from riskmodel.workflow import changes as changes
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from riskmodel.workflow import disagreements as disagreements
     from riskmodel.workflow import exit_review as exit_review
     from riskmodel.workflow import explain as explain
+    from riskmodel.workflow import export_audit as export_audit
     from riskmodel.workflow import export_household as export_household
     from riskmodel.workflow import hunt_leaks as hunt_leaks
     from riskmodel.workflow import init_project as init_project
     from riskmodel.workflow import keep_importance as keep_importance
+    from riskmodel.workflow import list_keys as list_keys
     from riskmodel.workflow import load_model as load_model
     from riskmodel.workflow import open_project as open_project
     from riskmodel.workflow import policy_notes as policy_notes
@@ -38,7 +41,9 @@ if TYPE_CHECKING:
     from riskmodel.workflow import recall as recall
     from riskmodel.workflow import record as record
     from riskmodel.workflow import release as release
+    from riskmodel.workflow import release_key as release_key
     from riskmodel.workflow import replay as replay
+    from riskmodel.workflow import revoke_key as revoke_key
     from riskmodel.workflow import rollback as rollback
     from riskmodel.workflow import run_file as run_file
     from riskmodel.workflow import score as score
@@ -49,6 +54,7 @@ if TYPE_CHECKING:
     from riskmodel.workflow import synthetic_county as synthetic_county
     from riskmodel.workflow import trace_features as trace_features
     from riskmodel.workflow import train as train
+    from riskmodel.workflow import verify_audit as verify_audit
 
 __version__ = "0.1.0"
 
@@ -57,6 +63,7 @@ _HOMES = {
     "FeatureMatrix": "riskmodel.features",
     "Project": "riskmodel.project",
     "Tables": "riskmodel.tables",
+    "add_key": "riskmodel.workflow",
     "backup": "riskmodel.workflow",
     "build_features": "riskmodel.workflow",
     "changes": "riskmodel.workflow",
@@ -67,10 +74,12 @@ _HOMES = {
     "disagreements": "riskmodel.workflow",
     "exit_review": "riskmodel.workflow",
     "explain": "riskmodel.workflow",
+    "export_audit": "riskmodel.workflow",
     "export_household": "riskmodel.workflow",
     "hunt_leaks": "riskmodel.workflow",
     "init_project": "riskmodel.workflow",
     "keep_importance": "riskmodel.workflow",
+    "list_keys": "riskmodel.workflow",
     "load_model": "riskmodel.workflow",
     "open_project": "riskmodel.workflow",
     "policy_notes": "riskmodel.workflow",
@@ -82,7 +91,9 @@ _HOMES = {
     "recall": "riskmodel.workflow",
     "record": "riskmodel.workflow",
     "release": "riskmodel.workflow",
+    "release_key": "riskmodel.workflow",
     "replay": "riskmodel.workflow",
+    "revoke_key": "riskmodel.workflow",
     "rollback": "riskmodel.workflow",
     "run_file": "riskmodel.workflow",
     "score": "riskmodel.workflow",
@@ -93,6 +104,7 @@ _HOMES = {
     "synthetic_county": "riskmodel.workflow",
     "trace_features": "riskmodel.workflow",
     "train": "riskmodel.workflow",
+    "verify_audit": "riskmodel.workflow",
 }
 __all__ = sorted(_HOMES)
 

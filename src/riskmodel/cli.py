@@ -31,6 +31,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+keys = typer.Typer(help="Keys to the service: who may do what, for whom, for what purpose, until when.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+audit = typer.Typer(help="The audit: who saw or did what. It cannot be changed unseen.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
+
 ProjectOption = Annotated[
     Path | None,
     typer.Option(
@@ -436,8 +441,17 @@ def release(
     model: Annotated[str, typer.Argument(help="champion, or a run.")] = "champion",
     project: ProjectOption = None,
 ) -> None:
-    """Write the folder that the service loads."""
+    """Write and seal the folder that the service loads; a running service takes it within seconds."""
     print(rm.release(tables, as_of, model=model, project=project))
+
+
+@app.command(name="release-key")
+def release_key(project: ProjectOption = None) -> None:
+    """Make the key that seals releases. Keep it where releases are made; the service needs its public half only (serving/trusted_keys.yaml)."""
+    path, name = rm.release_key(project=project)
+    print(
+        f"Private key: {path} (mode 0600; back it up, never copy it to the service)\nPublic key:  {name}, added to serving/trusted_keys.yaml"
+    )
 
 
 @app.command()
@@ -445,7 +459,7 @@ def export(
     household: Annotated[str, typer.Argument(help="A household_id.")],
     tables: TablesOption,
     as_of: AsOfOption,
-    output: Annotated[Path, typer.Option("--output", metavar="FILE.json", help="The body of POST /v1/score.")],
+    output: Annotated[Path, typer.Option("--output", metavar="FILE.json", help="The body of POST /v1/scores.")],
     project: ProjectOption = None,
 ) -> None:
     """Write the scoring request of one household, to try the service with."""
@@ -469,6 +483,69 @@ def init(
 ) -> None:
     """Make a new project folder with features/, training/, serving/ and notebooks/, ready to edit."""
     _console().print(f"A new project: {rm.init_project(folder, project=project)}")
+
+
+@keys.command("add")
+def keys_add(
+    name: Annotated[str, typer.Argument(help="The desk or system that gets it, no person's name or number.")],
+    role: Annotated[str, typer.Option("--role", help="analyst, screener, case_system, auditor or operator (docs/access.md).")],
+    purpose: Annotated[str, typer.Option("--purpose", metavar="TEXT", help="What it is for; stands in the audit.")],
+    area: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--area", metavar="CODE", help="Whose households: province, prefecture, county, township or village; repeatable."
+        ),
+    ] = None,
+    days: Annotated[int, typer.Option("--days", help="How long it is in force, at most 730.")] = 365,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who gives it out; stands in the audit.")] = "command line",
+    project: ProjectOption = None,
+) -> None:
+    """Make a key and show it this once."""
+    print(rm.add_key(name, role=role, areas=area or (), purpose=purpose, days=days, by=by, project=project).text())
+
+
+@keys.command("list")
+def keys_list(project: ProjectOption = None) -> None:
+    """Show all keys, newest first: id, state, role, areas, expiry, name, purpose. Never the secrets."""
+    print("\n".join(key.text() for key in rm.list_keys(project=project)) or "No key has been made yet: `riskmodel keys add`.")
+
+
+@keys.command("revoke")
+def keys_revoke(
+    key: Annotated[str, typer.Argument(metavar="KEY_ID", help="Its id, as `riskmodel keys list` shows it.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who takes it back; stands in the audit.")] = "command line",
+    project: ProjectOption = None,
+) -> None:
+    """Take a key back at once, with its sessions."""
+    print(rm.revoke_key(key, by=by, project=project).text())
+
+
+@audit.command("verify")
+def audit_verify(
+    head: Annotated[
+        Path | None,
+        typer.Option("--head", metavar="FILE.jsonl", help="An earlier export: only with it is a cut or rewritten tail found."),
+    ] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Look through the whole chain for entries that were changed, removed or cut off. Exit code 1 when something is wrong."""
+    found = rm.verify_audit(head, project=project)
+    print(found.text())
+    raise typer.Exit(0 if found.ok else 1)
+
+
+@audit.command("export")
+def audit_export(
+    output: Annotated[
+        Path, typer.Argument(metavar="FILE.jsonl", help="The head of the chain, then one entry a line; keep it elsewhere.")
+    ],
+    since: Annotated[int, typer.Option("--since", metavar="NUMBER", help="Only entries from this number on.")] = 0,
+    project: ProjectOption = None,
+) -> None:
+    """Write the audit to a file, and verify it in the same reading. Exit code 1 when something is wrong; the file is written all the same."""
+    found = rm.export_audit(output, since=since, project=project)
+    print(f"{found.text()}\n{output}")
+    raise typer.Exit(0 if found.ok else 1)
 
 
 def main() -> None:

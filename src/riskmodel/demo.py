@@ -108,6 +108,10 @@ def run(
 
     with teller.step("Plots and release", "图与发布"):
         pictures = _plots(out, comparison, scores, listed)
+        from riskmodel.serving.seal import key_path
+
+        if not key_path(project).exists():
+            workflow.release_key(project=project)
         release = workflow.release(county, as_of, model=champion.id, project=project)
 
     seconds = time.monotonic() - began
@@ -120,7 +124,7 @@ def run(
         + f"Runs, for `mlflow ui`       {project.mlruns}\n"
         f"What the service loads      {release}\n\n"
         f"{SIGNAL_ZH} · {SIGNAL_EN}\n\n"
-        "Next: open out/list.xlsx · `make serve` and POST a household to /v1/score · notebooks/01_a_county_in_ten_minutes.ipynb ·\n"
+        "Next: open out/list.xlsx · `make serve` and POST a household to /v1/scores · notebooks/01_a_county_in_ten_minutes.ipynb ·\n"
         "`make demo TABLES=folder` on your own tables (docs/data-contract.md)"
     )
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from riskmodel.screening.replay import Replay
     from riskmodel.screening.scoring import Scores, ScreeningModel
     from riskmodel.serving.casebook import Casebook, Recorded
+    from riskmodel.serving.casebook.audit import AuditFindings
     from riskmodel.serving.casebook.cycles import Cycles
+    from riskmodel.serving.casebook.doorkeeping import Key, NewKey
     from riskmodel.tables import CheckReport, Quarantined, Stored, Tables
     from riskmodel.training import Comparison, Promotion, Run
     from riskmodel.training.random_checks import CheckedRecall
@@ -454,23 +456,30 @@ def _casebook(project: ProjectLike) -> Iterator[Casebook]:
 
 
 def release(tables: Tables | PathLike, as_of: dt.date | str, *, model: str = "champion", project: ProjectLike = None) -> Path:
-    """Write the folder that the service loads: model, catalogue, policy and the area context of the day, under a manifest of hashes."""
+    """Write the sealed folder that the service loads: model, catalogue, policy and the area context of the day, under a signed manifest."""
     from riskmodel.serving.release import make_release
 
     here = open_project(project)
     return make_release(here, load_model(model, project=here), _tables(tables), day(as_of))
 
 
+def release_key(*, project: ProjectLike = None) -> tuple[Path, str]:
+    """Make the key that seals releases, and trust it. Returns its path and name. Raises ModelError when there is one already."""
+    from riskmodel.serving.seal import make_key
+
+    return make_key(open_project(project))
+
+
 def export_household(
     household_id: str, tables: Tables | PathLike, as_of: dt.date | str, output: PathLike, *, horizon: int = 12
 ) -> Path:
-    """Write the body of `POST /v1/score` for one household of a data folder. Raises DataError for an unknown household."""
+    """Write the body of `POST /v1/scores` for one household of a data folder. Raises DataError for an unknown household."""
     import json
 
     from riskmodel.files import write_text
-    from riskmodel.serving.requests import household_request
+    from riskmodel.serving.requests import scores_request
 
-    body = household_request(_tables(tables), household_id, day(as_of), horizon)
+    body = scores_request(_tables(tables), [household_id], day(as_of), horizon)
     write_text(output, json.dumps(body, ensure_ascii=False))
     return Path(output)
 
@@ -480,6 +489,56 @@ def serve(*, host: str = "127.0.0.1", port: int = 3000, project: ProjectLike = N
     from riskmodel.serving.server import run
 
     run(open_project(project), host=host, port=port)
+
+
+def add_key(
+    name: str,
+    *,
+    role: str,
+    areas: Sequence[str],
+    purpose: str,
+    days: int = 365,
+    by: str = "command line",
+    project: ProjectLike = None,
+) -> NewKey:
+    """Make a key to the service. Its secret is in the answer and nowhere else. Raises UserError with every fault of what it should carry."""
+    from riskmodel.serving.casebook.doorkeeping import add_key as add
+
+    with _casebook(project) as book:
+        return add(book.engine, name=name, role=role, areas=areas, purpose=purpose, days=days, by=by)
+
+
+def list_keys(*, project: ProjectLike = None) -> list[Key]:
+    """All keys that were ever made, newest first, with their state. Never the secrets."""
+    from riskmodel.serving.casebook.doorkeeping import list_keys as known
+
+    with _casebook(project) as book:
+        return known(book.engine)
+
+
+def revoke_key(key_id: str, *, by: str = "command line", project: ProjectLike = None) -> Key:
+    """Take a key back, with its sessions; a running service refuses it within seconds. Raises UserError for one that is not in force."""
+    from riskmodel.serving.casebook.doorkeeping import revoke_key as revoke
+
+    with _casebook(project) as book:
+        return revoke(book.engine, key_id, by=by)
+
+
+def verify_audit(head: PathLike | None = None, *, project: ProjectLike = None) -> AuditFindings:
+    """Whether the audit's chain holds. head: a file that `export_audit` wrote before, on whose newest entry the chain must still stand."""
+    from riskmodel.serving.casebook.export import read_head
+
+    exported = None if head is None else read_head(Path(head))
+    with _casebook(project) as book:
+        return book.audit_findings(exported)
+
+
+def export_audit(output: PathLike, *, since: int = 0, project: ProjectLike = None) -> AuditFindings:
+    """Write the audit from an entry on as JSON lines, the head of its chain first; the chain is verified in the same reading."""
+    from riskmodel.serving.casebook.export import export
+
+    with _casebook(project) as book:
+        return export(book.engine, Path(output), since=since)
 
 
 def init_project(folder: PathLike, *, project: ProjectLike = None) -> Path:

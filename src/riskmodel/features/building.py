@@ -173,8 +173,9 @@ def _kernels(wanted: tuple[str, ...], own: OwnFunctions, trim: bool) -> list[tup
     The package's features have a kernel that changes with the package alone; those of the project's own have one beside it, so that an
     analyst who changes a function waits seconds for the compiler and not a minute.
     """
-    package = tuple(definitions())
-    mine = wanted if trim else tuple(name for name in wanted if name not in set(package))
+    known = definitions()
+    package = tuple(known)
+    mine = wanted if trim else tuple(name for name in wanted if name not in known)
     if own.files and mine:
         _compile_own(mine, own)
     if trim:

@@ -40,6 +40,8 @@ class FeatureMatrix:
 
     def select(self, names: Sequence[str]) -> FeatureMatrix:
         """The same households with only these features, in this order."""
+        if tuple(names) == self.names:
+            return self
         places = [self.names.index(name) for name in names]
         values = np.ascontiguousarray(self.values[:, places])
         return FeatureMatrix(self.as_of, self.household_id, self.village_code, tuple(names), values)

@@ -642,4 +642,25 @@ def choose_reasons(
                         said += 1
 
 
-KERNELS: Final = (lay_out, fill, contributions_into, goes_left, interactions_into, spread, stand, choose_reasons)
+@compiled
+def margins_into(
+    values, node_start, leaf_start, feature, threshold, question, left, right, category_start, category_stop, category_bits, value, zero, out,
+):  # fmt: skip
+    """Margin of each row of `values` (n, p) into `out` (n): leaf values added up in the order of the trees, as LightGBM adds them."""
+    for row in range(len(values)):
+        total = 0.0
+        for tree in range(len(node_start) - 1):
+            first = node_start[tree]
+            node = 0 if node_start[tree + 1] > first else -1
+            while node >= 0:
+                at = first + node
+                start = category_start[at]
+                left_hand = goes_left(
+                    values[row, feature[at]], question[at], threshold[at], start, category_stop[at] - start, category_bits, zero
+                )
+                node = left[at] if left_hand else right[at]
+            total += value[leaf_start[tree] + ~node]
+        out[row] = total
+
+
+KERNELS: Final = (lay_out, fill, contributions_into, goes_left, interactions_into, margins_into, spread, stand, choose_reasons)

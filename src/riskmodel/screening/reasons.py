@@ -9,7 +9,7 @@ nearly everybody or is an ordinary amount does not speak; the next feature of it
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Final
@@ -43,7 +43,8 @@ PLACES: Final = MOST_RAISING + MOST_LOWERING
 COMMON: Final = 0.75  # what so many of the neighbours share is no reason
 NOTABLE: Final = 60  # per cent of the neighbours that an amount has to be beyond
 OUTSTANDING: Final = 80  # the same where the catalogue declares no direction
-FEW: Final = 8  # households whose sentences are written one by one
+SINGLE: Final = 8  # households for whom steps of numpy cost more than their sums
+FEW: Final = 200  # households whose sentences are written one by one
 LEVELS: Final = ("", "township", "county")
 # Families whose features say how the data are, not how the household is: their part of a score is not told as a reason of the household.
 UNTOLD: Final = ("freshness",)
@@ -108,6 +109,11 @@ class About:
     pair: npt.NDArray[np.int64]
     sources: tuple[str, ...]
     source: npt.NDArray[np.int64]
+
+    @cached_property
+    def read(self) -> frozenset[str]:
+        """Tables that the features are made from."""
+        return frozenset(source for entry in self.entries for source in entry.sources)
 
     @classmethod
     def of(cls, names: tuple[str, ...], entries: tuple[Feature, ...], known: Mapping[str, Source]) -> About:
@@ -299,7 +305,8 @@ class ReasonTable:
         about = self.wordbook.about(self.names)
         source = np.append(about.source, -1)[self.feature]
         days = np.full(self.feature.shape, -1, np.int32)
-        for place, name in enumerate(about.sources):
+        for place in np.unique(source[source >= 0]):
+            name = about.sources[place]
             stale = _in_steps(self.stale_days[name]) if name in self.stale_days else np.zeros(len(self), np.int32)
             hit = source == place
             first = hit & (np.cumsum(hit, axis=1) == 1)
@@ -364,14 +371,28 @@ class ReasonTable:
         if place < 0:
             return ""
         entry = self.wordbook.catalogue[self.names[place]]
-        second = 0.0
-        if partner >= 0:
-            second = float(wording.shown(self.values[row, partner], self.wordbook.catalogue[self.names[partner]].unit))
+        value, second = self._told_values[row][slot]
         return self._write(
-            entry, float(wording.shown(self.values[row, place], entry.unit)), partner, second, int(self.side[row, slot]),
-            int(self.percent[row, slot]), int(self.level[row, slot]), _main_source(entry, self.wordbook.sources),
-            int(self._tail_days[row, slot]), language,
+            entry, value, partner, second, int(self.side[row, slot]), int(self.percent[row, slot]), int(self.level[row, slot]),
+            _main_source(entry, self.wordbook.sources), int(self._tail_days[row, slot]), language,
         )  # fmt: skip
+
+    @cached_property
+    def _told_values(self) -> list[list[tuple[float, float]]]:
+        """The value of each reason and of its partner, as they are said in both languages. (n, 7) pairs; 0 where there is none."""
+
+        def said(row: int, place: int) -> float:
+            return (
+                float(wording.shown(self.values[row, place], self.wordbook.catalogue[self.names[place]].unit))
+                if place >= 0
+                else 0.0
+            )
+
+        pairs = zip(self.feature.tolist(), self.partner.tolist(), strict=True)
+        return [
+            [(said(row, place), said(row, other)) for place, other in zip(places, others, strict=True)]
+            for row, (places, others) in enumerate(pairs)
+        ]
 
     def _tail(self, source: str, days: int, language: Language) -> str:
         """The date of the data (days 0), or for how long they have not been renewed; nothing for -1."""
@@ -407,6 +428,9 @@ class ReasonTable:
 
     def sentences(self, language: Language) -> npt.NDArray[np.object_]:
         """Shape (n, 7): one sentence a reason, empty text where there is none."""
+        if len(self) <= FEW:  # without the machinery for columns, which costs as much as some hundred sentences
+            rows = [[self._sentence(row, slot, language) for slot in range(PLACES)] for row in range(len(self))]
+            return np.array(rows, dtype=object).reshape(len(self), PLACES)
         columns = [column.fill_null("").to_list() for column in self._columns(language)]
         return np.array(columns, dtype=object).reshape(PLACES, len(self)).T
 
@@ -543,20 +567,26 @@ def give_reasons(
         LEAST, feature, side, percent, level, partner,
     )  # fmt: skip
     topics, kinds = np.zeros((n, len(topic_names))), np.zeros((n, len(KINDS)))
-    for place in range(len(names)):
-        topics[:, about.topic[place]] += contributions[:, place]
-        kinds[:, about.kind[place]] += contributions[:, place]
+    if n <= SINGLE:  # the same sums in the same order, without a step of numpy for each feature
+        np.add.at(topics.T, about.topic, contributions.T)
+        np.add.at(kinds.T, about.kind, contributions.T)
+    else:
+        for place in range(len(names)):
+            topics[:, about.topic[place]] += contributions[:, place]
+            kinds[:, about.kind[place]] += contributions[:, place]
     return ReasonTable(
         wordbook, tuple(names), as_of, contributions, values, few, feature, side, percent, level, partner, topic_names, topics, kinds,
         reference.data_dates, _stale(wordbook, reference.data_dates, as_of, n, ages or {}),
-        _absent(wordbook, entries, reference.data_dates),
+        _absent(wordbook, about.read, reference.data_dates),
     )  # fmt: skip
 
 
 def _without_small_villages(entries: Sequence[Feature], contributions: Floats, few: npt.NDArray[np.bool_]) -> Floats:
     """Contributions from which reasons are chosen: what is counted about the neighbours is not told where they are few."""
+    if not few.any():
+        return contributions
     places = [place for place, entry in enumerate(entries) if entry.family == "area"]
-    if not places or not few.any():
+    if not places:
         return contributions
     told = contributions.copy()
     for place in places:
@@ -564,9 +594,8 @@ def _without_small_villages(entries: Sequence[Feature], contributions: Floats, f
     return told
 
 
-def _absent(wordbook: Wordbook, entries: Sequence[Feature], dates: Mapping[str, dt.date]) -> tuple[str, ...]:
+def _absent(wordbook: Wordbook, read: Collection[str], dates: Mapping[str, dt.date]) -> tuple[str, ...]:
     """Sources that the features read and that delivered nothing. Without any date nothing is known about that."""
-    read = {source for entry in entries for source in entry.sources}
     return tuple(
         name for name, source in wordbook.sources.items() if dates and source.say_absent and name in read and name not in dates
     )

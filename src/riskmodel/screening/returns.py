@@ -20,12 +20,11 @@ from riskmodel.errors import DataError, Fault
 from riskmodel.screening.forms import FILL, READ, RISK_COLUMNS, as_written, codes_of, harmless
 from riskmodel.screening.settings import ScreeningSettings
 from riskmodel.screening.workbook import codes_sheet, drop_downs, lines_of, print_layout, styles_of
+from riskmodel.tables.identity import telling_text
 
 NOTE_LENGTH: Final = 500
 _COLUMNS: Final = {column.name: column for column in (*READ, *FILL)}
 _FILLED: Final = tuple(column.name for column in FILL)
-# 18-digit identity numbers (the last may be X) and 11-digit mobile numbers must not come in with a note.
-_IDENTITY: Final = re.compile(r"(?<!\d)(\d{17}[\dXx]|1[3-9]\d{9})(?!\d)")
 _DATE: Final = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?(?:\s+0{1,2}:00(?::00)?)?")
 
 
@@ -307,12 +306,12 @@ def _judge(
     if outcome in {"no_risk", "unreachable"} and kinds:
         reasons.append(("未发现风险或未能见到，却选了风险类型", "a risk kind is given, but no risk was found"))
     note = row.cells.get("note", "")
-    if _IDENTITY.search(unicodedata.normalize("NFKC", note)):
-        reasons.append(("备注含证件号码或电话，请删除", "the note holds an identity or phone number: delete it"))
+    if telling_text(note) is not None:
+        reasons.append(("备注含姓名、证件号码或电话，请删除", "the note holds a name, an identity or a phone number: delete it"))
     if len(note) > NOTE_LENGTH:
         reasons.append((f"备注超过{NOTE_LENGTH}字", f"the note is longer than {NOTE_LENGTH} characters"))
     visitor = row.cells.get("visitor", "")
-    if len(visitor) > 40 or _IDENTITY.search(visitor):
+    if len(visitor) > 40 or telling_text(visitor) is not None:
         reasons.append(("走访组请填编号", "team: give its short code"))
     if reasons or visited_on is None or outcome is None:
         return None, reasons

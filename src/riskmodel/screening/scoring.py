@@ -286,7 +286,7 @@ class Scores:
         one = self.table.only(np.array([place]))
         told = one.of(0)
         kinds = tuple(kind for kind in one.risk_kinds[0].split(";") if kind)
-        labour = self._has_labour(place)
+        labour = self.has_labour(place)
         book = self.table.wordbook
         return Explained(
             household_id, self.as_of, self.horizon, int(self.rank[place]), len(self), float(self.probability[place]),
@@ -296,7 +296,7 @@ class Scores:
             self.model_version,
         )  # fmt: skip
 
-    def _has_labour(self, place: int) -> bool | None:
+    def has_labour(self, place: int) -> bool | None:
         """Whether anybody in the household can work; None: not known."""
         for name in LABOUR_FEATURES:
             if name in self.matrix.names:
@@ -317,7 +317,7 @@ class Scores:
         return waterfall(self.table, self.base, self.place(household_id), language)
 
 
-def _ages(matrix: FeatureMatrix, wordbook: Wordbook) -> dict[str, Floats]:
+def ages_of(matrix: FeatureMatrix, wordbook: Wordbook) -> dict[str, Floats]:
     """Days since each household's own newest row, for sources that should have one; unknown where nobody is there to report about."""
     ages = {}
     for name, source in wordbook.sources.items():
@@ -461,7 +461,7 @@ class ScreeningModel:
         if reference is None:
             given = FeatureMatrix(matrix.as_of, matrix.household_id, matrix.village_code, tuple(model.feature_names), values)
             reference = self.reference or Reference.of(given, dates)
-        ages = _ages(matrix, self.wordbook)
+        ages = ages_of(matrix, self.wordbook)
         table = give_reasons(
             self.wordbook,
             model.feature_names,

@@ -135,6 +135,26 @@ class Exits(Strict):
     months_above_line: Annotated[int, Field(ge=1)] = 12
 
 
+class Service(Strict):
+    """Bounds of the running service. What each does when it is wrong stands in docs/operations.md."""
+
+    valid_days: Annotated[int, Field(ge=1, le=731)] = 92
+    at_once: Annotated[int, Field(ge=1, le=1000)] = 64
+    body_megabytes: Annotated[int, Field(ge=1, le=256)] = 32
+    bodies_megabytes: Annotated[int, Field(ge=1, le=1024)] = 64
+    large_at_once: Annotated[int, Field(ge=1, le=64)] = 4
+    body_seconds: Annotated[float, Field(ge=1, le=600)] = 20
+    answer_seconds: Annotated[float, Field(ge=1, le=600)] = 30
+    watch_seconds: Annotated[float, Field(ge=0.05, le=3600)] = 5
+    trial_seconds: Annotated[float, Field(ge=5, le=3600)] = 120
+
+    @model_validator(mode="after")
+    def _possible(self) -> Service:
+        if self.bodies_megabytes < self.body_megabytes:
+            raise ValueError("bodies_megabytes holds at least one body: it is not smaller than body_megabytes")
+        return self
+
+
 class ScreeningSettings(Strict):
     """All of `serving/screening.yaml`; the defaults are those of a new project."""
 
@@ -151,6 +171,7 @@ class ScreeningSettings(Strict):
     workbook: Workbook = Workbook()
     disagreements: dict[str, Label] = {"other": Label(zh="其他（请在备注说明）", en="other (say so in the note)")}
     exits: Exits = Exits()
+    service: Service = Service()
 
 
 def load_settings(project: Project) -> ScreeningSettings:

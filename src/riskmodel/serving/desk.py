@@ -1,106 +1,164 @@
-"""The desk: takes one household's rows, answers its score and reasons, by the same functions as a batch run."""
+"""The desk: takes rows of households, answers their scores and reasons by the same functions as a batch run, to the bit."""
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
-from functools import cached_property
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import polars as pl
+import numpy as np
 
-from riskmodel.errors import DataError, Fault
-from riskmodel.features import build, prepare_records, warm_up
-from riskmodel.policy import Policy
+from riskmodel.errors import DataError, Fault, GateError
+from riskmodel.features import build, warm_up
+from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.project import Project
-from riskmodel.serving.messages import Reason, ScoreAnswer, ScoreRequest
+from riskmodel.screening import warming
+from riskmodel.screening.gate import pass_gate
+from riskmodel.screening.reasons import MOST_RAISING, ReasonTable, give_reasons
+from riskmodel.screening.scoring import ages_of, feature_hashes
+from riskmodel.screening.settings import Service, load_settings
+from riskmodel.serving import reading, seal
+from riskmodel.serving.observe import Tally
+from riskmodel.serving.office import ReleaseFacts
+from riskmodel.serving.reading import ReadRows
 from riskmodel.serving.release import Release, newest_release, open_release
-from riskmodel.tables import from_frames, tables_of
+from riskmodel.training.model import mean_of_members
 
 
-@dataclass(frozen=True)
+@dataclass
 class Desk:
-    """Around one opened release. Scores do not depend on earlier calls."""
+    """Around the release in force. Scores do not depend on earlier calls. `release` is exchanged as a whole: take it once a request."""
 
     release: Release
+    settings: Service = field(default_factory=Service)
+    tally: Tally = field(default_factory=Tally)
 
     @classmethod
-    def open(cls, project: Project | None = None) -> Desk:
-        """On the project's current release. Raises ModelError when there is none, or when it is damaged.
+    def open(cls, project: Project | None = None, tally: Tally | None = None) -> Desk:
+        """On the project's current release. Raises ModelError when there is none, when its seal is not whole, or when it scores otherwise here.
 
         What has to be compiled is compiled here (or comes from the cache on disk), so that no caller waits for a compiler.
         """
-        release = open_release(newest_release(project or Project.find()))
-        warm_up(release.model.catalogue)
-        return cls(release)
-
-    @cached_property
-    def _policy(self) -> Policy:
-        rows = (
-            pl.DataFrame(self.release.policy_rows).with_columns(pl.col("valid_from").str.to_date())
-            if self.release.policy_rows
-            else None
-        )
-        return Policy.load(self.release.model.project, None if rows is None else from_frames({"policy": rows}))
-
-    def score(self, request: ScoreRequest) -> ScoreAnswer:
-        """Score and explain one household. Raises DataError with every fault of its rows, GateError for values that may not be scored."""
-        release = self.release
-        given = request.tables.model_dump(exclude_none=True)  # type: ignore[attr-defined]
-        faults = _not_one_household(given, request.as_of, release.as_of)
-        if faults:
-            raise DataError(faults)
-        household = given["households"][0]["household_id"]
-        tables_of(_of_one_household(given, household))  # the contract's own checks: orphans, two versions of one day, …
-        matrix = build(
-            prepare_records(given),
-            request.as_of,
-            catalogue=release.model.catalogue,
-            policy=self._policy,
-            households=[household],
-            context=release.context,
-        )
-        scores = release.model.score_matrix(matrix, request.horizon_months)
-        row, told = scores.row(household), scores.reasons(household)
-        return ScoreAnswer(
-            household_id=household,
-            as_of=request.as_of,
-            horizon_months=request.horizon_months,
-            probability=row["probability"],
-            low=row["low"],
-            high=row["high"],
-            margin=row["margin"],
-            risk_kinds=list(told.risk_kinds),
-            reasons=[Reason(zh=reason.zh, en=reason.en, risk_kind=reason.risk_kind, raises=reason.raises) for reason in told],
-            notes_zh=told.notes_zh,
-            notes_en=told.notes_en,
-            model_version=scores.model_version,
-            feature_hash=row["feature_hash"],
-            context_as_of=release.context.as_of,
-        )
+        here = project or Project.find()
+        warm = threading.Thread(target=warm_up_reading)
+        warm.start()
+        try:
+            release = open_release(newest_release(here), seal.trusted_keys(here))
+            warm_up(release.model.catalogue)
+        finally:
+            warm.join()
+        return cls(release, load_settings(here).service, tally or Tally())
 
 
-def _of_one_household(given: dict[str, list[dict[str, Any]]], household: str) -> dict[str, list[dict[str, Any]]]:
-    """Without the time that its people spent in other households, whose rows a caller need not send."""
-    ours = {row["member_id"] for row in given["members"] if row["household_id"] == household}
-    keep = [row for row in given["members"] if row["household_id"] == household or row["member_id"] not in ours]
-    return {**given, "members": keep}
+def facts_of(release: Release) -> ReleaseFacts:
+    """What the other routes say of the release in force."""
+    return ReleaseFacts(
+        release.version, release.as_of, release.valid_until, release.data_dates, release.record, release.folder
+    )  # fmt: skip
 
 
-def _not_one_household(given: dict[str, list[dict[str, Any]]], as_of: dt.date, context_as_of: dt.date) -> list[Fault]:
-    faults = []
-    households = sorted({row["household_id"] for row in given["households"]})
-    if len(households) != 1:
-        faults.append(
-            Fault("tables.households", f"{len(households)} households", "all versions of one household", "Send one at a time.")
-        )
-    if as_of != context_as_of:
-        faults.append(
+def warm_up_reading() -> None:
+    """Compile what reads a request and what tells reasons, or load it from the cache; the features are compiled for a release's catalogue."""
+    warming.warm_up()
+    reading.warm_up()
+
+
+def score_rows(release: Release, given: ReadRows, as_of: dt.date, horizon: int) -> list[dict[str, Any]]:
+    """Scores of every household of a request, ascending by id, as `HouseholdScore`.
+
+    Raises DataError (another day; not in force; no member), PolicyError, and GateError with every fault. Households are told by their place in
+    `tables.households` sorted by id, never by the id.
+    """
+    if as_of != release.as_of:
+        raise DataError(
             Fault(
                 "as_of",
                 as_of.isoformat(),
-                f"{context_as_of.isoformat()}, the day of this release's area figures",
+                f"{release.as_of.isoformat()}, the day of this release's area figures",
                 "Ask for that day, or have a newer release made (`riskmodel release`).",
             )
         )
-    return faults
+    ids = [household.household_id for household in given.households]
+    try:
+        matrix = build(
+            given.prepared,
+            as_of,
+            catalogue=release.model.catalogue,
+            policy=release.policy,
+            households=ids,
+            context=release.context,
+        )
+        return _scores(release, matrix, horizon)
+    except (DataError, GateError) as error:
+        raise type(error)(_without_ids(error.faults, ids)) from None
+
+
+def _scores(release: Release, matrix: FeatureMatrix, horizon: int) -> list[dict[str, Any]]:
+    screening, model = release.model, release.model.model
+    asked = FeatureMatrix(
+        matrix.as_of,
+        matrix.household_id,
+        matrix.village_code,
+        model.feature_names,
+        np.ascontiguousarray(matrix.values[:, release.places]),
+    )
+    values = pass_gate(asked, model.feature_names, screening.catalogue, profile=screening.profile)
+    margins = release.margins(values)
+    margin = mean_of_members(margins)
+    low, high, probability = model.probability(np.stack([*np.quantile(margins, [0.1, 0.9], axis=1), margin]), horizon)
+    contributions, _ = screening.contributions(values)
+    assert screening.reference is not None
+    table = give_reasons(
+        screening.wordbook, model.feature_names, values, contributions, matrix.village_code, screening.reference,
+        as_of=matrix.as_of, ages=ages_of(matrix, screening.wordbook),
+    )  # fmt: skip
+    reasons = _reasons(table)
+    kinds, notes_zh, notes_en, hashes = table.risk_kinds, table.notes("zh"), table.notes("en"), feature_hashes(values)
+    numbers = zip(
+        matrix.household_id.tolist(), probability.tolist(), np.minimum(low, probability).tolist(),
+        np.maximum(high, probability).tolist(), margin.tolist(), strict=True,
+    )  # fmt: skip
+    return [
+        {
+            "household_id": household,
+            "probability": likely,
+            "low": least,
+            "high": most,
+            "margin": raw,
+            "risk_kinds": kinds[row].split(";") if kinds[row] else [],
+            "reasons": reasons[row],
+            "notes_zh": notes_zh[row],
+            "notes_en": notes_en[row],
+            "feature_hash": hashes[row],
+        }
+        for row, (household, likely, least, most, raw) in enumerate(numbers)
+    ]
+
+
+def _reasons(table: ReasonTable) -> list[list[dict[str, Any]]]:
+    """Reasons of each household, raising first."""
+    entries = table.wordbook.about(table.names).entries
+    zh, en, chosen = table.sentences("zh").tolist(), table.sentences("en").tolist(), table.feature.tolist()
+    return [
+        [
+            {"zh": zh[row][slot], "en": en[row][slot], "risk_kind": entries[place].risk_kind, "raises": slot < MOST_RAISING}
+            for slot, place in enumerate(places)
+            if place >= 0
+        ]
+        for row, places in enumerate(chosen)
+    ]
+
+
+def _without_ids(faults: tuple[Fault, ...], ids: list[str]) -> list[Fault]:
+    """The same faults, households named by their place: an answer never repeats an id that is not the caller's to see in a log."""
+    named: Mapping[str, str] = {household: f"number {place}" for place, household in enumerate(ids, 1)}
+
+    def told(text: str) -> str:
+        for household, place in sorted(named.items(), key=lambda item: -len(item[0])):
+            if household in text:
+                text = text.replace(household, place)
+        return text
+
+    return [Fault(told(fault.where), told(fault.found), fault.expected, fault.remedy) for fault in faults]

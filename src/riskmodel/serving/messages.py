@@ -1,4 +1,4 @@
-"""What the API takes and answers. Strict at every level: no extra keys, no numbers in quotes, no NaN, no infinity.
+"""What `POST /v1/scores` takes and answers. Strict at every level: no extra keys, no numbers in quotes, no NaN, no infinity.
 
 The row models are made from the data contract (`tables/schema.py`), so that a column is written down once.
 """
@@ -6,12 +6,16 @@ The row models are made from the data contract (`tables/schema.py`), so that a c
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
+from riskmodel.serving.reading import INTEGER_AT_MOST, MONEY_AT_MOST
 from riskmodel.tables.schema import TABLES, Column, Table
-from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
+
+HOUSEHOLDS_AT_MOST: Final = 1_000
+ROWS_AT_MOST: Final = 10_000  # of a request; more where it is of many households
+ROWS_A_HOUSEHOLD: Final = 400
 
 
 class Strict(BaseModel):
@@ -27,9 +31,9 @@ def _type_of(column: Column) -> Any:
         case "date":
             return dt.date
         case "money" | "number":
-            return Annotated[float, Field(ge=0, le=1e10)]
+            return Annotated[float, Field(ge=0, le=MONEY_AT_MOST)]
         case "integer":
-            return Annotated[int, Field(ge=0, le=100_000)]
+            return Annotated[int, Field(ge=0, le=INTEGER_AT_MOST)]
         case "boolean":
             return bool
         case "code":
@@ -53,8 +57,8 @@ def _tables_model() -> type[BaseModel]:
     for table in TABLES.values():
         if table.form == "values":  # policy values are the county's, not the caller's
             continue
-        rows = Annotated[list[row_model(table)], Field(max_length=10_000)]  # type: ignore[misc, valid-type]
         needed = table.name in {"households", "members"}
+        rows: Any = Annotated[list[row_model(table)], Field(min_length=1 if needed else 0)]  # type: ignore[misc]
         fields[table.name] = (
             (rows, Field(description=table.zh)) if needed else (rows | None, Field(default=None, description=table.zh))
         )
@@ -64,15 +68,27 @@ def _tables_model() -> type[BaseModel]:
 HouseholdTables = _tables_model()
 
 
-class ScoreRequest(Strict):
-    """One household's rows, as the departments hold them, and the day as of which it is scored.
+class ScoresRequest(Strict):
+    """Households, and the day as of which they are scored: their rows (`tables`), or ids of households that were scored in a batch run.
 
-    A table that is left out is unknown; an empty list says that the department has no row for this household.
+    In `tables`, a table that is left out is unknown; an empty list says that the department has no row for these households. At most 1,000
+    households, and 10,000 rows (400 a household where that is more).
     """
 
     as_of: dt.date = Field(description="nothing known later is used", examples=["2025-12-31"])
     horizon_months: Literal[3, 6, 12] = 12
-    tables: HouseholdTables  # type: ignore[valid-type]
+    idempotency_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")] | None = Field(
+        default=None,
+        description="comes back in the answer and stands in the audit; asking again is harmless, the answer is the same",
+    )
+    tables: HouseholdTables | None = None  # type: ignore[valid-type]
+    household_ids: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> ScoresRequest:
+        if (self.tables is None) == (self.household_ids is None):
+            raise ValueError("give either `tables` or `household_ids`")
+        return self
 
 
 class Reason(Strict):
@@ -84,26 +100,19 @@ class Reason(Strict):
     raises: bool = Field(description="true: raises the risk; false: lowers it")
 
 
-class ScoreAnswer(Strict):
+class HouseholdScore(Strict):
     """A priority signal for verification. It says nothing about what anybody is or gets."""
 
     household_id: str
-    as_of: dt.date
-    horizon_months: int
     probability: float = Field(description="of a confirmed risk within the horizon, given the help in place; calibrated")
-    low: float = Field(description="10 % of the ensemble members lie below: model instability")
-    high: float = Field(description="10 % of the ensemble members lie above")
-    margin: float = Field(description="raw margin, by which lists are ordered")
+    low: float | None = Field(description="10 % of the ensemble members lie below: model instability")
+    high: float | None = Field(description="10 % of the ensemble members lie above")
+    margin: float | None = Field(description="raw margin, by which lists are ordered; null for a stored score")
     risk_kinds: list[str]
     reasons: list[Reason]
     notes_zh: str = Field(description="gaps and stale records in the data, empty when there are none")
     notes_en: str
-    model_version: str
-    feature_hash: str = Field(description="hash of the feature vector: the same bytes as in a batch run")
-    context_as_of: dt.date = Field(description="day of the area figures and comparisons that the release carries")
-    signal_not_determination: Literal[True] = True
-    signal_zh: Literal["核实优先级信号，非认定结论"] = SIGNAL_ZH
-    signal_en: str = SIGNAL_EN
+    feature_hash: str | None = Field(description="hash of the feature vector: the same bytes as in a batch run")
 
 
 class Problem(BaseModel):

@@ -1,16 +1,19 @@
-"""The release folder: everything that the service needs, and nothing else, under a manifest of hashes.
+"""The sealed release: everything that the service needs, and nothing else, under a signed manifest of hashes.
 
     release/<model version>-<as-of date>/
         manifest.json      SHA-256 of every file, model version, as-of date
-        model/             LightGBM text and JSON (training/model.py)
-        features/ serving/ the declarations, as they were: the folder is a project of its own
-        area_context.json  what is counted about the areas as of the day
+        signature.json     Ed25519 signature of manifest.json (seal.py)
+        model/             LightGBM text, calibrator and model record as text and JSON (training/model.py)
+        features/ serving/ the declarations (catalogue, policy, codelists, settings), as they were: the folder is a project of its own
+        explanation_tables.npz   pre-computed contributions (screening/explain.py)
         reference.npz      what values are compared with
+        area_context.json  what is counted about the areas as of the day
         policy.json        the dated values that the county's own `policy` table brought along
-        golden.json        a few feature vectors and their scores, replayed when the release is opened
+        golden.json        a few feature vectors and what they give, replayed when the release is opened
     release/current        the name of the release in force
 
-It is written beside and renamed, so that there is never half of one. A file whose hash does not fit is refused before anything loads it.
+It is written beside and renamed, so that there is never half of one. The signature is looked at first, then every hash; only then is anything
+loaded. No file in it holds a pickle.
 """
 
 from __future__ import annotations
@@ -21,19 +24,29 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
+import polars as pl
 
 from riskmodel.errors import Fault, ModelError
 from riskmodel.features.context import AreaContext
 from riskmodel.files import write_text
+from riskmodel.policy import Policy
 from riskmodel.project import Project
+from riskmodel.screening.explain import TABLES_FILE, Explainer
+from riskmodel.screening.margins import Walker
 from riskmodel.screening.reference import Reference
 from riskmodel.screening.scoring import ScreeningModel, data_dates, feature_hashes
-from riskmodel.tables import Tables
+from riskmodel.screening.settings import ScreeningSettings
+from riskmodel.serving import seal
+from riskmodel.tables import Tables, from_frames
+from riskmodel.training.model import Model, mean_of_members
 
 if TYPE_CHECKING:
     from riskmodel.features.matrix import FeatureMatrix
@@ -41,26 +54,65 @@ if TYPE_CHECKING:
 FOLDER: Final = "release"
 CURRENT: Final = "current"
 MANIFEST: Final = "manifest.json"
+SIGNATURE: Final = "signature.json"
+FORMAT: Final = 2
 GOLDEN_ROWS: Final = 20
 
 
 @dataclass(frozen=True)
 class Release:
-    """An opened release: checked, loaded and replayed. `policy_rows` are rows of the table `policy`."""
+    """An opened release: checked, loaded and replayed. policy: the dated values in force, the county's own included; valid_until: see there."""
 
     folder: Path
     as_of: dt.date
     model: ScreeningModel
     context: AreaContext
-    policy_rows: list[dict[str, Any]]
+    policy: Policy
+    valid_until: dt.date
+    walker: Walker | None
+
+    def margins(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Margin of each member, shape (n, members), as the batch run gives them."""
+        return self.model.model.margins(values) if self.walker is None else self.walker.margins(values)
+
+    @cached_property
+    def places(self) -> npt.NDArray[np.intp]:
+        """Where each of the model's features stands among the catalogue's."""
+        names = tuple(self.model.catalogue.root)
+        return np.array([names.index(name) for name in self.model.model.feature_names], np.intp)
+
+    @property
+    def version(self) -> str:
+        """Version of its model."""
+        return self.model.version
+
+    @property
+    def data_dates(self) -> Mapping[str, dt.date]:
+        """Table -> newest row known on its day, when it was made."""
+        return self.model.reference.data_dates if self.model.reference is not None else {}
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """The model record (`training/record.py`)."""
+        return self.model.model.record
+
+
+def valid_until(as_of: dt.date, settings: ScreeningSettings) -> dt.date:
+    """The last day on which a score as of that day is to be used, as `service.valid_days` of serving/screening.yaml says."""
+    return as_of + dt.timedelta(days=settings.service.valid_days)
 
 
 def make_release(project: Project, model: ScreeningModel, tables: Tables, as_of: dt.date) -> Path:
-    """Write a release of this model as of a day and make it the current one. Returns its folder. Raises GateError, PolicyError."""
+    """Write, seal and try a release of this model as of a day, and make it the current one. Returns its folder.
+
+    Raises GateError and PolicyError for the tables, ModelError when there is no key to sign with (`seal.make_key`).
+    """
     from riskmodel.features import build, prepare
     from riskmodel.features.building import count_context
-    from riskmodel.policy import Policy
     from riskmodel.training import cohort
+
+    key = seal.key_path(project)
+    seal.sign(b"", key)  # a key that cannot be used is said before the work, not after it
 
     prepared = prepare(tables)
     context = count_context(prepared, as_of)
@@ -83,8 +135,12 @@ def make_release(project: Project, model: ScreeningModel, tables: Tables, as_of:
         rows = tables["policy"].to_dicts() if "policy" in tables else []
         (draft / "policy.json").write_text(json.dumps(rows, default=str, ensure_ascii=False), encoding="utf-8")
         (draft / "golden.json").write_text(json.dumps(_golden(model, matrix)), encoding="utf-8")
-        manifest = {"model_version": model.version, "as_of": as_of.isoformat(), "files": _hashes(draft)}
-        (draft / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
+        if model.explainer is not None:
+            model.explainer.save(draft)
+        manifest = {"format": FORMAT, "model_version": model.version, "as_of": as_of.isoformat(), "files": _hashes(draft)}
+        content = json.dumps(manifest, indent=1, sort_keys=True).encode()
+        (draft / MANIFEST).write_bytes(content)
+        (draft / SIGNATURE).write_text(json.dumps(seal.sign(content, key), indent=1), encoding="utf-8")
         target = home / f"{model.version}-{as_of.isoformat()}"
         if target.exists():
             shutil.rmtree(target)
@@ -99,7 +155,8 @@ def make_release(project: Project, model: ScreeningModel, tables: Tables, as_of:
 def newest_release(project: Project) -> Path:
     """The folder of the release in force. Raises ModelError, which says how to make one."""
     pointer = project.root / FOLDER / CURRENT
-    folder = project.root / FOLDER / pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else None
+    name = pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else ""
+    folder = project.root / FOLDER / name if name and Path(name).name == name else None
     if folder is None or not (folder / MANIFEST).is_file():
         raise ModelError(
             Fault(
@@ -112,55 +169,98 @@ def newest_release(project: Project) -> Path:
     return folder
 
 
-def open_release(folder: Path) -> Release:
-    """Check every hash, then load, then replay the golden rows. Raises ModelError with every damaged, missing or foreign file."""
+def verify(folder: Path, trusted: Mapping[str, bytes]) -> dict[str, Any]:
+    """The manifest of a release whose seal is whole. Nothing is loaded. trusted: name -> public key (`seal.trusted_keys`).
+
+    Raises ModelError: no signature by a trusted key; or every changed, missing and foreign file.
+    """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        stated, as_of = dict(manifest["files"]), dt.date.fromisoformat(manifest["as_of"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(_damaged(folder / MANIFEST, f"{type(error).__name__}")) from None
-    found = _hashes(folder)
+        content = (folder / MANIFEST).read_bytes()
+        signature = json.loads((folder / SIGNATURE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            _damaged(folder / SIGNATURE, f"{MANIFEST} or {SIGNATURE} cannot be read ({type(error).__name__})")
+        ) from None
+    seal.check(content, signature, trusted, str(folder / SIGNATURE))
+    manifest: dict[str, Any] = json.loads(content)
+    if manifest.get("format") != FORMAT:
+        found = f"format {manifest.get('format')}"
+        raise ModelError(Fault(str(folder), found, f"format {FORMAT}", "Make the release again: `riskmodel release`."))
+    stated, found_files = dict(manifest["files"]), _hashes(folder)
     faults = [
-        _damaged(folder / name, "missing" if name not in found else "foreign" if name not in stated else "changed")
-        for name in sorted(stated.keys() | found.keys())
-        if stated.get(name) != found.get(name)
+        _damaged(folder / name, "missing" if name not in found_files else "foreign" if name not in stated else "changed")
+        for name in sorted(stated.keys() | found_files.keys())
+        if stated.get(name) != found_files.get(name)
     ]
     if faults:
         raise ModelError(faults)
-    from riskmodel.training.model import Model
+    return manifest
 
+
+def open_release(folder: Path, trusted: Mapping[str, bytes]) -> Release:
+    """Check the seal, then load, then replay the golden rows. Raises ModelError as `verify` does, and when the rows give something else."""
+    as_of = dt.date.fromisoformat(verify(folder, trusted)["as_of"])
+    inner = Project(folder)
+    fitted = Model.load(folder / "model")
+    explainer = Explainer.load(folder, fitted) if (folder / TABLES_FILE).is_file() else None
     reference = Reference.load(folder)
-    model = ScreeningModel.of(Project(folder), Model.load(folder / "model"), reference=reference)
+    if reference.names == fitted.feature_names:
+        reference = replace(reference, names=fitted.feature_names)  # the same object: compared at a glance
+    model = ScreeningModel.of(inner, fitted, explainer=explainer, reference=reference)
     context = AreaContext.from_json((folder / "area_context.json").read_text(encoding="utf-8"))
-    policy_rows = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
-    _replay(folder, model)
-    return Release(folder, as_of, model, context, policy_rows)
+    rows = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
+    own = pl.DataFrame(rows).with_columns(pl.col("valid_from").str.to_date()) if rows else None
+    policy = Policy.load(inner, None if own is None else from_frames({"policy": own}))
+    walker = Walker.of(fitted.booster_texts)
+    release = Release(folder, as_of, model, context, policy, valid_until(as_of, model.settings), walker)
+    _replay(release)
+    return release
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in (folder / MANIFEST, folder / SIGNATURE))
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _golden(model: ScreeningModel, matrix: FeatureMatrix) -> list[dict[str, Any]]:
-    """Feature vectors spread over the cohort, with hash and margin. Bare numbers: no household can be told from them."""
+    """Feature vectors spread over the cohort, and what they give. Bare numbers: no household can be told from them."""
     places = np.unique(np.linspace(0, len(matrix) - 1, GOLDEN_ROWS).astype(int))
     values = matrix.select(model.model.feature_names).values[places]
-    margins = model.model.margin(values)
+    rows = [[None if np.isnan(value) else value for value in row] for row in values.tolist()]
+    given = _given(model, values, model.model.margins(values))
+    return [{"values": row} | said for row, said in zip(rows, given, strict=True)]
+
+
+def _given(model: ScreeningModel, values: npt.NDArray[np.float64], of_members: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Feature hash, margins of the members, margin, probability at each horizon and a hash of the contributions, for each row."""
+    margins = mean_of_members(of_members)
+    contributions, _ = model.contributions(values)
+    likely = {str(months): model.model.probability(margins, months).tolist() for months in model.model.horizons}
     return [
-        {"values": [None if np.isnan(value) else value for value in row], "hash": name, "margin": float(margin)}
-        for row, name, margin in zip(values.tolist(), feature_hashes(values), margins, strict=True)
+        {
+            "hash": name,
+            "members": of_members[row].tolist(),
+            "margin": float(margins[row]),
+            "probability": {months: some[row] for months, some in likely.items()},
+            "contributions": hashlib.sha256(np.ascontiguousarray(contributions[row], "<f8").tobytes()).hexdigest(),
+        }
+        for row, name in enumerate(feature_hashes(values))
     ]
 
 
-def _replay(folder: Path, model: ScreeningModel) -> None:
-    rows = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+def _replay(release: Release) -> None:
+    rows = json.loads((release.folder / "golden.json").read_text(encoding="utf-8"))
     values = np.array([[np.nan if value is None else value for value in row["values"]] for row in rows], np.float64)
-    margins = model.model.margin(values)
-    if feature_hashes(values) != [row["hash"] for row in rows] or margins.tolist() != [row["margin"] for row in rows]:
+    stated = [{name: value for name, value in row.items() if name != "values"} for row in rows]
+    if _given(release.model, values, release.margins(values)) != stated:
         raise ModelError(
             Fault(
-                str(folder),
+                str(release.folder),
                 "its golden rows score otherwise here",
                 "the same numbers bit for bit",
                 "Use the locked versions (make serve).",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterator
 
 import polars as pl
@@ -33,6 +35,9 @@ _ID_INSIDE = r"(?:^|[^0-9])(\d{17}[0-9Xx])(?:[^0-9Xx]|$)"
 # The commonest family names; together they cover about nine tenths of the population.
 _SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾萧田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤温康施文牛樊葛邢安齐易乔伍庞颜倪庄聂章鲁岳翟申欧耿关兰焦俞左柳甘祝包宁尚符舒阮柯纪梅童凌毕单季裴霍涂成苗谷曲盛翁冉蓝路游辛靳管柴蒙鲍华喻祁蒲房滕屈饶解牟艾尤阳时穆农司卓古吉缪简车项连芦麦褚娄窦戚岑景党宫费卜冷晏席卫米柏宗代桂全佟应臧闵苟邬边卞姬师和仇栾隋商刁沙荣巫寇桑郎甄丛仲虞敖巩明佘池查麻苑迟邝"
 _NAME = rf"^[{_SURNAMES}]\p{{Han}}{{1,2}}$"
+# The same for one text, outside of frames.
+PHONE_LIKE = re.compile(_PHONE)
+NAME_LIKE = re.compile(rf"[{_SURNAMES}][\u3400-\u9fff]{{1,2}}")
 _PLACES = "村镇乡区园社组里寨屯庄湾县市州省点坝坪沟河"
 
 
@@ -94,3 +99,33 @@ def valid_id_numbers(numbers: pl.Series) -> pl.Series:
     wanted = check.replace_strict(dict(enumerate(_CHECK_DIGITS)), default=None, return_dtype=pl.String)
     last = pl.col("number").str.slice(17, 1).str.to_uppercase()
     return frame.select((fits & (last == wanted)).fill_null(False)).to_series()
+
+
+# Words after which a person's name stands in a note; what may stand between; and then a family name with one or two characters.
+_BEFORE_A_NAME = "户主|姓名|联系人|本人|负责人|帮扶人|家属|丈夫|妻子|配偶|儿子|女儿|父亲|母亲|名"
+_DOUBLE = "欧阳|司徒|皇甫|诸葛|上官|慕容|司马|夏侯|东方|尉迟|公孙|令狐|长孙|宇文|轩辕|端木|独孤|南宫"
+_ILLNESSES = "病症炎瘤癌压障疸痛热"  # 户主：高血压 names an illness, nobody
+_NAMED = re.compile(
+    rf"(?:{_BEFORE_A_NAME})(?:姓名)?(?:\s*(?:是|叫|为|名叫|:|：)\s*|\s+|(?=(?:{_DOUBLE})))"
+    rf"(?:(?:{_DOUBLE})[一-鿿]{{1,2}}|[{_SURNAMES}][一-鿿]{{1,2}}(?<![{_ILLNESSES}])(?![一-鿿]))"
+)
+
+
+def telling_text(text: str) -> str | None:
+    """What a short free text gives away ("an identity number", "a phone number", "a name"); None: nothing of the kind.
+
+    Digits are looked at as a person writes them: full-width forms and spaces or hyphens between groups count. Any 18-digit number of the form of
+    an identity number counts here, with or without a fitting check digit: in a note nothing else looks like one. A name is known by the word
+    before it (户主、姓名、联系人 …) or where it is all that is written; a name in the middle of a sentence is not found.
+    """
+    plain = re.sub(r"\d{4}([-/.])\d{1,2}\1\d{1,2}(?!\d)", " 日 ", unicodedata.normalize("NFKC", text))  # dates are none
+    plain = re.sub(r"(?<=[0-9])[\s\-–—·]+(?=[0-9xX])", "", plain)
+    if re.search(r"(?<!\d)\d{17}[\dXx](?!\d)", plain) or re.search(r"(?<!\d)\d{15}(?!\d)", plain):
+        return "an identity number"
+    if re.search(r"(?<!\d)(?:\+?86)?1[3-9]\d{9}(?!\d)", plain):
+        return "a phone number"
+    if re.search(r"(?<!\d)\d{16,19}(?!\d)", plain):
+        return "an account number"
+    if _NAMED.search(plain) or re.fullmatch(rf"(?:{_DOUBLE})[一-鿿]{{1,2}}", plain.strip()):
+        return "a name"
+    return None

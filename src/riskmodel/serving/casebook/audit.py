@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +28,24 @@ class Head:
     hash: str
 
 
+@dataclass(frozen=True)
+class AuditFindings:
+    """What a look through the whole chain found. faults: in words, empty where it holds."""
+
+    head: Head
+    faults: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.faults
+
+    def text(self) -> str:
+        """In words, for a terminal."""
+        if self.ok:
+            return f"The chain holds: {self.head.number:,} entries, head {self.head.hash}"
+        return "\n".join(["The audit was tampered with:", *(f"  {fault}" for fault in self.faults)])
+
+
 def append(
     connection: Connection,
     *,
@@ -40,22 +58,38 @@ def append(
     details: Mapping[str, Any] | None = None,
 ) -> Head:
     """Add one entry inside a writing transaction: who, in which role, for which purpose, did what to what, with which model."""
-    last = head(connection)
-    entry: dict[str, Any] = {
-        "number": last.number + 1,
-        "at": now(),
-        "actor": actor,
-        "role": role,
-        "purpose": purpose,
-        "action": action,
-        "subject": subject,
-        "model_version": model_version,
-        "details": json.dumps(details or {}, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
-        "previous": last.hash,
-    }
-    entry["hash"] = _hash(entry)
-    connection.execute(audit.insert().values(entry))
-    return Head(entry["number"], entry["hash"])
+    entry = {"actor": actor, "action": action, "subject": subject, "role": role, "purpose": purpose}
+    return append_all(connection, [entry | {"model_version": model_version, "details": details}])
+
+
+def append_all(connection: Connection, some: Sequence[Mapping[str, Any]]) -> Head:
+    """Add entries in their order, keys as in `append`, with one look at the head and one insert. Returns the new head."""
+    rows = chained(head(connection), some)
+    if rows:
+        connection.execute(audit.insert(), rows)
+    return Head(rows[-1]["number"], rows[-1]["hash"]) if rows else head(connection)
+
+
+def chained(last: Head, some: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of entries that follow a head, keys as in `append`; `at` may be given."""
+    rows = []
+    for entry in some:
+        row: dict[str, Any] = {
+            "number": last.number + 1,
+            "at": entry.get("at") or now(),
+            "actor": entry["actor"],
+            "role": entry.get("role", ""),
+            "purpose": entry.get("purpose", ""),
+            "action": entry["action"],
+            "subject": entry["subject"],
+            "model_version": entry.get("model_version", ""),
+            "details": json.dumps(entry.get("details") or {}, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
+            "previous": last.hash,
+        }
+        row["hash"] = _hash(row)
+        rows.append(row)
+        last = Head(row["number"], row["hash"])
+    return rows
 
 
 def head(connection: Connection) -> Head:
@@ -64,9 +98,16 @@ def head(connection: Connection) -> Head:
     return Head(0, BEGINNING) if row is None else Head(row.number, row.hash)
 
 
-def entries(connection: Connection, *, since: int = 0) -> Iterator[dict[str, Any]]:
-    """All entries from a number on, oldest first."""
-    for row in connection.execute(select(audit).where(audit.c.number >= since).order_by(audit.c.number)).mappings():
+def entries(
+    connection: Connection, *, since: int = 0, actor: str | None = None, action: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """Entries from a number on, oldest first; all, or of one actor or action."""
+    wanted = select(audit).where(audit.c.number >= since)
+    if actor is not None:
+        wanted = wanted.where(audit.c.actor == actor)
+    if action is not None:
+        wanted = wanted.where(audit.c.action == action)
+    for row in connection.execute(wanted.order_by(audit.c.number)).mappings():
         yield dict(row)
 
 

@@ -7,26 +7,27 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 from sqlalchemy import Connection, Engine, func, select
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from riskmodel.errors import Fault, UserError
 from riskmodel.features import build, load_catalogue
 from riskmodel.files import write_bytes
 from riskmodel.policy import Policy
 from riskmodel.project import Project
-from riskmodel.screening.listing import COLUMNS, VisitList, cycle_length, screening_list, strata_of
+from riskmodel.screening.listing import VisitList, cycle_length, screening_list, strata_of
 from riskmodel.screening.returns import Judged, OpenList, Refusal, Result, judge, read_filled, returned_bytes
 from riskmodel.screening.settings import ScreeningSettings, load_settings
 from riskmodel.serving.casebook import audit
 from riskmodel.serving.casebook.schema import assignments, cycles, drawn_from, list_rows, lists, rules_met, visits
 from riskmodel.serving.casebook.schema import scores as scores_table
+from riskmodel.serving.casebook.scorings import keep_scoring
 from riskmodel.serving.casebook.store import address, connect, reading, writing
+from riskmodel.serving.casebook.stored import rows_again
 from riskmodel.serving.casebook.sweeps import count_sweeps
 from riskmodel.tables import Tables, from_frames
 from riskmodel.training.random_checks import CheckedRecall, recall_from_checks
@@ -115,6 +116,8 @@ class Casebook:
                     notes=json.dumps(visit_list.notes, ensure_ascii=False),
                     issued_at=audit.now(),
                     issued_number=number,
+                    guide=json.dumps(visit_list.guide, ensure_ascii=False),
+                    data_dates=json.dumps(visit_list.data_dates, default=str),
                 )
             )
             _insert(connection, list_rows, _rows_of(visit_list))
@@ -138,25 +141,8 @@ class Casebook:
 
         Returns how many are new.
         """
-        frame = getattr(scores, "frame", scores)
-        frame = frame if isinstance(frame, pl.DataFrame) else pl.from_pandas(frame)
-        names = [column.name for column in scores_table.columns]
-        frame = frame.with_columns(pl.lit(None).alias(name) for name in names if name not in frame.columns).select(names)
-        rows = frame.with_columns(pl.col("as_of").cast(pl.Date)).to_dicts()
-        if not rows:
-            return 0
         with writing(self.engine) as connection:
-            before = connection.execute(select(func.count()).select_from(scores_table)).scalar_one()
-            insert = postgres_insert if connection.dialect.name == "postgresql" else sqlite_insert
-            connection.execute(insert(scores_table).on_conflict_do_nothing(), rows)
-            new = int(connection.execute(select(func.count()).select_from(scores_table)).scalar_one()) - int(before)
-            if new:
-                said = {"households": new, "as_of": rows[0]["as_of"].isoformat()}
-                version = str(rows[0]["model_version"])
-                audit.append(
-                    connection, actor=by, action="scores kept", subject=said["as_of"], model_version=version, details=said
-                )
-        return new
+            return keep_scoring(connection, scores, by=by)
 
     def history(self, household_id: str) -> pl.DataFrame:
         """The kept scores of a household, oldest first: as_of, horizon_months, model_version, probability, low, high, rank."""
@@ -245,59 +231,73 @@ class Casebook:
 
         When this returns, the results are on disk.
         """
+        with writing(self.engine) as connection:
+            return self.take(connection, results, known_on=known_on, by=by, role=role, purpose=purpose, source=source)
+
+    def take(
+        self,
+        connection: Connection,
+        results: Sequence[Result],
+        *,
+        known_on: dt.date,
+        by: str,
+        role: str,
+        purpose: str,
+        source: str,
+    ) -> tuple[int, int, int, tuple[Conflict, ...]]:
+        """The same inside a writing transaction: they are on disk when that ends."""
         new = corrected = unchanged = 0
         touched: set[tuple[str, str, str]] = set()
-        with writing(self.engine) as connection:
-            about = {row.list_hash: row for row in connection.execute(select(lists))}
-            for result in results:
-                at = about[result.list_hash]
-                event = _event_id(at.county_code, at.cycle, result)
-                newest = connection.execute(
-                    select(visits.c.version, visits.c.content_hash)
-                    .where(visits.c.event_id == event)
-                    .order_by(visits.c.version.desc())
-                ).first()
-                if newest is not None and newest.content_hash == result.content:
-                    unchanged += 1
-                    continue
-                origin = connection.execute(
-                    select(list_rows.c.listed_as).where(
-                        list_rows.c.list_hash == result.list_hash, list_rows.c.household_id == result.household_id
-                    )
-                ).scalar_one()
-                connection.execute(
-                    visits.insert().values(
-                        event_id=event,
-                        version=1 if newest is None else newest.version + 1,
-                        content_hash=result.content,
-                        list_hash=result.list_hash,
-                        household_id=result.household_id,
-                        visited_on=result.visited_on,
-                        known_on=known_on,
-                        recorded_at=audit.now(),
-                        recorded_by=by,
-                        origin=ORIGINS[origin],
-                        outcome=result.outcome,
-                        risk_kinds=result.risk_kinds,
-                        disagreement=result.disagreement,
-                        visitor=result.visitor,
-                        note=result.note,
-                    )
+        about = {row.list_hash: row for row in connection.execute(select(lists))}
+        for result in results:
+            at = about[result.list_hash]
+            event = _event_id(at.county_code, at.cycle, result)
+            newest = connection.execute(
+                select(visits.c.version, visits.c.content_hash)
+                .where(visits.c.event_id == event)
+                .order_by(visits.c.version.desc())
+            ).first()
+            if newest is not None and newest.content_hash == result.content:
+                unchanged += 1
+                continue
+            origin = connection.execute(
+                select(list_rows.c.listed_as).where(
+                    list_rows.c.list_hash == result.list_hash, list_rows.c.household_id == result.household_id
                 )
-                audit.append(
-                    connection,
-                    actor=by,
-                    role=role,
-                    purpose=purpose,
-                    action="result corrected" if newest else "result recorded",
-                    subject=result.household_id,
-                    model_version=at.model_version,
-                    details={"event_id": event, "cycle": at.cycle, "content": result.content, "source": source},
+            ).scalar_one()
+            connection.execute(
+                visits.insert().values(
+                    event_id=event,
+                    version=1 if newest is None else newest.version + 1,
+                    content_hash=result.content,
+                    list_hash=result.list_hash,
+                    household_id=result.household_id,
+                    visited_on=result.visited_on,
+                    known_on=known_on,
+                    recorded_at=audit.now(),
+                    recorded_by=by,
+                    origin=ORIGINS[origin],
+                    outcome=result.outcome,
+                    risk_kinds=result.risk_kinds,
+                    disagreement=result.disagreement,
+                    visitor=result.visitor,
+                    note=result.note,
                 )
-                new += 1
-                corrected += newest is not None
-                touched.add((at.county_code, at.cycle, result.household_id))
-            conflicts = self.conflicts(connection, touched)
+            )
+            audit.append(
+                connection,
+                actor=by,
+                role=role,
+                purpose=purpose,
+                action="result corrected" if newest else "result recorded",
+                subject=result.household_id,
+                model_version=at.model_version,
+                details={"event_id": event, "cycle": at.cycle, "content": result.content, "source": source},
+            )
+            new += 1
+            corrected += newest is not None
+            touched.add((at.county_code, at.cycle, result.household_id))
+        conflicts = self.conflicts(connection, touched)
         return new, corrected, unchanged, conflicts
 
     @staticmethod
@@ -367,14 +367,11 @@ class Casebook:
             contents = connection.execute(
                 select(list_rows.c.content).where(list_rows.c.list_hash == key).order_by(list_rows.c.place)
             )
-            rows = [json.loads(text) for text in contents.scalars()]
+            frame = rows_again(list(contents.scalars()))
             hits = connection.execute(
                 select(rules_met.c.household_id, rules_met.c.rule, rules_met.c.since).where(rules_met.c.list_hash == key)
             ).all()
             population = _population(connection, key)
-        columns = {name: [row[name] for row in rows] for name in COLUMNS}
-        frame = pl.DataFrame(columns, schema={name: pl.String if kind == pl.Date else kind for name, kind in COLUMNS.items()})
-        frame = frame.with_columns(pl.col(name).str.to_date() for name, kind in COLUMNS.items() if kind == pl.Date)
         rule_schema = {"household_id": pl.String, "rule": pl.String, "since": pl.Date}
         return VisitList(
             cycle=head.cycle,
@@ -488,6 +485,21 @@ class Casebook:
         """What is wrong with the audit; empty if the chain holds."""
         with reading(self.engine) as connection:
             return audit.verify(connection, exported)
+
+    def audit_findings(self, exported: audit.Head | None = None) -> audit.AuditFindings:
+        """The head, and what is wrong with the chain; `exported`: a head that was written down before."""
+        with reading(self.engine) as connection:
+            return audit.AuditFindings(audit.head(connection), tuple(audit.verify(connection, exported)))
+
+    def audit_page(
+        self, *, since: int = 0, limit: int = 100, actor: str | None = None, action: str | None = None
+    ) -> dict[str, Any]:
+        """Entries from a number on (of one actor or action), the number where the next page begins, and the head of the whole chain."""
+        with reading(self.engine) as connection:
+            some = list(islice(audit.entries(connection, since=since, actor=actor, action=action), limit + 1))
+            newest = audit.head(connection)
+        more = some[limit]["number"] if len(some) > limit else None
+        return {"entries": some[:limit], "next_since": more, "head": {"number": newest.number, "hash": newest.hash}}
 
     def note(self, **entry: Any) -> audit.Head:
         """Add one entry to the audit; keys as in `audit.append`."""
@@ -603,7 +615,7 @@ def _rows_of(visit_list: VisitList) -> list[dict[str, Any]]:
         rows.append(
             {"list_hash": name, "place": place}
             | {name: row[name] for name in kept}
-            | {"content": json.dumps(content, ensure_ascii=False, sort_keys=True)}
+            | {"risk_kinds": row["risk_kinds"], "content": json.dumps(content, ensure_ascii=False, sort_keys=True)}
         )
     return rows
 

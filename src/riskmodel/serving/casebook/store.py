@@ -19,7 +19,7 @@ from riskmodel.errors import Fault, UserError
 from riskmodel.project import Project
 
 ADDRESS: Final = "RISKMODEL_DATABASE_URL"
-_WRITERS: Final = 7_265_111  # the advisory lock that PostgreSQL's writers share
+WRITERS: Final = 7_265_111  # the advisory lock that PostgreSQL's writers share
 _PATIENCE: Final = 30  # seconds that a writer waits for another one
 
 
@@ -90,7 +90,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """A connection for writing: all of it is kept when the block ends, or nothing of it."""
     with _in_plain_words(), engine.connect().execution_options(writes=True) as connection, connection.begin():
         if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITERS})
         yield connection
 
 
@@ -146,7 +146,7 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, NEWEST)
 
 
-NEWEST: Final = "0001"
+NEWEST: Final = "0002"
 
 
 def _revision(connection: Connection) -> str | None:

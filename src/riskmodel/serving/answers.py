@@ -1,0 +1,350 @@
+"""From what the casebook holds to what the API says, and nothing else: no look-up, no arithmetic beyond counting and dates."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from riskmodel.errors import Fault
+from riskmodel.screening.changes import Standing, moved_between
+from riskmodel.screening.forms import OUTCOMES
+from riskmodel.screening.reasons import Reason
+from riskmodel.screening.settings import load_settings
+from riskmodel.serving.access import Who
+from riskmodel.serving.casebook.lookups import STATUSES, Household, ListHead, Page
+from riskmodel.serving.office import Office, ReleaseFacts
+from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH, TOWNSHIP_DIGITS
+
+HIDDEN_BELOW: Final = 5
+
+
+def amount(faults: Sequence[Fault]) -> str:
+    """One sentence about faults."""
+    return f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the request"
+
+
+def session(who: Who) -> dict[str, Any]:
+    return {
+        "role": who.role, "areas": list(who.areas), "purpose": who.purpose, "name": who.name, "csrf": who.csrf,
+        "expires_at": who.expires_at,
+    }  # fmt: skip
+
+
+def coded(words: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"code": code, "zh": zh, "en": en} for code, (zh, en) in words.items()]
+
+
+def form_codes(office: Office) -> dict[str, list[dict[str, str]]]:
+    """What a visit form offers."""
+    labels = load_settings(office.project).disagreements
+    return {
+        "outcomes": coded(OUTCOMES),
+        "risk_kind_codes": coded(RISK_KINDS),
+        "disagreements": [{"code": code, "zh": label.zh, "en": label.en} for code, label in labels.items()],
+    }
+
+
+def list_summary(office: Office, head: ListHead) -> dict[str, Any]:
+    everything = head.listed + head.standby
+    return office.carried(head.model_version, head.as_of, head.data_dates) | {
+        "cycle": head.cycle, "county_code": head.county_code, "issued_at": head.issued_at, "capacity": head.capacity,
+        "listed": head.listed, "standby": head.standby, "visited": head.visited,
+        "open": everything - head.visited - head.unreachable, "closed": head.closed,
+    }  # fmt: skip
+
+
+def list_page(
+    office: Office, head: ListHead, page: Page, counts: Mapping[str, Mapping[str, int]], *, everybody: bool
+) -> dict[str, Any]:
+    filters = {
+        "townships": [{"code": code, "count": count} for code, count in sorted(counts["township"].items())],
+        "villages": [{"code": code, "count": count} for code, count in sorted(counts["village"].items())],
+        "grades": _counted(GRADES, counts["grade"]),
+        "risk_kinds": _counted(RISK_KINDS, counts["risk_kind"]),
+        "statuses": _counted(STATUSES, counts["status"]),
+    }
+    return (
+        office.carried(head.model_version, head.as_of, head.data_dates)
+        | {
+            "cycle": head.cycle, "county_code": head.county_code, "closed": head.closed, "total": page.total,
+            "next_cursor": None if page.last is None else str(page.last), "filters": filters,
+            "notes": [{"zh": zh, "en": en} for zh, en in head.notes],
+            "rows": [list_row(row, everybody=everybody) for row in page.rows],
+        }
+        | form_codes(office)
+    )  # fmt: skip
+
+
+def _counted(words: Mapping[str, tuple[str, str]], counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    return [{"code": code, "zh": zh, "en": en, "count": max(0, counts.get(code, 0))} for code, (zh, en) in words.items()]
+
+
+def list_row(row: Mapping[str, Any], *, everybody: bool) -> dict[str, Any]:
+    """One row. Who was drawn for a random check looks like everybody whom the screening put there."""
+    grade, first_zh, first_en = row["grade"], *_first(row)
+    listed_as = row["listed_as"] and ("lead" if row["listed_as"] == "lead" else "screening")
+    return {
+        "number": row["number"], "household_id": row["household_id"], "list_hash": row["list_hash"],
+        "on_list": row["number"] is not None, "township_code": row["township_code"], "village_code": row["village_code"],
+        "grade": grade, "grade_zh": GRADES[grade][0], "grade_en": GRADES[grade][1], "why_zh": row["grade_reasons_zh"],
+        "why_en": row["grade_reasons_en"], "probability": row["probability"], "low": row["low"], "high": row["high"],
+        "rank": row["rank"] if everybody else None, "first_reason_zh": first_zh, "first_reason_en": first_en,
+        "risk_kinds": _kinds(row["risk_kinds"]), "listed_as": listed_as, "last_visit": _day(row["last_visit"]), "team": row["team"],
+        "status": row["status"], "standby": row["listed_as"] == "standby",
+    }  # fmt: skip
+
+
+def _first(row: Mapping[str, Any]) -> tuple[str, str]:
+    """The first reason of a row: what its score says; of a list without kept sayings, the first of its text."""
+    reasons = (row.get("said") or {}).get("reasons") or []
+    if reasons and reasons[0]["raises"]:
+        return reasons[0]["zh"], reasons[0]["en"]
+    zh, en = row.get("reasons_zh") or "", row.get("reasons_en") or ""
+    return zh.split("；")[0].split("。")[0], en.split(". ")[0].rstrip(".")
+
+
+def _kinds(text: str | None) -> list[str]:
+    return [kind for kind in (text or "").split(";") if kind]
+
+
+def _day(value: Any) -> dt.date | None:
+    return dt.date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def household(office: Office, found: Household) -> dict[str, Any]:
+    newest, said = found.scores[0], found.said
+    as_of: dt.date = newest["as_of"]
+    dates = json.loads(found.scoring["data_dates"])
+    rules = json.loads(found.scoring["rules"])
+    grade = newest["grade"] or "none"
+    if found.on_list is not None and found.on_list["as_of"] == as_of:
+        grade = found.on_list["grade"]
+    return office.carried(newest["model_version"], as_of, dates) | {
+        "household_id": newest["household_id"],
+        "county_code": found.county_code,
+        "township_code": found.village_code[:TOWNSHIP_DIGITS],
+        "village_code": found.village_code,
+        "horizon_months": newest["horizon_months"],
+        "probability": newest["probability"],
+        "low": newest["low"],
+        "high": newest["high"],
+        "rank": newest["rank"],
+        "of": found.scoring["households"],
+        "grade": {"code": grade, "zh": GRADES[grade][0], "en": GRADES[grade][1]},
+        "risk_kinds": _kinds(newest["risk_kinds"]),
+        "reasons": [_reason(reason) for reason in said.get("reasons", [])],
+        "notes_zh": said.get("notes_zh", ""),
+        "notes_en": said.get("notes_en", ""),
+        "checks_zh": said.get("checks_zh", ""),
+        "checks_en": said.get("checks_en", ""),
+        "rules": [{"name": name, **rules.get(name, {"zh": name, "en": name})} for name in said.get("rules", [])],
+        "changes": changes(found),
+        "freshness": freshness(as_of, dates, json.loads(found.scoring["sources"]), said.get("ages", {})),
+        "history": [
+            {name: row[name] for name in ("as_of", "probability", "low", "high", "rank", "model_version")} for row in found.scores
+        ],
+        "visits": [_visit(row) for row in found.visits],
+        "last_visit": _last_visit(found),
+        "on_list": None if found.on_list is None else _on_list(office, found.on_list),
+    }
+
+
+def _last_visit(found: Household) -> dt.date | None:
+    """The newest visit known: recorded here, or brought along by the list from the county's own records."""
+    days = [row["visited_on"] for row in found.visits if row["outcome"] != "unreachable"]
+    if found.on_list is not None and (brought := _day(found.on_list["content"].get("last_visit"))) is not None:
+        days.append(brought)
+    return max(days, default=None)
+
+
+def _reason(reason: Mapping[str, Any]) -> dict[str, Any]:
+    zh, en = RISK_KINDS[reason["risk_kind"]]
+    return {name: reason[name] for name in ("zh", "en", "risk_kind", "raises", "effect")} | {
+        "risk_kind_zh": zh,
+        "risk_kind_en": en,
+    }
+
+
+def _visit(row: Mapping[str, Any]) -> dict[str, Any]:
+    zh, en = OUTCOMES[row["outcome"]]
+    return {
+        "visited_on": row["visited_on"], "origin": "lead" if row["origin"] == "lead" else "screening", "outcome": row["outcome"],
+        "outcome_zh": zh, "outcome_en": en, "risk_kinds": _kinds(row["risk_kinds"]),
+    }  # fmt: skip
+
+
+def _on_list(office: Office, row: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("cycle", "county_code", "list_hash", "number", "as_of", "status", "standby", "closed")
+    content = row["content"]
+    why = {f"why_{language}": _why(content, language) for language in ("zh", "en")}
+    return {name: row[name] for name in names} | why | form_codes(office)
+
+
+def _why(content: Mapping[str, Any], language: str) -> str:
+    """Why it has its grade: leads in full, then what else the grade rests on."""
+    mark = {"zh": "线索：", "en": "lead: "}[language]
+    parts = (content.get(f"grade_reasons_{language}") or "").split({"zh": "；", "en": "; "}[language])
+    told = [content.get(f"leads_{language}"), *(part for part in parts if not part.startswith(mark))]
+    return {"zh": "；", "en": "; "}[language].join(text for text in told if text)
+
+
+def freshness(
+    as_of: dt.date, dates: Mapping[str, str], sources: Mapping[str, Mapping[str, Any]], ages: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    """How new each department's data are: about the household where that is known, else of the county. newest null: nothing came."""
+    told = []
+    for table, source in sources.items():
+        if table not in dates and not source.get("say_absent"):
+            continue
+        county = dt.date.fromisoformat(dates[table]) if table in dates else None
+        own = table in ages and source.get("each_household", False)
+        newest = as_of - dt.timedelta(days=ages[table]) if own else county
+        age = None if newest is None else max(0, (as_of - newest).days)
+        stale = age is None or age > source["stale_after_days"]
+        told.append({"table": table, "zh": source["zh"], "en": source["en"], "newest": newest, "age_days": age, "stale": stale})
+    return told
+
+
+def changes(found: Household) -> dict[str, Any] | None:
+    """What moved it since the scoring before, from what was kept of both. None: there was none before, or nothing was kept of what it said."""
+    if len(found.scores) < 2 or found.said_before is None:
+        return None
+    now, before = found.scores[0], found.scores[1]
+    if (now["model_version"], now["horizon_months"]) != (before["model_version"], before["horizon_months"]):
+        zh, en = (
+            "两次评分的模型或预测期不同，不可直接比较",
+            "scored by another model or horizon before: the two cannot be compared",
+        )
+        return {"since": before["as_of"], "moved": "unknown", "zh": zh, "en": en}
+    standings = [_standing(row, said) for row, said in ((before, found.said_before), (now, found.said))]
+    if None in standings:
+        return None
+    move = moved_between(*standings)
+    return {"since": before["as_of"], "moved": move.moved, "zh": move.text("zh"), "en": move.text("en")}
+
+
+def _standing(row: Mapping[str, Any], said: Mapping[str, Any]) -> Standing | None:
+    """What was kept of one scoring, as `screening.changes` compares it; None where the score came without its reasons table."""
+    reasons = [{name: value for name, value in reason.items() if name != "effect"} for reason in said.get("reasons", [])]
+    if any("weight" not in reason for reason in reasons):
+        return None
+    return Standing(
+        row["household_id"], row["as_of"], row["horizon_months"], row["model_version"], row["margin"], row["probability"], row["rank"],
+        tuple(Reason.from_dict(reason) for reason in reasons),
+    )  # fmt: skip
+
+
+def areas(office: Office, head: ListHead, counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """Townships with their villages; numbers from 1 to 4 of households and of confirmed risks are not shown, nor what would give them away."""
+    townships: dict[str, dict[str, Mapping[str, int]]] = {}
+    for village, numbers in sorted(counts.items()):
+        townships.setdefault(village[:TOWNSHIP_DIGITS], {})[village] = numbers
+    told = []
+    for township, villages in townships.items():
+        cells = [_cell(village, numbers) for village, numbers in villages.items()]
+        whole = _cell(
+            township, {name: sum(numbers[name] for numbers in villages.values()) for name in next(iter(villages.values()))}
+        )
+        for name in ("households", "confirmed"):
+            _hide(cells, whole, name)
+        told.append(whole | {"villages": cells})
+    return office.carried(head.model_version, head.as_of, head.data_dates) | {
+        "cycle": head.cycle, "county_code": head.county_code, "hidden_below": HIDDEN_BELOW, "townships": told,
+    }  # fmt: skip
+
+
+def _cell(code: str, numbers: Mapping[str, int]) -> dict[str, Any]:
+    shown = ("households", "listed", "visited", "confirmed", "red", "orange", "yellow")
+    return {"code": code, "hidden": False} | {name: numbers[name] for name in shown}
+
+
+def _hide(cells: list[dict[str, Any]], whole: dict[str, Any], name: str) -> None:
+    """Take small numbers out. Where one village alone would be hidden, its township's sum would give it away: then another goes with it."""
+    small = [cell for cell in cells if 0 < cell[name] < HIDDEN_BELOW]
+    if len(small) == 1:
+        others = sorted((cell for cell in cells if cell[name] >= HIDDEN_BELOW), key=lambda cell: (cell[name], cell["code"]))
+        small += others[:1] or [whole]
+    if 0 < whole[name] < HIDDEN_BELOW and whole not in small:
+        small.append(whole)
+    for cell in small:
+        cell[name], cell["hidden"] = None, True
+
+
+# name of a figure -> its label and its sentence in zh and en; {value}, {low}, {high} as written by `_figure`.
+FIGURES: Final[Mapping[str, tuple[str, str, str, str]]] = {
+    "recall_at_3%": (
+        "前3%覆盖率", "recall at 3 %",
+        "走访排在前3%的农户，大约能找到全部后来确认风险农户的{value}（95%区间{low}至{high}）",
+        "visiting the first 3 % of households would have found about {value} of all that were confirmed later (95 % interval {low} to {high})",
+    ),
+    "precision_at_3%": (
+        "前3%命中率", "precision at 3 %",
+        "排在前3%的农户中，约{value}后来确认有风险（95%区间{low}至{high}）；其余的走访没有发现风险",
+        "of the first 3 % about {value} were confirmed later (95 % interval {low} to {high}); the other visits found no risk",
+    ),
+    "observed_expected": (
+        "实际与预期之比", "observed over expected",
+        "实际确认数是模型预期的{value}倍（95%区间{low}至{high}）；1表示概率如实",
+        "{value} times as many were confirmed as the model expected (95 % interval {low} to {high}); 1 means honest probabilities",
+    ),
+    "auc": (
+        "排序能力（AUC）", "order (AUC)",
+        "任取一户后来确认风险的和一户没有的，前者排得更靠前的可能是{value}（95%区间{low}至{high}）；0.5等于抛硬币",
+        "of one household confirmed later and one that was not, the first stands ahead in {value} of pairs (95 % interval {low} to {high}); 0.5 is tossing a coin",
+    ),
+}  # fmt: skip
+LIMITS: Final = (
+    ("只安排核实的先后，不认定任何人；最终以入户核实为准。", "It puts visits in order and says nothing about what anybody is: only a person's visit does."),
+    ("分数低不代表没有风险：申报、干部上报、保障缺失和部门规则的线索一律在清单上。", "A low score closes nothing: declared, reported, guarantee and rule leads are on the list whatever the score."),
+    ("只用于训练时的县和口径；政策、数据来源变化后应重新评估。", "It is made for the county and the records it learned from; it must be looked at again when policy or sources change."),
+    ("数据里没有的情况（亲属汇款、未登记的债务、家庭财产），模型看不到。", "It cannot see what no record holds: gifts from relatives, unrecorded debt, household assets."),
+)  # fmt: skip
+
+
+def model(facts: ReleaseFacts) -> dict[str, Any]:
+    """The model record in plain words: what it is, how good, for whom it is worse, what it is not."""
+    record = facts.record
+    measured = record.get("metrics", {})
+    metrics = []
+    for name, (zh, en, text_zh, text_en) in FIGURES.items():
+        if name not in measured:
+            continue
+        value, low, high = measured[name], measured.get(f"{name}_low"), measured.get(f"{name}_high")
+        words = {key: _figure(name, number) for key, number in (("value", value), ("low", low), ("high", high))}
+        metrics.append(
+            {"name": name, "zh": zh, "en": en, "value": value, "low": low, "high": high, "text_zh": text_zh.format(**words), "text_en": text_en.format(**words)}
+        )  # fmt: skip
+    title = record.get("title", {})
+    return {
+        "model_version": facts.model_version, "as_of": facts.as_of, "data_dates": dict(facts.data_dates), "valid_until": facts.valid_until,
+        "signal_not_determination": True, "signal_zh": SIGNAL_ZH, "signal_en": SIGNAL_EN, "learner": record.get("learner", ""),
+        "title": {"zh": title.get("zh", ""), "en": title.get("en", "")}, "trained_until": str(record.get("facts", {}).get("until", "")),
+        "horizon_months": _horizons(record), "metrics": metrics, "groups": [_group(row) for row in record.get("groups", [])],
+        "waivers": [_waiver(row) for row in record.get("waivers", [])], "limits_zh": [zh for zh, _ in LIMITS],
+        "limits_en": [en for _, en in LIMITS], "statement": record.get("statement", ""),
+    }  # fmt: skip
+
+
+def _figure(name: str, number: float | None) -> str:
+    if number is None:
+        return "–"
+    return f"{number:.2f}" if name in ("auc", "observed_expected") else f"{number:.1%}"
+
+
+def _horizons(record: Mapping[str, Any]) -> list[int]:
+    given = record.get("horizon_months", [])
+    return [int(given)] if isinstance(given, int) else [int(months) for months in given]
+
+
+def _group(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "group": str(row.get("group", "")), "zh": str(row.get("zh") or row.get("group", "")),
+        "en": str(row.get("en") or row.get("group", "")), "recall": row.get("recall"), "low": row.get("low"), "high": row.get("high"),
+        "verdict": str(row.get("verdict", "")),
+    }  # fmt: skip
+
+
+def _waiver(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: str(row.get(name, "")) for name in ("check", "by", "reason")}

@@ -1,0 +1,303 @@
+"""The routes beside scoring: sign-in, lists, households, areas, results of visits, the model, the audit, and the page's own files.
+
+Each is a few lines: it reads the request strictly, looks up through `riskmodel.serving.casebook` with the areas of whoever asks, and answers.
+Who may use which stands in `riskmodel.serving.access`, not here.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import orjson
+from anyio import to_thread
+from pydantic import BaseModel, ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from riskmodel.errors import Fault, UserError
+from riskmodel.serving import answers, downloads, results, shapes
+from riskmodel.serving.access import Who
+from riskmodel.serving.casebook import lookups
+from riskmodel.serving.casebook.lookups import Filters, ListHead
+from riskmodel.serving.door import COOKIE, TooManyTries
+from riskmodel.serving.observe import Metrics
+from riskmodel.serving.office import Office
+from riskmodel.serving.openapi import description
+from riskmodel.serving.problems import TITLES, problem
+from riskmodel.serving.scores import Scores
+from riskmodel.tables.identity import telling_text
+
+Shape = TypeVar("Shape", bound=BaseModel)
+PAGE_FILES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png",
+              ".json": "application/json", ".woff2": "font/woff2", ".ico": "image/x-icon", ".webmanifest": "application/manifest+json"}  # fmt: skip
+
+
+class Refused(Exception):
+    """A refusal with its status, a sentence, and every fault."""
+
+    def __init__(
+        self, status: int, detail: str, faults: list[Fault] | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.faults, self.headers = status, detail, faults or [], headers or {}
+
+
+def make_app(office: Office) -> Starlette:
+    """The application around an office, which may still be empty: it is read when a request comes."""
+
+    def at(path: str, work: Callable[[Office, Request], Awaitable[Response]], method: str = "GET") -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await work(office, request)
+
+        return Route(path, endpoint, methods=[method])
+
+    return Starlette(
+        routes=[
+            Route("/v1/scores", Scores(office), methods=["POST"]),
+            Route("/metrics", Metrics(office), methods=["GET"]),
+            at("/v1/session", sign_in, "POST"),
+            at("/v1/session", signed_in),
+            at("/v1/session", sign_out, "DELETE"),
+            at("/v1/lists", all_lists),
+            at("/v1/lists/{cycle}", one_list),
+            at("/v1/lists/{cycle}/download", download),
+            at("/v1/households/{household_id}", one_household),
+            at("/v1/verifications", verifications, "POST"),
+            at("/v1/areas/{cycle}", areas),
+            at("/v1/model", model),
+            at("/v1/audit", audit_entries),
+            at("/openapi.json", openapi),
+            at("/", page_file),
+            at("/web/{path:path}", page_file),
+        ],
+        exception_handlers={Refused: _refused, UserError: _not_possible, HTTPException: _not_here},
+    )
+
+
+async def sign_in(office: Office, request: Request) -> Response:
+    asked = await body(request, shapes.SignIn)
+    client = request.client.host if request.client else ""
+    try:
+        opened = await office.door.sign_in(asked.key, client)
+    except TooManyTries as many:
+        raise Refused(429, str(many), headers={"retry-after": str(many.wait)}) from None
+    if opened is None:
+        raise Refused(401, "this key is not in force", headers={"www-authenticate": "Bearer"})
+    secret, who = opened
+    answer = _json(shapes.Session, answers.session(who))
+    # Secure wherever a browser would send it over a network: on loopback there is no TLS to wait for.
+    secure = (request.url.hostname or "") not in ("127.0.0.1", "localhost", "::1")
+    answer.set_cookie(COOKIE, secret, path="/", httponly=True, samesite="strict", secure=secure)
+    return answer
+
+
+async def signed_in(office: Office, request: Request) -> Response:
+    return _json(shapes.Session, answers.session(who_asks(request)))
+
+
+async def sign_out(office: Office, request: Request) -> Response:
+    await office.door.sign_out(who_asks(request))
+    answer = Response(status_code=204)
+    answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    return answer
+
+
+async def all_lists(office: Office, request: Request) -> Response:
+    who = who_asks(request)
+    query(request, shapes.NoQuery)
+    heads = await to_thread.run_sync(lookups.list_heads, office.book.engine, who.areas)
+    say(request, subject="lists", details={"lists": len(heads)})
+    return _json(shapes.Lists, {"lists": [answers.list_summary(office, head) for head in heads]})
+
+
+async def one_list(office: Office, request: Request) -> Response:
+    who, asked = who_asks(request), query(request, shapes.ListQuery)
+    head = await to_thread.run_sync(list_in_force, office, who, request.path_params["cycle"], asked.county)
+    filters = Filters(
+        asked.township or "", asked.village or "", asked.grade or "", asked.risk_kind or "", asked.status or "", asked.listed_as or "",
+        asked.q or "",
+    )  # fmt: skip
+    read = lookups.scored_page if asked.everybody else lookups.list_page
+
+    def work() -> tuple[lookups.Page, lookups.Counts]:
+        page = read(office.book.engine, who.areas, head, filters, after=int(asked.cursor or 0), limit=asked.limit)
+        return page, lookups.facets(office.book.engine, who.areas, head, everybody=asked.everybody)
+
+    page, counts = await to_thread.run_sync(work)
+    narrowed = {name: value for name, value in asdict(filters).items() if value and name != "household_id"}
+    details = {"rows": len(page.rows), "everybody": asked.everybody, "by_id": bool(asked.q)} | narrowed
+    say(request, subject=f"{head.county_code} {head.cycle}", model_version=head.model_version, details=details)
+    return _json(shapes.ListPage, answers.list_page(office, head, page, counts, everybody=asked.everybody))
+
+
+async def download(office: Office, request: Request) -> Response:
+    who, asked = who_asks(request), query(request, shapes.DownloadQuery)
+    head = await to_thread.run_sync(list_in_force, office, who, request.path_params["cycle"], asked.county)
+    made = await to_thread.run_sync(downloads.file_of, office, who, head, asked.format, asked.township)
+    if made is None:
+        raise Refused(404, "no row of this list lies in that township and in the areas of this key")
+    details = {"rows": made.rows, "format": asked.format, "township": asked.township or "", "sha256": made.sha256}
+    say(request, subject=f"{head.county_code} {head.cycle}", model_version=head.model_version, details=details)
+    headers = {"content-disposition": f"attachment; filename*=UTF-8''{urllib.parse.quote(made.name)}"}
+    return Response(made.content, media_type=made.media_type, headers=headers)
+
+
+async def one_household(office: Office, request: Request) -> Response:
+    who, asked = who_asks(request), query(request, shapes.HouseholdQuery)
+    name = request.path_params["household_id"]
+    found = await to_thread.run_sync(lookups.household, office.book.engine, who.areas, name, asked.as_of)
+    if found is None:
+        raise Refused(404, "no such household has a score here")
+    newest = found.scores[0]
+    say(request, subject=name, model_version=newest["model_version"], details={"as_of": newest["as_of"].isoformat()})
+    return _json(shapes.HouseholdAnswer, answers.household(office, found))
+
+
+async def verifications(office: Office, request: Request) -> Response:
+    who = who_asks(request)
+    asked = await body(request, shapes.Verifications)
+    taken = await to_thread.run_sync(results.take_in, office, who, asked)
+    if taken is None:
+        raise Refused(404, "no such list lies in the areas of this key")
+    if isinstance(taken, results.OtherRequest):
+        raise Refused(409, "this idempotency key was used for another request", [
+            Fault("idempotency_key", "used before with another body", "a key of its own for every request", "Make a new key for new results.")
+        ])  # fmt: skip
+    return Response(taken, media_type="application/json")
+
+
+async def areas(office: Office, request: Request) -> Response:
+    who, asked = who_asks(request), query(request, shapes.CountyQuery)
+    head = await to_thread.run_sync(list_in_force, office, who, request.path_params["cycle"], asked.county)
+    counts = await to_thread.run_sync(lookups.area_counts, office.book.engine, who.areas, head)
+    say(request, subject=f"{head.county_code} {head.cycle}", model_version=head.model_version, details={"villages": len(counts)})
+    return _json(shapes.Areas, answers.areas(office, head, counts))
+
+
+async def model(office: Office, request: Request) -> Response:
+    query(request, shapes.NoQuery)
+    if office.facts is None:
+        raise Refused(404, "no release is served here")
+    return _json(shapes.ModelCard, answers.model(office.facts()))
+
+
+async def audit_entries(office: Office, request: Request) -> Response:
+    asked = query(request, shapes.AuditQuery)
+    page = await to_thread.run_sync(
+        lambda: office.book.audit_page(since=asked.since, limit=asked.limit, actor=asked.actor, action=asked.action)
+    )
+    say(request, subject="audit", details={"entries": len(page["entries"])})
+    return _json(shapes.AuditPage, page)
+
+
+async def openapi(office: Office, request: Request) -> Response:
+    query(request, shapes.NoQuery)
+    return Response(orjson.dumps(description()), media_type="application/json")
+
+
+async def page_file(office: Office, request: Request) -> Response:
+    """A file of the screening page; nothing outside its folder, and only kinds that a page is made of."""
+    name = request.path_params.get("path", "index.html")
+    home = office.web.resolve()
+    path = (home / name).resolve()
+    kind = PAGE_FILES.get(path.suffix)
+    if not path.is_relative_to(home) or kind is None or not path.is_file():
+        raise Refused(404, "there is no such file")
+    return FileResponse(path, media_type=kind, headers={"cache-control": "no-cache"})
+
+
+def who_asks(request: Request) -> Who:
+    """Who the gate let in."""
+    who: Who = request.scope["state"]["who"]
+    return who
+
+
+def say(request: Request, **entry: Any) -> None:
+    """What the audit entry of this answer says; the gate writes it before the answer leaves."""
+    request.scope["state"]["audit"] = entry
+
+
+async def body(request: Request, shape: type[Shape]) -> Shape:
+    """The body as a model. Raises Refused: 415 for another content type, 400 with every fault."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refused(415, "send application/json")
+    try:
+        return shape.model_validate_json(await request.body())
+    except ValidationError as error:
+        faults = shapes.faults_of(error)
+        raise Refused(400, answers.amount(faults), faults) from None
+
+
+def query(request: Request, shape: type[Shape]) -> Shape:
+    """The query as a model; what is given twice or unknown is a fault. Raises Refused with every fault."""
+    pairs = request.query_params.multi_items()
+    names = [name for name, _ in pairs]
+    faults = [
+        Fault(name if not telling_text(name) else "…", "given more than once", "one value", "Give it once.")
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
+    given: dict[str, Any] = dict(pairs)
+    for name, field in shape.model_fields.items():
+        if name in given:
+            given[name] = _plain(given[name], field.annotation)
+    try:
+        asked = shape.model_validate(given)
+    except ValidationError as error:
+        faults += shapes.faults_of(error)
+    if not faults and telling_text(given.get("q", "")):
+        faults.append(Fault("q", "a number of a person", "the beginning of a household id", "Search by household id only."))
+    if faults:
+        raise Refused(400, answers.amount(faults), faults)
+    return asked
+
+
+def _plain(text: str, kind: Any) -> Any:
+    """Text of a query as the number or truth value that its field takes; anything else stays as it is, and is refused by the model."""
+    if kind is bool:
+        return {"true": True, "false": False}.get(text, text)
+    if kind is int or "int" in str(kind):
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
+    return text
+
+
+def list_in_force(office: Office, who: Who, cycle: str, county: str | None) -> ListHead:
+    """The newest list of a cycle that the asker sees. Raises Refused: 404, or 400 where two counties have the cycle and none is named."""
+    heads = lookups.list_heads(office.book.engine, who.areas, cycle=cycle, county=county or "")
+    if not heads:
+        raise Refused(404, "no list of that cycle lies in the areas of this key")
+    if len(heads) > 1:
+        known = ", ".join(sorted(head.county_code for head in heads))
+        fault = Fault("county", "not given", f"one of {known}", "Several counties have this cycle: name one.")
+        raise Refused(400, "1 fault in the request", [fault])
+    return heads[0]
+
+
+def _json(shape: type[BaseModel], content: dict[str, Any]) -> Response:
+    """An answer, checked against its documented shape on the way out."""
+    return Response(shape.model_validate(content).model_dump_json(), media_type="application/json")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return _problem(error.status, error.detail, error.faults, error.headers)
+
+
+async def _not_possible(request: Request, error: Exception) -> Response:
+    assert isinstance(error, UserError)
+    return _problem(503, "it cannot be done at the moment", list(error.faults), {"retry-after": "5"})
+
+
+async def _not_here(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _problem(error.status_code, TITLES.get(error.status_code, "Refused"), [], dict(error.headers or {}))
+
+
+def _problem(status: int, detail: str, faults: list[Fault], headers: dict[str, str]) -> Response:
+    return Response(problem(status, detail, faults), status, headers=headers, media_type="application/problem+json")

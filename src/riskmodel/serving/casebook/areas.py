@@ -1,0 +1,24 @@
+"""The one place where look-ups are filtered by area: no query for somebody outside goes without it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, and_, false, or_
+
+from riskmodel.vocabulary import VILLAGE_DIGITS
+
+
+def within(column: ColumnElement[str], areas: Sequence[str]) -> ColumnElement[bool]:
+    """Rows whose area code lies within one of these prefixes. No areas: no rows; a row without an area code: not within any.
+
+    Written as ranges of digits, which an index can answer and which every collation orders alike.
+    """
+    inside = [and_(column >= area, column <= area.ljust(VILLAGE_DIGITS, "9")) for area in areas]
+    return or_(*inside) if inside else false()
+
+
+def touches(column: ColumnElement[str], areas: Sequence[str]) -> ColumnElement[bool]:
+    """Rows of a county that lies within one of the prefixes, or holds one of them. What is read of it goes through `within` again."""
+    holding = [column == area[:6] for area in areas if len(area) > 6]
+    return or_(within(column, areas), *holding)

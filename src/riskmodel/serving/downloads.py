@@ -1,0 +1,46 @@
+"""A list as a file, with the rows of one key's areas only: the same workbook and CSV as `riskmodel list` writes, ready to be filled in."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from riskmodel.serving.access import Who
+from riskmodel.serving.casebook.lookups import ListHead
+from riskmodel.serving.casebook.stored import stored_list
+from riskmodel.serving.office import Office
+
+MEDIA_TYPES: Final = {
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "csv": "text/csv; charset=utf-8",
+}
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that goes out: its name says cycle and area, `sha256` stands in the audit."""
+
+    name: str
+    content: bytes
+    media_type: str
+    rows: int
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def file_of(office: Office, who: Who, head: ListHead, kind: str, township: str | None) -> Download | None:
+    """The list of the asker's areas (or of one township of them) as .xlsx or .csv; None: nothing of it lies there."""
+    visits = stored_list(office.book.engine, head.list_hash, who.areas, township=township)
+    if not visits.rows.height:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"list.{kind}"
+        (visits.to_excel if kind == "xlsx" else visits.to_csv)(path)
+        content = path.read_bytes()
+    area = township or head.county_code
+    return Download(f"核实清单-{area}-{head.cycle}.{kind}", content, MEDIA_TYPES[kind], visits.rows.height)

@@ -1,0 +1,110 @@
+"""Results of visits that come by the API: judged by the same rules as a filled file, kept in one transaction with their audit and their answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from riskmodel.screening.forms import RISK_COLUMNS
+from riskmodel.screening.returns import FilledFile, FilledRow, Judged, OpenList, judge
+from riskmodel.screening.settings import load_settings
+from riskmodel.serving import shapes
+from riskmodel.serving.access import Who
+from riskmodel.serving.casebook.areas import within
+from riskmodel.serving.casebook.doorkeeping import answered_before, keep_answer
+from riskmodel.serving.casebook.schema import cycles, list_rows, lists
+from riskmodel.serving.casebook.store import writing
+from riskmodel.serving.office import Office
+
+ROUTE: Final = "POST /v1/verifications"
+NOT_LISTED: Final = ("该户不在本清单（或不在本密钥的范围）", "no such household is on this list, within the areas of this key")
+
+
+class OtherRequest:
+    """The idempotency key was used for another request."""
+
+
+def take_in(office: Office, who: Who, asked: shapes.Verifications) -> bytes | OtherRequest | None:
+    """Keep what is accepted, and answer row by row. The same request again gets the same answer; None: no such list for this key.
+
+    When this returns, results, audit entries and the answer are on disk, or none of them.
+    """
+    request_hash = hashlib.sha256(asked.model_dump_json().encode()).hexdigest()
+    settings, today = load_settings(office.project), dt.date.today()
+    with writing(office.book.engine) as connection:
+        before = answered_before(connection, who.key_id, ROUTE, asked.idempotency_key)
+        if before is not None:
+            return before[1] if before[0] == request_hash else OtherRequest()
+        open_list = _open_list(connection, who, asked)
+        if open_list is None:
+            return None
+        judged = judge(_as_filled(asked), {open_list.list_hash: open_list}, settings, today)
+        new, corrected, unchanged, conflicts = office.book.take(
+            connection, judged.accepted, known_on=today, by=who.key_id, role=who.role, purpose=who.purpose, source="api"
+        )
+        answer = shapes.Taken(
+            accepted=new,
+            corrected=corrected,
+            unchanged=unchanged,
+            refused=_refused(judged, open_list.households),
+            conflicts=[
+                shapes.ConflictingResults(household_id=conflict.household_id, visits=list(conflict.visits))
+                for conflict in conflicts
+            ],
+        )
+        content = answer.model_dump_json().encode()
+        keep_answer(connection, who.key_id, ROUTE, asked.idempotency_key, request_hash, content)
+    return content
+
+
+def _open_list(connection: Connection, who: Who, asked: shapes.Verifications) -> OpenList | None:
+    """The list with the households that this key may see; None: it sees none of them."""
+    row = connection.execute(
+        select(lists.c.cycle, lists.c.as_of, cycles.c.closed_at)
+        .join(cycles, (cycles.c.county_code == lists.c.county_code) & (cycles.c.cycle == lists.c.cycle))
+        .where(lists.c.list_hash == asked.list_hash)
+    ).first()
+    if row is None or (asked.cycle is not None and asked.cycle != row.cycle):
+        return None
+    mine = connection.execute(
+        select(list_rows.c.household_id).where(
+            list_rows.c.list_hash == asked.list_hash, within(list_rows.c.village_code, who.areas)
+        )
+    ).scalars()
+    households = frozenset(mine)
+    return OpenList(asked.list_hash, row.cycle, row.as_of, bool(row.closed_at), households) if households else None
+
+
+def _as_filled(asked: shapes.Verifications) -> FilledFile:
+    """The results as rows of the form: `line` is the place in `results`, from 0."""
+    rows = []
+    for place, result in enumerate(asked.results):
+        risks = dict(zip(RISK_COLUMNS, result.risk_kinds, strict=False))
+        cells = {
+            "household_id": result.household_id, "visited_on": result.visited_on.isoformat(), "outcome": result.outcome,
+            "disagreement": result.disagreement or "", "visitor": result.visitor.strip(), "note": result.note.strip(), **risks,
+        }  # fmt: skip
+        rows.append(FilledRow(place, asked.list_hash, cells))
+    return FilledFile(Path("results"), tuple(rows), {}, "")
+
+
+def _refused(judged: Judged, ours: frozenset[str]) -> list[shapes.RefusedResult]:
+    """Refused rows. A household that is not on the list is not repeated: what stands there may be anything."""
+    told = []
+    for refusal in judged.refused:
+        name = refusal.row.cells["household_id"]
+        reasons = [(zh, en) for zh, en in refusal.reasons if name in ours or name not in zh]
+        if name not in ours:
+            reasons.insert(0, NOT_LISTED)
+        told.append(
+            shapes.RefusedResult(
+                row=refusal.row.line,
+                household_id=name if name in ours else None,
+                reasons=[shapes.Words(zh=zh, en=en) for zh, en in reasons],
+            )
+        )
+    return told

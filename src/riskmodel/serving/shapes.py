@@ -1,0 +1,442 @@
+"""What the API takes and answers beside scores, as models: the OpenAPI description is made from them. Strict, nothing extra, no NaN."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Final, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from riskmodel.errors import Fault
+from riskmodel.serving.messages import Strict
+from riskmodel.tables.identity import telling_text
+from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
+
+Cycle = Annotated[str, Field(pattern=r"^\d{4}-(W\d{2}|\d{2}|Q[1-4])$", examples=["2026-01"])]
+AreaCode = Annotated[str, Field(pattern=r"^\d{2}(\d{2}(\d{2}(\d{3}(\d{3})?)?)?)?$", examples=["522301001"])]
+ID: Final = "^[!-.0-~一-鿿]{1,200}$"  # what a pseudonym may be made of: printable ASCII without the slash, and Han characters
+HouseholdId = Annotated[str, Field(pattern=ID, examples=["h000042"])]
+GradeCode = Literal["red", "orange", "yellow", "none"]
+RiskKind = Literal[
+    "illness", "disability", "education", "disaster", "accident", "industry", "employment", "labour", "housing", "water", "other"
+]
+Outcome = Literal["risk_confirmed", "no_risk", "risk_eliminated", "unreachable"]
+Status = Literal["open", "visited", "unreachable"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+assert set(GRADES) == set(GradeCode.__args__) and set(RISK_KINDS) == set(RiskKind.__args__)  # type: ignore[attr-defined]
+
+
+def _date(value: object) -> object:
+    return dt.date.fromisoformat(value) if isinstance(value, str) and len(value) == 10 else value
+
+
+Day = Annotated[dt.date, BeforeValidator(_date)]
+
+
+class FaultShape(Strict):
+    """One thing that is wrong, in four answers."""
+
+    where: str
+    found: str
+    expected: str
+    remedy: str
+
+
+class Problem(Strict):
+    """RFC 9457 problem details: one shape for every refusal, all faults at once."""
+
+    type: Literal["about:blank"]
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    detail: str
+    faults: list[FaultShape]
+
+
+class SignIn(Strict):
+    """A key, as `riskmodel keys add` showed it."""
+
+    key: Annotated[str, Field(min_length=1, max_length=200, examples=["rm_0123456789ab_" + "0" * 64])]
+
+
+class Session(Strict):
+    """Who is signed in. csrf: to be sent as X-CSRF-Token with every POST and DELETE of the session; empty where a key came with the request."""
+
+    role: Literal["analyst", "screener", "case_system", "auditor", "operator"]
+    areas: list[AreaCode]
+    purpose: str
+    name: str
+    csrf: str
+    expires_at: str
+
+
+class Carried(Strict):
+    """What every answer with a score or a list carries."""
+
+    model_version: str
+    as_of: dt.date
+    data_dates: dict[str, dt.date]
+    valid_until: dt.date
+    signal_not_determination: Literal[True]
+    signal_zh: Literal["核实优先级信号，非认定结论"] = SIGNAL_ZH
+    signal_en: str = SIGNAL_EN
+
+
+class Words(Strict):
+    zh: str
+    en: str
+
+
+class Coded(Words):
+    code: str
+
+
+class AreaCount(Strict):
+    code: AreaCode
+    count: Count
+
+
+class CodedCount(Coded):
+    count: Count
+
+
+class ListSummary(Carried):
+    cycle: Cycle
+    county_code: AreaCode
+    issued_at: str
+    capacity: Count
+    listed: Count
+    standby: Count
+    visited: Count
+    open: Count
+    closed: bool
+
+
+class Lists(Strict):
+    lists: list[ListSummary]
+
+
+class ListFilters(Strict):
+    townships: list[AreaCount]
+    villages: list[AreaCount]
+    grades: list[CodedCount]
+    risk_kinds: list[CodedCount]
+    statuses: list[CodedCount]
+
+
+class ListRow(Strict):
+    """One household. number, list_hash: null where it is not on the list. rank: place in the model's order, only where everybody is paged."""
+
+    number: Count | None
+    household_id: HouseholdId
+    list_hash: str | None
+    on_list: bool
+    township_code: AreaCode | None
+    village_code: AreaCode | None
+    grade: GradeCode
+    grade_zh: str
+    grade_en: str
+    why_zh: str
+    why_en: str
+    probability: Share | None
+    low: Share | None
+    high: Share | None
+    rank: Count | None
+    first_reason_zh: str
+    first_reason_en: str
+    risk_kinds: list[RiskKind]
+    listed_as: Literal["lead", "screening"] | None
+    last_visit: dt.date | None
+    team: str | None
+    status: Status
+    standby: bool
+
+
+class ListPage(Carried):
+    cycle: Cycle
+    county_code: AreaCode
+    closed: bool
+    total: Count
+    next_cursor: str | None
+    filters: ListFilters
+    disagreements: list[Coded]
+    risk_kind_codes: list[Coded]
+    outcomes: list[Coded]
+    notes: list[Words]
+    rows: list[ListRow]
+
+
+class ListQuery(Strict):
+    """How a list is narrowed and paged."""
+
+    county: AreaCode | None = None
+    township: AreaCode | None = None
+    village: AreaCode | None = None
+    grade: GradeCode | None = None
+    risk_kind: RiskKind | None = None
+    status: Status | None = None
+    listed_as: Literal["lead", "screening", "standby"] | None = None
+    q: Annotated[str, Field(pattern=ID)] | None = Field(None, description="beginning of a household id")
+    everybody: bool = Field(False, description="page through everybody who was scored, by rank, not only through the list")
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, Field(pattern=r"^\d{1,9}$")] | None = None
+
+
+class DownloadQuery(Strict):
+    format: Literal["xlsx", "csv"]
+    county: AreaCode | None = None
+    township: AreaCode | None = None
+
+
+class CountyQuery(Strict):
+    county: AreaCode | None = None
+
+
+class NoQuery(Strict):
+    """No query."""
+
+
+class HouseholdQuery(Strict):
+    as_of: Day | None = None
+
+
+class ToldReason(Strict):
+    """effect: part of the largest told effect on this score, -1 to 1, for bars only."""
+
+    zh: str
+    en: str
+    risk_kind: RiskKind
+    risk_kind_zh: str
+    risk_kind_en: str
+    raises: bool
+    effect: Annotated[float, Field(ge=-1, le=1)]
+
+
+class MetRule(Words):
+    name: str
+
+
+class Changes(Words):
+    since: dt.date
+    moved: Literal["up", "down", "same", "unknown"]
+
+
+class Freshness(Words):
+    table: str
+    newest: dt.date | None
+    age_days: Count | None
+    stale: bool
+
+
+class PastScore(Strict):
+    as_of: dt.date
+    probability: Share
+    low: Share | None
+    high: Share | None
+    rank: Count | None
+    model_version: str
+
+
+class PastVisit(Strict):
+    visited_on: dt.date
+    origin: str
+    outcome: Outcome
+    outcome_zh: str
+    outcome_en: str
+    risk_kinds: list[RiskKind]
+
+
+class OnList(Strict):
+    """The newest list that the household stands on, with what a visit form needs."""
+
+    cycle: Cycle
+    county_code: AreaCode
+    list_hash: str
+    number: Count
+    as_of: dt.date
+    status: Status
+    standby: bool
+    closed: bool
+    why_zh: str
+    why_en: str
+    outcomes: list[Coded]
+    risk_kind_codes: list[Coded]
+    disagreements: list[Coded]
+
+
+class HouseholdAnswer(Carried):
+    household_id: HouseholdId
+    county_code: AreaCode
+    township_code: AreaCode
+    village_code: AreaCode
+    horizon_months: int
+    probability: Share
+    low: Share | None
+    high: Share | None
+    rank: Count | None
+    of: Count
+    grade: Coded
+    risk_kinds: list[RiskKind]
+    reasons: list[ToldReason]
+    notes_zh: str
+    notes_en: str
+    checks_zh: str
+    checks_en: str
+    rules: list[MetRule]
+    changes: Changes | None
+    freshness: list[Freshness]
+    history: list[PastScore]
+    visits: list[PastVisit]
+    last_visit: dt.date | None
+    on_list: OnList | None
+
+
+class VisitResult(Strict):
+    """What one visit found."""
+
+    household_id: HouseholdId
+    visited_on: Day
+    outcome: Outcome
+    risk_kinds: Annotated[list[RiskKind], Field(max_length=3, default_factory=list)]
+    disagreement: Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")] | None = Field(
+        None, description="a code of serving/screening.yaml (disagreements)"
+    )
+    visitor: Annotated[str, Field(max_length=40)] = Field("", description="code of the team, no name")
+    note: Annotated[str, Field(max_length=500)] = Field("", description="no names, no numbers of persons: such a row is refused")
+
+
+class Verifications(Strict):
+    """Results of visits to households of one list."""
+
+    cycle: Cycle | None = None
+    list_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    results: Annotated[list[VisitResult], Field(min_length=1, max_length=500)]
+    idempotency_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$", examples=["9b2c7d4e-visit-17"])]
+
+
+class RefusedResult(Strict):
+    """row: place in `results`, from 0. household_id: null where no such household is on the list, so that nothing is repeated."""
+
+    row: Count
+    household_id: str | None
+    reasons: list[Words]
+
+
+class ConflictingResults(Strict):
+    household_id: str
+    visits: list[str]
+
+
+class Taken(Strict):
+    """accepted: new results, corrections among them; unchanged: known already. What stands here is on disk."""
+
+    accepted: Count
+    corrected: Count
+    unchanged: Count
+    refused: list[RefusedResult]
+    conflicts: list[ConflictingResults]
+
+
+class VillageCounts(Strict):
+    """null: from 1 to 4 (or what would give such a number away), not shown; `hidden` says so."""
+
+    code: AreaCode
+    households: Count | None
+    listed: Count
+    visited: Count
+    confirmed: Count | None
+    red: Count
+    orange: Count
+    yellow: Count
+    hidden: bool
+
+
+class TownshipCounts(VillageCounts):
+    villages: list[VillageCounts]
+
+
+class Areas(Carried):
+    cycle: Cycle
+    county_code: AreaCode
+    hidden_below: int
+    townships: list[TownshipCounts]
+
+
+class Metric(Words):
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    text_zh: str
+    text_en: str
+
+
+class GroupFinding(Words):
+    group: str
+    recall: float | None
+    low: float | None
+    high: float | None
+    verdict: str
+
+
+class Waiver(Strict):
+    check: str
+    by: str
+    reason: str
+
+
+class ModelCard(Carried):
+    learner: str
+    title: Words
+    trained_until: str
+    horizon_months: list[int]
+    metrics: list[Metric]
+    groups: list[GroupFinding]
+    waivers: list[Waiver]
+    limits_zh: list[str]
+    limits_en: list[str]
+    statement: str
+
+
+class AuditQuery(Strict):
+    since: Annotated[int, Field(ge=0, le=999_999_999)] = Field(0, description="number of the first entry")
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    actor: Annotated[str, Field(pattern=r"^[0-9a-f]{1,16}$")] | None = Field(None, description="id of a key")
+    action: Annotated[str, Field(pattern=r"^[a-z -]{1,64}$")] | None = None
+
+
+class AuditEntry(Strict):
+    number: Count
+    at: str
+    actor: str
+    role: str
+    purpose: str
+    action: str
+    subject: str
+    model_version: str
+    details: str
+    previous: str
+    hash: str
+
+
+class AuditHead(Strict):
+    number: Count
+    hash: str
+
+
+class AuditPage(Strict):
+    """head: the newest entry of all, to be written down outside this machine."""
+
+    entries: list[AuditEntry]
+    next_since: int | None
+    head: AuditHead
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """Every fault with the path of its field. Nothing that was sent is repeated: unknown keys are named only where they tell nobody's number."""
+    faults = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        parts = [str(part) for part in item["loc"]]
+        where = ".".join("…" if telling_text(part) or len(part) > 64 else part for part in parts)
+        faults.append(Fault(where or "body", item["type"], item["msg"], "The shape stands in /openapi.json and docs/api.md."))
+    return faults

@@ -1,0 +1,72 @@
+"""docs/api.md and docs/access.md are so: every command of the one is run, every role and route of both is the one in the table of rights."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from riskmodel.serving import examples
+from riskmodel.serving.access import RIGHTS, ROLES
+from riskmodel.serving.openapi import TOLD, description
+from tests.serving.conftest import CYCLE
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def test_every_command_of_the_api_page_works_against_the_running_service(live, tmp_path, needs):
+    needs(shutil.which("curl"), "curl")
+    script = "set -eu\n" + "\n".join(re.findall(r"```sh\n(.*?)```", (DOCS / "api.md").read_text(encoding="utf-8"), re.DOTALL))
+    keys = {name.upper(): live.county.own[name] for name in ("case_system", "screener", "auditor", "operator")}
+    environment = {**os.environ, **keys, "BASE": live.address, "CYCLE": CYCLE}
+    done = subprocess.run(
+        ["bash", "-x", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-1500:]
+    assert "['grade', 'limit']" in done.stdout
+    assert (tmp_path / "list.xlsx").read_bytes().startswith(b"PK")
+
+
+@pytest.mark.parametrize("right", RIGHTS, ids=lambda right: f"{right.method} {right.path}")
+def test_every_route_is_told_in_the_documents(right):
+    text = "".join((DOCS / name).read_text(encoding="utf-8") for name in ("api.md", "access.md", "service.md"))
+    fixed = right.path.split("{")[0].rstrip("/") or "the page's own files"
+    assert fixed in text or fixed == "/web"
+
+
+def test_every_role_stands_in_the_table_of_the_access_page():
+    text = (DOCS / "access.md").read_text(encoding="utf-8")
+    assert [role for role in ROLES if f"| `{role}` |" not in text] == []
+
+
+def test_every_route_has_its_description_and_every_shape_its_true_example():
+    assert {(right.method, right.path) for right in RIGHTS} == set(TOLD)
+    for told in TOLD.values():
+        for model, kept in ((told.body, examples.REQUESTS), (told.answer, examples.ANSWERS)):
+            if isinstance(model, type):
+                model.model_validate_json(json.dumps(kept[model.__name__], ensure_ascii=False))
+
+
+def test_no_shape_of_the_api_has_a_field_that_decides():
+    forbidden = re.compile(
+        r"eligib|entitle|approv|reject|verdict|decision|decide|qualif|award|grant|poor|determination", re.IGNORECASE
+    )
+    schemas = description()["components"]["schemas"]
+    names = {name for schema in schemas.values() for name in schema.get("properties", {})} | set(schemas)
+    named = {name for name in names if forbidden.search(name)} - {"signal_not_determination", "verdict"}
+    assert named == set()
+    verdicts = [name for name, schema in schemas.items() if "verdict" in schema.get("properties", {})]
+    assert verdicts == ["GroupFinding"], "a verdict is said of how well the model finds a group, never of a household"
+
+
+def test_every_answer_with_a_score_or_a_list_carries_the_sentence():
+    schemas = description()["components"]["schemas"]
+    for name in ("ScoresAnswer", "ListSummary", "ListPage", "HouseholdAnswer", "Areas", "ModelCard"):
+        needed = set(schemas[name]["required"])
+        assert {"model_version", "as_of", "data_dates", "valid_until", "signal_not_determination"} <= needed, name
+        assert schemas[name]["properties"]["signal_not_determination"]["const"] is True

@@ -1,0 +1,175 @@
+"""Every route × role × own or foreign area, made from the OpenAPI description: a route that is not in the matrix fails."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from riskmodel.serving.access import ROLES
+from riskmodel.serving.openapi import description
+from tests.serving.conftest import AS_OF, CYCLE
+
+# Who gets what. Written by hand, beside the table of rights, so that a right cannot be widened without this file saying so too. `own`: the county of the
+# households; `foreign`: a key of another county. 200 there means: an answer in which nothing of the county stands.
+NOBODY = dict.fromkeys(ROLES, 403)
+EVERYBODY = dict.fromkeys(ROLES, 200)
+OWN = {
+    "GET /": EVERYBODY,
+    "GET /web/{path}": EVERYBODY,
+    "GET /livez": EVERYBODY,
+    "GET /readyz": EVERYBODY,
+    "POST /v1/session": EVERYBODY,
+    "GET /v1/session": EVERYBODY,
+    "DELETE /v1/session": dict.fromkeys(ROLES, 204),
+    "POST /v1/scores": NOBODY | {"case_system": 200, "analyst": 200},
+    "GET /v1/lists": NOBODY | {"screener": 200, "case_system": 200},
+    "GET /v1/lists/{cycle}": NOBODY | {"screener": 200, "case_system": 200},
+    "GET /v1/lists/{cycle}/download": NOBODY | {"screener": 200},
+    "GET /v1/households/{household_id}": NOBODY | {"screener": 200, "case_system": 200},
+    "POST /v1/verifications": NOBODY | {"screener": 200},
+    "GET /v1/areas/{cycle}": NOBODY | {"screener": 200},
+    "GET /v1/model": EVERYBODY,
+    "GET /v1/audit": NOBODY | {"auditor": 200},
+    "GET /metrics": NOBODY | {"operator": 200},
+    "GET /openapi.json": EVERYBODY,
+}
+OF_AN_AREA = {
+    "POST /v1/scores",
+    "GET /v1/lists/{cycle}",
+    "GET /v1/lists/{cycle}/download",
+    "GET /v1/households/{household_id}",
+    "POST /v1/verifications",
+    "GET /v1/areas/{cycle}",
+}
+FOREIGN = {
+    route: {role: 404 if route in OF_AN_AREA and status == 200 else status for role, status in roles.items()}
+    for route, roles in OWN.items()
+}
+OPEN = {"GET /", "GET /web/{path}", "GET /livez", "GET /readyz", "POST /v1/session"}
+PROBES = {"GET /livez", "GET /readyz"}  # answered by the framework: tried against the running service
+
+
+def routes() -> list[str]:
+    paths = description()["paths"]
+    return [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
+
+
+def ask(client, route, county, key):
+    """The route with a request that is right in itself."""
+    method, path = route.split(" ")
+    path = path.format(cycle=CYCLE, household_id=county.household(), path="app.js")
+    if path.endswith("/download"):
+        path += "?format=csv"
+    body = None
+    if route == "POST /v1/session":
+        body = {"key": key}
+    elif route == "POST /v1/scores":
+        body = {"as_of": AS_OF, "household_ids": [county.household()]}
+    elif route == "POST /v1/verifications":
+        result = {"household_id": county.household(), "visited_on": "2026-01-05", "outcome": "unreachable", "visitor": "matrix"}
+        body = {"list_hash": county.visit_list.hash, "results": [result], "idempotency_key": "matrix-0001"}
+    headers = {"content-type": "application/json"} if body is not None else {}
+    return client.request(method, path, content=None if body is None else json.dumps(body), headers=headers)
+
+
+def test_the_matrix_has_exactly_the_routes_of_the_description():
+    assert sorted(OWN) == sorted(routes()), "a new route needs its line here, with who may use it"
+
+
+def test_every_route_of_the_application_is_in_the_description(service):
+    served = set()
+    for route in service.app.app.routes:
+        served |= {f"{method} {route.path.replace(':path', '')}" for method in (route.methods or {"POST"}) - {"HEAD"}}
+    assert served - set(routes()) == set()
+    assert set(routes()) - served == PROBES
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("route", sorted(set(OWN) - PROBES))
+def test_a_role_gets_in_its_own_area_what_the_matrix_says(service, route, role):
+    key = service.county.own[role]
+    assert ask(service.client(key), route, service.county, key).status_code == OWN[route][role]
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("route", sorted(set(OWN) - PROBES))
+def test_a_role_of_another_county_gets_nothing_of_this_one(service, route, role):
+    county, key = service.county, service.county.foreign[role]
+    answer = ask(service.client(key), route, county, key)
+    assert answer.status_code == FOREIGN[route][role]
+    if answer.status_code == 200 and route not in ("GET /openapi.json", "GET /v1/audit", "GET /metrics"):
+        assert county.code not in answer.text and county.household() not in answer.text
+
+
+@pytest.mark.parametrize("route", sorted(set(OWN) - PROBES))
+def test_without_a_key_only_what_is_open_answers(service, route):
+    answer = ask(service.client(), route, service.county, "rm_000000000000_" + "0" * 64)
+    if route == "POST /v1/session":
+        assert answer.status_code == 401
+    elif route in OPEN:
+        assert answer.status_code == 200
+    else:
+        assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_what_the_table_does_not_name_is_not_there_whatever_the_framework_offers(live):
+    strange = [
+        "/healthz",
+        "/schema.json",
+        "/docs.json",
+        "/docs",
+        "/static_content/x.js",
+        "/score",
+        "/v1/score",
+        "/v2",
+        "/v1/lists/",
+    ]
+    nobody, operator = live.client(), live.client(live.county.own["operator"])
+    assert {nobody.get(path).status_code for path in strange} == {401}
+    assert {operator.get(path).status_code for path in strange} == {404}
+    assert operator.post("/v1/lists").status_code == 405 and operator.post("/v1/lists").headers["allow"] == "GET"
+
+
+def test_the_running_service_agrees_with_the_matrix(live):
+    for role in ROLES:
+        for route in sorted(OWN):
+            key = live.county.own[role]
+            assert ask(live.client(key), route, live.county, key).status_code == OWN[route][role], (route, role)
+    assert all(live.client().get(path).status_code == 200 for path in ("/livez", "/readyz"))
+
+
+def test_a_key_of_one_township_sees_that_township_only(service):
+    county, client = service.county, service.client(service.county.local["screener"])
+    page = client.get(f"/v1/lists/{CYCLE}?limit=200").json()
+    rows = county.visit_list.rows
+    assert page["total"] == rows.filter(rows["township_code"] == county.township).height > 0
+    assert {row["township_code"] for row in page["rows"]} == {county.township}
+    assert {entry["code"] for entry in page["filters"]["townships"]} == {county.township}
+    assert all(entry["code"].startswith(county.township) for entry in page["filters"]["villages"])
+    everybody = client.get(f"/v1/lists/{CYCLE}?everybody=true&limit=200").json()
+    assert {row["township_code"] for row in everybody["rows"]} == {county.township}
+    assert client.get(f"/v1/households/{county.household()}").status_code == 200
+    assert client.get(f"/v1/households/{county.elsewhere}").status_code == 404
+    other = next(code for code in rows["township_code"].unique() if code != county.township)
+    assert client.get(f"/v1/lists/{CYCLE}?township={other}").json()["total"] == 0
+    assert client.get(f"/v1/lists/{CYCLE}/download?format=csv&township={other}").status_code == 404
+    downloaded = client.get(f"/v1/lists/{CYCLE}/download?format=csv").text
+    assert county.household() in downloaded and county.elsewhere not in downloaded
+    assert [area["code"] for area in client.get(f"/v1/areas/{CYCLE}").json()["townships"]] == [county.township]
+    stored = {"as_of": AS_OF, "household_ids": [county.household(), county.elsewhere]}
+    scored = service.client(county.local["case_system"]).post("/v1/scores", json=stored)
+    assert scored.status_code == 404 and county.elsewhere not in scored.text
+    result = {"household_id": county.elsewhere, "visited_on": "2026-01-05", "outcome": "no_risk"}
+    taken = client.post(
+        "/v1/verifications", json={"list_hash": county.visit_list.hash, "results": [result], "idempotency_key": "township-1"}
+    ).json()
+    assert taken["accepted"] == 0 and taken["refused"][0]["household_id"] is None
+
+
+def test_a_key_without_areas_sees_nobody(service):
+    from riskmodel.serving.casebook import lookups
+
+    assert lookups.list_heads(service.office.book.engine, ()) == []
+    assert lookups.household(service.office.book.engine, (), service.county.household()) is None
