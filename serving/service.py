@@ -49,11 +49,11 @@ class ScreeningService:
         office.close()
 
 
-# The last one added is the outermost: what is seen, how many at once, who it is, how large.
-ScreeningService.add_asgi_middleware(BodyLimit, bounds=bounds)
-ScreeningService.add_asgi_middleware(Gate, office=office)
-ScreeningService.add_asgi_middleware(Bounded, bounds=bounds)
+# The first one is the outermost: every answer is seen, so many at once, who it is, and only then a body is read.
 ScreeningService.add_asgi_middleware(Observed, tally=tally)
+ScreeningService.add_asgi_middleware(Bounded, bounds=bounds)
+ScreeningService.add_asgi_middleware(Gate, office=office)
+ScreeningService.add_asgi_middleware(BodyLimit, bounds=bounds)
 
 
 def application() -> ASGIApp:

@@ -252,6 +252,14 @@ def test_another_content_type_is_refused(live, good, kind):
     assert answer.status_code == 415
 
 
+def test_nobody_s_body_is_read_and_every_refusal_is_counted(live):
+    with live.client() as client:
+        answer = client.post("/v1/scores", content=b" " * 34_000_000, headers=JSON)
+    assert answer.status_code == 401, "who it is comes before how large it is"
+    with live.client(live.county.own["operator"]) as client:
+        assert 'riskmodel_answers_total{route="POST /v1/scores",status="401"}' in client.get("/metrics").text
+
+
 def test_the_old_address_is_gone(live, good):
     with live.client(live.county.own["case_system"]) as client:
         assert client.post("/v1/score", content=orjson.dumps(good), headers=JSON).status_code == 404
