@@ -124,8 +124,10 @@ def run(
         + f"Runs, for `mlflow ui`       {project.mlruns}\n"
         f"What the service loads      {release}\n\n"
         f"{SIGNAL_ZH} · {SIGNAL_EN}\n\n"
-        "Next: open out/list.xlsx · `make serve` and POST a household to /v1/scores · notebooks/01_a_county_in_ten_minutes.ipynb ·\n"
-        "`make demo TABLES=folder` on your own tables (docs/data-contract.md)"
+        "Next: open out/list.xlsx · notebooks/01_a_county_in_ten_minutes.ipynb · `make demo TABLES=folder` on your own tables (docs/data-contract.md).\n"
+        "The page and the API · 页面和接口: make a key, start the service, sign in at http://127.0.0.1:3000\n"
+        f"  .venv/bin/riskmodel keys add 'screening desk' --role screener --area {listed.county_code} --purpose 'home visits'\n"
+        "  make serve"
     )
 
 
