@@ -26,6 +26,8 @@ recall at k               前k户覆盖率           share of all relapses that 
 calibration               校准                  agreement of probabilities with observed shares
 champion                  在用模型              the model in force; a challenger is a candidate for its place
 grade                     优先级                red, orange, yellow, none: order of verification, from rules and capacity
+release                   发布包                the sealed folder that the service loads: model, catalogue, policy, tables of explanation, signed
+casebook                  走访台账              lists, visits, scores and audit, in SQL
 guarantees                两不愁三保障          food and clothing, schooling, medical cover, housing, and drinking water
 ========================  ====================  ==============================================================================
 """
