@@ -390,7 +390,7 @@ def test_importing_and_using_the_kernel_leaves_shap_and_pandas_alone(tmp_path):
 def test_after_the_warm_up_of_an_installation_no_explanation_waits_for_a_compiler(tmp_path):
     saved_model(tmp_path)
     cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    count = "from riskmodel.screening.kernels import KERNELS; print(sum(one.compilations for one in KERNELS))"
+    count = "from riskmodel.screening.warming import KERNELS; print(sum(one.compilations for one in KERNELS))"
     warm_up = "from riskmodel.screening.warming import warm_up; warm_up();"
     assert int(in_a_process_of_its_own(warm_up + count, **cache)) > 0, "a fresh cache: this is where the time goes"
     assert in_a_process_of_its_own(warm_up + count, **cache) == "0"

@@ -19,15 +19,13 @@ import numpy.typing as npt
 
 from riskmodel.errors import Fault, ModelError
 from riskmodel.files import replacing
-from riskmodel.screening.kernels import contributions_into, interactions_into
+from riskmodel.screening.tree_kernels import contributions_into, contributions_of_few, depths, interactions_into
 from riskmodel.screening.trees import (
     BITS,
     DEEPEST,
     MOST_BYTES,
-    ZERO,
     ContributionTables,
     Floats,
-    Forest,
     TablesTooLarge,
     build_tables,
     read_forest,
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
 BLOCK: Final = (
     2048  # rows at a time: enough that large tables are fetched seldom, few enough that columns stay in the third cache
 )
+FEW: Final = 8  # rows that are taken one by one
 TABLES_FILE: Final = "explanation_tables.npz"
 MADE_OF, NOTE = "made_of", "note"
 
@@ -90,12 +89,20 @@ class Explainer:
         if self.tables is None:
             return self._by_lightgbm(X), self.base
         forest, tables = self.tables.forest, self.tables
-        out = np.zeros(X.shape)
-        contributions_into(
-            X, forest.node_start, forest.feature, forest.threshold, forest.question, forest.category_start, forest.category_stop,
-            forest.category_bits, tables.group_start, tables.bit_start, tables.condition_start, tables.condition,
-            tables.feature_start, tables.group_feature, tables.table_start, tables.table, max(1, min(BLOCK, len(X))), ZERO, out,
-        )  # fmt: skip
+        questions, out = forest.questions, np.zeros(X.shape)
+        groups = (tables.feature_start, tables.group_feature, tables.table_start, tables.table)
+        for begin in range(0, len(X), BLOCK):
+            block = slice(begin, begin + BLOCK)
+            sheet = questions.sheet(X[block])
+            if len(X) <= FEW:
+                contributions_of_few(
+                    sheet, tables.group_start, tables.bit_start, tables.condition_start, *tables.conditions, *groups, out[block]
+                )  # fmt: skip
+            else:
+                contributions_into(
+                    sheet, forest.node_start, questions.ask, questions.bound, tables.group_start, tables.bit_start,
+                    tables.condition_start, tables.condition, *groups, out[block],
+                )  # fmt: skip
         return out, self.base
 
     def interactions(self, values: npt.ArrayLike) -> Floats:
@@ -106,12 +113,12 @@ class Explainer:
         """
         X = self._checked(values)
         forest = read_forest(self.texts) if self.tables is None else self.tables.forest
-        points, weights = np.polynomial.legendre.leggauss(_longest_path(forest) // 2 + 1)
-        out = np.zeros((*X.shape, X.shape[1]))
+        deepest = int(depths(forest.node_start, forest.left, forest.right).max(initial=0))
+        points, weights = np.polynomial.legendre.leggauss(deepest // 2 + 1)
+        questions, out = forest.questions, np.zeros((*X.shape, X.shape[1]))
         interactions_into(
-            X, forest.node_start, forest.leaf_start, forest.feature, forest.threshold, forest.question, forest.left, forest.right,
-            forest.cover, forest.value, forest.leaf_cover, forest.category_start, forest.category_stop, forest.category_bits,
-            (points + 1) / 2, weights / 2, ZERO, out,
+            questions.sheet(X), forest.node_start, forest.leaf_start, forest.feature, questions.ask, questions.bound, forest.left,
+            forest.right, forest.cover, forest.value, forest.weight, forest.leaf_cover, (points + 1) / 2, weights / 2, out,
         )  # fmt: skip
         own = np.arange(X.shape[1])
         whole = out[:, own, own]
@@ -179,19 +186,6 @@ class Explainer:
             return cls(forest.n_features, forest.base, None, trees, texts, note)
         tables = ContributionTables.from_arrays(arrays)
         return cls(tables.forest.n_features, tables.forest.base, tables, trees)
-
-
-def _longest_path(forest: Forest) -> int:
-    """Most questions on the way to one leaf. LightGBM numbers children after their parents."""
-    longest = 0
-    for first, stop in zip(forest.node_start[:-1], forest.node_start[1:], strict=True):
-        depth = np.ones(stop - first, np.int64)
-        for node in range(stop - first):
-            for child in (forest.left[first + node], forest.right[first + node]):
-                if child >= 0:
-                    depth[child] = depth[node] + 1
-        longest = max(longest, int(depth.max(initial=0)))
-    return longest
 
 
 def trees_hash(texts: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from riskmodel.errors import DataError, Fault, ProjectError
 from riskmodel.features.catalogue import Catalogue, Feature, Sentence, Sentences, Strict, Words
 from riskmodel.project import Project
 from riskmodel.screening import wording
-from riskmodel.screening.kernels import choose_reasons
+from riskmodel.screening.reason_kernels import choose_reasons
 from riskmodel.screening.reference import BEYOND, FEWEST, Reference
 from riskmodel.screening.wording import Language
 from riskmodel.vocabulary import RISK_KINDS

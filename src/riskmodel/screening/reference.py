@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskmodel.errors import Fault, ModelError
-from riskmodel.screening.kernels import spread
+from riskmodel.screening.reason_kernels import spread
 from riskmodel.vocabulary import COUNTY_DIGITS, TOWNSHIP_DIGITS
 
 if TYPE_CHECKING:

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from riskmodel.errors import Fault, ModelError
-from riskmodel.screening.kernels import fill, lay_out
+from riskmodel.screening.tree_kernels import answer, fill, lay_out
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -31,6 +32,7 @@ MOST_BYTES: Final = 512 * 2**20
 
 # How a node asks. NaN falls out of `value <= threshold` to the right, and out of `not value > threshold` to the left.
 RIGHT_IF_NAN, LEFT_IF_NAN, LEFT_IF_ZERO, RIGHT_IF_ZERO, CATEGORY = 0, 1, 2, 3, 4
+LARGEST: Final = float(np.finfo(np.float64).max)
 
 
 class TablesTooLarge(Exception):
@@ -39,15 +41,20 @@ class TablesTooLarge(Exception):
 
 @dataclass(frozen=True)
 class Forest:
-    """All trees of all members, one after the other, with each leaf's value already divided by the number of members.
+    """All trees of all members, one after the other.
 
     Nodes: feature, threshold, question (see above), left, right (child: node of the same tree, or ~leaf), cover (rows that passed in
     training); category_start/category_stop point into category_bits, 32 categories a word. Leaves: value, leaf_cover.
-    node_start, leaf_start: shape (trees + 1,). base: the expected margin. n_features: columns of the matrix that is asked about.
+    node_start, leaf_start: shape (trees + 1,). weight: shape (trees,), what a tree counts for in the mean of the members. member_start: shape
+    (members + 1,), into the trees. averaged: a member is the mean of its trees (a random forest), not their sum. base: the expected margin.
+    n_features: columns of the matrix that is asked about.
     """
 
     n_features: int
     base: float
+    averaged: bool
+    member_start: Ints
+    weight: Floats
     node_start: Ints
     leaf_start: Ints
     feature: Ints
@@ -62,6 +69,58 @@ class Forest:
     value: Floats
     leaf_cover: Floats
 
+    def shaped(self) -> bool:
+        """Whether the nodes of each tree form a tree: each node but the root and each leaf is one node's child, and no child stands before its parent."""
+        if not len(self.left) == len(self.right) == len(self.feature) or len(self.node_start) != len(self.leaf_start):
+            return False
+        nodes, leaves = np.diff(self.node_start), np.diff(self.leaf_start)
+        if not (leaves == nodes + 1).all():
+            return False
+        own = np.arange(len(self.feature)) - np.repeat(self.node_start[:-1], nodes)
+        most = np.repeat(nodes, nodes)
+        seen_node, seen_leaf = np.zeros(len(self.feature) + 1, np.int64), np.zeros(len(self.value) + 1, np.int64)
+        first_node, first_leaf = np.repeat(self.node_start[:-1], nodes), np.repeat(self.leaf_start[:-1], nodes)
+        for child in (self.left, self.right):
+            inner = child >= 0
+            if not (np.where(inner, (child > own) & (child < most), ~child <= most)).all():
+                return False
+            np.add.at(seen_node, (first_node + child)[inner], 1)
+            np.add.at(seen_leaf, (first_leaf + ~child)[~inner], 1)
+        roots = self.node_start[:-1][nodes > 0]
+        seen_node[roots] += 1
+        return bool((seen_node[:-1] == 1).all() and (seen_leaf[:-1][np.repeat(nodes > 0, leaves)] == 1).all())
+
+    @cached_property
+    def questions(self) -> Questions:
+        """What the nodes ask, each different thing once."""
+        is_category = self.question == CATEGORY
+        code = np.where(is_category, self.n_features * CATEGORY + self.category_start, self.feature * CATEGORY + self.question)
+        _, first, ask = np.unique(code, return_index=True, return_inverse=True)
+        bound = np.where(is_category, 0.0, np.clip(self.threshold, -LARGEST, LARGEST))
+        words = self.category_stop - self.category_start
+        return Questions(
+            ask.astype(np.int64), bound, self.feature[first], self.question[first], self.category_start[first], words[first], self.category_bits
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Each node asks whether `sheet[ask] <= bound`; an ask reads one feature in one way. ask, bound: shape (nodes,); the rest: shape (asks,), see Forest."""
+
+    ask: Ints
+    bound: Floats
+    feature: Ints
+    question: Ints
+    category_start: Ints
+    words: Ints
+    category_bits: npt.NDArray[np.uint32]
+
+    def sheet(self, values: Floats) -> Floats:
+        """What is asked about n households, shape (asks, n), without NaN. values: shape (n, p), contiguous."""
+        sheet = np.empty((len(self.feature), len(values)))
+        answer(values, self.feature, self.question, self.category_start, self.words, self.category_bits, ZERO, sheet)
+        return sheet
+
 
 @dataclass(frozen=True)
 class ContributionTables:
@@ -69,7 +128,7 @@ class ContributionTables:
 
     Group g serves the trees' leaves below one node. Its bits are bit_start[g]:bit_start[g+1]; bit b is met when all its conditions
     condition[condition_start[b]:condition_start[b+1]] are (a node of the tree, or ~node for the right-hand side). Its features are
-    group_feature[feature_start[g]:feature_start[g+1]], each with a table of 2**bits contributions, one after the other from table_start[g].
+    group_feature[feature_start[g]:feature_start[g+1]]; from table_start[g] on stand 2**bits patterns, each with a contribution to every one of them.
     """
 
     forest: Forest
@@ -82,6 +141,16 @@ class ContributionTables:
     table_start: Ints
     table: Floats
 
+    @cached_property
+    def conditions(self) -> tuple[Ints, Floats, npt.NDArray[np.bool_]]:
+        """Each condition's ask, bound, and whether it is the right-hand side that it wants."""
+        tree = np.repeat(np.arange(len(self.group_start) - 1), np.diff(self.group_start))
+        tree = np.repeat(np.repeat(tree, np.diff(self.bit_start)), np.diff(self.condition_start))
+        right = self.condition < 0
+        node = self.forest.node_start[tree] + np.where(right, ~self.condition, self.condition)
+        questions = self.forest.questions
+        return questions.ask[node], questions.bound[node], right
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Everything as named arrays, for an .npz file without pickle."""
         parts = {f"forest_{item.name}": np.asarray(getattr(self.forest, item.name)) for item in fields(Forest)}
@@ -92,7 +161,7 @@ class ContributionTables:
         """The reverse of `arrays`. Raises ModelError when one is missing or does not fit the others."""
         try:
             parts: dict[str, Any] = {item.name: arrays[f"forest_{item.name}"] for item in fields(Forest)}
-            parts["n_features"], parts["base"] = int(parts["n_features"]), float(parts["base"])
+            parts |= {name: kind(parts[name]) for name, kind in (("n_features", int), ("base", float), ("averaged", bool))}
             own = {item.name: arrays[item.name] for item in fields(cls) if item.name != "forest"}
         except KeyError as error:
             raise _damaged("explanation tables", f"the array {error.args[0]} is missing") from None
@@ -108,6 +177,7 @@ class ContributionTables:
             for starts, total in (
                 (forest.node_start, len(forest.feature)),
                 (forest.leaf_start, len(forest.value)),
+                (forest.member_start, len(forest.node_start) - 1),
                 (self.group_start, len(self.bit_start) - 1),
                 (self.bit_start, len(self.condition_start) - 1),
                 (self.condition_start, len(self.condition)),
@@ -115,7 +185,7 @@ class ContributionTables:
                 (self.table_start, len(self.table)),
             )
         )
-        sound = sound and len(forest.node_start) == len(self.group_start)
+        sound = sound and len(forest.node_start) == len(forest.leaf_start) == len(self.group_start) == len(forest.weight) + 1
         sound = sound and len(self.bit_start) == len(self.feature_start) == len(self.table_start)
         if sound:
             nodes = np.diff(forest.node_start)
@@ -134,6 +204,7 @@ class ContributionTables:
                 and _within(forest.category_stop, len(forest.category_bits) + 1)
                 and len({len(part) for part in (forest.feature, forest.threshold, forest.question)}) == 1
                 and len({len(part) for part in (forest.feature, forest.category_start, forest.category_stop)}) == 1
+                and forest.shaped()
             )
         if not sound:
             raise _damaged("explanation tables", "the arrays do not fit each other")
@@ -155,9 +226,10 @@ def read_forest(texts: Sequence[str]) -> Forest:
     """
     if not texts:
         raise _damaged("model", "no LightGBM text")
-    parts: dict[str, list[Any]] = {item.name: [] for item in fields(Forest) if item.name not in ("n_features", "base")}
-    node_start, leaf_start, words = [0], [0], 0
-    n_features, base = -1, 0.0
+    parts: dict[str, list[Any]] = {name: [] for name in _OF_NODES}
+    node_start, leaf_start, member_start, words = [0], [0], [0], 0
+    weights: list[float] = []
+    n_features, base, averaged = -1, 0.0, False
     for number, text in enumerate(texts):
         where = f"member {number + 1} of {len(texts)}"
         header, trees = _split(text, where)
@@ -167,6 +239,7 @@ def read_forest(texts: Sequence[str]) -> Forest:
         if n_features not in (-1, own):
             raise _damaged(where, f"{own} features, where the first member has {n_features}")
         n_features = own
+        averaged |= "average_output" in header
         weight = 1.0 / len(texts) / (max(len(trees), 1) if "average_output" in header else 1)
         for place, tree in enumerate(trees):
             here = f"{where}, tree {place}"
@@ -174,18 +247,25 @@ def read_forest(texts: Sequence[str]) -> Forest:
                 raise ModelError(
                     Fault(here, "linear_tree", "trees with a value in each leaf", "Train the plan with linear_tree: false.")
                 )
-            base += weight * _append(parts, tree, weight, n_features, words, here)
+            base += weight * _append(parts, tree, n_features, words, here)
+            weights.append(weight)
             words += len(parts["category_bits"][-1])
             node_start.append(node_start[-1] + len(parts["feature"][-1]))
             leaf_start.append(leaf_start[-1] + len(parts["value"][-1]))
+        member_start.append(len(weights))
     types: dict[str, Any] = {"category_bits": np.uint32}
     types |= dict.fromkeys(("threshold", "cover", "value", "leaf_cover"), np.float64)
     joined = {
         name: np.concatenate([np.zeros(0, types.get(name, np.int64)), *some]).astype(types.get(name, np.int64), copy=False)
         for name, some in parts.items()
-        if name not in ("node_start", "leaf_start")
     }
-    return Forest(n_features, base, np.array(node_start), np.array(leaf_start), **joined)
+    starts = {"member_start": np.array(member_start), "node_start": np.array(node_start), "leaf_start": np.array(leaf_start)}
+    return Forest(n_features=n_features, base=base, averaged=averaged, weight=np.array(weights), **starts, **joined)
+
+
+_OF_NODES: Final = (
+    "feature", "threshold", "question", "left", "right", "cover", "category_start", "category_stop", "category_bits", "value", "leaf_cover",
+)  # fmt: skip
 
 
 def _split(text: str, where: str) -> tuple[dict[str, str], list[dict[str, str]]]:
@@ -215,8 +295,8 @@ def _numbers(tree: dict[str, str], key: str, length: int, kind: Any, where: str)
     return values.astype(kind, copy=False)
 
 
-def _append(parts: dict[str, list[Any]], tree: dict[str, str], weight: float, n_features: int, words: int, where: str) -> float:
-    """Add one tree; returns its expected value (before the weight), as LightGBM works it out."""
+def _append(parts: dict[str, list[Any]], tree: dict[str, str], n_features: int, words: int, where: str) -> float:
+    """Add one tree; returns its expected value, as LightGBM works it out."""
     leaves = _whole(tree, "num_leaves", where)
     categories = _whole(tree, "num_cat", where)
     nodes = leaves - 1
@@ -255,7 +335,7 @@ def _append(parts: dict[str, list[Any]], tree: dict[str, str], weight: float, n_
 
     for name, some in {
         "feature": feature, "threshold": threshold, "question": question, "left": left, "right": right, "cover": cover,
-        "category_start": start, "category_stop": stop, "category_bits": bits, "value": value * weight, "leaf_cover": leaf_cover,
+        "category_start": start, "category_stop": stop, "category_bits": bits, "value": value, "leaf_cover": leaf_cover,
     }.items():  # fmt: skip
         parts[name].append(some)
     return float(value[0]) if not nodes else float(np.sum(leaf_cover / cover[0] * value))
@@ -281,7 +361,7 @@ def build_tables(forest: Forest, *, bits: int = BITS, deepest: int = DEEPEST, mo
     points, weights = np.polynomial.legendre.leggauss(deepest // 2 + 1)
     table = np.zeros(cells)
     fill(
-        *shape, forest.cover, forest.value, forest.leaf_cover, group_start, bit_start, condition_start, condition, feature_start,
+        *shape, forest.cover, forest.value, forest.weight, forest.leaf_cover, group_start, bit_start, condition_start, condition, feature_start,
         group_feature, top, table_start, deepest, (points + 1) / 2, weights / 2, table,
     )  # fmt: skip
     return ContributionTables(

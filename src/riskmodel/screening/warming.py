@@ -10,9 +10,17 @@ import numpy as np
 
 from riskmodel.features.catalogue import Catalogue
 from riskmodel.features.matrix import FeatureMatrix
+from riskmodel.screening import reason_kernels, tree_kernels
+from riskmodel.screening.compiled import Compiled
 from riskmodel.screening.explain import Explainer
+from riskmodel.screening.margins import Walker
 from riskmodel.screening.reasons import Wordbook, give_reasons, plain_entry
 from riskmodel.screening.reference import FEWEST, Reference
+from riskmodel.screening.trees import read_forest
+
+KERNELS: Final = [
+    part for module in (tree_kernels, reason_kernels) for part in vars(module).values() if isinstance(part, Compiled)
+]
 
 # A whole LightGBM model of one tree with two questions.
 _SMALLEST: Final = """tree
@@ -45,7 +53,11 @@ def warm_up() -> float:
     values = np.arange(2.0 * FEWEST).reshape(FEWEST, 2) / FEWEST
     explainer = Explainer.from_booster_texts([_SMALLEST])
     contributions, _ = explainer.contributions(values)
+    explainer.contributions(values[:1])
     explainer.interactions(values[:1])
+    walker = Walker.of(read_forest([_SMALLEST]))
+    assert walker is not None
+    walker.margins(values)
     households = np.array([str(place) for place in range(FEWEST)], dtype=object)
     villages = np.full(FEWEST, "0" * 12, dtype=object)
     reference = Reference.of(FeatureMatrix(dt.date(2025, 1, 1), households, villages, names, values))

@@ -44,6 +44,7 @@ from riskmodel.screening.margins import Walker
 from riskmodel.screening.reference import Reference
 from riskmodel.screening.scoring import ScreeningModel, data_dates, feature_hashes
 from riskmodel.screening.settings import ScreeningSettings
+from riskmodel.screening.trees import read_forest
 from riskmodel.serving import seal
 from riskmodel.tables import Tables, from_frames
 from riskmodel.training.model import Model, mean_of_members
@@ -55,7 +56,7 @@ FOLDER: Final = "release"
 CURRENT: Final = "current"
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "signature.json"
-FORMAT: Final = 2
+FORMAT: Final = 3
 GOLDEN_ROWS: Final = 20
 
 
@@ -211,7 +212,8 @@ def open_release(folder: Path, trusted: Mapping[str, bytes]) -> Release:
     rows = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
     own = pl.DataFrame(rows).with_columns(pl.col("valid_from").str.to_date()) if rows else None
     policy = Policy.load(inner, None if own is None else from_frames({"policy": own}))
-    walker = Walker.of(fitted.booster_texts)
+    tables = explainer.tables if explainer is not None else None
+    walker = Walker.of(read_forest(fitted.booster_texts) if tables is None else tables.forest) if fitted.booster_texts else None
     release = Release(folder, as_of, model, context, policy, valid_until(as_of, model.settings), walker)
     _replay(release)
     return release
