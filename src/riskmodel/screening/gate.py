@@ -7,6 +7,7 @@ and gaps. What is usual is known from a profile of the rows that the model learn
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -71,7 +72,7 @@ def pass_gate(
     if faults:
         raise GateError(faults)
     values = matrix.select(names).values
-    if len(values) < FEWEST and _quiet(values, _limits(catalogue, tuple(names))):
+    if _quiet(values, _limits(catalogue, tuple(names), profile)):
         return values
     for place, name in enumerate(names):
         faults += _of_column(name, values[:, place], matrix.household_id, catalogue, (profile or {}).get(name), accept_missing)
@@ -80,28 +81,55 @@ def pass_gate(
     return values
 
 
-def _limits(catalogue: Catalogue, names: tuple[str, ...]) -> npt.NDArray[np.float64]:
-    """Least and greatest value, and whether it is a flag, for each feature: shape (3, p)."""
-    known = _LIMITS.get((id(catalogue), names))
-    if known is None or known[0] is not catalogue:
+@dataclass(frozen=True)
+class _Limits:
+    """What is looked at at a glance, for p features: least and greatest value, whether it is a flag, whether most were known when the model learned, and a
+    money feature's typical value then (NaN: there is none)."""
+
+    low: Floats
+    high: Floats
+    flag: npt.NDArray[np.bool_]
+    usually_known: npt.NDArray[np.bool_]
+    typical: Floats
+
+
+def _limits(catalogue: Catalogue, names: tuple[str, ...], profile: Mapping[str, Mapping[str, Any]] | None) -> _Limits:
+    """The limits of these features; worked out once for a model."""
+    key = (id(catalogue), id(profile), names)
+    known = _LIMITS.get(key)
+    if known is None or known[0] is not catalogue or known[1] is not profile:
         units = [entry.unit if (entry := catalogue.root.get(name)) is not None else "" for name in names]
         ranges = [RANGES.get(unit, (-np.inf, np.inf)) for unit in units]
-        limits = np.array(
-            [[low for low, _ in ranges], [high for _, high in ranges], [unit == "flag" for unit in units]], np.float64
-        )
+        usual = [(profile or {}).get(name) for name in names]
+        limits = _Limits(
+            np.array([low for low, _ in ranges]), np.array([high for _, high in ranges]), np.array([unit == "flag" for unit in units], np.bool_),
+            np.array([item is not None and item["known"] >= USUALLY_KNOWN for item in usual], np.bool_),
+            np.array([(item or {}).get("typical") or np.nan if unit in MONEY else np.nan for item, unit in zip(usual, units, strict=True)], np.float64),
+        )  # fmt: skip
         _LIMITS.clear()
-        _LIMITS[id(catalogue), names] = known = (catalogue, limits)
-    return known[1]
+        _LIMITS[key] = known = (catalogue, profile, limits)
+    return known[2]
 
 
-_LIMITS: dict[tuple[int, tuple[str, ...]], tuple[Catalogue, npt.NDArray[np.float64]]] = {}
+_LIMITS: dict[tuple[int, int, tuple[str, ...]], tuple[Catalogue, Any, _Limits]] = {}
 
 
-def _quiet(values: Floats, limits: npt.NDArray[np.float64]) -> bool:
-    """Whether there is nothing to say about a few households: one look at everything, where there is no whole to compare with a profile."""
-    low, high, flag = limits
-    wrong = (values < low) | (values > high) | np.isinf(values) | ((flag == 1) & (values > 0) & (values < 1))
-    return not wrong.any()
+def _quiet(values: Floats, limits: _Limits) -> bool:
+    """Whether there is certainly nothing to say; where there may be, column after column is looked at."""
+    wrong = (values < limits.low) | (values > limits.high) | np.isinf(values) | (limits.flag & (values > 0) & (values < 1))
+    if wrong.any():
+        return False
+    if len(values) < FEWEST:  # too few to be compared with a profile
+        return True
+    known = len(values) - np.isnan(values).sum(axis=0)
+    if (limits.usually_known & (known <= (1 - EMPTIED) * len(values))).any():
+        return False
+    # the median lies between two bounds when less than half of the numbers lie beyond either
+    money = ~np.isnan(limits.typical)
+    size, typical = np.abs(values[:, money]), limits.typical[money]
+    counted = (size > 0).sum(axis=0)
+    large, small = (size >= SHIFT * typical).sum(axis=0), ((size > 0) & (size <= typical / SHIFT)).sum(axis=0)
+    return not ((counted >= FEWEST) & ((2 * large >= counted) | (2 * small >= counted))).any()
 
 
 def _of_column(

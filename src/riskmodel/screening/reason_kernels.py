@@ -203,3 +203,44 @@ def choose_reasons(
                     told_topic[slot] = number
                     if inside < 0:
                         said += 1
+
+
+@compiled
+def kinds_told(feature, kind, kinds, most_raising, last, code):  # fmt: skip
+    """Risk kinds of each row's raising reasons, heaviest first and `last` behind all others, four bits each (kind + 1), into `code` (n).
+
+    kinds: shape (n, kinds), what each added to the margin.
+    """
+    told = np.empty(most_raising, np.int64)
+    for row in range(len(feature)):
+        n = 0
+        for slot in range(most_raising):
+            if feature[row, slot] < 0:
+                continue
+            new = kind[feature[row, slot]]
+            known = False
+            for seen in range(n):
+                known |= told[seen] == new
+            if known:
+                continue
+            at = n
+            while at > 0:
+                other = told[at - 1]
+                if other == last:
+                    before = True
+                elif new == last:
+                    before = False
+                elif kinds[row, new] == kinds[row, other]:
+                    before = new < other
+                else:
+                    before = kinds[row, new] > kinds[row, other]
+                if not before:
+                    break
+                told[at] = other
+                at -= 1
+            told[at] = new
+            n += 1
+        number = np.int64(0)
+        for slot in range(most_raising):
+            number = number * 16 + (told[slot] + 1 if slot < n else 0)
+        code[row] = number

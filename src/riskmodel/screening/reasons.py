@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +23,7 @@ from riskmodel.errors import DataError, Fault, ProjectError
 from riskmodel.features.catalogue import Catalogue, Feature, Sentence, Sentences, Strict, Words
 from riskmodel.project import Project
 from riskmodel.screening import wording
-from riskmodel.screening.reason_kernels import choose_reasons
+from riskmodel.screening.reason_kernels import choose_reasons, kinds_told
 from riskmodel.screening.reference import BEYOND, FEWEST, Reference
 from riskmodel.screening.wording import Language
 from riskmodel.vocabulary import RISK_KINDS
@@ -44,6 +44,7 @@ COMMON: Final = 0.75  # what so many of the neighbours share is no reason
 NOTABLE: Final = 60  # per cent of the neighbours that an amount has to be beyond
 OUTSTANDING: Final = 80  # the same where the catalogue declares no direction
 SINGLE: Final = 8  # households for whom steps of numpy cost more than their sums
+MOST_SAID: Final = 50_000  # pieces of sentences that are kept for the next household
 FEW: Final = 200  # households whose sentences are written one by one
 LEVELS: Final = ("", "township", "county")
 # Families whose features say how the data are, not how the household is: their part of a score is not told as a reason of the household.
@@ -91,6 +92,7 @@ class About:
 
     raises_when, lowers_when: told as raising (lowering) when high 1, when low -1, whichever it is 2, never 0. pair: place of the amount of a share,
     and of the share of an amount, else -1. notable: per cent of the neighbours that an amount has to be beyond. source: place in `sources` of the table whose date is said with it, or -1.
+    manners, rounding: how its values are compared and rounded (see `wording`).
     """
 
     entries: tuple[Feature, ...]
@@ -109,6 +111,31 @@ class About:
     pair: npt.NDArray[np.int64]
     sources: tuple[str, ...]
     source: npt.NDArray[np.int64]
+    manners: tuple[str, ...]
+    rounding: npt.NDArray[np.int64]
+
+    @cached_property
+    def negative(self) -> dict[Language, list[bool]]:
+        """Of each feature, whether what is below 0 has a sentence of its own."""
+        return {
+            language: [getattr(entry.sentence, language).negative is not None for entry in self.entries] for language in wording.LANGUAGES
+        }  # fmt: skip
+
+    @cached_property
+    def said(self) -> dict[tuple[int, float, str, str], str]:
+        """Pieces of sentences that were written before: (feature, value as it is said, language, which piece) -> text. `piece` keeps it small."""
+        return {}
+
+    def piece(self, place: int, value: float, language: Language, which: str) -> str:
+        """What the catalogue says of one value: `sentence` or `after` (see `wording`). Rounded as they are said, values come again and again."""
+        key = (place, value, language, which)
+        text = self.said.get(key)
+        if text is None or value != value:
+            if len(self.said) >= MOST_SAID:
+                self.said.clear()
+            write = wording.sentence if which == "sentence" else wording.after
+            text = self.said[key] = write(self.entries[place], value, language)
+        return text
 
     @cached_property
     def read(self) -> frozenset[str]:
@@ -146,6 +173,7 @@ class About:
             flags(wording.manner(entry) != "nothing" for entry in entries),
             places(OUTSTANDING if entry.riskier_when == "unclear" else NOTABLE for entry in entries),
             pair, sources, places(sources.index(name) if name else -1 for name in main),
+            tuple(wording.manner(entry) for entry in entries), places(wording.rounding_of(entry.unit) for entry in entries),
         )  # fmt: skip
 
 
@@ -304,15 +332,20 @@ class ReasonTable:
         """
         about = self.wordbook.about(self.names)
         source = np.append(about.source, -1)[self.feature]
-        days = np.full(self.feature.shape, -1, np.int32)
-        for place in np.unique(source[source >= 0]):
-            name = about.sources[place]
-            stale = _in_steps(self.stale_days[name]) if name in self.stale_days else np.zeros(len(self), np.int32)
-            hit = source == place
-            first = hit & (np.cumsum(hit, axis=1) == 1)
-            said = stale if name in self.data_dates else np.where(stale > 0, stale, -1)
-            days[first] = np.broadcast_to(said[:, None], first.shape)[first]
+        dated = np.array([0 if name in self.data_dates else -1 for name in about.sources] + [-1], np.int32)
+        days: npt.NDArray[np.int32] = dated[source]
+        for name, stale in self._stale_steps.items():
+            if name in about.sources:
+                hit = (source == about.sources.index(name)) & (stale > 0)[:, None]
+                days[hit] = np.broadcast_to(stale[:, None], hit.shape)[hit]
+        for slot in range(1, PLACES):
+            days[(source[:, :slot] == source[:, slot, None]).any(axis=1), slot] = -1
         return days
+
+    @cached_property
+    def _stale_steps(self) -> dict[str, npt.NDArray[np.int32]]:
+        """Source -> days of its gap as they are said, shape (n,); 0 where it is fresh enough."""
+        return {name: _in_steps(days) for name, days in self.stale_days.items()}
 
     def _said(self, cells: npt.NDArray[np.intp], place: int, language: Language) -> pl.Series:
         """The sentences of one feature for some cells (positions in `feature`, flattened): each different piece is written once."""
@@ -349,69 +382,64 @@ class ReasonTable:
             both = alone + comparison + _written(second, lambda value: between + wording.after(told, float(value), language))
         return both.zip_with(pl.Series(partner >= 0), alone + comparison) + tail
 
-    def _write(
-        self, entry: Feature, value: float, partner: int, second: float, side: int, percent: int, level: int, source: str, days: int,
-        language: Language,
-    ) -> str:  # fmt: skip
-        """One sentence. value, second: as they are said. partner: the other feature of a pair, whose value is `second`, or -1."""
-        below_zero = value < 0 and getattr(entry.sentence, language).negative is not None
-        comparison = wording.compare(side, percent, LEVELS[level], language, manner=wording.manner(entry), below_zero=below_zero)
-        tail = self._tail(source, days, language)
-        if partner < 0:
-            return wording.sentence(entry, value, language) + comparison + tail
-        other = self.wordbook.catalogue[self.names[partner]]
-        between = "，" if language == "zh" else ", "
-        if entry.amount == self.names[partner]:  # the amount first, then the share that is compared
-            return wording.sentence(other, second, language) + between + wording.after(entry, value, language) + comparison + tail
-        return wording.sentence(entry, value, language) + comparison + between + wording.after(other, second, language) + tail
-
-    def _sentence(self, row: int, slot: int, language: Language) -> str:
-        """One sentence, in the same words as `_said`."""
-        place, partner = int(self.feature[row, slot]), int(self.partner[row, slot])
-        if place < 0:
-            return ""
-        entry = self.wordbook.catalogue[self.names[place]]
-        value, second = self._told_values[row][slot]
-        return self._write(
-            entry, value, partner, second, int(self.side[row, slot]), int(self.percent[row, slot]), int(self.level[row, slot]),
-            _main_source(entry, self.wordbook.sources), int(self._tail_days[row, slot]), language,
-        )  # fmt: skip
-
     @cached_property
-    def _told_values(self) -> list[list[tuple[float, float]]]:
-        """The value of each reason and of its partner, as they are said in both languages. (n, 7) pairs; 0 where there is none."""
+    def _cells(self) -> list[tuple[int, int, int, int, float, float, int, int, int, int]]:
+        """Every reason as plain numbers: row, slot, feature, partner, their values as they are said, side, percent, level, days of its data."""
+        rows, slots = np.nonzero(self.feature >= 0)
+        place, partner = self.feature[rows, slots], self.partner[rows, slots]
+        rounding = self.wordbook.about(self.names).rounding
+        value = wording.shown_each(self.values[rows, place], rounding[place])
+        second = np.where(partner >= 0, self.values[rows, partner], 0.0)
+        second = wording.shown_each(second, rounding[partner])
+        parts = (
+            rows,
+            slots,
+            place,
+            partner,
+            value,
+            second,
+            self.side[rows, slots],
+            self.percent[rows, slots],
+            self.level[rows, slots],
+        )
+        return list(zip(*(part.tolist() for part in parts), self._tail_days[rows, slots].tolist(), strict=True))
 
-        def said(row: int, place: int) -> float:
-            return (
-                float(wording.shown(self.values[row, place], self.wordbook.catalogue[self.names[place]].unit))
-                if place >= 0
-                else 0.0
+    def _written(self, language: Language) -> list[list[str]]:
+        """The sentences, written one by one in the same words as `_said`: n lists of seven, empty text where there is no reason."""
+        about = self.wordbook.about(self.names)
+        said = [[""] * PLACES for _ in range(len(self))]
+        between = "，" if language == "zh" else ", "
+        negative = about.negative[language]
+        for row, slot, place, partner, value, second, side, percent, level, days in self._cells:
+            below_zero = value < 0 and negative[place]
+            comparison = wording.compare(
+                side, percent, LEVELS[level], language, manner=about.manners[place], below_zero=below_zero
             )
-
-        pairs = zip(self.feature.tolist(), self.partner.tolist(), strict=True)
-        return [
-            [(said(row, place), said(row, other)) for place, other in zip(places, others, strict=True)]
-            for row, (places, others) in enumerate(pairs)
-        ]
+            tail = self._tail(about.sources[about.source[place]] if days >= 0 else "", days, language)
+            if partner < 0:
+                text = about.piece(place, value, language, "sentence") + comparison + tail
+            elif about.entries[place].amount == self.names[partner]:  # the amount first, then the share that is compared
+                first = about.piece(partner, second, language, "sentence")
+                text = first + between + about.piece(place, value, language, "after") + comparison + tail
+            else:
+                first = about.piece(place, value, language, "sentence")
+                text = first + comparison + between + about.piece(partner, second, language, "after") + tail
+            said[row][slot] = text
+        return said
 
     def _tail(self, source: str, days: int, language: Language) -> str:
         """The date of the data (days 0), or for how long they have not been renewed; nothing for -1."""
         if days < 0 or not source:
             return ""
-        label = getattr(self.wordbook.sources[source].label, language)
-        if days:
-            ago = wording.gap(days, language)
-            return f"（{label}数据已{ago}未更新）" if language == "zh" else f" ({label} data not renewed for {ago})"
-        day = wording.format_date(self.data_dates[source], language)
-        return f"（{label}数据截至{day}）" if language == "zh" else f" ({label} data to {day})"
+        return _data_tail(
+            getattr(self.wordbook.sources[source].label, language), None if days else self.data_dates[source], days, language
+        )
 
     def _columns(self, language: Language) -> list[pl.Series]:
         """One series a place in `feature`: its sentence, or nothing."""
         if len(self) <= FEW:
-            return [
-                pl.Series([self._sentence(row, slot, language) or None for row in range(len(self))], dtype=pl.String)
-                for slot in range(PLACES)
-            ]
+            said = self._written(language)
+            return [pl.Series([row[slot] or None for row in said], dtype=pl.String) for slot in range(PLACES)]
         chosen = self.feature.T.ravel()
         order = np.argsort(chosen, kind="stable")
         edges = np.searchsorted(chosen[order], np.arange(len(self.names) + 1))
@@ -429,8 +457,7 @@ class ReasonTable:
     def sentences(self, language: Language) -> npt.NDArray[np.object_]:
         """Shape (n, 7): one sentence a reason, empty text where there is none."""
         if len(self) <= FEW:  # without the machinery for columns, which costs as much as some hundred sentences
-            rows = [[self._sentence(row, slot, language) for slot in range(PLACES)] for row in range(len(self))]
-            return np.array(rows, dtype=object).reshape(len(self), PLACES)
+            return np.array(self._written(language), dtype=object).reshape(len(self), PLACES)
         columns = [column.fill_null("").to_list() for column in self._columns(language)]
         return np.array(columns, dtype=object).reshape(PLACES, len(self)).T
 
@@ -453,25 +480,10 @@ class ReasonTable:
     @cached_property
     def risk_kinds(self) -> list[str]:
         """Risk kinds of each household's raising reasons, heaviest first, `other` last, joined by `;`. Empty where nothing raises the risk."""
-        kind_of = np.append(self.wordbook.about(self.names).kind, -1)
-        told = kind_of[self.feature[:, :MOST_RAISING]]
-        mask = np.zeros((len(self), len(KINDS)), bool)
-        rows, _ = np.nonzero(told >= 0)
-        mask[rows, told[told >= 0]] = True
+        code = np.empty(len(self), np.int64)
         # `other` (mostly income) names no risk that a visitor could look for: it stands last.
-        weight = np.where(mask, self.kinds, -np.inf)
-        weight[:, KINDS.index("other")] -= 1e6
-        order = np.argsort(-weight, axis=1, kind="stable")
-        amount = mask.sum(axis=1)
-        code = np.zeros(len(self), np.int64)
-        for slot in range(MOST_RAISING):
-            code = code * 16 + np.where(slot < amount, order[:, slot] + 1, 0)
-        different, back = np.unique(code, return_inverse=True)
-        words = []
-        for number in different:
-            digits = [(int(number) >> (4 * slot)) & 15 for slot in range(MOST_RAISING - 1, -1, -1)]
-            words.append(";".join(KINDS[digit - 1] for digit in digits if digit))
-        return [words[number] for number in back]
+        kinds_told(self.feature, self.wordbook.about(self.names).kind, self.kinds, MOST_RAISING, KINDS.index("other"), code)
+        return [_kinds_in_words(number) for number in code.tolist()]
 
     def of(self, row: int) -> list[Reason]:
         """The reasons of one household, raising first."""
@@ -510,20 +522,34 @@ class ReasonTable:
         """Sources that are stale or absent, for each household; empty text where all are there and fresh."""
         labels = [getattr(self.wordbook.sources[name].label, language) for name in self.absent]
         absent = [f"没有{label}数据" if language == "zh" else f"no {label} data" for label in labels]
-        notes = np.full(len(self), wording.join(absent, language), dtype=object)
-        for source, days in self.stale_days.items():
-            rounded = _in_steps(days)
-            for gap in np.unique(rounded[rounded > 0]):
-                text = self._tail(source, int(gap), language).strip("（） ()")
-                hit = rounded == gap
-                notes[hit] = [f"{note}{'；' if language == 'zh' else '; '}{text}" if note else text for note in notes[hit]]
-        return [str(note) for note in notes]
+        notes = [wording.join(absent, language)] * len(self)
+        between = "；" if language == "zh" else "; "
+        for source, steps in self._stale_steps.items():
+            for row in np.flatnonzero(steps).tolist():
+                text = self._tail(source, int(steps[row]), language).strip("（） ()")
+                notes[row] = f"{notes[row]}{between}{text}" if notes[row] else text
+        return notes
 
 
 def _written(values: npt.NDArray[Any], write: Callable[[Any], str]) -> pl.Series:
     """What `write` makes of each value; it is asked once for each different one."""
     different, place = np.unique(values, return_inverse=True)
     return pl.Series([write(value) for value in different.tolist()], dtype=pl.String).gather(place.astype(np.uint32))
+
+
+@lru_cache(maxsize=4096)
+def _kinds_in_words(code: int) -> str:
+    digits = [(code >> (4 * slot)) & 15 for slot in range(MOST_RAISING - 1, -1, -1)]
+    return ";".join(KINDS[digit - 1] for digit in digits if digit)
+
+
+@lru_cache(maxsize=4096)
+def _data_tail(label: str, day: dt.date | None, days: int, language: Language) -> str:
+    if day is None:
+        ago = wording.gap(days, language)
+        return f"（{label}数据已{ago}未更新）" if language == "zh" else f" ({label} data not renewed for {ago})"
+    until = wording.format_date(day, language)
+    return f"（{label}数据截至{until}）" if language == "zh" else f" ({label} data to {until})"
 
 
 def _in_steps(days: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

@@ -32,7 +32,7 @@ from riskmodel.screening.settings import ScreeningSettings, load_settings
 from riskmodel.tables import Tables
 from riskmodel.tables.schema import TABLES
 from riskmodel.training.cohorts import cohort
-from riskmodel.training.model import Model, mean_of_members
+from riskmodel.training.model import Model, band_of_members, mean_of_members
 from riskmodel.vocabulary import COUNTY_DIGITS, GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH, TOWNSHIP_DIGITS
 
 if TYPE_CHECKING:
@@ -455,7 +455,7 @@ class ScreeningModel:
         )  # fmt: skip
         margins = model.margins(values)
         margin = mean_of_members(margins)
-        low, high = (model.probability(part, horizon) for part in np.quantile(margins, [0.1, 0.9], axis=1))
+        low, high = (model.probability(part, horizon) for part in band_of_members(margins))
         probability = model.probability(margin, horizon)
         contributions, base = self.contributions(values)
         if reference is None:

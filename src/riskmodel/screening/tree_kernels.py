@@ -347,21 +347,27 @@ def contributions_of_few(
     sheet, group_start, bit_start, condition_start, condition_ask, condition_bound, condition_right, feature_start, group_feature, table_start,
     table, out,
 ):  # fmt: skip
-    """The same for a few rows, to the bit: for one household, laying rows side by side costs more than its sums."""
-    for group in range(group_start[-1]):
-        bit0, bits = bit_start[group], bit_start[group + 1] - bit_start[group]
-        first = feature_start[group]
-        features = feature_start[group + 1] - first
-        for row in range(len(out)):
+    """The same for a few rows, to the bit: for one household, laying rows side by side costs more than its sums.
+
+    First all patterns, then all sums: the tables are larger than the caches, and so the processor can fetch many cells at once.
+    """
+    groups = group_start[-1]
+    place = np.empty(groups, np.int64)
+    for row in range(len(out)):
+        for group in range(groups):
+            bit0 = bit_start[group]
             pattern = np.int64(0)
-            for bit in range(bits):
+            for bit in range(bit_start[group + 1] - bit0):
                 met = True
                 for c in range(condition_start[bit0 + bit], condition_start[bit0 + bit + 1]):
                     met &= (sheet[condition_ask[c], row] <= condition_bound[c]) != condition_right[c]
                 pattern |= np.int64(met) << bit
-            at = table_start[group] + pattern * features
-            for number in range(features):
-                out[row, group_feature[first + number]] += table[at + number]
+            place[group] = table_start[group] + pattern * (feature_start[group + 1] - feature_start[group])
+        for group in range(groups):
+            at = place[group]
+            for number in range(feature_start[group], feature_start[group + 1]):
+                out[row, group_feature[number]] += table[at]
+                at += 1
 
 
 @compiled

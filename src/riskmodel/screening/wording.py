@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
@@ -193,6 +194,7 @@ _COMPARED: Final = {
 }
 
 
+@lru_cache(maxsize=4096)
 def compare(side: int, percent: int, level: str, language: Language, *, manner: str = "amount", below_zero: bool = False) -> str:
     """A comparison a person can picture, to be put after a sentence.
 
@@ -216,6 +218,7 @@ def compare(side: int, percent: int, level: str, language: Language, *, manner: 
     return f", {words[2 if side > 0 else 3]} {percent}% of households {area}"
 
 
+@lru_cache(maxsize=1024)
 def format_date(day: dt.date, language: Language) -> str:
     """2025年11月20日 or 20 November 2025, whatever the machine's locale."""
     months = [
@@ -250,14 +253,30 @@ def shown(values: npt.ArrayLike, unit: str) -> npt.NDArray[np.float64]:
     A value that would be rounded away is kept, so that it is not said to be nothing.
     """
     values = np.asarray(values, np.float64)
-    if unit in MONEY:
-        step = _STEPS[np.searchsorted(_FROM, np.abs(values), side="right")]
-        rounded = np.round(values / step) * step
-    else:
-        rounded = np.round(values, digits_of(unit))
+    return shown_each(values, np.full(values.shape, rounding_of(unit)))
+
+
+def rounding_of(unit: str) -> int:
+    """How a unit is rounded, for `shown_each`: digits after the point, or -1 for money."""
+    return -1 if unit in MONEY else digits_of(unit)
+
+
+def shown_each(values: npt.NDArray[np.float64], rounding: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The same for values of several units. rounding: of each value, see `rounding_of`."""
+    rounded = values.copy()
+    for digits in _DIGITS:
+        hit = rounding == digits
+        if hit.any():
+            some = values[hit]
+            if digits < 0:
+                step = _STEPS[np.searchsorted(_FROM, np.abs(some), side="right")]
+                rounded[hit] = np.round(some / step) * step
+            else:
+                rounded[hit] = np.round(some, digits)
     return np.where(rounded == 0, values, rounded)
 
 
+_DIGITS: Final = (-1, 0, 1, 2)
 _FROM: Final = np.array([1e3, 1e4, 1e5, 1e6, 1e7, 1e8])
 _STEPS: Final = np.array([1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6])
 

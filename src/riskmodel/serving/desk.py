@@ -24,7 +24,7 @@ from riskmodel.serving.observe import Tally
 from riskmodel.serving.office import ReleaseFacts
 from riskmodel.serving.reading import ReadRows
 from riskmodel.serving.release import Release, newest_release, open_release
-from riskmodel.training.model import mean_of_members
+from riskmodel.training.model import band_of_members, mean_of_members
 
 
 @dataclass
@@ -107,7 +107,7 @@ def _scores(release: Release, matrix: FeatureMatrix, horizon: int) -> list[dict[
     values = pass_gate(asked, model.feature_names, screening.catalogue, profile=screening.profile)
     margins = release.margins(values)
     margin = mean_of_members(margins)
-    low, high, probability = model.probability(np.stack([*np.quantile(margins, [0.1, 0.9], axis=1), margin]), horizon)
+    low, high, probability = model.probability(np.stack([*band_of_members(margins), margin]), horizon)
     contributions, _ = screening.contributions(values)
     assert screening.reference is not None
     table = give_reasons(
@@ -139,15 +139,16 @@ def _scores(release: Release, matrix: FeatureMatrix, horizon: int) -> list[dict[
 
 def _reasons(table: ReasonTable) -> list[list[dict[str, Any]]]:
     """Reasons of each household, raising first."""
-    entries = table.wordbook.about(table.names).entries
-    zh, en, chosen = table.sentences("zh").tolist(), table.sentences("en").tolist(), table.feature.tolist()
+    kinds = [entry.risk_kind for entry in table.wordbook.about(table.names).entries]
     return [
         [
-            {"zh": zh[row][slot], "en": en[row][slot], "risk_kind": entries[place].risk_kind, "raises": slot < MOST_RAISING}
+            {"zh": zh[slot], "en": en[slot], "risk_kind": kinds[place], "raises": slot < MOST_RAISING}
             for slot, place in enumerate(places)
             if place >= 0
         ]
-        for row, places in enumerate(chosen)
+        for zh, en, places in zip(
+            table.sentences("zh").tolist(), table.sentences("en").tolist(), table.feature.tolist(), strict=True
+        )
     ]
 
 

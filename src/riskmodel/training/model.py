@@ -91,7 +91,7 @@ class Model:
     def band(self, features: Floats, horizon: int = 12) -> tuple[Floats, Floats]:
         """10 and 90 % of the probability across members, each shape (n,): how unstable the model is, not how sure the future."""
         margins = self.margins(features)
-        low, high = np.quantile(margins, [0.1, 0.9], axis=1)
+        low, high = band_of_members(margins)
         return self.probability(low, horizon), self.probability(high, horizon)
 
     @property
@@ -206,6 +206,21 @@ def mean_of_members(margins: Floats) -> Floats:
     for column in range(1, margins.shape[1]):
         total += margins[:, column]
     return np.asarray(total / margins.shape[1])
+
+
+def band_of_members(margins: Floats) -> tuple[Floats, Floats]:
+    """10 and 90 % of the members' margins, each shape (n,): `numpy.quantile` along the members, to the bit, at a fraction of its cost for a few rows."""
+    ordered = np.sort(margins, axis=1)
+    last = margins.shape[1] - 1
+    ends = []
+    for share in (0.1, 0.9):
+        place = share * last
+        below = min(int(place), max(last - 1, 0))
+        part = place - below
+        lower, upper = ordered[:, below], ordered[:, min(below + 1, last)]
+        step = upper - lower
+        ends.append(upper - step * (1 - part) if part >= 0.5 else lower + step * part)
+    return ends[0], ends[1]
 
 
 def _canonical(content: Any) -> str:
