@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+# Bytecode is compiled once, here: otherwise every process where it cannot be written (a read-only system, PYTHONDONTWRITEBYTECODE) compiles it anew.
+UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 export UV_PYTHON_DOWNLOADS := never
 export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
@@ -41,6 +42,7 @@ unit: .venv/.dev
 .venv/.train: .venv/bin/uv requirements/train.txt pyproject.toml
 	@$(UV) --require-hashes -r requirements/train.txt
 	@$(UV) --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q src serving
 	@echo "Compiling the features and the explanations (once; about a minute) ..."
 	@$(BIN)/python -c "from riskmodel.features import warm_up; warm_up()"
 	@$(BIN)/python -c "from riskmodel.screening.warming import warm_up; warm_up()"
