@@ -5,7 +5,7 @@ import { el, svg } from "./dom.js";
 import { chosen, lastAddress } from "./list.js";
 import { grade, hundred, likelihood, status } from "./marks.js";
 import { day, ofHundred, percent, whole } from "./numbers.js";
-import { carried, older, overdue, panel, smallTable } from "./parts.js";
+import { areaOf, carried, older, overdue, panel, smallTable } from "./parts.js";
 import { historyPlot } from "./plot.js";
 import { to } from "./router.js";
 import * as account from "./session.js";
@@ -51,7 +51,7 @@ function top(answer) {
     el("p", { class: "back" }, el("a", { href: lastAddress() }, `‹ ${t("backToList")}`)),
     heading(t("householdTitle", { id })),
     el("p", { class: "facts" }, answer.grade ? [grade(answer.grade.code), " "] : null, on ? [status(on.status), " · "] : null,
-      el("span", {}, t("areaOfHousehold", { township: answer.township_code, village: answer.village_code }))),
+      el("span", {}, areaOf(answer))),
     el("p", { class: "acts" },
       may ? el("a", { class: "button first", id: "record", href: to("visit", id, { as_of: answer.as_of }) }, t(on.status === "visited" ? "recordAgain" : "record")) : null,
       el("button", { type: "button", class: "plain wide-only", onclick: () => window.print() }, t("print"))),

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { el, say } from "./dom.js";
 import * as drafts from "./drafts.js";
+import * as known from "./known.js";
 import { grade, status } from "./marks.js";
 import { ofHundred, whole } from "./numbers.js";
 import { carried, older, overdue } from "./parts.js";
@@ -24,6 +25,13 @@ let order = []; // the households of the page shown last, for "next household"
 /** The address of the list as it was looked at last. */
 export function lastAddress() {
   return lately || to("list");
+}
+
+/** Forget what was looked at: the next key begins anew. */
+export function forgetLooks() {
+  cursors.clear();
+  lately = "";
+  order = [];
 }
 
 /** The household after this one on the page shown last, that is still to be visited; or null. */
@@ -56,6 +64,7 @@ export async function list({ query }) {
   cursors.set(looked, starts);
   lately = to("list", "", query);
   order = answer.rows;
+  if (account.opens("visit") && !one.closed) known.note(answer, answer.rows.filter((row) => row.number !== null));
 
   const move = (changes) => go(to("list", "", { ...query, page: "", ...changes }));
   const canRecord = account.opens("visit") && !one.closed;

@@ -5,6 +5,16 @@ import { day, today } from "./numbers.js";
 import { notice } from "./states.js";
 import { WORDS, has, t } from "./words.js";
 
+/** The village's own digits where its code begins with the township's, as official codes do; otherwise its whole code. */
+export function villageOf(code, township) {
+  return township && code.startsWith(township) && code.length > township.length ? code.slice(township.length) : code;
+}
+
+/** Township and village of a household or row, in words. */
+export function areaOf({ township_code, village_code }) {
+  return t("areaOfHousehold", { township: township_code, village: villageOf(village_code, township_code) });
+}
+
 /** A framed part of a view with its heading. */
 export function panel(title, ...content) {
   return el("section", { class: "panel" }, el("h2", {}, title), ...content);

@@ -29,7 +29,8 @@ export function trouble(error, role, again) {
   const button = el("button", { type: "button", class: "first", onclick: again }, t("retry"));
   const home = el("a", { class: "button", href: "#/list" }, t("backToList"));
   if (error instanceof NoConnection) {
-    return el("section", { class: "trouble" }, heading(t("wrongTitle")), el("p", {}, t("noConnection")), el("p", { class: "acts" }, button));
+    return el("section", { class: "trouble" }, heading(t("noConnectionTitle")), el("p", {}, t("noConnection")),
+      el("p", { class: "acts" }, button, role === "screener" ? el("a", { class: "button", href: "#/offline" }, t("offlineLink")) : null));
   }
   if (error instanceof Refusal && error.status === 403) {
     return el("section", { class: "trouble" }, heading(t("noAccessTitle")), el("p", {}, t("noAccess", { role: roleName(role) })));

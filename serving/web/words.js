@@ -22,7 +22,6 @@ export const WORDS = {
   menuArea: ["区域", "Areas"],
   menuModel: ["模型说明", "About the model"],
   signOut: ["退出", "Sign out"],
-  signedInAs: ["{name} · {role}", "{name} · {role}"],
   role_analyst: ["分析员", "analyst"],
   role_screener: ["筛查人员", "screener"],
   role_case_system: ["业务系统", "case system"],
@@ -48,9 +47,12 @@ export const WORDS = {
   expired: ["登录已过期，请重新登录。登录后会回到刚才的页面；未发送的走访记录都还在。",
     "Your session has ended: please sign in again. You will come back to where you were; visits not yet sent are still here."],
   signedOut: ["已退出。", "You have signed out."],
+  signedOutHere: ["已在本机退出。现在没有网络，系统里的登录会在连上网络时结束，最迟30分钟后自动失效。",
+    "You have signed out on this device. There is no network now: the session ends in the system once there is one, and by itself after 30 minutes at most."],
 
   // faults, in words that help
   wrongTitle: ["出了问题", "Something went wrong"],
+  noConnectionTitle: ["没有连上系统", "No connection"],
   retry: ["重试", "Try again"],
   noConnection: ["没有连上系统。请检查网络，有信号后再试。", "No connection to the system. Check the network and try again where there is a signal."],
   seenAt: ["没有连上系统：这是 {time} 看过的内容。", "No connection to the system: this is what was seen at {time}."],
@@ -64,6 +66,22 @@ export const WORDS = {
     "The system has a fault (code {status}). Try again later; if it stays, tell the administrator this code."],
   faultLine: ["{where}：{found}；应为 {expected}。{remedy}", "{where}: {found}; expected {expected}. {remedy}"],
   backToList: ["返回清单", "Back to the list"],
+
+  // without a connection
+  offlineTitle: ["没有网络时登记走访", "Recording visits without a network"],
+  offlineSays: ["现在没有连上系统，清单和农户情况看不到，但可以登记走访。记录先存在本机，有网络时自动发送；显示“已保存到系统”才算保存。",
+    "There is no connection to the system: the list and what is known of households cannot be shown, but visits can be recorded. They stay on this device and are sent by themselves once there is a network; a visit is saved when the page says so."],
+  offlineNothing: ["本机还没有可登记的农户：请在有网络时打开一次清单。", "No household is known on this device yet: open the list once while there is a network."],
+  offlineUnknown: ["本机没有这个户编号。只能登记有网络时在清单上看到过的农户。", "This number is not known on this device. Only households seen on the list while there was a network can be recorded."],
+  offlineWaiting: ["等待发送（{count}条）", "Waiting to be sent ({count})"],
+  offlineBegun: ["没有填完（{count}户）", "Not finished ({count})"],
+  offlineKnown: ["本机可登记的农户（{count}户）", "Households that can be recorded on this device ({count})"],
+  offlineKnownHint: ["本机只留户编号，不留任何情况；一天后、退出时清除。", "Only the numbers are kept here, nothing about the households; they are cleared after a day and on signing out."],
+  offlineStrip: ["没有连上系统：可以继续登记走访，有网络时自动发送。", "No connection to the system: go on recording, visits are sent once there is a network."],
+  offlineLink: ["没有网络时登记", "Record without a network"],
+  offlineBare: ["没有连上系统，看不到这户的情况；可以照常登记。", "No connection: what is known of this household cannot be shown. The visit can be recorded all the same."],
+  renewed: ["页面有新版本，重新打开后使用；没填完的表单会保留。", "The page has been renewed. Load it again to use the new one; a form begun is kept."],
+  renewNow: ["重新打开", "Load again"],
 
   // list
   listTitle: ["今日清单", "Today's list"],
@@ -278,8 +296,10 @@ export const WORDS = {
   refusedCount: ["有 {count} 条走访记录系统没有收下，需要改正：", "{count} visit(s) that the system has not taken, to be mended:"],
   unsentOthers: ["本机另有 {count} 条别的密钥的未发送记录，须由其本人登录后发送。", "This device also holds {count} unsent record(s) of another key; they are sent when its holder signs in."],
   allSent: ["走访记录已全部保存到系统。", "All visits are saved in the system."],
-  signOutUnsent: ["还有 {count} 条走访记录未发送。退出后记录仍留在本机，再次登录后发送。确定退出？",
-    "{count} visit(s) are not sent yet. They stay on this device and are sent after you sign in again. Sign out?"],
+  signOutUnsent: ["还有 {count} 条走访记录未发送。退出后记录仍留在本机，再次登录后发送。",
+    "{count} visit(s) are not sent yet. They stay on this device and are sent after you sign in again."],
+  signOutBegun: ["有 {count} 户的表单没有填完，退出会清除。", "{count} form(s) are not finished; signing out clears them."],
+  signOutSure: ["确定退出？", "Sign out?"],
 
   // areas
   areaTitle: ["各乡镇、村", "Townships and villages"],
