@@ -17,7 +17,7 @@ import { remember } from "./storage.js";
 import { visit } from "./visit.js";
 import { switchLanguage, t } from "./words.js";
 
-const VIEWS = { list, household, visit, area, model, offline: () => offline(tryAgain) };
+const VIEWS = { list, household, visit, area, model, offline: withoutNetwork };
 const AGAIN = 15000; // milliseconds between attempts to reach the service after a start without it
 const PATIENCE = 150; // milliseconds before "loading" is said, so that quick answers do not flicker
 
@@ -101,7 +101,8 @@ async function show(focus = true) {
     }
     if (!account.session()) asked = false; // nobody said who is signed in: ask again
     if (error instanceof NoConnection && name === "list" && account.opens("offline")) {
-      place(offline(tryAgain), focus);
+      shownName = "offline";
+      place(offline(true, tryAgain), focus);
       return;
     }
     place(trouble(error, account.session() && account.session().role, () => show()));
@@ -132,6 +133,15 @@ async function reconnect() {
   if (!session || !session.offline) return;
   // Somebody in the middle of a form goes on; the records are sent after the next sign-in.
   if ((await connected()) === "signed out" && !main.querySelector("form")) gone();
+}
+
+function withoutNetwork() {
+  return offline(account.session().offline || !navigator.onLine, tryAgain);
+}
+
+/** That view tells of what waits: when it changes, so does the view, unless somebody is typing in it. */
+function refreshOffline() {
+  if (main.querySelector(".offline") && document.activeElement.id !== "offline-id") place(withoutNetwork(), false);
 }
 
 async function tryAgain() {
@@ -193,10 +203,11 @@ async function keepPage() {
   }
 }
 
-drafts.whenChanged(unsent);
+drafts.whenChanged(() => { unsent(); refreshOffline(); });
 drafts.setConnected(connected);
-window.addEventListener("online", () => { unsent(); reconnect(); account.finishLeaving().catch(() => {}); });
+window.addEventListener("online", () => { unsent(); refreshOffline(); reconnect(); account.finishLeaving().catch(() => {}); });
 window.addEventListener("offline", unsent);
+window.addEventListener("shown", unsent);
 window.setInterval(reconnect, AGAIN);
 window.addEventListener("hashchange", () => { show(here().name !== shownName || Boolean(here().id)); });
 window.addEventListener("signed-out", gone);

@@ -63,7 +63,7 @@ export function unsent() {
   const others = account.session() ? drafts.others() : 0;
   const lines = [];
   const session = account.session();
-  if (session && (session.offline || !navigator.onLine)) {
+  if (session && (session.offline || !navigator.onLine) && !document.querySelector("main .offline")) {
     lines.push(el("p", { class: "no-network" }, t("offlineStrip"), " ", account.opens("offline") ? el("a", { href: to("offline") }, t("offlineLink")) : null));
   }
   if (newer) lines.push(el("p", {}, t("renewed"), " ", el("button", { type: "button", onclick: () => window.location.reload() }, t("renewNow"))));

@@ -5,7 +5,7 @@ import { el, svg } from "./dom.js";
 import { chosen, lastAddress } from "./list.js";
 import { grade, hundred, likelihood, status } from "./marks.js";
 import { day, ofHundred, percent, whole } from "./numbers.js";
-import { areaOf, carried, older, overdue, panel, smallTable } from "./parts.js";
+import { areaOf, carried, older, overdue, panel, smallTable, tightTable } from "./parts.js";
 import { historyPlot } from "./plot.js";
 import { to } from "./router.js";
 import * as account from "./session.js";
@@ -35,11 +35,17 @@ export async function household({ id, query }) {
     top(answer),
     older(answer),
     overdue(answer),
-    el("div", { class: "columns" },
+    wide() ? el("div", { class: "columns" },
       el("div", {}, signal(answer), reasons(answer), history(answer)),
-      el("div", {}, leads(answer), checks(answer), changes(answer), visits(answer), freshness(answer))),
+      el("div", {}, leads(answer), checks(answer), changes(answer), visits(answer), freshness(answer)))
+      // On a phone what a visitor needs at the door comes first.
+      : el("div", { class: "columns" }, el("div", {}, [signal, leads, reasons, checks, changes, visits, history, freshness].map((part) => part(answer)))),
     carried({ ...answer, data_dates: null }), // the dates stand in the table of departments
   );
+}
+
+function wide() {
+  return window.matchMedia("(min-width: 901px)").matches;
 }
 
 function top(answer) {
@@ -144,7 +150,9 @@ function kindsOf(row) {
 function freshness(answer) {
   const rows = answer.freshness || [];
   if (!rows.length) return null;
-  return panel(t("freshness"), smallTable([t("source"), t("newest"), t("age"), t("status")], rows.map((row) => [
+  const doubtful = rows.filter((row) => !row.newest || row.stale).map((row) => said(row));
+  const summary = el("p", { class: doubtful.length ? "gaps" : "" }, doubtful.length ? t("someStale", { names: doubtful.join(t("comma")) }) : t("allFresh"));
+  return panel(t("freshness"), summary, tightTable([t("source"), t("newest"), t("age"), t("status")], rows.map((row) => [
     said(row), row.newest || "—", row.age_days === null || row.age_days === undefined ? "—" : t(row.age_days === 1 ? "ageDay" : "ageDays", { days: whole(row.age_days) }),
     el("span", { class: `fresh ${row.newest ? (row.stale ? "stale" : "good") : "absent"}` }, t(row.newest ? (row.stale ? "stale" : "fresh") : "absent")),
   ])));

@@ -33,9 +33,9 @@ export function note(on, rows) {
   remember(KNOWN, { owner, at: Date.now(), lists: Object.fromEntries(Object.entries(lists).filter(([hash]) => used.has(hash))), households });
 }
 
-/** The numbers of the households for which the form can be filled in. */
+/** The numbers of the households for which the form can be filled in, in the order in which they were seen: that of the route. */
 export function households() {
-  return kept().households.map(([id]) => id).sort();
+  return kept().households.map(([id]) => id);
 }
 
 /** A household as the form of a visit wants it, with what is kept here alone; null: it is not known on this device. */

@@ -10,18 +10,18 @@ import { t } from "./words.js";
 
 const MOST_LINKS = 60; // more are found by typing their number
 
-/** The view. `again`: called by the button that tries the connection. */
-export function offline(again) {
+/** The view. `cut`: whether there is no connection; `again`: called by the button that tries it. */
+export function offline(cut, again) {
   const ids = known.households();
   return el(
     "section", { class: "offline" },
     heading(t("offlineTitle")),
-    notice("warning", el("p", {}, t("offlineSays"))),
+    cut ? notice("warning", el("p", {}, t("offlineSays"))) : notice("good", el("p", {}, t("onlineAgain"), " ", el("a", { href: to("list") }, t("backToList")))),
     finder(ids),
     waiting(),
     unfinished(),
     ids.length ? panel(t("offlineKnown", { count: ids.length }), el("p", { class: "hint" }, t("offlineKnownHint")), links(ids.slice(0, MOST_LINKS))) : null,
-    el("p", { class: "acts" }, el("button", { type: "button", onclick: again }, t("retry"))),
+    cut ? el("p", { class: "acts" }, el("button", { type: "button", onclick: again }, t("retry"))) : null,
   );
 }
 

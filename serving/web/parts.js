@@ -21,11 +21,16 @@ export function panel(title, ...content) {
 }
 
 /** A table of texts; the first cell of a row is its heading. Cells fold under each other on a phone. */
-export function smallTable(head, rows) {
-  return el("table", { class: "small", role: "table" },
+export function smallTable(head, rows, kind = "small folds") {
+  return el("table", { class: kind, role: "table" },
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, head.map((text) => el("th", { scope: "col", role: "columnheader" }, text)))),
     el("tbody", { role: "rowgroup" }, rows.map(([name, ...cells]) => el("tr", { role: "row" }, el("th", { scope: "row", role: "rowheader" }, name),
       cells.map((text, place) => el("td", { role: "cell", "data-label": head[place + 1] }, text))))));
+}
+
+/** The same with short cells, which stay beside each other on a phone, too. */
+export function tightTable(head, rows) {
+  return smallTable(head, rows, "small tight");
 }
 
 /** What every answer with a score carries: model, day, validity, and how far the departments' data reach. */

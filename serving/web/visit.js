@@ -47,12 +47,12 @@ function back(id, answer) {
   return el("p", { class: "acts" }, el("a", { class: "button", href: to("household", id, { as_of: answer.as_of }) }, t("cancel")));
 }
 
-function title({ id, answer }) {
+function title({ id, answer, done }) {
   return [
     el("p", { class: "back" }, answer.bare ? el("a", { href: to("offline") }, `‹ ${t("offlineLink")}`)
       : el("a", { href: to("household", id, { as_of: answer.as_of }) }, `‹ ${t("householdTitle", { id })}`)),
     heading(t("visitTitle", { id })),
-    answer.bare ? notice("warning", el("p", {}, t("offlineBare"))) : el("p", { class: "facts" }, areaOf(answer)),
+    answer.bare ? (done ? null : notice("warning", el("p", {}, t("offlineBare")))) : el("p", { class: "facts" }, areaOf(answer)),
   ];
 }
 
@@ -139,10 +139,10 @@ function form(context, given, refused, lockTeam = false) {
       drafts.forget(on.list_hash, id);
       turnTo(context, form(context, null, null));
     } }, t("draftDiscard")))) : null,
-    checks.length ? el("details", { class: "panel", open: window.matchMedia("(min-width: 700px)").matches }, el("summary", {}, t("checks")),
-      el("ul", { class: "checks" }, checks.map((text) => el("li", {}, text)))) : null,
-    summary,
-    body,
+    el("div", { class: "beside" },
+      checks.length ? el("details", { class: "panel", open: window.matchMedia("(min-width: 700px)").matches }, el("summary", {}, t("checks")),
+        el("ul", { class: "checks" }, checks.map((text) => el("li", {}, text)))) : null,
+      el("div", {}, summary, body)),
   ];
 }
 
@@ -211,6 +211,7 @@ function resultOf({ choices }, result) {
 function saved(context, answer) {
   const { id } = context;
   context.on.status = "visited";
+  context.done = true;
   const next = nextAfter(id);
   const conflicts = answer.conflicts || [];
   return [
