@@ -1,7 +1,7 @@
 """Make the pictures of docs/screening-page.md from a running service: `python docs/screenshots.py ADDRESS KEY`.
 
 ADDRESS: such as http://127.0.0.1:3000; KEY: a screener's key of a synthetic county (never photograph real households). Needs Chromium on the PATH. The page's
-clock is set to two weeks after the list's day, so that the pictures do not depend on when they are made.
+clock is set to two weeks after the list's day, so that the pictures do not depend on when they are made. It records one visit.
 """
 
 from __future__ import annotations
@@ -99,6 +99,15 @@ def main(address: str, key: str) -> None:
         page.click("#save")
         page.wait_for_selector("#send")
         photograph(page, "phone-not-saved-zh")
+        page.unroute("**/v1/verifications")
+        page.click("#send")
+        page.wait_for_selector(".result.good")
+        look(page, "#/list", "#rows")
+        page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+        page.context.set_offline(True)
+        page.reload()
+        page.wait_for_selector(".offline")
+        photograph(page, "phone-offline-zh")
         browser.close()
 
 

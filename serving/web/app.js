@@ -141,7 +141,7 @@ function withoutNetwork() {
 
 /** That view tells of what waits: when it changes, so does the view, unless somebody is typing in it. */
 function refreshOffline() {
-  if (main.querySelector(".offline") && document.activeElement.id !== "offline-id") place(withoutNetwork(), false);
+  if (account.session() && main.querySelector(".offline") && document.activeElement.id !== "offline-id") place(withoutNetwork(), false);
 }
 
 async function tryAgain() {

@@ -81,7 +81,9 @@ export function unsent() {
   else if (waited) done = Boolean(account.session());
   waited = Boolean(mine.length);
   strip.className = lines.length ? "unsent" : done ? "unsent done" : "";
-  strip.replaceChildren(...(lines.length ? lines : done ? [el("p", {}, t("allSent"))] : []));
+  const told = lines.length ? lines : done ? [el("p", {}, t("allSent"))] : [];
+  const same = told.length === strip.children.length && told.every((line, place) => line.isEqualNode(strip.children[place]));
+  if (!same) strip.replaceChildren(...told); // what has been said is not said again to those who listen
 }
 
 async function sendNow(button) {

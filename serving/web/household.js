@@ -36,8 +36,8 @@ export async function household({ id, query }) {
     older(answer),
     overdue(answer),
     wide() ? el("div", { class: "columns" },
-      el("div", {}, signal(answer), reasons(answer), history(answer)),
-      el("div", {}, leads(answer), checks(answer), changes(answer), visits(answer), freshness(answer)))
+      el("div", {}, signal(answer), reasons(answer), changes(answer), history(answer)),
+      el("div", {}, leads(answer), checks(answer), visits(answer), freshness(answer)))
       // On a phone what a visitor needs at the door comes first.
       : el("div", { class: "columns" }, el("div", {}, [signal, leads, reasons, checks, changes, visits, history, freshness].map((part) => part(answer)))),
     carried({ ...answer, data_dates: null }), // the dates stand in the table of departments
@@ -130,7 +130,10 @@ function changes(answer) {
   if (!one) return panel(t("changes"), el("p", {}, t("noChanges")));
   const moved = has(`moved_${one.moved}`) ? t(`moved_${one.moved}`) : one.moved;
   const unexplained = one.moved === "up" || one.moved === "down" ? `${moved}${t("separator")}${t("movedNoReason")}` : moved;
-  return panel(t("changes"), el("p", {}, one.since ? t("changesSince", { day: day(one.since) }) : "", said(one) || unexplained));
+  const since = one.since ? t("changesSince", { day: day(one.since) }) : "";
+  const [, how, rest] = /^([^：:]{1,40})[：:]\s*(.+)$/.exec(said(one)) || [];
+  if (!rest) return panel(t("changes"), el("p", {}, since, said(one) || unexplained));
+  return panel(t("changes"), el("p", {}, since, el("strong", {}, how)), el("ul", {}, rest.split(/；|; /).map((text) => el("li", {}, text))));
 }
 
 function visits(answer) {
@@ -165,5 +168,5 @@ function history(answer) {
     row.as_of, t("households", { count: ofHundred(row.probability) }),
     row.low === null ? "—" : t("bandValue", { low: ofHundred(row.low), high: ofHundred(row.high) }), row.rank ? whole(row.rank) : "—", row.model_version,
   ]));
-  return panel(t("history"), rows.length > 1 ? historyPlot(rows) : el("p", {}, t("historyOne")), el("details", {}, el("summary", {}, t("historyTable")), figures));
+  return panel(t("history"), rows.length > 1 ? [el("p", { class: "hint" }, t("historyMeaning")), historyPlot(rows)] : el("p", {}, t("historyOne")), el("details", {}, el("summary", {}, t("historyTable")), figures));
 }

@@ -209,6 +209,7 @@ export const WORDS = {
   someStale: ["偏旧或无记录：{names}。有关情况请入户时问清。", "Old or not on record: {names}. Ask about these during the visit."],
   gaps: ["数据缺口", "Gaps in the data"],
   history: ["历次评分", "Scores so far"],
+  historyMeaning: ["纵轴：每100户约几户；竖条是估计的波动。", "Upwards: households of 100. The upright bars show how far each estimate wavers."],
   historyAlt: ["历次评分的折线图，数字见下表", "Line plot of the scores so far; the figures stand in the table below"],
   historyTable: ["数字", "Figures"],
   historyOne: ["只有一次评分。", "There is one scoring only."],

@@ -159,3 +159,23 @@ def test_at_a_desk_what_to_check_stands_beside_the_form(visitor, first):
     page = visitor().sign_in().see(f"#/visit/{first[0]}", "form")
     checks, form = page.locator(".visit details.panel").bounding_box(), page.locator(".visit form").bounding_box()
     assert checks["x"] + checks["width"] <= form["x"] and abs(checks["y"] - form["y"]) < 5
+
+
+def test_the_plot_of_past_scores_says_what_it_shows_and_changes_stand_in_lines_of_their_own(visitor, first):
+    one = visitor().sign_in()
+    told = one.page.evaluate("id => fetch(`v1/households/${id}`).then((answer) => answer.json())", first[0])
+    told["changes"] = {
+        "moved": "up",
+        "since": "2025-11-30",
+        "zh": "上升：甲情况（上次2次）；乙情况",
+        "en": "up: this (2 before); that",
+    }
+    one.page.route(
+        "**/v1/households/*", lambda route: route.fulfill(status=200, content_type="application/json", body=json.dumps(told))
+    )
+    page = one.see(f"#/household/{first[0]}", ".columns")
+    panel = page.locator(".panel", has=page.locator("h2", has_text="与上次评分相比"))
+    assert panel.locator("strong").inner_text() == "上升"
+    assert panel.locator("li").all_inner_texts() == ["甲情况（上次2次）", "乙情况"]
+    assert "纵轴：每100户约几户" in page.locator(".panel", has=page.locator(".plot")).inner_text()
+    one.page.unroute("**/v1/households/*")
