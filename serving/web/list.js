@@ -66,7 +66,7 @@ export async function list({ query }) {
   cursors.set(looked, starts);
   lately = to("list", "", query);
   order = answer.rows;
-  if (account.opens("visit") && !one.closed) known.note(answer, answer.rows.filter((row) => row.number !== null));
+  if (account.opens("visit") && !one.closed) known.note(answer, answer.rows.filter((row) => row.number !== null && row.status !== "visited"));
 
   const move = (changes) => go(to("list", "", { ...query, page: "", after: "", ...changes }));
   const canRecord = account.opens("visit") && !one.closed;

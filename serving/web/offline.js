@@ -26,7 +26,9 @@ export function offline(cut, again) {
 }
 
 function links(ids) {
-  return el("ul", { class: "ids" }, ids.map((id) => el("li", {}, el("a", { href: to("visit", id) }, id))));
+  const unsent = new Set(drafts.own().map((entry) => entry.result.household_id));
+  return el("ul", { class: "ids" }, ids.map((id) => el("li", {}, el("a", { href: to("visit", id) }, id),
+    unsent.has(id) ? [" ", el("span", { class: "tag warning" }, t("toSend"))] : null)));
 }
 
 function finder(ids) {

@@ -19,7 +19,7 @@ async function keep() {
 }
 
 async function keepOne(cache, path, sha) {
-  const answer = await fetch(home + path, { cache: "reload", credentials: "omit" });
+  const answer = await fetch(home + path, { cache: "no-cache", credentials: "omit" });
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   const digest = await crypto.subtle.digest("SHA-256", await answer.clone().arrayBuffer());
   const hex = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");

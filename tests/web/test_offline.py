@@ -42,6 +42,11 @@ def test_a_record_written_after_opening_the_page_without_a_network_is_sent_once_
     page.click("#save")
     page.wait_for_selector("#send")
     assert "尚未保存到系统，但不会丢失" in page.inner_text(".result")
+    one.see("#/offline", ".offline")
+    assert f"{household} 未发送" in page.inner_text(".ids")
+    assert "等待发送（1条）" in page.inner_text("main")
+    page.evaluate("id => { location.hash = `#/visit/${id}`; }", household)
+    page.wait_for_selector("#send")
     page.reload()  # closed and opened once more, still without a network
     page.wait_for_selector("#send")
     assert "尚未保存到系统" in page.inner_text(".result")
@@ -241,3 +246,30 @@ def test_a_file_that_the_browser_has_is_not_sent_again(visitor, service, name):
     assert again.status == 304 and again.body() == b""
     other = one.context.request.get(address, headers={"If-None-Match": '"0"'})
     assert other.status == 200 and other.body() == first.body()
+
+
+def test_opening_the_page_for_the_first_time_costs_little_on_a_bad_connection(visitor):
+    one = visitor()
+    one.page.reload()
+    one.page.wait_for_selector("#key")
+    one.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+    sizes = one.page.evaluate(
+        """async () => {
+          const source = await (await fetch('web/worker.js')).text();
+          const files = Object.keys(JSON.parse(/const FILES = (.*);/.exec(source)[1]));
+          const get = async (path) => {
+            const answer = await fetch(new URL(path, document.baseURI), { cache: 'no-store' });
+            return [Number(answer.headers.get('content-length')), (await answer.arrayBuffer()).byteLength];
+          };
+          return Promise.all(files.map(get));
+        }"""
+    )
+    sent, read = (sum(size) for size in zip(*sizes, strict=True))
+    assert len(sizes) > 20 and read > 100_000
+    assert sent < 80_000, "all files of the page together, as they go over the network"
+    assert (
+        one.context.request.get(f"{one.service.address}/web/app.js", headers={"Accept-Encoding": "identity"}).headers.get(
+            "content-encoding"
+        )
+        is None
+    )

@@ -201,7 +201,9 @@ async def openapi(office: Office, request: Request) -> Response:
 
 async def page_file(office: Office, request: Request) -> Response:
     """A file of the screening page; one that the browser has already is not sent again."""
-    found = await to_thread.run_sync(pagefiles.page_file, office.web, request.path_params.get("path", pagefiles.FIRST))
+    zipped = pagefiles.takes_gzip(request.headers.get("accept-encoding", ""))
+    name = request.path_params.get("path", pagefiles.FIRST)
+    found = await to_thread.run_sync(lambda: pagefiles.page_file(office.web, name, zipped=zipped))
     if found is None:
         raise Refused(404, "there is no such file")
     if request.headers.get("if-none-match") == found.headers["etag"]:
