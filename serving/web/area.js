@@ -26,7 +26,7 @@ export async function area({ query }) {
     el("ul", { class: "tiles" }, one.villages.map((village) => tile(village, most, least, list, one.code))));
   return el(
     "section", { class: "area" },
-    heading(`${t("areaTitle")} · ${list.cycle}`),
+    heading([`${t("areaTitle")} · `, el("span", { class: "whole" }, list.cycle)]),
     older(answer),
     el("p", {}, t("areaSays", { least })),
     el("p", { class: "hint" }, t("areaNotRanking")),

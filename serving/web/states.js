@@ -9,7 +9,7 @@ export function waiting() {
   return el("p", { class: "waiting", role: "status" }, t("loading"));
 }
 
-/** A heading of a view; the router moves the focus here. */
+/** A heading of a view, a text or parts of one; the router moves the focus here. */
 export function heading(text) {
   return el("h1", { tabindex: "-1" }, text);
 }

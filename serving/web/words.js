@@ -133,7 +133,7 @@ export const WORDS = {
   toSend: ["未发送", "not sent"],
   notListed: ["不在本期清单", "not on the list"],
   record: ["登记走访", "Record visit"],
-  recordAgain: ["更正", "Correct"],
+  recordAgain: ["更正", "Correct it"],
   nextPage: ["下一页", "Next page"],
   previousPage: ["上一页", "Previous page"],
   pages: ["翻页", "Pages"],
