@@ -17,6 +17,7 @@ PICTURES = Path(__file__).parent / "pictures"
 DESK, PHONE = (1366, 768), (360, 740)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 MOST_BYTES = 150_000
+TO_VISIT = "#rows tr:has(.status.open) .id a"
 
 
 def small(png: bytes) -> bytes:
@@ -76,7 +77,7 @@ def main(address: str, key: str) -> None:
         for language in ("zh", "en"):
             page = sign_in(browser, address, key, DESK, language)
             photograph(page, f"list-{language}")
-            household = page.locator("#rows .id a").nth(1).inner_text()
+            household = page.locator(TO_VISIT).nth(1).inner_text()
             look(page, f"#/household/{household}", ".columns")
             photograph(page, f"household-{language}")
             look(page, f"#/visit/{household}", "form")
@@ -91,7 +92,7 @@ def main(address: str, key: str) -> None:
             page.close()
         page = sign_in(browser, address, key, PHONE, "zh")
         photograph(page, "phone-list-zh")
-        household = page.locator("#rows .id a").nth(1).inner_text()
+        household = page.locator(TO_VISIT).nth(1).inner_text()
         look(page, f"#/visit/{household}", "form")
         page.fill("#visitor", "03")
         page.check("#outcome-no_risk")
