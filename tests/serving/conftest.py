@@ -116,7 +116,7 @@ def service(screened_county) -> Iterator[Service]:
 
     office = Office()
     office.desk = desk = Desk.open(screened_county.project, Tally())
-    office.open(screened_county.project, lambda: facts_of(desk.release))
+    office.open(screened_county.project, lambda: facts_of(desk))
     yield Service(Gate(make_app(office), office=office), office, screened_county)
     office.close()
 

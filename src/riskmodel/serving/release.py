@@ -24,6 +24,7 @@ import json
 import os
 import shutil
 import tempfile
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,7 +35,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from riskmodel.errors import Fault, ModelError
+from riskmodel.errors import Fault, ModelError, UserError
 from riskmodel.features.context import AreaContext
 from riskmodel.files import write_text
 from riskmodel.policy import Policy
@@ -187,7 +188,10 @@ def verify(folder: Path, trusted: Mapping[str, bytes]) -> dict[str, Any]:
     if manifest.get("format") != FORMAT:
         found = f"format {manifest.get('format')}"
         raise ModelError(Fault(str(folder), found, f"format {FORMAT}", "Make the release again: `riskmodel release`."))
-    stated, found_files = dict(manifest["files"]), _hashes(folder)
+    try:
+        stated, found_files = dict(manifest["files"]), _hashes(folder)
+    except OSError as error:
+        raise ModelError(_damaged(Path(error.filename or folder), f"cannot be read ({error.strerror})")) from None
     faults = [
         _damaged(folder / name, "missing" if name not in found_files else "foreign" if name not in stated else "changed")
         for name in sorted(stated.keys() | found_files.keys())
@@ -199,8 +203,23 @@ def verify(folder: Path, trusted: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def open_release(folder: Path, trusted: Mapping[str, bytes]) -> Release:
-    """Check the seal, then load, then replay the golden rows. Raises ModelError as `verify` does, and when the rows give something else."""
-    as_of = dt.date.fromisoformat(verify(folder, trusted)["as_of"])
+    """Check the seal, then load, then replay the golden rows. Raises ModelError as `verify` does, when something cannot be loaded, and when the rows
+    give something else."""
+    try:
+        return _load(folder, dt.date.fromisoformat(verify(folder, trusted)["as_of"]))
+    except UserError:
+        raise
+    except (
+        Exception
+    ) as error:  # whatever stands in a file that somebody sealed: it is this release's fault, and no other one suffers
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        found = f"it cannot be loaded ({type(error).__name__} in {Path(place.filename).name}:{place.lineno})"
+        raise ModelError(
+            Fault(str(folder), found, "a release that opens", "Make the release again: `riskmodel release`.")
+        ) from error
+
+
+def _load(folder: Path, as_of: dt.date) -> Release:
     inner = Project(folder)
     fitted = Model.load(folder / "model")
     explainer = Explainer.load(folder, fitted) if (folder / TABLES_FILE).is_file() else None

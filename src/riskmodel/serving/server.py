@@ -12,7 +12,7 @@ import sys
 
 from riskmodel.errors import Fault, UserError
 from riskmodel.project import Project
-from riskmodel.serving.release import newest_release
+from riskmodel.serving.choice import candidates
 
 APPLICATION = "serving.service:application"
 STOP_SECONDS = 30  # what is in the house is finished, for so long at most
@@ -41,7 +41,7 @@ def command(host: str, port: int) -> list[str]:
 
 def run(project: Project, *, host: str = "127.0.0.1", port: int = 3000) -> None:
     """Serve in the foreground until stopped. Raises UserError if there is no release, or if the port is taken."""
-    release = newest_release(project)
+    release = candidates(project)[0]
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
