@@ -557,3 +557,7 @@ def main() -> None:
         for line in str(error).splitlines():
             console.print(line, markup=False)
         sys.exit(1)
+
+
+if __name__ == "__main__":  # `python -m riskmodel.cli`: in a Bento's image nothing of ours is installed
+    main()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from riskmodel.errors import Fault, ModelError, UserError
 from riskmodel.project import Project
-from riskmodel.serving.release import CURRENT, FOLDER, MANIFEST, Release, newest_release, open_release, verify
+from riskmodel.serving.release import CURRENT, FOLDER, MANIFEST, Release, current_name, newest_release, open_release, verify
 from riskmodel.serving.seal import TRUSTED_FILE
 from riskmodel.serving.trial import try_release
 
@@ -56,13 +56,8 @@ class Choice:
 
 def look(project: Project) -> Seen:
     """What `release/current` names now, and when its files were last changed. Reads no file but the pointer."""
-    home = project.root / FOLDER
-    try:
-        name = (home / CURRENT).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):
-        name = ""
-    inside = bool(name) and Path(name).name == name
-    return Seen(name if inside else "", stamps(home / name) if inside else (), stamps(project.root / TRUSTED_FILE))
+    name = current_name(project)
+    return Seen(name, stamps(project.root / FOLDER / name) if name else (), stamps(project.root / TRUSTED_FILE))
 
 
 def stamps(path: Path) -> Stamps:

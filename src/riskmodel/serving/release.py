@@ -154,12 +154,20 @@ def make_release(project: Project, model: ScreeningModel, tables: Tables, as_of:
     return target
 
 
+def current_name(project: Project) -> str:
+    """The name in `release/current`; "" where it is missing, cannot be read (a power cut may leave zeros) or leads out of the folder."""
+    try:
+        name = (project.root / FOLDER / CURRENT).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+    return name if name.isprintable() and Path(name).name == name else ""
+
+
 def newest_release(project: Project) -> Path:
     """The folder of the release in force. Raises ModelError, which says how to make one."""
-    pointer = project.root / FOLDER / CURRENT
-    name = pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else ""
-    folder = project.root / FOLDER / name if name and Path(name).name == name else None
-    if folder is None or not (folder / MANIFEST).is_file():
+    name = current_name(project)
+    folder = project.root / FOLDER / name
+    if not name or not (folder / MANIFEST).is_file():
         raise ModelError(
             Fault(
                 str(project.root / FOLDER),
@@ -207,11 +215,13 @@ def open_release(folder: Path, trusted: Mapping[str, bytes]) -> Release:
     give something else."""
     try:
         return _load(folder, dt.date.fromisoformat(verify(folder, trusted)["as_of"]))
-    except UserError:
-        raise
-    except (
-        Exception
-    ) as error:  # whatever stands in a file that somebody sealed: it is this release's fault, and no other one suffers
+    except UserError as error:
+        inside = [
+            fault if str(folder) in fault.where else replace(fault, where=f"{folder}: {fault.where}") for fault in error.faults
+        ]
+        raise ModelError(inside or f"{folder}: {error}") from error
+    # Whatever else stands in a file that somebody sealed: it is this release's fault, and no other one suffers.
+    except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         found = f"it cannot be loaded ({type(error).__name__} in {Path(place.filename).name}:{place.lineno})"
         raise ModelError(
