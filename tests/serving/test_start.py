@@ -272,3 +272,21 @@ def test_where_no_release_passes_the_service_refuses_to_start_with_every_fault_a
         if not any(name in fault and "model.json: changed" in fault for fault in last["faults"])
     ] == []
     assert all("expected" in fault and "Make the release again" in fault for fault in last["faults"])
+
+
+def test_a_release_of_a_new_key_is_taken_when_the_key_is_trusted_without_touching_the_release(home):
+    project, first, second = home
+    desk = Desk.open(project)
+    watch = Watch(desk, project)
+    key = seal.key_path(project)
+    old = (project.root / "serving" / "trusted_keys.yaml").read_text()
+    key.rename(key.with_name("old.pem"))
+    seal.make_key(project)
+    both = (project.root / "serving" / "trusted_keys.yaml").read_text()
+    content = (second / "manifest.json").read_bytes()
+    (second / "signature.json").write_text(json.dumps(seal.sign(content, key)))
+    write_text(project.root / "serving" / "trusted_keys.yaml", old)
+    write_text(project.root / "release" / "current", second.name)
+    assert watch.look() is False and desk.release.folder == first
+    write_text(project.root / "serving" / "trusted_keys.yaml", both)
+    assert watch.look() is True and desk.release.folder == second
