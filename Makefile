@@ -11,13 +11,15 @@ export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 export BENTOML_DO_NOT_TRACK := true
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test serve lint unit lock pages clean
+.PHONY: demo test serve service lint unit lock pages clean
 
 demo: .venv/.train  ## the main job on a synthetic county, or on yours: make demo TABLES=folder
 	@$(BIN)/riskmodel demo $(if $(TABLES),--tables "$(TABLES)")
 
 serve: .venv/.train  ## the scoring service on 127.0.0.1:3000 (after `make demo`)
 	@$(BIN)/riskmodel serve $(if $(PORT),--port $(PORT))
+
+service: .venv/.serve  ## on the machine that serves: only what serves, without what trains (docs/operations.md)
 
 test: lint unit  ## format, lint, types, import layers, tests (which build the wheel and the Bento)
 
@@ -37,6 +39,11 @@ unit: .venv/.dev
 	@echo "Setting up .venv (once; about 1 GB, a few minutes on a slow line) ..."
 	@$(PYTHON) -m venv .venv || { echo "Python's venv is missing. On Debian and Ubuntu: apt-get install python3-venv"; rm -rf .venv; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@touch $@
+
+.venv/.serve: .venv/bin/uv requirements/serve.txt pyproject.toml
+	@$(UV) --require-hashes -r requirements/serve.txt
+	@$(UV) --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/.train: .venv/bin/uv requirements/train.txt pyproject.toml

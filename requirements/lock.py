@@ -21,8 +21,18 @@ OPTIONS = [
 ]
 FILES = {
     "dev.txt": ["pyproject.toml", "--extra", "train", "--extra", "print", "--group", "dev"],
-    "train.txt": ["pyproject.toml", "--extra", "train", "--extra", "print", "--constraint", "requirements/dev.txt"],
-    "serve.txt": ["pyproject.toml", "--constraint", "requirements/dev.txt"],
+    "train.txt": [
+        "pyproject.toml",
+        "--extra",
+        "train",
+        "--extra",
+        "print",
+        "--extra",
+        "postgres",
+        "--constraint",
+        "requirements/dev.txt",
+    ],
+    "serve.txt": ["pyproject.toml", "--extra", "postgres", "--constraint", "requirements/dev.txt"],
     "bootstrap.txt": ["requirements/bootstrap.in", "--constraint", "requirements/dev.txt"],
 }
 

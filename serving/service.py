@@ -8,16 +8,31 @@ from __future__ import annotations
 import bentoml
 from starlette.types import ASGIApp
 
+from riskmodel.errors import UserError
 from riskmodel.project import Project
 from riskmodel.serving.api import make_app
 from riskmodel.serving.desk import Desk, facts_of
 from riskmodel.serving.gate import Gate
 from riskmodel.serving.limits import BodyLimit, Bounded, Bounds
-from riskmodel.serving.observe import Observed, Tally, log_as_lines
+from riskmodel.serving.observe import Observed, Tally, log_as_lines, say_no_start
 from riskmodel.serving.office import Office
+from riskmodel.serving.probes import Ready
 from riskmodel.serving.swap import Watch
 
 office, bounds, tally = Office(), Bounds(), Tally()
+
+
+def open_office() -> None:
+    """Open the release and the casebook. Raises UserError, whose faults the log then has."""
+    log_as_lines()
+    try:
+        project = Project.find()
+        office.desk = desk = Desk.open(project, tally)
+        bounds.settings = desk.settings
+        office.open(project, lambda: facts_of(desk))
+    except UserError as refusal:
+        say_no_start(refusal)
+        raise
 
 
 @bentoml.service(
@@ -35,12 +50,9 @@ class ScreeningService:
     """A priority signal ahead of human verification. 核实优先级信号，非认定结论"""
 
     def __init__(self) -> None:
-        log_as_lines()
-        project = Project.find()
-        office.desk = desk = Desk.open(project, tally)
-        bounds.settings = desk.settings
-        office.open(project, lambda: facts_of(desk.release))
-        self.watch = Watch(desk, project)
+        if not office.is_open:
+            open_office()
+        self.watch = Watch(office.desk, office.project)
         self.watch.start()
 
     @bentoml.on_shutdown
@@ -54,9 +66,14 @@ ScreeningService.add_asgi_middleware(Observed, tally=tally)
 ScreeningService.add_asgi_middleware(Bounded, bounds=bounds)
 ScreeningService.add_asgi_middleware(Gate, office=office)
 ScreeningService.add_asgi_middleware(BodyLimit, bounds=bounds)
+ScreeningService.add_asgi_middleware(Ready, office=office)
 
 
 def application() -> ASGIApp:
     """The whole service for an ASGI server (`riskmodel serve`); `bentoml serve` makes the same one."""
+    try:
+        open_office()
+    except UserError:
+        raise SystemExit(1) from None  # told already, as a person can use it: no traceback after it
     app: ASGIApp = ScreeningService.to_asgi(is_main=False)
     return app

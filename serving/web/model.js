@@ -5,7 +5,7 @@ import { el } from "./dom.js";
 import { day, percent } from "./numbers.js";
 import { hundred } from "./marks.js";
 import { carried, older, overdue, panel, smallTable } from "./parts.js";
-import { heading } from "./states.js";
+import { heading, notice } from "./states.js";
 import { has, language, said, t } from "./words.js";
 
 const WORSE = { flagged: "thisGroup", "others missed more": "othersThanGroup" }; // verdicts of a gap -> how to call whom it is to the cost of
@@ -18,6 +18,7 @@ export async function model() {
     heading(t("modelTitle")),
     older(answer),
     overdue(answer),
+    inPlaceOf(answer),
     el("div", { class: "columns" },
       el("div", {},
         panel(t("whatItIs"), el("p", {}, t("whatItIsSays"))),
@@ -26,6 +27,14 @@ export async function model() {
       el("div", {}, howGood(answer), groups(answer), waivers(answer))),
     carried(answer),
   );
+}
+
+/** A warning when the release that should be in force did not pass its checks. */
+function inPlaceOf(answer) {
+  const meant = answer.not_taken;
+  if (!meant) return null;
+  return notice("warning", el("p", {}, t("notTaken", { release: meant.release || "—", version: answer.model_version, day: day(answer.as_of) })),
+    el("ul", {}, meant.why.map((line) => el("li", {}, line))));
 }
 
 function facts(answer) {

@@ -92,6 +92,7 @@ export const WORDS = {
   listVisited: ["已走访 {visited} / {listed} 户", "{visited} of {listed} visited"],
   listClosed: ["本期已关闭，不能再登记走访。", "This cycle is closed: visits can no longer be recorded."],
   outOfDate: ["模型已过有效期（{day}），请告知系统管理员。", "The model is past its last valid day ({day}): tell the administrator."],
+  notTaken: ["应启用的模型发布 {release} 未通过检查，目前由 {version}（{day}的数据）代替，请告知系统管理员。", "The model release that should be in force ({release}) did not pass its checks; {version} of {day} serves in its place: tell the administrator."],
   filters: ["筛选", "Filters"],
   filtersActive: ["筛选（已用 {count} 项）", "Filters ({count} in use)"],
   township: ["乡镇", "Township"],

@@ -6,6 +6,7 @@ is imported by the command that needs it, so that `riskmodel --help` answers at 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import riskmodel as rm
-from riskmodel.errors import UserError
+from riskmodel.errors import Fault, UserError
 from riskmodel.files import replacing
 
 if TYPE_CHECKING:
@@ -553,7 +554,25 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        console = _console(stderr=True)
-        for line in str(error).splitlines():
-            console.print(line, markup=False)
-        sys.exit(1)
+        _refuse(error)
+    except RuntimeError as error:
+        if "no locator available" not in str(error):  # numba's words for: compiled code can be kept nowhere
+            raise
+        expected = "a folder for compiled code that this user may write to"
+        remedy = "Set NUMBA_CACHE_DIR and RISKMODEL_CACHE to one (systemd: CacheDirectory=)."
+        _refuse(
+            UserError(
+                Fault("NUMBA_CACHE_DIR", os.environ.get("NUMBA_CACHE_DIR", "not set, and no folder at hand"), expected, remedy)
+            )
+        )
+
+
+def _refuse(error: UserError) -> None:
+    console = _console(stderr=True)
+    for line in str(error).splitlines():
+        console.print(line, markup=False)
+    sys.exit(1)
+
+
+if __name__ == "__main__":  # `python -m riskmodel.cli`: in a Bento's image nothing of ours is installed
+    main()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import sysconfig
 from collections.abc import Iterable, Mapping
@@ -21,6 +22,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from riskmodel.errors import Fault, ProjectError
 
+# What pydantic says before what it expects: `expected greater than or equal to 1` reads as a sentence, `expected Input should be …` does not.
+_WORDS_BEFORE = re.compile(r"^(Value error, |Assertion failed, |(Input|Value|Object) should be )")
 MARKER = Path("features") / "catalogue.yaml"
 Shape = TypeVar("Shape")
 
@@ -163,7 +166,9 @@ def fit(document: Document, shape: type[Shape] | TypeAdapter[Shape]) -> Shape:
             elif problem["type"] == "missing":
                 found, expected, remedy = f"`{key[-1]}` is missing", "this key", "Add it."
             else:
-                found, expected, remedy = f"{problem['input']!r}", problem["msg"], "Correct the value."
+                whole = isinstance(problem["input"], dict | BaseModel)  # a rule about several keys at once
+                found = "keys that do not go together" if whole and problem["type"] == "value_error" else f"{problem['input']!r}"
+                expected, remedy = _WORDS_BEFORE.sub("", problem["msg"]), "Correct the value."
             faults.append(Fault(document.where(*key), found, expected, remedy))
         raise ProjectError(faults) from None
 

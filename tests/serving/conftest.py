@@ -91,6 +91,28 @@ def screened_county(trained, tmp_path_factory) -> County:
         book.close()
 
 
+@pytest.fixture(scope="session")
+def two_models(trained, tmp_path_factory):
+    """A project of its own with releases of two models: (project, tables, first folder, second folder). Leave it as it was, or copy it."""
+    import datetime as dt
+    import shutil
+
+    import riskmodel as rm
+    from riskmodel.files import write_text
+    from riskmodel.project import Project
+    from riskmodel.serving.release import make_release, newest_release
+
+    home = tmp_path_factory.mktemp("two") / "project"
+    shutil.copytree(trained[0].root, home, ignore=shutil.ignore_patterns("casebook"))
+    project = Project.find(home)
+    first = newest_release(project)
+    run = rm.train("logistic_12m", trained[1], project=trained[0])
+    model = rm.load_model(run.id, project=trained[0])
+    second = make_release(project, model, trained[1], dt.date.fromisoformat(AS_OF))
+    write_text(home / "release" / "current", first.name)
+    return project, trained[1], first, second
+
+
 @dataclass
 class Service:
     """The application behind its gate, in this process, with the office that it reads."""
@@ -116,7 +138,7 @@ def service(screened_county) -> Iterator[Service]:
 
     office = Office()
     office.desk = desk = Desk.open(screened_county.project, Tally())
-    office.open(screened_county.project, lambda: facts_of(desk.release))
+    office.open(screened_county.project, lambda: facts_of(desk))
     yield Service(Gate(make_app(office), office=office), office, screened_county)
     office.close()
 

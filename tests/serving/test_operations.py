@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import configparser
 import datetime as dt
 import http.client
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,12 +19,15 @@ from pathlib import Path
 import httpx
 import orjson
 import pytest
+import yaml
 
 from riskmodel.errors import ProjectError
 from riskmodel.screening.settings import Service, load_settings
 from riskmodel.serving.limits import MEGABYTE, BodyLimit, Bounded, Bounds
 from riskmodel.serving.observe import Figures, Tally
+from riskmodel.serving.problems import kind_of
 from riskmodel.serving.requests import scores_request
+from riskmodel.serving.server import STOP_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()
@@ -62,6 +67,73 @@ def test_an_impossible_setting_is_refused_with_its_line(own_project, change):
     path.write_text(re.sub(rf"{key}: \d+ ", change, text))
     with pytest.raises(ProjectError, match=r"screening.yaml:\d+"):
         load_settings(own_project)
+
+
+def test_a_refused_setting_is_told_in_words_that_make_a_sentence(own_project):
+    path = own_project.root / "serving" / "screening.yaml"
+    text = path.read_text()
+    told = []
+    for old, new in (("at_once: 64", "at_once: 0"), ("bodies_megabytes: 64", "bodies_megabytes: 8")):
+        path.write_text(text.replace(f" {old} ", f" {new} "))
+        with pytest.raises(ProjectError) as refusal:
+            load_settings(own_project)
+        (fault,) = refusal.value.faults
+        told.append(str(fault).partition("screening.yaml:")[2])
+    assert re.fullmatch(r"\d+ \(service.at_once\): 0; expected greater than or equal to 1. Correct the value.", told[0])
+    assert re.fullmatch(
+        r"\d+ \(service\): keys that do not go together; expected bodies_megabytes holds at least one body: .*", told[1]
+    )
+
+
+def test_the_log_names_the_database_s_code_of_what_failed_and_never_its_text():
+    import sqlite3
+
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine("sqlite://")
+    with engine.connect() as connection, pytest.raises(sqlalchemy.exc.OperationalError) as failed:
+        connection.execute(sqlalchemy.text("SELECT secret FROM nowhere"))
+    assert kind_of(failed.value) == "OperationalError (SQLITE_ERROR)"
+    assert kind_of(sqlite3.OperationalError("secret")) == "OperationalError"
+    assert kind_of(ValueError("secret")) == "ValueError"
+
+
+def test_the_compose_file_hides_the_service_bounds_it_and_lets_it_write_only_its_own(project):
+    compose = yaml.safe_load((project.root / "serving" / "deploy" / "compose.yaml").read_text())
+    service, proxy = compose["services"]["riskmodel"], compose["services"]["proxy"]
+    assert "ports" not in service and service["networks"] == ["inside"] and compose["networks"]["inside"] == {"internal": True}
+    assert proxy["ports"] == ["443:443"]
+    assert service["read_only"] and service["cap_drop"] == ["ALL"] and service["security_opt"] == ["no-new-privileges:true"]
+    assert service["command"][:2] == ["riskmodel", "serve"], "started as everywhere else"
+    written = {volume.split(":")[1] for volume in service["volumes"] if not volume.endswith(":ro")}
+    made = set(re.findall(r"/var/cache/\w+|\$home/\w+", (project.root / "serving" / "deploy" / "image.sh").read_text()))
+    inside = {path.replace("$home", "/home/bentoml/bento/src") for path in made}
+    assert written == inside, (
+        "a volume takes its owner from the folder that image.sh makes: without one it is root's, and nothing can be written"
+    )
+    assert {service["environment"][name] for name in ("RISKMODEL_CACHE", "NUMBA_CACHE_DIR")} <= written
+    # The caller's address comes from the proxy: otherwise one caller's wrong keys would shut everybody out.
+    assert service["environment"]["FORWARDED_ALLOW_IPS"] == "*"
+    for one in (service, proxy):
+        assert one["logging"]["options"].keys() >= {"max-size", "max-file"}, "logs end before the disk does"
+    assert proxy["depends_on"]["riskmodel"] == {"condition": "service_healthy", "restart": True}
+    assert int(service["stop_grace_period"].rstrip("s")) > STOP_SECONDS
+
+
+def test_the_systemd_unit_is_whole_and_well_shut(project, needs, tmp_path):
+    path = project.root / "serving" / "deploy" / "riskmodel.service"
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read_string(path.read_text())
+    service = unit["Service"]
+    assert service["ExecStart"].endswith("riskmodel serve --host 127.0.0.1 --port 3000")
+    assert int(service["TimeoutStopSec"]) > STOP_SECONDS and service["Restart"] == "on-failure"
+    assert service["ReadWritePaths"] == "/srv/riskmodel/casebook" and service["ProtectSystem"] == "strict"
+    analyse = shutil.which("systemd-analyze")
+    needs(analyse, "systemd-analyze (Debian's package `systemd`)")
+    done = subprocess.run([analyse, "security", "--offline=true", path], capture_output=True, text=True, check=False)
+    exposure = re.search(r"Overall exposure level for riskmodel.service: ([\d.]+)", done.stdout)
+    assert exposure and float(exposure[1]) <= 2.0, done.stdout[-300:] + done.stderr[-300:]
 
 
 def asked(app, method="POST", messages=(), headers=()):
@@ -224,3 +296,20 @@ def test_sigterm_finishes_what_is_in_the_house(screened_county):
     finally:
         if process.poll() is None:
             process.kill()
+
+
+def test_where_compiled_code_can_be_kept_nowhere_one_line_says_what_to_set(monkeypatch, capsys):
+    """numba looks for a folder when the first compiled function is imported; root finds one almost everywhere, so its refusal is played here."""
+    from riskmodel import cli
+
+    def refused():
+        raise RuntimeError("cannot cache function 'ranked_sums': no locator available for file '/srv/resampling.py'")
+
+    monkeypatch.setattr(cli, "app", refused)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/read/only")
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("NUMBA_CACHE_DIR: /read/only; expected a folder") and "Set NUMBA_CACHE_DIR and RISKMODEL_CACHE" in said

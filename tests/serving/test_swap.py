@@ -18,31 +18,13 @@ from riskmodel.errors import ModelError
 from riskmodel.files import write_text
 from riskmodel.serving import seal
 from riskmodel.serving.desk import Desk, score_rows
-from riskmodel.serving.release import newest_release, open_release
+from riskmodel.serving.release import open_release
 from riskmodel.serving.requests import scores_request
 from riskmodel.serving.scores import read_quickly
 from riskmodel.serving.swap import Watch
 
 AS_OF = dt.date(2025, 12, 31)
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def two_models(trained, tmp_path_factory):
-    """A project of its own with releases of two models: (project, tables, first folder, second folder, run of the second)."""
-    from riskmodel.project import Project
-
-    home = tmp_path_factory.mktemp("two") / "project"
-    shutil.copytree(trained[0].root, home, ignore=shutil.ignore_patterns("casebook"))
-    project = Project.find(home)
-    first = newest_release(project)
-    run = rm.train("logistic_12m", trained[1], project=trained[0])
-    model = rm.load_model(run.id, project=trained[0])
-    from riskmodel.serving.release import make_release
-
-    second = make_release(project, model, trained[1], AS_OF)
-    write_text(home / "release" / "current", first.name)
-    return project, trained[1], first, second
 
 
 def test_under_a_swap_every_answer_is_one_release_s_offline_score(two_models):

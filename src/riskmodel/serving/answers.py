@@ -323,7 +323,7 @@ def model(facts: ReleaseFacts) -> dict[str, Any]:
         "title": {"zh": title.get("zh", ""), "en": title.get("en", "")}, "trained_until": str(record.get("facts", {}).get("until", "")),
         "horizon_months": _horizons(record), "metrics": metrics, "groups": [_group(row) for row in record.get("groups", [])],
         "waivers": [_waiver(row) for row in record.get("waivers", [])], "limits_zh": [zh for zh, _ in LIMITS],
-        "limits_en": [en for _, en in LIMITS], "statement": record.get("statement", ""),
+        "limits_en": [en for _, en in LIMITS], "statement": record.get("statement", ""), "not_taken": facts.not_taken,
     }  # fmt: skip
 
 

@@ -20,42 +20,53 @@ from riskmodel.screening.reasons import MOST_RAISING, ReasonTable, give_reasons
 from riskmodel.screening.scoring import ages_of, feature_hashes
 from riskmodel.screening.settings import Service, load_settings
 from riskmodel.serving import reading, seal
+from riskmodel.serving.choice import NotTaken, Seen, choose
 from riskmodel.serving.observe import Tally
 from riskmodel.serving.office import ReleaseFacts
 from riskmodel.serving.reading import ReadRows
-from riskmodel.serving.release import Release, newest_release, open_release
+from riskmodel.serving.release import Release
 from riskmodel.training.model import band_of_members, mean_of_members
 
 
 @dataclass
 class Desk:
-    """Around the release in force. Scores do not depend on earlier calls. `release` is exchanged as a whole: take it once a request."""
+    """Around the release in force. Scores do not depend on earlier calls. `release` is exchanged as a whole: take it once a request.
+
+    not_taken: what `release/current` names, where that is another one, and why it is not in force. seen: what lay there when it was opened.
+    """
 
     release: Release
     settings: Service = field(default_factory=Service)
     tally: Tally = field(default_factory=Tally)
+    not_taken: NotTaken | None = None
+    seen: Seen | None = None
 
     @classmethod
     def open(cls, project: Project | None = None, tally: Tally | None = None) -> Desk:
-        """On the project's current release. Raises ModelError when there is none, when its seal is not whole, or when it scores otherwise here.
+        """On the project's current release, or on the newest other one when that does not pass (see `choice`). Raises ModelError when none passes.
 
         What has to be compiled is compiled here (or comes from the cache on disk), so that no caller waits for a compiler.
         """
         here = project or Project.find()
+        settings = load_settings(here).service
         warm = threading.Thread(target=warm_up_reading)
         warm.start()
         try:
-            release = open_release(newest_release(here), seal.trusted_keys(here))
-            warm_up(release.model.catalogue)
+            chosen = choose(here, seal.trusted_keys(here), settings.trial_seconds)
+            warm_up(chosen.release.model.catalogue)
         finally:
             warm.join()
-        return cls(release, load_settings(here).service, tally or Tally())
+        counts = tally or Tally()
+        counts.refused_releases += chosen.not_taken is not None
+        return cls(chosen.release, settings, counts, chosen.not_taken, chosen.seen)
 
 
-def facts_of(release: Release) -> ReleaseFacts:
+def facts_of(desk: Desk) -> ReleaseFacts:
     """What the other routes say of the release in force."""
+    release, not_taken = desk.release, desk.not_taken
     return ReleaseFacts(
-        release.version, release.as_of, release.valid_until, release.data_dates, release.record, release.folder
+        release.version, release.as_of, release.valid_until, release.data_dates, release.record, release.folder,
+        None if not_taken is None else {"release": not_taken.name, "why": not_taken.why},
     )  # fmt: skip
 
 

@@ -127,7 +127,7 @@ ANSWERS: Final[dict[str, Any]] = {
             "text_en": "visiting the first 3 % of households would have found about 24.3 % of all that were confirmed later (95 % interval 19.8 % to 29.4 %)",
         }],
         "groups": [], "waivers": [], "limits_zh": ["只安排核实的先后，不认定任何人。"], "limits_en": ["It puts visits in order."],
-        "statement": "The figures were measured on as-of dates after everything the model had learned from.",
+        "statement": "The figures were measured on as-of dates after everything the model had learned from.", "not_taken": None,
     },
     "AuditPage": {
         "entries": [{

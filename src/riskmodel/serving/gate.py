@@ -16,7 +16,7 @@ from riskmodel.errors import Fault, UserError
 from riskmodel.serving.access import OPEN, Right, Who, methods_of, right_of
 from riskmodel.serving.door import TooManyTries
 from riskmodel.serving.office import Office
-from riskmodel.serving.problems import refuse
+from riskmodel.serving.problems import kind_of, refuse
 from riskmodel.serving.trail import Trail
 
 log = logging.getLogger("riskmodel.serving")
@@ -146,7 +146,7 @@ async def _written(trail: Trail, who: Who, entry: dict[str, Any]) -> bool:
     try:
         await trail.write(actor=who.key_id, role=who.role, purpose=who.purpose, **entry)
     except Exception as error:
-        log.error("the audit cannot be written: %s", type(error).__name__)
+        log.error("the audit cannot be written: %s", kind_of(error))
         return False
     return True
 

@@ -19,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from riskmodel.errors import UserError
 from riskmodel.serving.access import right_of
 from riskmodel.serving.office import Office
 
@@ -142,6 +143,11 @@ class Figures(Collector):
         yield GaugeMetricFamily(
             "riskmodel_model_age_days", "Days since the as-of date of the release", (today - release.as_of).days
         )
+        yield GaugeMetricFamily(
+            "riskmodel_release_not_taken",
+            "1: another release serves in place of the one that release/current names",
+            int(self.office.desk.not_taken is not None),
+        )
         left = (release.valid_until - today).days
         yield GaugeMetricFamily("riskmodel_valid_days_left", "Days until its scores are not to be used any more", left)
         data = GaugeMetricFamily(
@@ -184,6 +190,12 @@ class Lines(logging.Formatter):
             place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
             line |= {"exception": record.exc_info[0].__name__, "place": place}
         return json.dumps(line, ensure_ascii=False)
+
+
+def say_no_start(refusal: UserError) -> None:
+    """The last line of a service that cannot start: every fault, each with where, what, what was expected and what to do."""
+    log = logging.getLogger("riskmodel.serving")
+    log.critical("the service does not start", extra={"said": {"faults": str(refusal).splitlines()}})
 
 
 def log_as_lines(level: int = logging.INFO) -> None:

@@ -22,7 +22,7 @@ from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
 
 @dataclass(frozen=True)
 class ReleaseFacts:
-    """What is said of the release in force. record: the model record, as `training/record.py` writes it."""
+    """What is said of the release in force. record: the model record, as `training/record.py` writes it. not_taken: what should be in force instead."""
 
     model_version: str
     as_of: dt.date
@@ -30,6 +30,7 @@ class ReleaseFacts:
     data_dates: Mapping[str, dt.date]
     record: Mapping[str, Any]
     folder: Path
+    not_taken: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

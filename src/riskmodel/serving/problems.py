@@ -52,3 +52,10 @@ async def refuse(
     head = [PROBLEM_JSON, (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store"), *headers]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
+
+
+def kind_of(error: Exception) -> str:
+    """What an exception is, for a log: its class, and the database's own code (SQLITE_FULL, 57P01). Never its text, which may repeat what was sent."""
+    origin = getattr(error, "orig", None) or error
+    code = getattr(origin, "sqlite_errorname", None) or getattr(origin, "sqlstate", None)
+    return f"{type(error).__name__} ({code})" if code else type(error).__name__

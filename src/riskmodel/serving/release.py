@@ -24,6 +24,7 @@ import json
 import os
 import shutil
 import tempfile
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,7 +35,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from riskmodel.errors import Fault, ModelError
+from riskmodel.errors import Fault, ModelError, UserError
 from riskmodel.features.context import AreaContext
 from riskmodel.files import write_text
 from riskmodel.policy import Policy
@@ -153,12 +154,20 @@ def make_release(project: Project, model: ScreeningModel, tables: Tables, as_of:
     return target
 
 
+def current_name(project: Project) -> str:
+    """The name in `release/current`; "" where it is missing, cannot be read (a power cut may leave zeros) or leads out of the folder."""
+    try:
+        name = (project.root / FOLDER / CURRENT).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+    return name if name.isprintable() and Path(name).name == name else ""
+
+
 def newest_release(project: Project) -> Path:
     """The folder of the release in force. Raises ModelError, which says how to make one."""
-    pointer = project.root / FOLDER / CURRENT
-    name = pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else ""
-    folder = project.root / FOLDER / name if name and Path(name).name == name else None
-    if folder is None or not (folder / MANIFEST).is_file():
+    name = current_name(project)
+    folder = project.root / FOLDER / name
+    if not name or not (folder / MANIFEST).is_file():
         raise ModelError(
             Fault(
                 str(project.root / FOLDER),
@@ -187,7 +196,10 @@ def verify(folder: Path, trusted: Mapping[str, bytes]) -> dict[str, Any]:
     if manifest.get("format") != FORMAT:
         found = f"format {manifest.get('format')}"
         raise ModelError(Fault(str(folder), found, f"format {FORMAT}", "Make the release again: `riskmodel release`."))
-    stated, found_files = dict(manifest["files"]), _hashes(folder)
+    try:
+        stated, found_files = dict(manifest["files"]), _hashes(folder)
+    except OSError as error:
+        raise ModelError(_damaged(Path(error.filename or folder), f"cannot be read ({error.strerror})")) from None
     faults = [
         _damaged(folder / name, "missing" if name not in found_files else "foreign" if name not in stated else "changed")
         for name in sorted(stated.keys() | found_files.keys())
@@ -199,8 +211,25 @@ def verify(folder: Path, trusted: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def open_release(folder: Path, trusted: Mapping[str, bytes]) -> Release:
-    """Check the seal, then load, then replay the golden rows. Raises ModelError as `verify` does, and when the rows give something else."""
-    as_of = dt.date.fromisoformat(verify(folder, trusted)["as_of"])
+    """Check the seal, then load, then replay the golden rows. Raises ModelError as `verify` does, when something cannot be loaded, and when the rows
+    give something else."""
+    try:
+        return _load(folder, dt.date.fromisoformat(verify(folder, trusted)["as_of"]))
+    except UserError as error:
+        inside = [
+            fault if str(folder) in fault.where else replace(fault, where=f"{folder}: {fault.where}") for fault in error.faults
+        ]
+        raise ModelError(inside or f"{folder}: {error}") from error
+    # Whatever else stands in a file that somebody sealed: it is this release's fault, and no other one suffers.
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        found = f"it cannot be loaded ({type(error).__name__} in {Path(place.filename).name}:{place.lineno})"
+        raise ModelError(
+            Fault(str(folder), found, "a release that opens", "Make the release again: `riskmodel release`.")
+        ) from error
+
+
+def _load(folder: Path, as_of: dt.date) -> Release:
     inner = Project(folder)
     fitted = Model.load(folder / "model")
     explainer = Explainer.load(folder, fitted) if (folder / TABLES_FILE).is_file() else None

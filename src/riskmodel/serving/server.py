@@ -12,7 +12,8 @@ import sys
 
 from riskmodel.errors import Fault, UserError
 from riskmodel.project import Project
-from riskmodel.serving.release import newest_release
+from riskmodel.screening.settings import load_settings
+from riskmodel.serving.choice import candidates
 
 APPLICATION = "serving.service:application"
 STOP_SECONDS = 30  # what is in the house is finished, for so long at most
@@ -40,8 +41,9 @@ def command(host: str, port: int) -> list[str]:
 
 
 def run(project: Project, *, host: str = "127.0.0.1", port: int = 3000) -> None:
-    """Serve in the foreground until stopped. Raises UserError if there is no release, or if the port is taken."""
-    release = newest_release(project)
+    """Serve in the foreground until stopped. Raises UserError if there is no release, if a setting is impossible, or if the port is taken."""
+    load_settings(project)
+    release = candidates(project)[0]
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -51,7 +53,8 @@ def run(project: Project, *, host: str = "127.0.0.1", port: int = 3000) -> None:
                 Fault(f"{host}:{port}", error.strerror or str(error), "an address that is free", "Name another with --port.")
             ) from None
     print(
-        f"Serving {release.name} on http://{host}:{port}  (page at /, description at /openapi.json; stop with Ctrl-C)", flush=True
+        f"Starting with {release.name} on http://{host}:{port}  (page at /, description at /openapi.json; stop with Ctrl-C)",
+        flush=True,
     )
     sys.stdout.flush()
     os.chdir(project.root)

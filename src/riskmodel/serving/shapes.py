@@ -385,7 +385,16 @@ class Waiver(Strict):
     reason: str
 
 
+class NotTaken(Strict):
+    """release: the name in `release/current` ("": it names none). why: what was found, a line each."""
+
+    release: str
+    why: list[str]
+
+
 class ModelCard(Carried):
+    """not_taken: the release that should be in force and did not pass its checks; null, as a rule: the one that is meant is in force."""
+
     learner: str
     title: Words
     trained_until: str
@@ -396,6 +405,7 @@ class ModelCard(Carried):
     limits_zh: list[str]
     limits_en: list[str]
     statement: str
+    not_taken: NotTaken | None
 
 
 class AuditQuery(Strict):

@@ -8,6 +8,7 @@ import threading
 from riskmodel.errors import UserError
 from riskmodel.project import Project
 from riskmodel.serving import seal
+from riskmodel.serving.choice import NotTaken, faults_of, look, say_if_out_of_date, stamps
 from riskmodel.serving.desk import Desk
 from riskmodel.serving.release import newest_release, open_release, verify
 from riskmodel.serving.trial import try_release
@@ -20,7 +21,9 @@ class Watch:
 
     def __init__(self, desk: Desk, project: Project) -> None:
         self.desk, self.project = desk, project
-        self._bad: tuple[str, float] | None = None  # what was refused last, so that it is tried again only when it has changed
+        folder = desk.release.folder
+        self._seen = desk.seen  # what was looked at last, so that a bad one is tried again only when something has changed
+        self._in_force = (folder.name, desk.seen.files if desk.seen and desk.not_taken is None else stamps(folder))
         self._stop = threading.Event()
         self._one_look = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="releases", daemon=True)
@@ -48,28 +51,34 @@ class Watch:
             return self._look()
 
     def _look(self) -> bool:
+        desk, seen = self.desk, look(self.project)
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        if (seen.name, seen.files) == self._in_force:
+            if desk.not_taken is not None:
+                desk.not_taken = None
+                log.info("release/current names the release in force again", extra={"said": {"release": seen.name}})
+            return False
         try:
             folder = newest_release(self.project)
-            seen = (folder.name, (folder / "manifest.json").stat().st_mtime)
-        except (UserError, OSError):  # between two renames, or taken away: the one in force goes on
-            return False
-        if folder == self.desk.release.folder or seen == self._bad:
+        except UserError:  # between two renames, or taken away: the one in force goes on
             return False
         try:
             trusted = seal.trusted_keys(self.project)
             verify(folder, trusted)
-            try_release(folder, trusted, self.desk.settings.trial_seconds)
+            try_release(folder, trusted, desk.settings.trial_seconds)
             release = open_release(folder, trusted)
         except UserError as error:
-            self._bad = seen
-            self.desk.tally.refused_releases += 1
-            log.error(
-                "a release was not taken",
-                extra={"said": {"release": folder.name, "faults": [str(fault) for fault in error.faults][:10]}},
-            )
+            desk.not_taken = NotTaken(folder.name, faults_of(error, folder))
+            desk.tally.refused_releases += 1
+            faults = [str(fault) for fault in desk.not_taken.faults][:10]
+            log.error("a release was not taken", extra={"said": {"release": folder.name, "faults": faults}})
             return False
-        before, self.desk.release = self.desk.release, release
-        self._bad = None
-        self.desk.tally.swaps += 1
+        before, desk.release = desk.release, release
+        desk.not_taken = None
+        self._in_force = (seen.name, seen.files)
+        desk.tally.swaps += 1
         log.info("another release is in force", extra={"said": {"release": folder.name, "before": before.folder.name}})
+        say_if_out_of_date(release)
         return True

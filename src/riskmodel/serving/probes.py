@@ -1,0 +1,38 @@
+"""What `GET /readyz` says beside "ready": that another release serves in place of the one that is meant, or that its scores are past their day.
+
+Still 200: right answers, of the release that they name, are given. Open without a key, so that no name and no fault is in it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from riskmodel.serving.desk import Desk
+from riskmodel.serving.office import Office
+
+
+class Ready:
+    """Innermost of all: answers for the framework where there is something to say, and passes everything else on."""
+
+    def __init__(self, app: ASGIApp, office: Office) -> None:
+        self.app = app
+        self.office = office
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        desk = self.office.desk if scope["type"] == "http" and scope["path"] == "/readyz" else None
+        said = remarks(desk, dt.date.today()) if desk is not None else []
+        answer = PlainTextResponse("\n".join(["ready", *said, ""])) if said else self.app
+        await answer(scope, receive, send)
+
+
+def remarks(desk: Desk, today: dt.date) -> list[str]:
+    """What an operator should look into although the service answers, a line each."""
+    lines = []
+    if desk.not_taken is not None:
+        lines.append("not the release that release/current names: it did not pass, see the log and /v1/model")
+    if desk.release.valid_until < today:
+        lines.append(f"its scores were valid until {desk.release.valid_until.isoformat()}: make a new release")
+    return lines
