@@ -286,11 +286,12 @@ def answer(values, feature, question, start, words, category_bits, zero, sheet):
 
 @compiled
 def contributions_into(
-    values, sheet, feature, start, words, category_bits, node_start, ask, bound, group_start, bit_start, condition_start, condition, feature_start, group_feature, table_start, table, out,
+    values, sheet, feature, start, words, category_bits, node_start, ask, bound, group_start, bit_start, condition_start, condition,
+    feature_start, group_feature, table_start, table, turned, out,
 ):  # fmt: skip
     """Add every group's contributions for rows of `values` (n, p) into `out` (n, p), many rows at once.
 
-    sheet: without the asks of categories, which are as many as their nodes; those are answered here, from the values.
+    sheet: without the asks of categories, which are as many as their nodes; those are answered here, from the values. turned: the table is (see `by_pattern`).
     What a row gets does not depend on the rows beside it: groups are added in one fixed order, here and in `contributions_of_few`.
     """
     rows, columns = out.shape
@@ -340,14 +341,19 @@ def contributions_into(
                             one[row] &= answers[row] ^ flip
                     for row in range(rows):
                         pattern[row] |= one[row] << shift
+            first_feature = feature_start[group]
+            features = feature_start[group + 1] - first_feature
             size = np.int64(1) << (bit_start[group + 1] - bit0)
-            at = table_start[group]
-            for number in range(feature_start[group], feature_start[group + 1]):
-                part = table[at : at + size]
-                target = given[group_feature[number]]
-                for row in range(rows):
-                    target[row] += part[pattern[row]]
-                at += size
+            for number in range(features):
+                target = given[group_feature[first_feature + number]]
+                if turned:
+                    at = table_start[group] + number
+                    for row in range(rows):
+                        target[row] += table[at + np.int64(pattern[row]) * features]
+                else:
+                    part = table[table_start[group] + number * size : table_start[group] + (number + 1) * size]
+                    for row in range(rows):
+                        target[row] += part[pattern[row]]
     for row in range(rows):
         for column in range(columns):
             out[row, column] = given[column, row]
