@@ -208,6 +208,7 @@ def test_what_a_household_gets_does_not_depend_on_its_neighbours():
     turned, _ = explainer.contributions(X[::-1])
     alone = np.vstack([explainer.contributions(X[[place]])[0] for place in (0, 1, BLOCK, BLOCK + 5, len(X) - 1)])
     assert np.array_equal(together, turned[::-1])
+    assert np.array_equal(together[:300], explainer.contributions(X[:300])[0])
     assert np.array_equal(together[[0, 1, BLOCK, BLOCK + 5, len(X) - 1]], alone)
     assert explainer.contributions(X[:0])[0].shape == (0, X.shape[1])
 
