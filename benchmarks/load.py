@@ -19,6 +19,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,9 @@ async def storm(
         done.set()
         await swaps
     if times:
-        print(f"a refusal took {np.median(times) * 1000:.0f} ms (median), {max(times) * 1000:.0f} ms (longest)")
+        print(
+            f"a refusal came back after {np.median(times) * 1000:.0f} ms (median), {max(times) * 1000:.0f} ms (longest), this busy client included"
+        )
     return seen
 
 
@@ -162,8 +165,9 @@ def main() -> int:
     assert bounded != settings
     (project.root / "serving" / "screening.yaml").write_text(bounded)
     port = free_port()
+    lines = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the service writes into it)
     process = subprocess.Popen(
-        command("127.0.0.1", port), cwd=project.root, env=environment(project), start_new_session=True, stderr=subprocess.DEVNULL
+        command("127.0.0.1", port), cwd=project.root, env=environment(project), start_new_session=True, stderr=lines
     )
     try:
         address = f"http://127.0.0.1:{port}"
@@ -183,6 +187,13 @@ def main() -> int:
             process.kill()
         (project.root / "serving" / "screening.yaml").write_text(settings)
         current.write_text(first.name)
+    lines.seek(0)
+    answers = [json.loads(line) for line in lines if b'"answered"' in line]
+    for status in sorted({answer["status"] for answer in answers if answer["route"].startswith("POST")}):
+        took = [answer["ms"] for answer in answers if answer["status"] == status and answer["route"].startswith("POST")]
+        print(
+            f"in the service, {status}: {np.median(took):.2f} ms (median), {np.quantile(took, 0.99):.0f} ms (99 %), {max(took):.0f} ms (longest)"
+        )
     for kind, number in sorted(seen.items()):
         print(f"{kind:>40}: {number:,}")
     bad = {kind: number for kind, number in seen.items() if not kind.startswith(("right", "refused with", "swaps"))}

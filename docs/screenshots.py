@@ -1,7 +1,7 @@
 """Make the pictures of docs/screening-page.md from a running service: `python docs/screenshots.py ADDRESS KEY`.
 
 ADDRESS: such as http://127.0.0.1:3000; KEY: a screener's key of a synthetic county (never photograph real households). Needs Chromium on the PATH. The page's
-clock is set to two weeks after the list's day, so that the pictures do not depend on when they are made.
+clock is set to two weeks after the list's day, so that the pictures do not depend on when they are made. It records one visit.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ PICTURES = Path(__file__).parent / "pictures"
 DESK, PHONE = (1366, 768), (360, 740)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 MOST_BYTES = 150_000
+TO_VISIT = "#rows tr:has(.status.open) .id a"
 
 
 def small(png: bytes) -> bytes:
@@ -76,7 +77,7 @@ def main(address: str, key: str) -> None:
         for language in ("zh", "en"):
             page = sign_in(browser, address, key, DESK, language)
             photograph(page, f"list-{language}")
-            household = page.locator("#rows .id a").nth(1).inner_text()
+            household = page.locator(TO_VISIT).nth(1).inner_text()
             look(page, f"#/household/{household}", ".columns")
             photograph(page, f"household-{language}")
             look(page, f"#/visit/{household}", "form")
@@ -91,7 +92,7 @@ def main(address: str, key: str) -> None:
             page.close()
         page = sign_in(browser, address, key, PHONE, "zh")
         photograph(page, "phone-list-zh")
-        household = page.locator("#rows .id a").nth(1).inner_text()
+        household = page.locator(TO_VISIT).nth(1).inner_text()
         look(page, f"#/visit/{household}", "form")
         page.fill("#visitor", "03")
         page.check("#outcome-no_risk")
@@ -99,6 +100,15 @@ def main(address: str, key: str) -> None:
         page.click("#save")
         page.wait_for_selector("#send")
         photograph(page, "phone-not-saved-zh")
+        page.unroute("**/v1/verifications")
+        page.click("#send")
+        page.wait_for_selector(".result.good")
+        look(page, "#/list", "#rows")
+        page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+        page.context.set_offline(True)
+        page.reload()
+        page.wait_for_selector(".offline")
+        photograph(page, "phone-offline-zh")
         browser.close()
 
 

@@ -1,6 +1,7 @@
 // The service, seen from the page. Every call ends in its answer, in a Refusal (the service said no) or in NoConnection (nobody answered).
 
 const PATIENCE = 20000; // milliseconds until a call counts as lost
+const PATIENCE_FIRST = 8000; // the same for the first call of a page: without a network it should open soon
 const LONGEST_WAIT = 5; // seconds that a "busy, try again" is waited for before the person is told
 
 export class Refusal extends Error {
@@ -32,12 +33,12 @@ function address(path, query) {
   return url;
 }
 
-async function once(method, path, query, body) {
+async function once(method, path, query, body, wait = PATIENCE) {
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (csrf && method !== "GET") headers["X-CSRF-Token"] = csrf;
   const patience = new AbortController();
-  const timer = window.setTimeout(() => patience.abort(), PATIENCE);
+  const timer = window.setTimeout(() => patience.abort(), wait);
   try {
     return await fetch(address(path, query), {
       method, headers, body: body === undefined ? undefined : JSON.stringify(body),
@@ -50,8 +51,8 @@ async function once(method, path, query, body) {
   }
 }
 
-async function answered(method, path, query, body) {
-  let response = await once(method, path, query, body);
+async function answered(method, path, query, body, patience) {
+  let response = await once(method, path, query, body, patience);
   const wait = Number(response.headers.get("Retry-After"));
   if (method === "GET" && (response.status === 429 || response.status === 503) && wait <= LONGEST_WAIT) {
     await new Promise((done) => { window.setTimeout(done, 1000 * Math.max(wait, 1)); });
@@ -62,13 +63,14 @@ async function answered(method, path, query, body) {
   try {
     problem = await response.json();
   } catch {
-    // a proxy's own page: its status is all there is to say
+    // A proxy's own page: where it found no service behind it, nobody answered; otherwise its status is all there is to say.
+    if ([502, 503, 504].includes(response.status)) throw new NoConnection(String(response.status));
   }
   throw new Refusal(response.status, problem);
 }
 
-async function json(method, path, query, body) {
-  const response = await answered(method, path, query, body);
+async function json(method, path, query, body, patience) {
+  const response = await answered(method, path, query, body, patience);
   if (response.status === 204) return null;
   try {
     return await response.json();
@@ -95,7 +97,7 @@ async function look(path, query) {
 
 const part = encodeURIComponent;
 
-export const session = () => json("GET", "v1/session");
+export const session = () => json("GET", "v1/session", null, undefined, PATIENCE_FIRST);
 export const signIn = (key) => json("POST", "v1/session", null, { key });
 export const signOut = () => json("DELETE", "v1/session");
 export const lists = () => look("v1/lists");

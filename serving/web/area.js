@@ -5,7 +5,7 @@ import { el } from "./dom.js";
 import { chosen } from "./list.js";
 import { grade, gradeWord } from "./marks.js";
 import { whole } from "./numbers.js";
-import { carried, older } from "./parts.js";
+import { carried, older, villageOf } from "./parts.js";
 import { to } from "./router.js";
 import { heading, notice } from "./states.js";
 import { t } from "./words.js";
@@ -21,11 +21,12 @@ export async function area({ query }) {
   const asTable = query.view === "table";
   const link = (view, name) => el("a", { class: "button", href: to("area", "", { ...query, view }), "aria-current": (view === "table") === asTable ? "true" : null }, t(name));
   const town = (one) => el("section", { class: "township" },
-    el("h2", {}, t("townshipHead", { code: one.code }), " ", el("span", { class: "facts" }, summary(one, least))),
+    el("h2", {}, t("townshipHead", { code: one.code }), " ", el("span", { class: "facts" }, summary(one, least)), " ",
+      el("a", { class: "to-list", href: to("list", "", { cycle: list.cycle, county: list.county_code, township: one.code }), "aria-label": t("townshipListOf", { code: one.code }) }, t("townshipList"))),
     el("ul", { class: "tiles" }, one.villages.map((village) => tile(village, most, least, list, one.code))));
   return el(
     "section", { class: "area" },
-    heading(`${t("areaTitle")} · ${list.cycle}`),
+    heading([`${t("areaTitle")} · `, el("span", { class: "whole" }, list.cycle)]),
     older(answer),
     el("p", {}, t("areaSays", { least })),
     el("p", { class: "hint" }, t("areaNotRanking")),
@@ -53,7 +54,7 @@ function tile(village, most, least, list, township) {
   return el(
     "li", { class: `tile depth-${depth}` },
     el("a", { href: to("list", "", { cycle: list.cycle, county: list.county_code, township, village: village.code }), "aria-label": t("openInList", { code: village.code }) },
-      t("villageTile", { code: village.code.slice(-3) })),
+      t("villageTile", { code: villageOf(village.code, township) })),
     el("p", { class: "big" }, el("span", {}, `${t("listedCount")} `), count(village.listed, least)),
     el("p", {}, `${t("visitedCount")} ${count(village.visited, least)}`),
     el("p", {}, `${t("confirmedCount")} ${count(village.confirmed, least)}`),

@@ -16,6 +16,7 @@ let queue = recall(QUEUE) || [];
 let kept = true;
 let busy = null;
 let owner = "";
+let connected = async () => "ready"; // see setConnected
 const listeners = new Set();
 
 function keep(next) {
@@ -36,6 +37,11 @@ window.setInterval(() => { if (own().some((entry) => !entry.refused)) sendAll();
 export function whenChanged(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);
+}
+
+/** What is asked before anything is sent: "ready", "waiting" (no connection) or "signed out". */
+export function setConnected(ask) {
+  connected = ask;
 }
 
 /** Whose records are sent from now on (see session.owner). */
@@ -88,8 +94,11 @@ export function sendAll() {
 
 async function attempt() {
   const became = new Map();
+  const [first] = own().filter((item) => !item.refused);
+  if (!first) return became;
+  const state = await connected();
   for (const entry of own().filter((item) => !item.refused)) {
-    const outcome = await send(entry);
+    const outcome = state === "ready" ? await send(entry) : { state };
     became.set(entry.key, outcome);
     if (outcome.state === "saved") keep(queue.filter((item) => item.key !== entry.key));
     else if (outcome.state === "refused") keep(queue.map((item) => (item.key === entry.key ? { ...item, refused: outcome.reasons } : item)));
@@ -133,6 +142,17 @@ export function begin(listHash, household, fields) {
   const now = Date.now();
   const recent = Object.entries(recall(BEGUN) || {}).filter(([, one]) => now - one.at < KEEP_BEGUN);
   remember(BEGUN, { ...Object.fromEntries(recent), [`${listHash} ${household}`]: { owner, fields, at: now } });
+}
+
+/** The households of forms that who is signed in has begun. */
+export function allBegun() {
+  return Object.entries(recall(BEGUN) || {}).filter(([, one]) => one.owner === owner && one.fields.outcome).map(([name]) => name.split(" ")[1]).sort();
+}
+
+/** Forget all forms that who is signed in has begun. */
+export function forgetBegun() {
+  const others_ = Object.entries(recall(BEGUN) || {}).filter(([, one]) => one.owner !== owner);
+  remember(BEGUN, others_.length ? Object.fromEntries(others_) : null);
 }
 
 /** Forget what was begun. */

@@ -9,12 +9,16 @@ import { language, t } from "./words.js";
 
 const MENU = [["list", "menuList"], ["area", "menuArea"], ["model", "menuModel"]];
 
+function who(session) {
+  return [session.name, roleName(session.role)].filter(Boolean).join(" · ");
+}
+
 /** The frame for the view of this name. `acts`: {switchLanguage, signOut}. */
 export function frame(name, acts) {
   document.documentElement.lang = language() === "zh" ? "zh-CN" : "en";
   document.getElementById("skip").textContent = t("skip");
   const session = account.session();
-  const current = { household: "list", visit: "list" }[name] || name;
+  const current = { household: "list", visit: "list", offline: "list" }[name] || name;
   document.getElementById("top").replaceChildren(
     el(
       "div", { class: "head" },
@@ -26,7 +30,7 @@ export function frame(name, acts) {
       ) : null,
       el(
         "div", { class: "who" },
-        session ? el("span", { class: "name" }, t("signedInAs", { name: session.name || "", role: roleName(session.role) })) : null,
+        session ? el("span", { class: "name" }, who(session)) : null,
         el("button", { type: "button", class: "plain", lang: language() === "zh" ? "en" : "zh-CN", onclick: acts.switchLanguage }, t("otherLanguage")),
         session ? el("button", { type: "button", class: "plain", onclick: acts.signOut }, t("signOut")) : null,
       ),
@@ -34,14 +38,21 @@ export function frame(name, acts) {
     el("p", { class: "signal" }, t("signal")),
   );
   document.getElementById("foot").replaceChildren(...[
-    el("p", {}, t("signal")), session ? el("p", {}, t("signedInAs", { name: session.name || "", role: roleName(session.role) })) : null,
+    el("p", {}, t("signal")), session ? el("p", {}, who(session)) : null,
   ].filter(Boolean));
   done = false;
   unsent();
 }
 
 let waited = false; // whether something stood in the strip before
+let newer = false; // another version of the page is on this device
 let done = false; // all of it has been sent, and nobody has gone on since
+
+/** Say that the page has been renewed: it runs on the new files after loading it again, which is left to whoever may be writing. */
+export function renewed() {
+  newer = true;
+  unsent();
+}
 
 /** The strip that tells of records which are not saved yet. */
 export function unsent() {
@@ -51,6 +62,11 @@ export function unsent() {
   const open = mine.length - refused.length;
   const others = account.session() ? drafts.others() : 0;
   const lines = [];
+  const session = account.session();
+  if (session && (session.offline || !navigator.onLine) && !document.querySelector("main .offline")) {
+    lines.push(el("p", { class: "no-network" }, t("offlineStrip"), " ", account.opens("offline") ? el("a", { href: to("offline") }, t("offlineLink")) : null));
+  }
+  if (newer) lines.push(el("p", {}, t("renewed"), " ", el("button", { type: "button", onclick: () => window.location.reload() }, t("renewNow"))));
   if (open) {
     const button = el("button", { type: "button", onclick: () => sendNow(button) }, t("sendNow"));
     lines.push(el("p", {}, el("strong", {}, t(open === 1 ? "unsentOne" : "unsentMany", { count: open })), " ", button));
@@ -65,7 +81,9 @@ export function unsent() {
   else if (waited) done = Boolean(account.session());
   waited = Boolean(mine.length);
   strip.className = lines.length ? "unsent" : done ? "unsent done" : "";
-  strip.replaceChildren(...(lines.length ? lines : done ? [el("p", {}, t("allSent"))] : []));
+  const told = lines.length ? lines : done ? [el("p", {}, t("allSent"))] : [];
+  const same = told.length === strip.children.length && told.every((line, place) => line.isEqualNode(strip.children[place]));
+  if (!same) strip.replaceChildren(...told); // what has been said is not said again to those who listen
 }
 
 async function sendNow(button) {

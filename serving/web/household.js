@@ -5,7 +5,7 @@ import { el, svg } from "./dom.js";
 import { chosen, lastAddress } from "./list.js";
 import { grade, hundred, likelihood, status } from "./marks.js";
 import { day, ofHundred, percent, whole } from "./numbers.js";
-import { carried, older, overdue, panel, smallTable } from "./parts.js";
+import { areaOf, carried, older, overdue, panel, smallTable, tightTable } from "./parts.js";
 import { historyPlot } from "./plot.js";
 import { to } from "./router.js";
 import * as account from "./session.js";
@@ -35,11 +35,17 @@ export async function household({ id, query }) {
     top(answer),
     older(answer),
     overdue(answer),
-    el("div", { class: "columns" },
-      el("div", {}, signal(answer), reasons(answer), history(answer)),
-      el("div", {}, leads(answer), checks(answer), changes(answer), visits(answer), freshness(answer))),
+    wide() ? el("div", { class: "columns" },
+      el("div", {}, signal(answer), reasons(answer), changes(answer), history(answer)),
+      el("div", {}, leads(answer), checks(answer), visits(answer), freshness(answer)))
+      // On a phone what a visitor needs at the door comes first.
+      : el("div", { class: "columns" }, el("div", {}, [signal, leads, reasons, checks, changes, visits, history, freshness].map((part) => part(answer)))),
     carried({ ...answer, data_dates: null }), // the dates stand in the table of departments
   );
+}
+
+function wide() {
+  return window.matchMedia("(min-width: 901px)").matches;
 }
 
 function top(answer) {
@@ -51,7 +57,7 @@ function top(answer) {
     el("p", { class: "back" }, el("a", { href: lastAddress() }, `‹ ${t("backToList")}`)),
     heading(t("householdTitle", { id })),
     el("p", { class: "facts" }, answer.grade ? [grade(answer.grade.code), " "] : null, on ? [status(on.status), " · "] : null,
-      el("span", {}, t("areaOfHousehold", { township: answer.township_code, village: answer.village_code }))),
+      el("span", {}, areaOf(answer))),
     el("p", { class: "acts" },
       may ? el("a", { class: "button first", id: "record", href: to("visit", id, { as_of: answer.as_of }) }, t(on.status === "visited" ? "recordAgain" : "record")) : null,
       el("button", { type: "button", class: "plain wide-only", onclick: () => window.print() }, t("print"))),
@@ -124,7 +130,10 @@ function changes(answer) {
   if (!one) return panel(t("changes"), el("p", {}, t("noChanges")));
   const moved = has(`moved_${one.moved}`) ? t(`moved_${one.moved}`) : one.moved;
   const unexplained = one.moved === "up" || one.moved === "down" ? `${moved}${t("separator")}${t("movedNoReason")}` : moved;
-  return panel(t("changes"), el("p", {}, one.since ? t("changesSince", { day: day(one.since) }) : "", said(one) || unexplained));
+  const since = one.since ? t("changesSince", { day: day(one.since) }) : "";
+  const [, how, rest] = /^([^：:]{1,40})[：:]\s*(.+)$/.exec(said(one)) || [];
+  if (!rest) return panel(t("changes"), el("p", {}, since, said(one) || unexplained));
+  return panel(t("changes"), el("p", {}, since, el("strong", {}, how)), el("ul", {}, rest.split(/；|; /).map((text) => el("li", {}, text))));
 }
 
 function visits(answer) {
@@ -144,7 +153,9 @@ function kindsOf(row) {
 function freshness(answer) {
   const rows = answer.freshness || [];
   if (!rows.length) return null;
-  return panel(t("freshness"), smallTable([t("source"), t("newest"), t("age"), t("status")], rows.map((row) => [
+  const doubtful = rows.filter((row) => !row.newest || row.stale).map((row) => said(row));
+  const summary = el("p", { class: doubtful.length ? "gaps" : "" }, doubtful.length ? t("someStale", { names: doubtful.join(t("comma")) }) : t("allFresh"));
+  return panel(t("freshness"), summary, tightTable([t("source"), t("newest"), t("age"), t("status")], rows.map((row) => [
     said(row), row.newest || "—", row.age_days === null || row.age_days === undefined ? "—" : t(row.age_days === 1 ? "ageDay" : "ageDays", { days: whole(row.age_days) }),
     el("span", { class: `fresh ${row.newest ? (row.stale ? "stale" : "good") : "absent"}` }, t(row.newest ? (row.stale ? "stale" : "fresh") : "absent")),
   ])));
@@ -157,5 +168,5 @@ function history(answer) {
     row.as_of, t("households", { count: ofHundred(row.probability) }),
     row.low === null ? "—" : t("bandValue", { low: ofHundred(row.low), high: ofHundred(row.high) }), row.rank ? whole(row.rank) : "—", row.model_version,
   ]));
-  return panel(t("history"), rows.length > 1 ? historyPlot(rows) : el("p", {}, t("historyOne")), el("details", {}, el("summary", {}, t("historyTable")), figures));
+  return panel(t("history"), rows.length > 1 ? [el("p", { class: "hint" }, t("historyMeaning")), historyPlot(rows)] : el("p", {}, t("historyOne")), el("details", {}, el("summary", {}, t("historyTable")), figures));
 }

@@ -3,9 +3,10 @@
 import * as api from "./api.js";
 import { el, say } from "./dom.js";
 import * as drafts from "./drafts.js";
+import * as known from "./known.js";
 import { grade, status } from "./marks.js";
 import { ofHundred, whole } from "./numbers.js";
-import { carried, older, overdue } from "./parts.js";
+import { carried, older, overdue, villageOf } from "./parts.js";
 import { go, to } from "./router.js";
 import * as account from "./session.js";
 import { heading, notice, trouble } from "./states.js";
@@ -19,11 +20,19 @@ const FILTERS = ["township", "village", "grade", "risk_kind", "status", "q"];
 
 const cursors = new Map(); // what is looked at -> where each of its pages begins
 let lately = ""; // what was looked at last: going back to the list finds it again
+let unfolded = false; // whether the filters of a phone are open
 let order = []; // the households of the page shown last, for "next household"
 
 /** The address of the list as it was looked at last. */
 export function lastAddress() {
   return lately || to("list");
+}
+
+/** Forget what was looked at: the next key begins anew. */
+export function forgetLooks() {
+  cursors.clear();
+  lately = "";
+  order = [];
 }
 
 /** The household after this one on the page shown last, that is still to be visited; or null. */
@@ -48,7 +57,8 @@ export async function list({ query }) {
   const looked = JSON.stringify([one.cycle, one.county_code, everybody, filter]);
   const starts = cursors.get(looked) || [null];
   let page = Math.max(1, Number(query.page) || 1);
-  if (page > starts.length) page = 1; // a page whose beginning is not known any more
+  if (page > 1 && /^[0-9]+$/.test(query.after || "")) starts[page - 1] ??= query.after; // the page was loaded again, or its address handed on
+  if (starts[page - 1] === undefined) page = 1; // a page whose beginning is not known
   const answer = await api.list(one.cycle, {
     county: one.county_code, ...filter, everybody: everybody ? "true" : "", limit: PAGE, cursor: starts[page - 1],
   });
@@ -56,13 +66,16 @@ export async function list({ query }) {
   cursors.set(looked, starts);
   lately = to("list", "", query);
   order = answer.rows;
+  if (account.opens("visit") && !one.closed) known.note(answer, answer.rows.filter((row) => row.number !== null && row.status !== "visited"));
 
-  const move = (changes) => go(to("list", "", { ...query, page: "", ...changes }));
+  const move = (changes) => go(to("list", "", { ...query, page: "", after: "", ...changes }));
   const canRecord = account.opens("visit") && !one.closed;
   const first = (page - 1) * PAGE + 1;
   const shown = answer.rows.length ? t("shown", { first: whole(first), last: whole(first + answer.rows.length - 1), total: whole(answer.total) }) : "";
   if (shown) say(shown);
   else say(t("emptyFiltered"));
+  const ordered = t(everybody ? "rankOrder" : "routeOrder");
+  const pages = t("pageOf", { page: whole(page), pages: whole(Math.ceil(answer.total / PAGE)) });
 
   return el(
     "section", { class: "list" },
@@ -71,9 +84,11 @@ export async function list({ query }) {
     older(answer),
     overdue(answer),
     toolbar(lists, one, answer, query, move, everybody),
-    answer.rows.length ? el("p", { class: "shown" }, shown) : null,
+    inForce(answer.filters || {}, query, move),
+    answer.rows.length ? el("p", { class: "shown" }, shown, t("separator"), ordered) : null,
+    answer.rows.length ? howToRead() : null,
     answer.rows.length ? table(answer, everybody, canRecord, shown) : empty(Object.keys(filter).length || everybody, move),
-    answer.rows.length ? pager(page, answer.next_cursor, shown, query) : null,
+    answer.rows.length ? pager(page, answer.next_cursor, `${shown}${t("separator")}${pages}`, query, starts) : null,
     notes(answer),
   );
 }
@@ -91,6 +106,7 @@ function toolbar(lists, one, answer, query, move, everybody) {
   const filters = answer.filters || {};
   const within = (filters.villages || []).filter((item) => !query.township || item.code.startsWith(query.township));
   const villages = within.length > MOST_VILLAGES && !query.township ? [] : within;
+  const village = (item) => ({ code: item.code, name: villageOf(item.code, query.township), count: item.count });
   const coded = (item) => ({ code: item.code, name: item.zh ? said(item) : item.code, count: item.count });
   const search = el("input", { id: "q", type: "search", value: query.q || "", autocomplete: "off", spellcheck: "false", inputmode: "text" });
   const used = FILTERS.filter((name) => query[name]).length;
@@ -104,22 +120,20 @@ function toolbar(lists, one, answer, query, move, everybody) {
       go(to("list", "", { cycle, county }));
     }, false) : null,
     select("township", t("township"), (filters.townships || []).map(coded), query.township, (value) => move({ township: value, village: "" })),
-    select("village", t(villages.length < within.length ? "villageLater" : "village"), villages.map(coded), query.village, (value) => move({ village: value })),
+    select("village", t(villages.length < within.length ? "villageLater" : "village"), villages.map(village), query.village, (value) => move({ village: value })),
     select("grade", t("grade"), (filters.grades || []).map(coded), query.grade, (value) => move({ grade: value })),
     select("risk_kind", t("riskKind"), (filters.risk_kinds || []).map(coded), query.risk_kind, (value) => move({ risk_kind: value })),
     everybody ? null : select("status", t("status"), (filters.statuses || []).map(coded), query.status, (value) => move({ status: value })),
     el("div", { class: "field" }, el("label", { for: "q" }, t("searchId")),
       el("div", { class: "joined" }, search, el("button", { type: "submit", id: "search" }, t("search")))),
-    used ? el("div", { class: "field bottom" }, el("button", { type: "button", id: "clear", class: "plain",
-      onclick: () => go(to("list", "", { cycle: query.cycle, county: query.county, everybody: query.everybody })) }, t("clear"))) : null,
   );
-  const folded = wide ? fields : el("details", { class: "fold", open: used > 0 }, el("summary", { id: "fold" }, used ? t("filtersActive", { count: used }) : t("filters")), fields);
+  const folded = wide ? fields : el("details", { class: "fold", open: unfolded, ontoggle: (event) => { unfolded = event.target.open; } }, el("summary", { id: "fold" }, used ? t("filtersActive", { count: used }) : t("filters")), fields);
   return el("div", { class: "toolbar" }, folded, el(
     "div", { class: "tools" },
     el("div", { class: "switch", role: "group", "aria-label": t("whichHouseholds") },
       [[false, "onlyList"], [true, "everybody"]].map(([value, name]) => el(
         "button", { type: "button", id: name, "aria-pressed": String(value === everybody), onclick: () => move({ everybody: value ? "true" : "", status: "" }) }, t(name)))),
-    account.opens("visit") ? excel(one, query.township) : null,
+    account.opens("visit") ? excel(one, query) : null,
     el("button", { type: "button", class: "plain wide-only", onclick: () => window.print() }, t("print")),
   ));
 }
@@ -135,7 +149,32 @@ function select(id, label, options, value, changed, withAll = true) {
   ));
 }
 
-function excel(one, township) {
+/** The filters in force, each with its button to take it away: what is shown is seen to be a part, also where the filters are folded away. */
+function inForce(filters, query, move) {
+  const known = { township: ["townships", "township"], village: ["villages", "village"], grade: ["grades", "grade"], risk_kind: ["risk_kinds", "riskKind"],
+    status: ["statuses", "status"], q: ["", "searchId"] };
+  const used = FILTERS.filter((name) => query[name]);
+  if (!used.length) return null;
+  const chip = (name) => {
+    const [list_, label] = known[name];
+    const item = (filters[list_] || []).find((one) => one.code === query[name]);
+    const value = item && item.zh ? said(item) : name === "village" ? villageOf(query.village, query.township) : query[name];
+    const text = t("labelled", { label: t(label), value });
+    return el("button", { type: "button", class: "chip", "aria-label": t("dropFilter", { name: text }),
+      onclick: () => move(name === "township" ? { township: "", village: "" } : { [name]: "" }) }, text, el("span", { "aria-hidden": "true" }, " ×"));
+  };
+  return el("p", { class: "chips" }, el("span", {}, t("inForce")), used.map(chip), el("button", { type: "button", id: "clear", class: "plain",
+    onclick: () => go(to("list", "", { cycle: query.cycle, county: query.county, everybody: query.everybody })) }, t("clear")));
+}
+
+function howToRead() {
+  const line = (mark, text) => [el("dt", {}, mark), el("dd", {}, t(text))];
+  return el("details", { class: "how" }, el("summary", {}, t("howToRead")), el("div", { class: "panel" }, el("dl", {},
+    line(grade("red"), "readRed"), line(grade("orange"), "readOrange"), line(grade("yellow"), "readYellow"), line(grade("none"), "readNone"),
+    line(t("perHundred"), "readHundred"), line(t("standby"), "readStandby")), el("p", {}, t("readGrades"))));
+}
+
+function excel(one, query) {
   const button = el("button", { type: "button", id: "excel", onclick: fetchFile }, t("excel"));
   const place = el("span", { class: "tool-fault" });
   async function fetchFile() {
@@ -143,7 +182,7 @@ function excel(one, township) {
     button.textContent = t("excelPreparing");
     place.replaceChildren();
     try {
-      const { name, blob } = await api.download(one.cycle, { format: "xlsx", county: one.county_code, township });
+      const { name, blob } = await api.download(one.cycle, { format: "xlsx", county: one.county_code, township: query.township });
       const url = URL.createObjectURL(blob);
       el("a", { href: url, download: name }).click();
       window.setTimeout(() => URL.revokeObjectURL(url), 60000);
@@ -155,7 +194,8 @@ function excel(one, township) {
     button.disabled = false;
     button.textContent = t("excel");
   }
-  return [button, place];
+  const whole_ = FILTERS.some((name) => name !== "township" && query[name]);
+  return [button, whole_ ? el("span", { class: "hint" }, t("excelWhole")) : null, place];
 }
 
 function table(answer, everybody, canRecord, shown) {
@@ -181,19 +221,25 @@ function table(answer, everybody, canRecord, shown) {
   );
 }
 
+/** A village's code, its own digits standing out; where it does not begin with the township's, both. */
+function place(row) {
+  const own = villageOf(row.village_code, row.township_code);
+  return [el("span", { class: "township-code" }, row.township_code), own === row.village_code ? " " : null, el("span", { class: "village" }, own)];
+}
+
 function line(row, everybody, canRecord, asOf, head) {
   const listed = row.number !== null && row.number !== undefined;
   const id = row.household_id;
   const why = said(row, "why");
   const reason = said(row, "first_reason").replace(TAIL, "") || (row.probability === null ? t("noReason") : "");
-  const cell = (place, name, ...content) => el("td", { "data-label": head[place], class: name, role: "cell" }, ...content);
+  const cell = (column, name, ...content) => el("td", { "data-label": head[column], class: name, role: "cell" }, ...content);
   const name = el("a", { href: to("household", id, { as_of: asOf }) }, id);
   return el(
     "tr", { class: row.standby ? "standby" : "", role: "row" },
     cell(0, "number", everybody && row.rank ? whole(row.rank) : listed ? whole(row.number) : ""),
     cell(1, "grade-cell", grade(row.grade)),
     el("th", { scope: "row", role: "rowheader", "data-label": head[2], class: "id" }, name),
-    cell(3, "area", el("span", { class: "township-code" }, row.township_code), el("span", { class: "village" }, row.village_code)),
+    cell(3, "area", place(row)),
     cell(4, "reason", el("span", { class: "first-reason" }, reason), why && why !== reason ? el("span", { class: "why" }, why) : null),
     cell(5, "hundred-cell", row.probability === null ? "—" : t("households", { count: ofHundred(row.probability) })),
     cell(6, "date", row.last_visit || "—"),
@@ -212,9 +258,11 @@ function empty(filtered, move) {
     filtered ? el("p", { class: "acts" }, el("button", { type: "button", onclick: () => move({ ...clear }) }, t("clear"))) : null);
 }
 
-function pager(page, next, shown, query) {
+function pager(page, next, shown, query, starts) {
+  const known = page === 1 || page === 2 || starts[page - 2] !== undefined; // the page before: after loading page 5 again only its own beginning is known
   const turn = (by) => {
-    go(to("list", "", { ...query, page: page + by > 1 ? page + by : "" }));
+    const target = by < 0 && !known ? 1 : page + by;
+    go(to("list", "", { ...query, page: target > 1 ? target : "", after: target > 1 ? starts[target - 1] : "" }));
     window.addEventListener("shown", () => { // after the focus has been set
       window.setTimeout(() => {
         const rows = document.getElementById("rows");
@@ -225,7 +273,7 @@ function pager(page, next, shown, query) {
   };
   return el(
     "nav", { class: "pager", "aria-label": t("pages") },
-    el("button", { type: "button", id: "previous", disabled: page === 1, onclick: () => turn(-1) }, t("previousPage")),
+    el("button", { type: "button", id: "previous", disabled: page === 1, onclick: () => turn(-1) }, t(known ? "previousPage" : "firstPage")),
     el("span", {}, shown),
     el("button", { type: "button", id: "next", disabled: !next, onclick: () => turn(1) }, t("nextPage")),
   );

@@ -3,9 +3,13 @@
 import * as api from "./api.js";
 import { el } from "./dom.js";
 import { day, percent } from "./numbers.js";
+import { hundred } from "./marks.js";
 import { carried, older, overdue, panel, smallTable } from "./parts.js";
 import { heading, notice } from "./states.js";
 import { has, language, said, t } from "./words.js";
+
+const WORSE = { flagged: "thisGroup", "others missed more": "othersThanGroup" }; // verdicts of a gap -> how to call whom it is to the cost of
+const UNCLEAR = ["unknown", "insufficient"]; // verdicts that say nothing about the group
 
 export async function model() {
   const answer = await api.model();
@@ -36,7 +40,7 @@ function inPlaceOf(answer) {
 function facts(answer) {
   const lines = [
     [t("modelVersion"), answer.model_version],
-    [t("learner"), answer.learner],
+    [t("learner"), said(answer.title) || answer.learner],
     [t("horizons"), (answer.horizon_months || []).map((count) => t("months", { count })).join(t("comma"))],
     [t("trainedUntil"), answer.trained_until && day(answer.trained_until)],
     [t("scoredOn"), answer.as_of && day(answer.as_of)],
@@ -56,8 +60,19 @@ function span(one) {
 function howGood(answer) {
   const rows = answer.metrics || [];
   if (!rows.length) return panel(t("howGood"), el("p", {}, t("noFigures")));
-  return panel(t("howGood"), el("p", { class: "hint" }, t("howGoodSays")), smallTable([t("figure"), t("value"), t("meaning")],
-    rows.map((one) => [said(one) || one.name, span(one), said(one, "text")])));
+  return panel(t("howGood"), plainly(rows), el("p", { class: "hint" }, t("howGoodSays")), el("details", {}, el("summary", {}, t("technical")), smallTable([t("figure"), t("value"), t("meaning")],
+    rows.map((one) => [said(one) || one.name, span(one), said(one, "text")]))));
+}
+
+/** What the visits find and what they miss, out of a hundred, as words and squares. */
+function plainly(rows) {
+  const found = (kind) => rows.find((one) => one.name.startsWith(`${kind}_at_`) && one.value !== null && one.value !== undefined);
+  const part = (one, text) => {
+    if (!one) return [];
+    const count = Math.round(one.value * 100);
+    return [el("p", {}, t(text, { share: one.name.split("_at_")[1], count, missed: 100 - count })), hundred(one.value)];
+  };
+  return el("div", { class: "plainly" }, part(found("precision"), "ofVisited"), part(found("recall"), "ofAtRisk"));
 }
 
 function groups(answer) {
@@ -65,9 +80,15 @@ function groups(answer) {
   if (!rows.length) return panel(t("forWhom"), el("p", {}, t("noGroups")));
   const share = (one) => (one.recall === null || one.recall === undefined ? "—"
     : one.low === null || one.low === undefined ? percent(one.recall) : `${percent(one.recall)} [${percent(one.low)}, ${percent(one.high)}]`);
-  return panel(t("forWhom"), el("p", { class: "hint" }, t("forWhomSays")), smallTable([t("group"), t("found"), t("verdict")], rows.map((one) => [
-    said(one) || one.group, share(one), verdict(one.verdict || "unknown"),
-  ])));
+  const table = (some) => smallTable([t("group"), t("found"), t("verdict")], some.map((one) => [said(one) || one.group, share(one), verdict(one.verdict || "unknown")]));
+  const unclear = rows.filter((one) => !one.verdict || UNCLEAR.includes(one.verdict));
+  const worse = rows.filter((one) => one.verdict in WORSE);
+  const clear = [...worse, ...rows.filter((one) => !unclear.includes(one) && !worse.includes(one))];
+  return panel(t("forWhom"),
+    clear.length ? el("p", {}, worse.length ? t("worseFor", { names: worse.map((one) => t(WORSE[one.verdict], { group: said(one) || one.group })).join(t("comma")) }) : t("worseForNone")) : null,
+    el("p", { class: "hint" }, t("forWhomSays")),
+    clear.length ? table(clear) : null,
+    unclear.length ? el("details", { open: !clear.length }, el("summary", {}, t("groupsUnknown", { count: unclear.length })), table(unclear)) : null);
 }
 
 function verdict(code) {

@@ -5,17 +5,32 @@ import { day, today } from "./numbers.js";
 import { notice } from "./states.js";
 import { WORDS, has, t } from "./words.js";
 
+/** The village's own digits where its code begins with the township's, as official codes do; otherwise its whole code. */
+export function villageOf(code, township) {
+  return township && code.startsWith(township) && code.length > township.length ? code.slice(township.length) : code;
+}
+
+/** Township and village of a household or row, in words. */
+export function areaOf({ township_code, village_code }) {
+  return t("areaOfHousehold", { township: township_code, village: villageOf(village_code, township_code) });
+}
+
 /** A framed part of a view with its heading. */
 export function panel(title, ...content) {
   return el("section", { class: "panel" }, el("h2", {}, title), ...content);
 }
 
 /** A table of texts; the first cell of a row is its heading. Cells fold under each other on a phone. */
-export function smallTable(head, rows) {
-  return el("table", { class: "small", role: "table" },
+export function smallTable(head, rows, kind = "small folds") {
+  return el("table", { class: kind, role: "table" },
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, head.map((text) => el("th", { scope: "col", role: "columnheader" }, text)))),
     el("tbody", { role: "rowgroup" }, rows.map(([name, ...cells]) => el("tr", { role: "row" }, el("th", { scope: "row", role: "rowheader" }, name),
       cells.map((text, place) => el("td", { role: "cell", "data-label": head[place + 1] }, text))))));
+}
+
+/** The same with short cells, which stay beside each other on a phone, too. */
+export function tightTable(head, rows) {
+  return smallTable(head, rows, "small tight");
 }
 
 /** What every answer with a score carries: model, day, validity, and how far the departments' data reach. */

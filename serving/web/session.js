@@ -1,4 +1,4 @@
-// Who is signed in, as far as the page must know it. The key itself is never kept.
+// Who is signed in, as far as the page must know it. The key itself is never kept: what this browser remembers is the role, and the mark of `owner`.
 
 import * as api from "./api.js";
 import { recall, remember } from "./storage.js";
@@ -6,32 +6,62 @@ import { recall, remember } from "./storage.js";
 let current = null;
 
 const VIEWS = { // which views a role's key opens; the service has the last word
-  screener: ["list", "household", "visit", "area", "model"],
+  screener: ["list", "household", "visit", "area", "model", "offline"],
   case_system: ["list", "household", "model"],
 };
 
 function take(answer) {
   current = answer;
   api.setCsrf(answer ? answer.csrf : null);
-  remember("signed-in", answer ? true : null);
+  remember("signed-in", answer ? { role: answer.role, owner: owner() } : null);
   return current;
 }
 
-/** The session of this browser, if it has one; null on a browser that never signed in or has signed out. Raises what `api.session` raises. */
+/**
+ * The session of this browser, if it has one; null on a browser that never signed in or has signed out. Without a connection it is what is remembered of it,
+ * with `offline`: enough to go on writing. Raises what else `api.session` raises.
+ */
 export async function resume() {
-  return recall("signed-in") ? take(await api.session()) : null;
+  const last = recall("signed-in");
+  if (!last) return null;
+  try {
+    return take(await api.session());
+  } catch (error) {
+    if (!(error instanceof api.NoConnection) || !last.owner) throw error;
+    current = { role: last.role, owner: last.owner, offline: true };
+    return current;
+  }
 }
 
 export async function enter(key) {
-  return take(await api.signIn(key));
+  const entered = take(await api.signIn(key));
+  remember("leaving", null); // the new session's cookie has taken the old one's place
+  return entered;
 }
 
+/** Sign out here at once, and at the service now or, without a connection, as soon as it is reached. Returns whether the service knows. */
 export async function leave() {
+  remember("leaving", true);
   try {
-    await api.signOut();
+    return await finishLeaving();
   } finally {
     take(null);
   }
+}
+
+/** Sign out at the service what was signed out here without a connection. Returns whether nothing is left to do. */
+export async function finishLeaving() {
+  if (!recall("leaving")) return true;
+  try {
+    api.setCsrf((await api.session()).csrf);
+    await api.signOut();
+  } catch (error) {
+    if (error instanceof api.NoConnection) return false;
+    if (!(error instanceof api.Refusal) || error.status >= 500 || error.status === 429) throw error;
+  } // any other refusal: there is no session any more
+  remember("leaving", null);
+  api.setCsrf(null);
+  return true;
 }
 
 /** The session has ended on the other side. */
@@ -51,6 +81,7 @@ export function opens(view) {
 /** A mark that tells one key's drafts from another's on a shared device, and says nothing about whose they are. */
 export function owner() {
   if (!current) return "";
+  if (current.owner) return current.owner;
   let mark = 0x811c9dc5; // FNV-1a
   for (const letter of `${current.role}|${(current.areas || []).join(",")}|${current.name || ""}`) {
     mark = Math.imul(mark ^ letter.codePointAt(0), 0x01000193) >>> 0;

@@ -9,7 +9,7 @@ export function waiting() {
   return el("p", { class: "waiting", role: "status" }, t("loading"));
 }
 
-/** A heading of a view; the router moves the focus here. */
+/** A heading of a view, a text or parts of one; the router moves the focus here. */
 export function heading(text) {
   return el("h1", { tabindex: "-1" }, text);
 }
@@ -29,7 +29,8 @@ export function trouble(error, role, again) {
   const button = el("button", { type: "button", class: "first", onclick: again }, t("retry"));
   const home = el("a", { class: "button", href: "#/list" }, t("backToList"));
   if (error instanceof NoConnection) {
-    return el("section", { class: "trouble" }, heading(t("wrongTitle")), el("p", {}, t("noConnection")), el("p", { class: "acts" }, button));
+    return el("section", { class: "trouble" }, heading(t("noConnectionTitle")), el("p", {}, t("noConnection")),
+      el("p", { class: "acts" }, button, role === "screener" ? el("a", { class: "button", href: "#/offline" }, t("offlineLink")) : null));
   }
   if (error instanceof Refusal && error.status === 403) {
     return el("section", { class: "trouble" }, heading(t("noAccessTitle")), el("p", {}, t("noAccess", { role: roleName(role) })));

@@ -1,11 +1,13 @@
 // The form of a visit. "Saved" is said only when the service has said so; until then the record is kept here (see drafts.js).
 
+import { NoConnection } from "./api.js";
 import { el } from "./dom.js";
 import * as drafts from "./drafts.js";
 import { lookUp } from "./household.js";
+import * as known from "./known.js";
 import { lastAddress, nextAfter } from "./list.js";
 import { today } from "./numbers.js";
-import { older } from "./parts.js";
+import { areaOf, older } from "./parts.js";
 import { to } from "./router.js";
 import { heading, notice } from "./states.js";
 import { recall, remember } from "./storage.js";
@@ -17,9 +19,21 @@ const TEAM_LENGTH = 40;
 const MOST_RISKS = 3;
 const WITH_RISKS = ["risk_confirmed", "risk_eliminated"];
 
+/** As `lookUp`; without a connection what this device knows of the household: that it is listed, and the choices of the form. */
+async function lookUpOrKnow(id, query) {
+  try {
+    return await lookUp(id, query);
+  } catch (error) {
+    const bare = error instanceof NoConnection ? known.household(id) : null;
+    if (!bare) throw error;
+    return bare;
+  }
+}
+
 export async function visit({ id, query }) {
-  const answer = await lookUp(id, query);
+  const answer = await lookUpOrKnow(id, query);
   const on = answer.on_list;
+  if (on && !on.closed && !answer.bare) known.note(on, [{ household_id: id, list_hash: on.list_hash }]);
   if (!on) return el("section", {}, heading(t("visitTitle", { id })), notice("note", el("p", {}, t("cannotRecordHere"))), back(id, answer));
   const root = el("section", { class: "visit" });
   const context = { id, answer, on, choices: on, root, asOf: on.as_of || answer.as_of };
@@ -33,11 +47,12 @@ function back(id, answer) {
   return el("p", { class: "acts" }, el("a", { class: "button", href: to("household", id, { as_of: answer.as_of }) }, t("cancel")));
 }
 
-function title({ id, answer }) {
+function title({ id, answer, done }) {
   return [
-    el("p", { class: "back" }, el("a", { href: to("household", id, { as_of: answer.as_of }) }, `‹ ${t("householdTitle", { id })}`)),
+    el("p", { class: "back" }, answer.bare ? el("a", { href: to("offline") }, `‹ ${t("offlineLink")}`)
+      : el("a", { href: to("household", id, { as_of: answer.as_of }) }, `‹ ${t("householdTitle", { id })}`)),
     heading(t("visitTitle", { id })),
-    el("p", { class: "facts" }, t("areaOfHousehold", { township: answer.township_code, village: answer.village_code })),
+    answer.bare ? (done ? null : notice("warning", el("p", {}, t("offlineBare")))) : el("p", { class: "facts" }, areaOf(answer)),
   ];
 }
 
@@ -109,7 +124,7 @@ function form(context, given, refused, lockTeam = false) {
     riskGroup,
     el("fieldset", {}, el("legend", { class: "heard-only" }, t("noteLabel")),
       field(disagreement, t("disagreementLabel"), t("disagreementHint")), field(note, t("noteLabel"), left)),
-    el("p", { class: "acts" }, save, el("a", { class: "button plain", href: to("household", id, { as_of: answer.as_of }) }, t("cancel"))),
+    el("p", { class: "acts" }, save, el("a", { class: "button plain", href: answer.bare ? to("offline") : to("household", id, { as_of: answer.as_of }) }, t("cancel"))),
   );
   riskGroup.hidden = !WITH_RISKS.includes(values.outcome);
   left.textContent = t("noteHint", { left: NOTE_LENGTH - note.value.length });
@@ -124,10 +139,10 @@ function form(context, given, refused, lockTeam = false) {
       drafts.forget(on.list_hash, id);
       turnTo(context, form(context, null, null));
     } }, t("draftDiscard")))) : null,
-    checks.length ? el("details", { class: "panel", open: window.matchMedia("(min-width: 700px)").matches }, el("summary", {}, t("checks")),
-      el("ul", { class: "checks" }, checks.map((text) => el("li", {}, text)))) : null,
-    summary,
-    body,
+    el("div", { class: "beside" },
+      checks.length ? el("details", { class: "panel", open: window.matchMedia("(min-width: 700px)").matches }, el("summary", {}, t("checks")),
+        el("ul", { class: "checks" }, checks.map((text) => el("li", {}, text)))) : null,
+      el("div", {}, summary, body)),
   ];
 }
 
@@ -196,6 +211,7 @@ function resultOf({ choices }, result) {
 function saved(context, answer) {
   const { id } = context;
   context.on.status = "visited";
+  context.done = true;
   const next = nextAfter(id);
   const conflicts = answer.conflicts || [];
   return [

@@ -13,6 +13,8 @@ import pytest
 
 from riskmodel.errors import ModelError
 from riskmodel.screening.explain import BLOCK, TABLES_FILE, Explainer
+from riskmodel.screening.margins import Walker
+from riskmodel.screening.trees import read_forest
 from riskmodel.training.calibration import BetaCalibration
 from riskmodel.training.learners.trees import TreeMember
 from riskmodel.training.model import Model
@@ -58,6 +60,9 @@ def agrees(booster, X, explainer=None):
     given, base = explainer.contributions(X)
     wanted = booster.predict(X, pred_contrib=True, num_threads=1)
     margin = booster.predict(X, raw_score=True, num_threads=1)
+    if explainer.tables is not None:
+        walked = Walker.of(explainer.tables.forest)
+        assert walked is not None and np.array_equal(walked.margins(X)[:, 0], margin), "to the bit"
     assert np.abs(given - wanted[:, :-1]).max(initial=0) < TOLERANCE
     assert np.abs(base - wanted[:, -1]).max(initial=0) < TOLERANCE
     assert np.abs(given.sum(axis=1) + base - margin).max(initial=0) < TOLERANCE
@@ -205,6 +210,17 @@ def test_what_a_household_gets_does_not_depend_on_its_neighbours():
     assert np.array_equal(together, turned[::-1])
     assert np.array_equal(together[[0, 1, BLOCK, BLOCK + 5, len(X) - 1]], alone)
     assert explainer.contributions(X[:0])[0].shape == (0, X.shape[1])
+
+
+def test_each_member_has_its_own_margin_and_a_random_forest_is_left_to_lightgbm():
+    X, y = rows(700)
+    members = [train(X, y, trees=trees, seed=trees, feature_fraction=0.5) for trees in (1, 12, 30)]
+    walker = Walker.of(read_forest([member.model_to_string() for member in members]))
+    assert walker is not None
+    told = np.column_stack([member.predict(X, raw_score=True, num_threads=1) for member in members])
+    assert np.array_equal(walker.margins(X), told) and np.array_equal(walker.margins(X[300:301]), told[300:301])
+    forest = train(X, y, boosting="rf", bagging_freq=1, bagging_fraction=0.5)
+    assert Walker.of(read_forest([forest.model_to_string()])) is None
 
 
 def test_the_input_may_be_fortran_ordered_or_whole_numbers():

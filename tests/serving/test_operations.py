@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import httpx
@@ -194,6 +195,32 @@ def test_bodies_are_bounded_each_and_together_and_given_back_whatever_happens():
         assert sent == [] and limit.held == 0
 
     asyncio.run(run())
+
+
+def test_a_body_that_was_handed_on_is_not_kept_by_what_is_left_of_its_request():
+    kept = []
+
+    async def keeper(scope, receive, send):
+        assert len((await receive())["body"]) == MEGABYTE
+        kept.append(
+            receive
+        )  # as closures in a circle do until the garbage collector passes, which may be thousands of requests later
+
+    async def requests():
+        for _ in range(20):
+            halves = [{"type": "http.request", "body": bytes(MEGABYTE // 2), "more_body": more} for more in (True, False)]
+
+            async def receive(halves=halves):
+                return halves.pop(0)
+
+            await BodyLimit(keeper, Bounds())({"type": "http", "method": "POST", "headers": []}, receive, None)
+
+    tracemalloc.start()
+    try:
+        asyncio.run(requests())
+        assert len(kept) == 20 and tracemalloc.get_traced_memory()[0] < 2 * MEGABYTE
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_body_that_does_not_come_and_an_answer_that_does_not_come_are_ended():

@@ -144,3 +144,61 @@ def test_the_language_is_switched_and_remembered(visitor):
     one.page.reload()
     one.page.wait_for_selector("#rows")
     assert one.page.inner_text("h1") == "Today's list"
+
+
+PHONE = (390, 844)
+
+
+@pytest.mark.parametrize("size", [(1366, 768), PHONE], ids=["desk", "phone"])
+def test_filters_in_force_are_seen_and_each_can_be_taken_away(visitor, rows, size):
+    one = visitor(size).sign_in()
+    township, grade = rows["township_code"][-1], rows["grade"][-1]
+    one.see(f"#/list?township={township}&grade={grade}", "#rows")
+    word = {"red": "红", "orange": "橙", "yellow": "黄", "none": "无"}[grade]
+    assert [text.removesuffix(" ×") for text in one.page.locator(".chip").all_inner_texts()] == [
+        f"乡镇 {township}",
+        f"优先级 {word}",
+    ]
+    if size == PHONE:
+        assert not one.page.locator("#grade").is_visible(), "the list stands below, not two screens of filters"
+    one.page.get_by_role("button", name=f"去掉筛选：优先级 {word}").click()
+    settled(one.page)
+    assert one.ids() == rows.filter(rows["township_code"] == township)["household_id"].to_list()[:50]
+    one.page.click("#clear")
+    settled(one.page)
+    assert one.ids() == rows["household_id"].to_list()[:50] and one.page.locator(".chips").count() == 0
+
+
+def test_loading_a_page_again_stays_on_it(visitor, rows):
+    one = visitor().sign_in()
+    for _ in range(2):
+        one.page.click("#next")
+        settled(one.page)
+    one.page.reload()
+    one.page.wait_for_selector("#rows")
+    assert one.ids() == rows["household_id"].to_list()[100:150]
+    assert "第 101–" in one.page.inner_text(".shown") and "第 3 页，共" in one.page.inner_text(".pager")
+    assert one.page.inner_text("#previous") == "第一页", "where page 2 began is not known any more"
+    one.page.click("#previous")
+    settled(one.page)
+    assert one.ids() == rows["household_id"].to_list()[:50]
+
+
+def test_the_order_and_the_marks_of_the_list_are_explained_on_it(visitor):
+    one = visitor().sign_in()
+    assert "按走访路线排列" in one.page.inner_text(".shown")
+    one.page.click(".how summary")
+    text = one.page.inner_text(".how")
+    for part in ("红", "橙", "黄", "无", "每100户约", "候补", "不表示贫困程度"):
+        assert part in text
+    one.page.click("#everybody")
+    one.page.wait_for_selector("#everybody[aria-pressed=true]")
+    assert "按评分名次排列" in one.page.inner_text(".shown")
+
+
+def test_which_filters_the_excel_file_follows_is_said_when_it_matters(visitor, rows):
+    one = visitor().sign_in()
+    one.see(f"#/list?township={rows['township_code'][0]}", "#rows")
+    assert "不受其他筛选影响" not in one.page.inner_text(".tools")
+    one.see(f"#/list?grade={rows['grade'][0]}", "#rows")
+    assert "不受其他筛选影响" in one.page.inner_text(".tools")

@@ -18,6 +18,8 @@ def views(household):
         "area": ("#/area", ".tiles"),
         "area table": ("#/area?view=table", "table"),
         "model": ("#/model", ".columns"),
+        "offline": ("#/offline", ".offline"),
+        "filtered": ("#/list?grade=none", ".chips"),
         "not found": ("#/household/nobody", ".trouble"),
     }
 
@@ -51,6 +53,9 @@ def test_each_view_has_no_accessibility_fault_and_fits_the_screen(visitor, house
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0], f"{name}: the page is wider than the screen"
         assert page.locator("h1").count() == 1, name
         assert page.locator("header .signal").is_visible(), name
+        if name == "list":
+            page.click(".how summary")
+            accessible(page, "list explained")
         if name == "visit":
             page.check("#outcome-risk_confirmed")
             page.click("#save")
@@ -173,3 +178,62 @@ def test_the_strict_policy_of_the_page_is_in_force(visitor, service):
     assert one.page.evaluate("""() => { const script = document.createElement('script'); script.textContent = 'window.broken = true';
         document.body.append(script); return window.broken === undefined; }"""), "an inline script must not run"
     one.complaints.clear()  # the browser says that it refused
+
+
+def test_at_200_percent_and_on_320_points_nothing_is_cut_off_or_needs_sideways_scrolling(visitor, household):
+    for size in ((683, 384), (320, 640)):
+        one = visitor(size).sign_in()
+        for name, (address, wait) in views(household).items():
+            page = one.see(address, wait)
+            assert page.evaluate("document.documentElement.scrollWidth") <= size[0], f"{name} at {size}"
+            cut = page.evaluate(
+                """() => [...document.querySelectorAll('main h1, main h2, main button, main .button, main th, main td, main p')]
+                  .filter((one) => one.offsetParent && !one.closest('.scroller, .heard-only, thead') && one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== 'inline')
+                  .map((one) => one.outerHTML.slice(0, 120))"""
+            )
+            assert cut == [], f"{name} at {size}"
+        one.excuse_the_network()
+
+
+def test_nothing_moves_and_state_does_not_hang_on_colour_alone(visitor, project):
+    text = "".join(path.read_text(encoding="utf-8") for path in (project.root / "serving" / "web").glob("*.css"))
+    assert "transition" not in text and "animation" not in text and "scroll-behavior" not in text
+    one = visitor().sign_in()
+    one.page.emulate_media(forced_colors="active")
+    pressed, other = (
+        one.page.evaluate(f"getComputedStyle(document.querySelector('.switch [aria-pressed={value}]')).borderTopWidth")
+        for value in ("true", "false")
+    )
+    assert pressed == "3px" and other == "1px"
+    assert one.page.evaluate("getComputedStyle(document.querySelector('.grade')).borderTopStyle") == "solid"
+
+
+def test_what_is_saved_and_what_is_not_is_told_to_those_who_listen(visitor, service):
+    one = visitor().sign_in()
+    page = one.fill_visit(service.take())
+    assert page.get_attribute("#unsent", "role") == "status"
+    page.route("**/v1/verifications", lambda route: route.abort())
+    page.click("#save")
+    page.wait_for_selector("#send")
+    assert page.get_attribute(".result", "role") == "status"
+    assert "尚未保存" in page.inner_text("#unsent") and "尚未保存" in page.evaluate("document.activeElement.textContent")
+    page.unroute("**/v1/verifications")
+    page.click("#send")
+    page.wait_for_selector(".result.good")
+    assert page.get_attribute(".result", "role") == "status"
+    assert "已保存到系统" in page.evaluate("document.activeElement.textContent")
+    one.excuse_the_network()
+
+
+def test_without_a_network_the_page_is_accessible_too(visitor):
+    for language in ("zh", "en"):
+        one = visitor(PHONE, language).sign_in()
+        one.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+        one.context.set_offline(True)
+        one.page.reload()
+        one.page.wait_for_selector(".offline")
+        accessible(one.page, "offline")
+        one.page.locator(".ids a").first.click()
+        one.page.wait_for_selector(".visit form")
+        accessible(one.page, "visit offline")
+        one.excuse_the_network()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-NAMES = ("queue", "begun", "team", "language", "signed-in")
+NAMES = ("queue", "begun", "team", "language", "signed-in", "known")
 
 
 def cut(page):

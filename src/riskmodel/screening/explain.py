@@ -90,19 +90,19 @@ class Explainer:
             return self._by_lightgbm(X), self.base
         forest, tables = self.tables.forest, self.tables
         questions, out = forest.questions, np.zeros(X.shape)
-        groups = (tables.feature_start, tables.group_feature, tables.table_start, tables.table)
+        groups = (tables.feature_start, tables.group_feature, tables.table_start)
+        if len(X) <= FEW:
+            contributions_of_few(
+                questions.sheet(X), tables.group_start, tables.bit_start, tables.condition_start, *tables.conditions, *groups, tables.turned, out
+            )  # fmt: skip
+            return out, self.base
         for begin in range(0, len(X), BLOCK):
-            block = slice(begin, begin + BLOCK)
-            sheet = questions.sheet(X[block])
-            if len(X) <= FEW:
-                contributions_of_few(
-                    sheet, tables.group_start, tables.bit_start, tables.condition_start, *tables.conditions, *groups, out[block]
-                )  # fmt: skip
-            else:
-                contributions_into(
-                    sheet, forest.node_start, questions.ask, questions.bound, tables.group_start, tables.bit_start,
-                    tables.condition_start, tables.condition, *groups, out[block],
-                )  # fmt: skip
+            some = X[begin : begin + BLOCK]
+            contributions_into(
+                some, questions.sheet(some, questions.plain), questions.feature, questions.category_start, questions.words,
+                questions.category_bits, forest.node_start, questions.ask, questions.bound, tables.group_start, tables.bit_start,
+                tables.condition_start, tables.condition, *groups, tables.table, out[begin : begin + BLOCK],
+            )  # fmt: skip
         return out, self.base
 
     def interactions(self, values: npt.ArrayLike) -> Floats:

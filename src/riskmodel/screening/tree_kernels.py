@@ -239,7 +239,17 @@ def fill(
                         if (pattern & need[place]) == want[place]:
                             met |= 1 << place
                     for place in range(unique):
-                        table[table_start[group] + pattern * features + local[place]] += small[met * unique + place]
+                        table[table_start[group] + local[place] * patterns + pattern] += small[met * unique + place]
+
+
+@compiled
+def in_category(number, start, words, category_bits):  # fmt: skip
+    """Whether a value is one of the categories that go left. LightGBM cuts the fraction off; below 0, NaN and what no int32 holds go right."""
+    if number > -1.0 and number < 2147483648.0:
+        code = np.int64(number)
+        if code >> 5 < words:
+            return bool((category_bits[start + (code >> 5)] >> np.uint32(code & 31)) & np.uint32(1))
+    return False
 
 
 @compiled
@@ -249,7 +259,7 @@ def answer(values, feature, question, start, words, category_bits, zero, sheet):
     What is unknown, or missing in the model's sense, becomes the infinity of the side that it falls to; a category, the infinity of its side.
     """
     largest = np.finfo(np.float64).max
-    for ask in range(len(feature)):
+    for ask in range(len(sheet)):
         column = feature[ask]
         how = question[ask]
         if how < 2:
@@ -270,23 +280,17 @@ def answer(values, feature, question, start, words, category_bits, zero, sheet):
                     sheet[ask, row] = min(number, largest)
         else:
             for row in range(len(values)):
-                number = values[row, column]
-                sheet[ask, row] = np.inf
-                # LightGBM cuts the fraction off; below 0, NaN and what no int32 holds go right
-                if number > -1.0 and number < 2147483648.0:
-                    code = np.int64(number)
-                    if code >> 5 < words[ask] and (category_bits[start[ask] + (code >> 5)] >> np.uint32(code & 31)) & np.uint32(
-                        1
-                    ):
-                        sheet[ask, row] = -np.inf
+                left = in_category(values[row, column], start[ask], words[ask], category_bits)
+                sheet[ask, row] = -np.inf if left else np.inf
 
 
 @compiled
 def contributions_into(
-    sheet, node_start, ask, bound, group_start, bit_start, condition_start, condition, feature_start, group_feature, table_start, table, out,
+    values, sheet, feature, start, words, category_bits, node_start, ask, bound, group_start, bit_start, condition_start, condition, feature_start, group_feature, table_start, table, out,
 ):  # fmt: skip
-    """Add every group's contributions for the rows of a sheet (asks, n) into `out` (n, p), many rows at once.
+    """Add every group's contributions for rows of `values` (n, p) into `out` (n, p), many rows at once.
 
+    sheet: without the asks of categories, which are as many as their nodes; those are answered here, from the values.
     What a row gets does not depend on the rows beside it: groups are added in one fixed order, here and in `contributions_of_few`.
     """
     rows, columns = out.shape
@@ -300,11 +304,17 @@ def contributions_into(
     for tree in range(len(node_start) - 1):
         first = node_start[tree]
         for node in range(node_start[tree + 1] - first):
-            asked = sheet[ask[first + node]]
-            limit = bound[first + node]
+            number = ask[first + node]
             answers = met[node]
-            for row in range(rows):
-                answers[row] = np.uint16(asked[row] <= limit)
+            if number < len(sheet):
+                asked = sheet[number]
+                limit = bound[first + node]
+                for row in range(rows):
+                    answers[row] = np.uint16(asked[row] <= limit)
+            else:
+                column = feature[number]
+                for row in range(rows):
+                    answers[row] = np.uint16(in_category(values[row, column], start[number], words[number], category_bits))
         for group in range(group_start[tree], group_start[tree + 1]):
             bit0 = bit_start[group]
             for row in range(rows):
@@ -330,16 +340,29 @@ def contributions_into(
                             one[row] &= answers[row] ^ flip
                     for row in range(rows):
                         pattern[row] |= one[row] << shift
-            features = feature_start[group + 1] - feature_start[group]
-            width = np.uint64(features)
-            part = table[table_start[group] : table_start[group + 1]]
-            for number in range(features):
-                target = given[group_feature[feature_start[group] + number]]
+            size = np.int64(1) << (bit_start[group + 1] - bit0)
+            at = table_start[group]
+            for number in range(feature_start[group], feature_start[group + 1]):
+                part = table[at : at + size]
+                target = given[group_feature[number]]
                 for row in range(rows):
-                    target[row] += part[np.uint64(pattern[row]) * width + np.uint64(number)]
+                    target[row] += part[pattern[row]]
+                at += size
     for row in range(rows):
         for column in range(columns):
             out[row, column] = given[column, row]
+
+
+@compiled
+def by_pattern(bit_start, feature_start, table_start, table, out):  # fmt: skip
+    """The tables turned: for each pattern of a group its contributions to every feature, side by side, into `out` (as long as `table`)."""
+    for group in range(len(table_start) - 1):
+        at = table_start[group]
+        patterns = np.int64(1) << (bit_start[group + 1] - bit_start[group])
+        features = feature_start[group + 1] - feature_start[group]
+        for number in range(features):
+            for pattern in range(patterns):
+                out[at + pattern * features + number] = table[at + number * patterns + pattern]
 
 
 @compiled
@@ -347,7 +370,7 @@ def contributions_of_few(
     sheet, group_start, bit_start, condition_start, condition_ask, condition_bound, condition_right, feature_start, group_feature, table_start,
     table, out,
 ):  # fmt: skip
-    """The same for a few rows, to the bit: for one household, laying rows side by side costs more than its sums.
+    """The same for a few rows, to the bit: for one household, laying rows side by side costs more than its sums. table: turned, see `by_pattern`.
 
     First all patterns, then all sums: the tables are larger than the caches, and so the processor can fetch many cells at once.
     """

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskmodel.errors import Fault, ModelError
-from riskmodel.screening.tree_kernels import answer, fill, lay_out
+from riskmodel.screening.tree_kernels import answer, by_pattern, fill, lay_out
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -115,9 +115,14 @@ class Questions:
     words: Ints
     category_bits: npt.NDArray[np.uint32]
 
-    def sheet(self, values: Floats) -> Floats:
-        """What is asked about n households, shape (asks, n), without NaN. values: shape (n, p), contiguous."""
-        sheet = np.empty((len(self.feature), len(values)))
+    @cached_property
+    def plain(self) -> int:
+        """How many asks are not about categories; they come first."""
+        return int((self.question != CATEGORY).sum())
+
+    def sheet(self, values: Floats, asks: int | None = None) -> Floats:
+        """What is asked about n households, shape (asks, n), without NaN. values: shape (n, p), contiguous. asks: only so many of them."""
+        sheet = np.empty((len(self.feature) if asks is None else asks, len(values)))
         answer(values, self.feature, self.question, self.category_start, self.words, self.category_bits, ZERO, sheet)
         return sheet
 
@@ -128,7 +133,7 @@ class ContributionTables:
 
     Group g serves the trees' leaves below one node. Its bits are bit_start[g]:bit_start[g+1]; bit b is met when all its conditions
     condition[condition_start[b]:condition_start[b+1]] are (a node of the tree, or ~node for the right-hand side). Its features are
-    group_feature[feature_start[g]:feature_start[g+1]]; from table_start[g] on stand 2**bits patterns, each with a contribution to every one of them.
+    group_feature[feature_start[g]:feature_start[g+1]], each with a table of 2**bits contributions, one after the other from table_start[g].
     """
 
     forest: Forest
@@ -150,6 +155,13 @@ class ContributionTables:
         node = self.forest.node_start[tree] + np.where(right, ~self.condition, self.condition)
         questions = self.forest.questions
         return questions.ask[node], questions.bound[node], right
+
+    @cached_property
+    def turned(self) -> Floats:
+        """The tables with the contributions of a pattern side by side: one household asks for one pattern of each group."""
+        out = np.empty_like(self.table)
+        by_pattern(self.bit_start, self.feature_start, self.table_start, self.table, out)
+        return out
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Everything as named arrays, for an .npz file without pickle."""

@@ -17,11 +17,11 @@ from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from riskmodel.errors import Fault, UserError
-from riskmodel.serving import answers, downloads, results, shapes
+from riskmodel.serving import answers, downloads, pagefiles, results, shapes
 from riskmodel.serving.access import Who
 from riskmodel.serving.casebook import lookups
 from riskmodel.serving.casebook.lookups import Filters, ListHead
@@ -34,8 +34,6 @@ from riskmodel.serving.scores import Scores
 from riskmodel.tables.identity import telling_text
 
 Shape = TypeVar("Shape", bound=BaseModel)
-PAGE_FILES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png",
-              ".json": "application/json", ".woff2": "font/woff2", ".ico": "image/x-icon", ".webmanifest": "application/manifest+json"}  # fmt: skip
 
 
 class Refused(Exception):
@@ -202,14 +200,15 @@ async def openapi(office: Office, request: Request) -> Response:
 
 
 async def page_file(office: Office, request: Request) -> Response:
-    """A file of the screening page; nothing outside its folder, and only kinds that a page is made of."""
-    name = request.path_params.get("path", "index.html")
-    home = office.web.resolve()
-    path = (home / name).resolve()
-    kind = PAGE_FILES.get(path.suffix)
-    if not path.is_relative_to(home) or kind is None or not path.is_file():
+    """A file of the screening page; one that the browser has already is not sent again."""
+    zipped = pagefiles.takes_gzip(request.headers.get("accept-encoding", ""))
+    name = request.path_params.get("path", pagefiles.FIRST)
+    found = await to_thread.run_sync(lambda: pagefiles.page_file(office.web, name, zipped=zipped))
+    if found is None:
         raise Refused(404, "there is no such file")
-    return FileResponse(path, media_type=kind, headers={"cache-control": "no-cache"})
+    if request.headers.get("if-none-match") == found.headers["etag"]:
+        return Response(status_code=304, headers=found.headers)
+    return Response(found.content, media_type=found.media_type, headers=found.headers)
 
 
 def who_asks(request: Request) -> Who:

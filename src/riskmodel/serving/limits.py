@@ -69,14 +69,14 @@ class BodyLimit:
             return
         held = [0]
         try:
-            body = await self._body(scope, receive, send, held)
-            if body is not None:
-                await self.app(scope, _once(body, receive), send)
+            once = await self._body(scope, receive, send, held)
+            if once is not None:
+                await self.app(scope, once, send)
         finally:
             self.held -= held[0]
 
-    async def _body(self, scope: Scope, receive: Receive, send: Send, held: list[int]) -> bytes | None:
-        """The whole body; None: it was refused, or the caller has gone. held: counts the bytes that are in the house for it."""
+    async def _body(self, scope: Scope, receive: Receive, send: Send, held: list[int]) -> Receive | None:
+        """Gives the whole body; None: it was refused, or the caller has gone. held: counts the bytes that are in the house for it."""
         settings = self.bounds.settings
         limit = settings.body_megabytes * MEGABYTE
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
@@ -101,20 +101,22 @@ class BodyLimit:
                         await refuse(send, 503, "the service is busy with other large requests", (), [RETRY_AFTER])
                         return None
                     if not message.get("more_body"):
-                        return b"".join(parts) if len(parts) > 1 else part
+                        return _once(parts, receive)
         except TimeoutError:
             await refuse(send, 408, "the body did not come in time", (), [(b"connection", b"close")])
             return None
 
 
-def _once(body: bytes, receive: Receive) -> Receive:
-    """Gives the whole body once, then what the server says (that the caller has gone)."""
-    given = False
+def _once(parts: list[bytes], receive: Receive) -> Receive:
+    """Gives the whole body once, then what the server says (that the caller has gone). `parts` is emptied: a body that was handed on is not kept here.
+
+    Closures of a finished request live until the garbage collector passes, which may be thousands of requests later.
+    """
 
     async def replay() -> Message:
-        nonlocal given
-        if not given:
-            given = True
+        if parts:
+            body = b"".join(parts) if len(parts) > 1 else parts[0]
+            parts.clear()
             return {"type": "http.request", "body": body, "more_body": False}
         return await receive()
 

@@ -51,7 +51,7 @@ PATHS: Final[Mapping[str, Any]] = {
 }
 TOLD: Final[Mapping[tuple[str, str], Told]] = {
     ("GET", "/"): Told("The screening page", answer={"text/html": {"schema": {"type": "string"}}}, refusals=(404,), tag="page"),
-    ("GET", "/web/{path}"): Told("A file of the screening page", answer={kind: {"schema": FILE} for kind in (
+    ("GET", "/web/{path}"): Told("A file of the screening page", "One that comes with an etag can be asked for again with If-None-Match; `worker.js` keeps the page's files on a device.", answer={kind: {"schema": FILE} for kind in (
         "text/html", "text/css", "text/javascript", "image/svg+xml", "image/png", "image/x-icon", "font/woff2", JSON, "application/manifest+json",
     )}, refusals=(404,), tag="page"),
     ("GET", "/livez"): Told("Whether the process lives", answer=TEXT, tag="operation"),

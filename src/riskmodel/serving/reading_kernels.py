@@ -16,6 +16,9 @@ from riskmodel.screening.compiled import compiled
 
 PROBES = 64  # slots looked at before giving up: nobody can make a table of ids slow by choosing ids that collide
 VERSIONS = 64  # rows of one key, the same
+FIRST_YEAR, LAST_YEAR = 1880, 2100
+# the first day of each month, in days since 1970-01-01
+MONTHS = np.arange(f"{FIRST_YEAR}-01", f"{LAST_YEAR + 1}-02", dtype="datetime64[M]").astype("datetime64[D]").astype(np.int64)
 STRING, ID_EVENT, ID_HOUSEHOLD, ID_MEMBER, AREA, DATE, MONEY, INTEGER, BOOLEAN, CODE, CODES, TEXT, LETTER = range(13)
 
 
@@ -129,29 +132,18 @@ def day_of(body, start, stop):
     wrong = -1099511627776
     if stop - start != 10 or body[start + 4] != 45 or body[start + 7] != 45:
         return wrong
-    number = 0
     for place in range(10):
-        if place != 4 and place != 7:
-            byte = body[start + place]
-            if byte < 48 or byte > 57:
-                return wrong
-            number = number * 10 + (byte - 48)
-    year, month, day = number // 10000, number // 100 % 100, number % 100
-    if year < 1880 or year > 2100 or month < 1 or month > 12 or day < 1:
+        if place != 4 and place != 7 and (body[start + place] < 48 or body[start + place] > 57):
+            return wrong
+    year = 1000 * body[start] + 100 * body[start + 1] + 10 * body[start + 2] + body[start + 3] - 1111 * 48
+    month = 10 * body[start + 5] + body[start + 6] - 11 * 48
+    day = 10 * body[start + 8] + body[start + 9] - 11 * 48
+    if year < FIRST_YEAR or year > LAST_YEAR or month < 1 or month > 12:
         return wrong
-    length = 31
-    if month == 4 or month == 6 or month == 9 or month == 11:
-        length = 30
-    elif month == 2:
-        length = 29 if (year % 4 == 0 and year % 100 != 0) or year % 400 == 0 else 28
-    if day > length:
+    begin = MONTHS[12 * (year - FIRST_YEAR) + month - 1]
+    if day < 1 or day > MONTHS[12 * (year - FIRST_YEAR) + month] - begin:
         return wrong
-    # days from civil (Howard Hinnant)
-    shifted = year - 1 if month <= 2 else year
-    era = shifted // 400
-    of_era = shifted - era * 400
-    of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5 + day - 1
-    return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+    return begin + day - 1
 
 
 @compiled
