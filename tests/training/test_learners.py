@@ -381,3 +381,16 @@ def test_the_version_changes_with_the_calibration_and_not_with_the_record(rows, 
     other = fit_beta(model.margin(rows.test.features), intervals_of(rows.test, months), months)
     assert replace(model, calibration=other).version != model.version
     assert len(model.version) == 12
+
+
+def test_members_grow_on_all_cores_unless_told_otherwise(monkeypatch):
+    from riskmodel.errors import PlanError
+    from riskmodel.training.running import training_threads, usable_cores
+
+    monkeypatch.delenv("RISKMODEL_THREADS", raising=False)
+    assert training_threads() == usable_cores() >= 1
+    monkeypatch.setenv("RISKMODEL_THREADS", "3")
+    assert training_threads() == 3
+    monkeypatch.setenv("RISKMODEL_THREADS", "many")
+    with pytest.raises(PlanError, match="RISKMODEL_THREADS"):
+        training_threads()
