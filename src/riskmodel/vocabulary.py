@@ -62,19 +62,6 @@ GRADES: Final[dict[str, tuple[str, str]]] = {
     "none": ("无", "none"),
 }
 
-HORIZONS: Final = (3, 6, 12)
-RISKIER_WHEN: Final = ("higher", "lower", "unclear")
-
 COUNTY_DIGITS: Final = 6
 TOWNSHIP_DIGITS: Final = 9
 VILLAGE_DIGITS: Final = 12
-
-
-def county_of(area_code: str) -> str:
-    """County (6 digits) of a county, township or village code."""
-    return area_code[:COUNTY_DIGITS]
-
-
-def province_of(area_code: str) -> str:
-    """Province (2 digits) of an area code."""
-    return area_code[:2]

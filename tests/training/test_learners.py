@@ -157,19 +157,53 @@ def test_declared_signs_hold_among_correlated_features(rows):
 
 
 def test_the_first_trees_of_a_member_tell_its_regression(rows, fits):
-    """Before trees are grown on outcomes, the margin is 0.6 of the regression's and 0.4 of the base rate's."""
-    from riskmodel.training.learners.prior import TREES, fit_prior
+    """They make up 0.6 of what the regression says; the trees on the outcomes follow."""
+    from riskmodel.training.learners.prior import fit_prior
 
     task = task_of(PLANS["lightgbm"], rows, SIGNS)
     prior = fit_prior(task)
     assert prior is not None
-    level = np.log(rows.train.label.sum() / (rows.train.label == 0).sum())
-    member = fits["lightgbm"].ensemble.members[0]
-    told = member.booster.predict(rows.test.features, raw_score=True, num_iteration=TREES)
-    wanted = 0.6 * prior.members[0].margin(rows.test.features) + 0.4 * level
+    member, trees = fits["lightgbm"].ensemble.members[0], fits["lightgbm"].notes["logistic_trees"][0]
+    told = member.booster.predict(rows.test.features, raw_score=True, num_iteration=trees)
+    wanted = 0.6 * prior.members[0].margin(rows.test.features)
     assert np.corrcoef(told, wanted)[0, 1] > 0.98
     assert told.mean() == pytest.approx(wanted.mean(), abs=0.05)
-    assert member.booster.num_trees() > TREES, "and trees on the outcomes follow"
+    assert member.booster.num_trees() == trees + fits["lightgbm"].notes["trees"]
+
+
+@pytest.mark.parametrize("share", [0.6, 0.25])
+def test_both_parts_of_a_member_are_joined_in_their_shares(rows, share):
+    """One text whose margin, and whose every SHAP value, is the weighted sum of both; LightGBM writes it back byte for byte."""
+    import lightgbm as lgb
+
+    from riskmodel.training.learners.prior import joined
+
+    features, label = rows.train.features, rows.train.label
+    quiet = {"verbosity": -1, "num_threads": 1, "deterministic": True, "force_col_wise": True}
+    told = lgb.train({**quiet, "objective": "regression"}, lgb.Dataset(features, np.nan_to_num(features[:, 0]) / 900), 7)
+    outcomes = lgb.train(
+        {**quiet, "objective": "binary", "bagging_freq": 1, "bagging_fraction": 0.6}, lgb.Dataset(features, label), 30
+    )
+    text = joined(told, outcomes, share, 20)
+    whole = lgb.Booster(model_str=text)
+    assert whole.num_trees() == 27 and whole.model_to_string() == text
+    for contributions in (False, True):
+        first, second = (
+            one.predict(rows.test.features, raw_score=True, pred_contrib=contributions, num_iteration=count)
+            for one, count in ((told, 7), (outcomes, 20))
+        )
+        both = whole.predict(rows.test.features, raw_score=True, pred_contrib=contributions)
+        np.testing.assert_allclose(both, share * first + (1 - share) * second, rtol=0, atol=1e-9)
+
+
+def test_a_regression_is_told_from_rows_of_every_date():
+    from riskmodel.training.learners.prior import ROWS, told_rows
+
+    rows = np.arange(10, 130_010)
+    few = told_rows(rows)
+    assert len(few) == len(set(few.tolist())) == ROWS and few[0] == 10 and few[-1] == 130_009
+    assert np.diff(few).max() <= 7
+    np.testing.assert_array_equal(told_rows(rows[:500]), rows[:500])
 
 
 def test_household_weights_reach_lightgbm(rows, monkeypatch):
@@ -347,3 +381,16 @@ def test_the_version_changes_with_the_calibration_and_not_with_the_record(rows, 
     other = fit_beta(model.margin(rows.test.features), intervals_of(rows.test, months), months)
     assert replace(model, calibration=other).version != model.version
     assert len(model.version) == 12
+
+
+def test_members_grow_on_all_cores_unless_told_otherwise(monkeypatch):
+    from riskmodel.errors import PlanError
+    from riskmodel.training.running import training_threads, usable_cores
+
+    monkeypatch.delenv("RISKMODEL_THREADS", raising=False)
+    assert training_threads() == usable_cores() >= 1
+    monkeypatch.setenv("RISKMODEL_THREADS", "3")
+    assert training_threads() == 3
+    monkeypatch.setenv("RISKMODEL_THREADS", "many")
+    with pytest.raises(PlanError, match="RISKMODEL_THREADS"):
+        training_threads()

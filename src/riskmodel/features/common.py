@@ -159,17 +159,6 @@ def compliant_between(medical: Rows, start: int, end: int) -> float:
     return total
 
 
-def days_since_newest(events: Rows, as_of: int) -> float:
-    """Days from the newest event on or before T; NaN without one."""
-    newest = -NEVER
-    for event in events:
-        if event.occurred_on <= as_of:
-            newest = max(newest, event.occurred_on)
-    if newest == -NEVER:
-        return NAN
-    return float(as_of - newest)
-
-
 def age_of_newest_record(rows: Rows, as_of: int) -> float:
     """Days from the newest known_on; NaN without a row."""
     newest = -NEVER

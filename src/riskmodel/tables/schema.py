@@ -371,5 +371,3 @@ _ALL: Final = (
 TABLES: Final[Mapping[str, Table]] = {table.name: table for table in _ALL}
 STATE_TABLES: Final = tuple(table.name for table in _ALL if table.form == "state")
 EVENT_TABLES: Final = tuple(table.name for table in _ALL if table.form == "event")
-# Tables whose rows hang on a member; all other state and event tables hang on a household (shocks also on an area).
-MEMBER_TABLES: Final = ("medical", "disability", "employment")

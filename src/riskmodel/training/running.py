@@ -226,11 +226,16 @@ def _predictions(plan: Plan, lesson: Lesson, exams: Sequence[Fit]) -> pl.DataFra
 
 
 def training_threads() -> int:
-    """Threads of LightGBM: 1, or what RISKMODEL_THREADS says. More of them grow the same trees; under load they are slower."""
-    value = os.environ.get("RISKMODEL_THREADS", "1")
+    """How many members of a LightGBM plan grow at once: one for each core this process may use, or what RISKMODEL_THREADS says. The trees are the same."""
+    value = os.environ.get("RISKMODEL_THREADS", str(usable_cores()))
     if not value.isdigit() or not 1 <= int(value) <= 64:
         raise PlanError(Fault("RISKMODEL_THREADS", repr(value), "a number from 1 to 64", "Correct it, or unset it."))
     return int(value)
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on, at most 64."""
+    return min(64, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def capacities_of(plan: Plan) -> list[float]:

@@ -10,7 +10,6 @@ import numpy as np
 from riskmodel.training.fits import Fit
 from riskmodel.training.keyed import keyed_numbers
 from riskmodel.training.learners.linear import LinearMember
-from riskmodel.training.learners.prior import TREES as PRIOR_TREES
 from riskmodel.training.learners.trees import TreeMember
 from riskmodel.training.model import mean_of_members
 from riskmodel.training.samples import Floats, Sample, stack
@@ -36,12 +35,12 @@ def gain_shares(fit: Fit, sample: Sample) -> dict[str, Any]:
     model; the `SHOWN` largest. A rule is nothing but its features and is not measured (`measure: none`).
 
     Trees that only tell a regression (`learners.prior`) are left out: their gains are distances to its margin, on another scale."""
-    told = PRIOR_TREES if "logistic_share" in fit.ensemble.notes else 0
+    told = fit.ensemble.notes.get("logistic_trees", [0] * len(fit.ensemble.members))
     total = np.zeros(len(sample.names))
     measure = "none"
-    for member in fit.ensemble.members:
+    for number, member in enumerate(fit.ensemble.members):
         if isinstance(member, TreeMember):
-            total += _split_gain(member, told)[: len(total)]
+            total += _split_gain(member, told[number])[: len(total)]
             measure = "split gain"
         elif isinstance(member, LinearMember):
             parts, _ = member.contributions(sample.features)

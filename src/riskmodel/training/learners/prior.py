@@ -3,32 +3,39 @@
 With some hundred confirmations, trees and a ridge logistic regression err in different places: trees find thresholds and what works together, the regression adds
 up many weak signs and goes on rising at the top of the list, where trees have the fewest rows. The mean of their margins orders households better than either on
 nearly every county that was tried (docs/training.md has the table). So that the model stays one ensemble of trees, which is explained and served as such, the
-regression's margin is first reproduced by trees (distillation: Buciluă, Caruana and Niculescu-Mizil, "Model compression", KDD 2006), and the trees on the
-outcomes are grown apart from it. SHAP values sum to the whole.
+regression's margin is first reproduced by trees (distillation: Buciluă, Caruana and Niculescu-Mizil, "Model compression", KDD 2006), the trees on the outcomes
+are grown apart from it, and both stand in one text, their leaves times their shares (`joined`). SHAP values sum to the whole.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from riskmodel.training.learners.base import Task
 from riskmodel.training.learners.linear import LinearMember, fit_logistic
 from riskmodel.training.plan import Logistic
 from riskmodel.training.samples import Floats
 
-# Trees that reproduce the regression, and how they are grown: their target has no noise, so that they may be bold. Draws of rows and features stay the plan's:
-# turning LightGBM's bagging on while a Booster grows gave other trees from run to run (4.7).
-TREES: Final = 200
+# How the trees that reproduce a regression are grown. Their target has no noise: they may be bold, and need not see every row (docs/training.md has what
+# was measured). A draw of features for each tree tells more with the same number of trees than all features at once.
+TREES: Final = 100
+ROWS: Final = 20_000
 GROWTH: Final[dict[str, Any]] = {
-    "learning_rate": 0.2,
+    "objective": "regression",
+    "learning_rate": 0.5,
     "num_leaves": 8,
     "max_depth": 3,
     "min_data_in_leaf": 10,
     "min_sum_hessian_in_leaf": 1e-3,
+    "feature_fraction": 0.4,
+    "bagging_fraction": 1.0,
+    "bagging_freq": 0,
     "lambda_l1": 0.0,
     "lambda_l2": 1.0,
     "path_smooth": 0.0,
@@ -45,35 +52,6 @@ class Prior:
     share: float
 
 
-@dataclass
-class TwoParts:
-    """How one member grows: margin = share · regression, by trees, + (1 − share) · trees on the outcomes; both from the same base.
-
-    regression: its margin of the n training rows, less `offset`'s own level for a hazard; label, weight, offset: shape (n,). base: where the trees on the
-    outcomes begin.
-    """
-
-    share: float
-    regression: Floats
-    label: Floats
-    weight: Floats
-    offset: Floats
-    base: float
-    _told: Floats | None = None
-
-    def to_regression(self, score: Floats, _: Any) -> tuple[Floats, Floats]:
-        """Gradient and second derivative of half the squared distance to the regression's part and the base of the other."""
-        return score - self.offset - self.share * self.regression - (1 - self.share) * self.base, np.ones(len(score))
-
-    def to_outcomes(self, score: Floats, _: Any) -> tuple[Floats, Floats]:
-        """Gradient and second derivative of the log loss of the second part alone, as if it were the whole model."""
-        if self._told is None:
-            self._told = np.array(score, dtype=np.float64)
-        alone = self.offset + self.base + (score - self._told) / (1 - self.share)
-        probability = 1 / (1 + np.exp(-np.clip(alone, -30, 30)))
-        return self.weight * (probability - self.label), self.weight * probability * (1 - probability)
-
-
 def fit_prior(task: Task) -> Prior | None:
     """The prior of a task whose parameters ask for one (`logistic_share` above 0). None, too, where a member has rows of one outcome only: there is
     nothing to regress on."""
@@ -86,3 +64,57 @@ def fit_prior(task: Task) -> Prior | None:
     fitted = fit_logistic(quiet)
     members = [member for member in fitted.members if isinstance(member, LinearMember)]
     return Prior(members, float(fitted.notes["penalty"]), share)
+
+
+def told_rows(rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """At most `ROWS` of a member's rows, evenly over all of them: every as-of date and every part of the county has its share."""
+    if len(rows) <= ROWS:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, ROWS).astype(np.intp)]
+
+
+def tell_regression(data: Any, parameters: dict[str, Any], target: Floats) -> Any:
+    """A Booster whose trees reproduce `target`, the regression's margin, shape (n,). data: the binned rows, constructed. parameters: the member's, of which
+    threads, seed, bins and signs are kept."""
+    import lightgbm as lgb
+
+    data.set_label(target)
+    booster = lgb.Booster({**parameters, **GROWTH}, data)
+    for _ in range(TREES):
+        booster.update()
+    return booster
+
+
+def joined(told: Any, outcomes: Any, share: float, trees: int) -> str:
+    """One LightGBM text of both parts: the trees that tell the regression times `share`, then the first `trees` on the outcomes times 1 − share.
+
+    LightGBM reads the text and writes it again, so that it is one like any other.
+    """
+    import lightgbm as lgb
+
+    head, first, _ = _split(told.model_to_string())
+    _, second, tail = _split(outcomes.model_to_string(num_iteration=trees))
+    blocks = [*(_times(block, share) for block in first), *(_times(block, 1 - share) for block in second)]
+    numbered = [f"Tree={number}\n{block}" for number, block in enumerate(blocks)]
+    sizes = " ".join(str(len(block.encode())) for block in numbered)
+    kept = [line for line in head.splitlines() if line and not line.startswith(("tree_sizes=", "objective="))]
+    text = "\n".join([*kept, f"tree_sizes={sizes}", "", ""]) + "".join(numbered) + tail
+    return str(lgb.Booster(model_str=text).model_to_string())
+
+
+def _split(text: str) -> tuple[str, list[str], str]:
+    """A LightGBM text in parts: what stands before the trees, each tree without its number, and the rest from `end of trees` on."""
+    body, mark, tail = text.partition("end of trees\n")
+    head, *trees = re.split(r"(?m)^Tree=\d+\n", body)
+    return head, trees, mark + tail
+
+
+def _times(block: str, share: float) -> str:
+    """The text of a tree with every value times `share`."""
+    lines = []
+    for line in block.split("\n"):
+        name, equals, values = line.partition("=")
+        if equals and name in ("leaf_value", "internal_value", "shrinkage"):
+            line = f"{name}={' '.join(repr(float(value) * share) for value in values.split())}"
+        lines.append(line)
+    return "\n".join(lines)

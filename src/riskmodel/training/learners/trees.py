@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from riskmodel.training.learners.base import Ensemble, Task, household_weights, log_loss
-from riskmodel.training.learners.prior import GROWTH, Prior, TwoParts, fit_prior
-from riskmodel.training.learners.prior import TREES as PRIOR_TREES
+from riskmodel.training.learners.prior import Prior, fit_prior, joined, tell_regression, told_rows
 from riskmodel.training.samples import Floats, Sample
 
 # Trees are grown this many at a time before the members are stopped together.
@@ -76,9 +78,7 @@ def parameters_of(task: Task, number: int) -> dict[str, Any]:
         "lambda_l2": wanted.penalty_l2,
         "path_smooth": wanted.path_smooth,
         "seed": task.seed * 1000 + number,
-        "num_threads": task.threads,
-        "deterministic": True,
-        "force_row_wise": True,
+        "num_threads": 1,
         "verbosity": -1,
         **binning(wanted),
     }
@@ -98,7 +98,8 @@ def binning(wanted: Any) -> dict[str, Any]:
         "zero_as_missing": False,
         "data_random_seed": 1,
         "deterministic": True,
-        "force_row_wise": True,
+        # Of the two ways that keep trees the same on any number of threads, the faster one where each tree sees a part of the features.
+        "force_col_wise": True,
         "verbosity": -1,
     }
 
@@ -117,95 +118,116 @@ def dataset_of(sample: Sample, wanted: Any, threads: int) -> Any:
     return data.construct()
 
 
+@dataclass
+class _Growing:
+    """A member while it grows. told: the Booster that tells the regression, None without one; share: its part of the margin. outcomes: the Booster on the
+    outcomes. inputs, label: rows of the villages it does not see, at the later dates; margin: what it says of them so far. idle: draws of features in a row
+    without a split."""
+
+    told: Any
+    share: float
+    outcomes: Any
+    inputs: Floats
+    label: Floats
+    margin: Floats
+    idle: int = 0
+
+    def start(self, trees_of_told: Callable[[], Any] | None) -> None:
+        """Grow the trees that tell the regression, where there are to be some."""
+        if trees_of_told is not None:
+            self.told = trees_of_told()
+            self.margin = self._with(self.told, self.share, 0)
+
+    def grow(self, trees: int) -> float:
+        """Add so many trees on the outcomes; the log loss of the unseen rows, summed."""
+        before = self.outcomes.current_iteration()
+        for _ in range(trees):
+            if self.idle < GIVE_UP:
+                # True: no split was found among the features drawn for this tree. The next draw may hold one.
+                self.idle = self.idle + 1 if self.outcomes.update() else 0
+        self.margin = self._with(self.outcomes, 1 - self.share, before)
+        return float(log_loss(self.margin, self.label).sum())
+
+    def _with(self, booster: Any, share: float, first: int) -> Floats:
+        """The margin after a Booster's newest trees: only those are evaluated."""
+        newest = booster.current_iteration() - first
+        if newest <= 0 or not len(self.label):
+            return self.margin
+        more = booster.predict(self.inputs, raw_score=True, start_iteration=first, num_iteration=newest, num_threads=1)
+        return self.margin + share * np.asarray(more, dtype=np.float64)
+
+    def text(self, trees: int) -> str:
+        """The member as LightGBM writes it, with its first `trees` trees on the outcomes."""
+        if self.told is None:
+            return str(self.outcomes.model_to_string(num_iteration=trees))
+        return joined(self.told, self.outcomes, self.share, trees)
+
+
 def fit_lightgbm(task: Task, dataset: Any = None, *, prior: Prior | None = None, report: Any = None) -> Ensemble:
     """Members in step: after every few trees the log loss of each on its unseen villages at the later dates is pooled; they stop together
     when it has not improved for `patience` trees, and keep the number of trees that was best.
 
-    Where the plan asks for it (`logistic_share`), each member first tells a logistic regression's margin by trees (see `prior`).
+    Where the plan asks for it (`logistic_share`), each member first tells a logistic regression's margin by trees (see `prior`). As many members grow at once as
+    the task has threads, each on one: no tree depends on their number.
 
     dataset: binned training rows to use again. prior: a fitted one to use again. report(trees, loss): called at each step; an exception it raises stops the fit.
     """
-    import lightgbm as lgb
-
     wanted = task.parameters
-    train, offset, later, later_offset = rows_of(task)
-    data = dataset if dataset is not None else dataset_of(train, wanted, task.threads)
-    parts, later_parts = task.parts(train), task.parts(later)
+    data = dataset if dataset is not None else dataset_of(rows_of(task)[0], wanted, task.threads)
     if prior is None:
         prior = fit_prior(task)
-    growths: list[Any] = []
-    boosters, unseen, sums = [], [], []
-    for number in range(task.members):
-        rows = np.flatnonzero(parts != number)
-        part = data.subset(rows.tolist()).construct()
-        weight = household_weights(train.household_id[rows], task.seed * 1000 + number)
-        part.set_weight(weight)
-        if offset is not None:
-            part.set_init_score(offset[rows])
-        growths.append(None)
-        if prior is None:
-            boosters.append(lgb.Booster(parameters_of(task, number), part))
-        else:
-            regression = prior.members[number].margin(train.features[rows])
-            boosters.append(lgb.Booster({**parameters_of(task, number), "objective": "none", **GROWTH}, part))
-            growths[-1] = _tell_regression(boosters[-1], task, prior.share, regression, train.label[rows], weight, offset, rows)
-        places = np.flatnonzero(later_parts == number)
-        unseen.append((np.ascontiguousarray(later.features[places]), later.label[places]))
-        begun = np.zeros(len(places)) if later_offset is None else later_offset[places].copy()
-        sums.append(_added(boosters[-1], unseen[-1][0], begun, 0) if len(places) else begun)
-    first = [max(1, booster.current_iteration()) for booster in boosters]
-    best_trees, best_loss, grown = first, np.inf, 0
-    best_at, idle = 0, [0] * task.members
-    while grown < wanted.rounds_at_most:
-        step = min(STEP, wanted.rounds_at_most - grown)
-        total = 0.0
-        for number, booster in enumerate(boosters):
-            before = booster.current_iteration()
-            for _ in range(step):
-                if idle[number] < GIVE_UP:
-                    # True: no split was found among the features drawn for this tree. The next draw may hold one.
-                    idle[number] = idle[number] + 1 if booster.update(fobj=growths[number]) else 0
-            inputs, label = unseen[number]
-            if len(label):
-                sums[number] = _added(booster, inputs, sums[number], before)
-                total += float(log_loss(sums[number], label).sum())
-        grown += step
-        loss = total / max(1, len(task.calibrate))
-        if loss < best_loss - 1e-7:
-            best_at, best_loss = grown, loss
-            best_trees = [max(1, booster.current_iteration()) for booster in boosters]
-        if report is not None:
-            report(grown, loss)
-        task.tell(f"LightGBM, {grown} trees × {task.members} members", min(0.99, grown / wanted.rounds_at_most))
-        if grown - best_at >= wanted.patience or min(idle) >= GIVE_UP:
-            break
-    texts = [booster.model_to_string(num_iteration=trees) for booster, trees in zip(boosters, best_trees, strict=True)]
-    notes = {"trees": best_at, "log_loss": best_loss, "grown": grown}
+    with ThreadPoolExecutor(max(1, min(task.threads, task.members))) as pool:
+        members = _started(task, data, prior, pool)
+        best_trees, best_loss, best_at, grown = [1] * task.members, np.inf, 0, 0
+        while grown < wanted.rounds_at_most:
+            step = min(STEP, wanted.rounds_at_most - grown)
+            loss = sum(pool.map(lambda member: member.grow(step), members)) / max(1, len(task.calibrate))  # noqa: B023
+            grown += step
+            if loss < best_loss - 1e-7:
+                best_at, best_loss = grown, loss
+                best_trees = [max(1, member.outcomes.current_iteration()) for member in members]
+            if report is not None:
+                report(grown, loss)
+            task.tell(f"LightGBM, {grown} trees × {task.members} members", min(0.99, grown / wanted.rounds_at_most))
+            if grown - best_at >= wanted.patience or all(member.idle >= GIVE_UP for member in members):
+                break
+    texts = [member.text(trees) for member, trees in zip(members, best_trees, strict=True)]
+    notes: dict[str, Any] = {"trees": best_at, "log_loss": best_loss, "grown": grown}
     if prior is not None:
-        notes |= {"logistic_share": prior.share, "logistic_penalty": prior.penalty}
+        told = [member.told.num_trees() for member in members]
+        notes |= {"logistic_share": prior.share, "logistic_penalty": prior.penalty, "logistic_trees": told}
     return Ensemble(tuple(TreeMember(text) for text in texts), notes)
 
 
-def _tell_regression(
-    booster: Any, task: Task, share: float, regression: Floats, label: Floats, weight: Floats, offset: Floats | None, rows: Any
-) -> Any:
-    """Grow the trees that tell the regression; make the booster ready for outcomes, and return what it grows on from then on."""
-    outcome = task.train.label
-    level = (outcome.sum() + 0.5) / (len(outcome) + 1.0)
-    level = float(np.log(level / (1 - level)))
-    if offset is None:
-        two = TwoParts(share, regression, label, weight, np.zeros(len(rows)), level)
-    else:
-        # The regression speaks of the whole horizon, and its level is that of the horizon; each interval's own is in the offset.
-        two = TwoParts(share, regression - level, label, weight, offset[rows], 0.0)
-    for _ in range(PRIOR_TREES):
-        booster.update(fobj=two.to_regression)
-    wanted = task.parameters
-    own = parameters_of(task, 0)
-    # What is not named here would fall back to LightGBM's default, threads and determinism included.
-    kept = {name: own[name] for name in (*GROWTH, "num_threads", "deterministic", "force_row_wise", "seed", "verbosity")}
-    booster.reset_parameter(kept | {"learning_rate": wanted.learning_rate * (1 - share)})
-    return two.to_outcomes
+def _started(task: Task, data: Any, prior: Prior | None, pool: ThreadPoolExecutor) -> list[_Growing]:
+    """Every member before its first tree on the outcomes. data: the binned training rows."""
+    import lightgbm as lgb
+
+    train, offset, later, later_offset = rows_of(task)
+    parts, later_parts = task.parts(train), task.parts(later)
+    share = 0.0 if prior is None else prior.share
+    # A hazard's regression speaks of the whole horizon, and its level is that of the horizon; each interval's own is in the offset.
+    level = 0.0 if offset is None else _logit_of_share(task.train.label)
+    members: list[_Growing] = []
+    tellers: list[Callable[[], Any] | None] = []
+    for number in range(task.members):
+        rows, places = np.flatnonzero(parts != number), np.flatnonzero(later_parts == number)
+        part = data.subset(rows.tolist()).construct()
+        part.set_weight(household_weights(train.household_id[rows], task.seed * 1000 + number))
+        if offset is not None:
+            part.set_init_score(offset[rows])
+        begun = np.zeros(len(places)) if later_offset is None else later_offset[places].copy()
+        parameters = parameters_of(task, number)
+        inputs = np.ascontiguousarray(later.features[places])
+        members.append(_Growing(None, share, lgb.Booster(parameters, part), inputs, later.label[places], begun))
+        if prior is None:
+            tellers.append(None)
+        else:
+            few = told_rows(rows)
+            target = prior.members[number].margin(train.features[few]) - level
+            tellers.append(partial(tell_regression, data.subset(few.tolist()).construct(), parameters, target))
+    list(pool.map(_Growing.start, members, tellers))
+    return members
 
 
 def rows_of(task: Task) -> tuple[Sample, Floats | None, Sample, Floats | None]:
@@ -220,9 +242,7 @@ def rows_of(task: Task) -> tuple[Sample, Floats | None, Sample, Floats | None]:
     later, later_interval = lived_through(task.calibrate, len(task.months))
     base = np.empty(len(task.months))
     for place in range(len(task.months)):
-        outcome = train.label[train_interval == place]
-        share = (outcome.sum() + 0.5) / (len(outcome) + 1.0)
-        base[place] = np.log(share / (1 - share))
+        base[place] = _logit_of_share(train.label[train_interval == place])
     return train, base[train_interval], later, base[later_interval]
 
 
@@ -240,10 +260,7 @@ def lived_through(sample: Sample, intervals: int) -> tuple[Sample, Any]:
     return replace(long, label=(long.interval == interval).astype(np.float64) * (long.label == 1)), interval
 
 
-def _added(booster: Any, inputs: Floats, so_far: Floats, first: int) -> Floats:
-    """The margin after the newest trees: only those are evaluated."""
-    newest = booster.current_iteration() - first
-    if newest <= 0:
-        return so_far
-    more = booster.predict(inputs, raw_score=True, start_iteration=first, num_iteration=newest, num_threads=1)
-    return so_far + np.asarray(more, dtype=np.float64)
+def _logit_of_share(label: Floats) -> float:
+    """The share of ones on the logit scale, finite also where there are none."""
+    share = (label.sum() + 0.5) / (len(label) + 1.0)
+    return float(np.log(share / (1 - share)))
