@@ -233,6 +233,10 @@ def test_scores_refusals_and_foreign_looks_have_their_entries_too(service):
     (scored,) = entries_of(service, lambda: service.client(county.own["case_system"]).post("/v1/scores", json=body))
     assert scored["action"] == "scored" and scored["model_version"] == county.scores.model_version
     assert json.loads(scored["details"])["household_id"] == county.household()
+    two = sorted(county.scores.frame["household_id"][:2].to_list())
+    both = {"as_of": "2025-12-31", "household_ids": two}
+    (several,) = entries_of(service, lambda: service.client(county.own["case_system"]).post("/v1/scores", json=both))
+    assert json.loads(several["details"])["household_ids"] == two, "whose score was asked for is known of each household"
     (wrong_role,) = entries_of(service, lambda: service.client(county.own["auditor"]).get("/v1/lists"))
     assert wrong_role["action"] == "refused" and json.loads(wrong_role["details"]) == {"status": 403}
     (foreign,) = entries_of(
