@@ -245,6 +245,15 @@ def test_scores_refusals_and_foreign_looks_have_their_entries_too(service):
     assert foreign["action"] == "refused" and county.household() not in str(foreign)
 
 
+def test_a_refusal_that_cannot_be_written_down_says_when_to_ask_again(service, monkeypatch):
+    def full(self, some):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Trail, "_keep", full)
+    answer = service.client(service.county.own["auditor"]).get("/v1/lists")
+    assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
+
+
 def test_without_its_entry_no_answer_leaves(service, monkeypatch):
     def full(self, some):
         raise OSError("no space left")

@@ -69,6 +69,17 @@ def test_every_route_has_its_description_and_every_shape_its_true_example():
                 model.model_validate_json(json.dumps(kept[model.__name__], ensure_ascii=False))
 
 
+def test_the_refusals_of_the_description_are_those_of_the_api_page_and_say_how_long_to_wait():
+    told = (DOCS / "api.md").read_text(encoding="utf-8")
+    for path, methods in description()["paths"].items():
+        for method, operation in methods.items():
+            refused = {int(status): answer for status, answer in operation["responses"].items() if int(status) >= 400}
+            assert {status for status in refused if f"| {status} |" not in told} == set(), (method, path)
+            for status in (429, 503, 504):
+                assert status not in refused or "Retry-After" in refused[status]["headers"], (method, path, status)
+            assert (408 in refused) == ("requestBody" in operation), (method, path)
+
+
 def test_no_shape_of_the_api_has_a_field_that_decides():
     forbidden = re.compile(
         r"eligib|entitle|approv|reject|verdict|decision|decide|qualif|award|grant|poor|determination", re.IGNORECASE
