@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from riskmodel.workflow import exit_review as exit_review
     from riskmodel.workflow import explain as explain
     from riskmodel.workflow import export_audit as export_audit
-    from riskmodel.workflow import export_household as export_household
+    from riskmodel.workflow import export_households as export_households
     from riskmodel.workflow import hunt_leaks as hunt_leaks
     from riskmodel.workflow import init_project as init_project
     from riskmodel.workflow import keep_importance as keep_importance
@@ -75,7 +75,7 @@ _HOMES = {
     "exit_review": "riskmodel.workflow",
     "explain": "riskmodel.workflow",
     "export_audit": "riskmodel.workflow",
-    "export_household": "riskmodel.workflow",
+    "export_households": "riskmodel.workflow",
     "hunt_leaks": "riskmodel.workflow",
     "init_project": "riskmodel.workflow",
     "keep_importance": "riskmodel.workflow",

@@ -457,14 +457,14 @@ def release_key(project: ProjectOption = None) -> None:
 
 @app.command()
 def export(
-    household: Annotated[str, typer.Argument(help="A household_id.")],
+    households: Annotated[list[str], typer.Argument(metavar="HOUSEHOLD...", help="One household_id or several.")],
     tables: TablesOption,
     as_of: AsOfOption,
     output: Annotated[Path, typer.Option("--output", metavar="FILE.json", help="The body of POST /v1/scores.")],
     project: ProjectOption = None,
 ) -> None:
-    """Write the scoring request of one household, to try the service with."""
-    print(rm.export_household(household, tables, as_of, output))
+    """Write the scoring request of one household or of several, to try the service with."""
+    print(rm.export_households(households, tables, as_of, output))
 
 
 @app.command()

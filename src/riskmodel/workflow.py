@@ -470,16 +470,16 @@ def release_key(*, project: ProjectLike = None) -> tuple[Path, str]:
     return make_key(open_project(project))
 
 
-def export_household(
-    household_id: str, tables: Tables | PathLike, as_of: dt.date | str, output: PathLike, *, horizon: int = 12
+def export_households(
+    household_ids: Sequence[str], tables: Tables | PathLike, as_of: dt.date | str, output: PathLike, *, horizon: int = 12
 ) -> Path:
-    """Write the body of `POST /v1/scores` for one household of a data folder. Raises DataError for an unknown household."""
+    """Write the body of `POST /v1/scores` for households of a data folder. Raises DataError with every unknown household."""
     import json
 
     from riskmodel.files import write_text
     from riskmodel.serving.requests import scores_request
 
-    body = scores_request(_tables(tables), [household_id], day(as_of), horizon)
+    body = scores_request(_tables(tables), household_ids, day(as_of), horizon)
     write_text(output, json.dumps(body, ensure_ascii=False))
     return Path(output)
 

@@ -233,12 +233,25 @@ def test_scores_refusals_and_foreign_looks_have_their_entries_too(service):
     (scored,) = entries_of(service, lambda: service.client(county.own["case_system"]).post("/v1/scores", json=body))
     assert scored["action"] == "scored" and scored["model_version"] == county.scores.model_version
     assert json.loads(scored["details"])["household_id"] == county.household()
+    two = sorted(county.scores.frame["household_id"][:2].to_list())
+    both = {"as_of": "2025-12-31", "household_ids": two}
+    (several,) = entries_of(service, lambda: service.client(county.own["case_system"]).post("/v1/scores", json=both))
+    assert json.loads(several["details"])["household_ids"] == two, "whose score was asked for is known of each household"
     (wrong_role,) = entries_of(service, lambda: service.client(county.own["auditor"]).get("/v1/lists"))
     assert wrong_role["action"] == "refused" and json.loads(wrong_role["details"]) == {"status": 403}
     (foreign,) = entries_of(
         service, lambda: service.client(county.foreign["screener"]).get(f"/v1/households/{county.household()}")
     )
     assert foreign["action"] == "refused" and county.household() not in str(foreign)
+
+
+def test_a_refusal_that_cannot_be_written_down_says_when_to_ask_again(service, monkeypatch):
+    def full(self, some):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Trail, "_keep", full)
+    answer = service.client(service.county.own["auditor"]).get("/v1/lists")
+    assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
 
 
 def test_without_its_entry_no_answer_leaves(service, monkeypatch):

@@ -61,9 +61,9 @@ def test_nothing_in_a_row_tells_who_was_drawn_for_a_random_check(screener, rows)
     ("query", "kept"),
     [
         ("grade=orange", lambda row: row["grade"] == "orange"),
-        ("listed_as=lead", lambda row: row["listed_as"] == "lead"),
+        ("listed_as=lead", lambda row: row["lead_kinds"] and row["listed_as"] != "standby"),
         ("listed_as=standby", lambda row: row["listed_as"] == "standby"),
-        ("listed_as=screening", lambda row: row["listed_as"] not in ("lead", "standby")),
+        ("listed_as=screening", lambda row: not row["lead_kinds"]),
         ("risk_kind=illness", lambda row: "illness" in (row["risk_kinds"] or "").split(";")),
         ("q=H00001", lambda row: row["household_id"].startswith("H00001")),
     ],

@@ -7,14 +7,16 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import riskmodel as rm
 from riskmodel.serving import examples
 from riskmodel.serving.access import RIGHTS, ROLES
 from riskmodel.serving.openapi import TOLD, description
-from tests.serving.conftest import CYCLE
+from tests.serving.conftest import AS_OF, CYCLE
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -30,6 +32,21 @@ def test_every_command_of_the_api_page_works_against_the_running_service(live, t
     assert done.returncode == 0, done.stderr[-1500:]
     assert "['grade', 'limit']" in done.stdout
     assert (tmp_path / "list.xlsx").read_bytes().startswith(b"PK")
+
+
+def test_the_python_client_of_the_api_page_works_against_the_running_service(live, tmp_path):
+    county = live.county
+    some = county.scores.frame["household_id"].sort()[:100].to_list()  # the worst of all would look like another unit
+    rm.export_households(some, county.tables, AS_OF, tmp_path / "hundred.json")
+    program = "\n".join(re.findall(r"```python\n(.*?)```", (DOCS / "api.md").read_text(encoding="utf-8"), re.DOTALL))
+    keys = {name.upper(): county.own[name] for name in ("case_system", "screener")}
+    environment = {**os.environ, **keys, "BASE": live.address, "CYCLE": CYCLE}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-1500:]
+    assert len(done.stdout.splitlines()) == 5
+    assert done.stdout.splitlines()[-1] == "409 idempotency_key"
 
 
 @pytest.mark.parametrize("right", RIGHTS, ids=lambda right: f"{right.method} {right.path}")
@@ -50,6 +67,17 @@ def test_every_route_has_its_description_and_every_shape_its_true_example():
         for model, kept in ((told.body, examples.REQUESTS), (told.answer, examples.ANSWERS)):
             if isinstance(model, type):
                 model.model_validate_json(json.dumps(kept[model.__name__], ensure_ascii=False))
+
+
+def test_the_refusals_of_the_description_are_those_of_the_api_page_and_say_how_long_to_wait():
+    told = (DOCS / "api.md").read_text(encoding="utf-8")
+    for path, methods in description()["paths"].items():
+        for method, operation in methods.items():
+            refused = {int(status): answer for status, answer in operation["responses"].items() if int(status) >= 400}
+            assert {status for status in refused if f"| {status} |" not in told} == set(), (method, path)
+            for status in (429, 503, 504):
+                assert status not in refused or "Retry-After" in refused[status]["headers"], (method, path, status)
+            assert (408 in refused) == ("requestBody" in operation), (method, path)
 
 
 def test_no_shape_of_the_api_has_a_field_that_decides():

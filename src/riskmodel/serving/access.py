@@ -103,4 +103,5 @@ def right_of(method: str, path: str) -> Right | None:
 
 def methods_of(path: str) -> tuple[str, ...]:
     """The methods that a path offers; empty: there is no such path."""
-    return tuple(right.method for right in RIGHTS if right.pattern.fullmatch(path))
+    found = tuple(right.method for right in RIGHTS if right.pattern.fullmatch(path))
+    return (*found, "HEAD") if "GET" in found else found

@@ -82,9 +82,9 @@ def _counted(words: Mapping[str, tuple[str, str]], counts: Mapping[str, int]) ->
 
 
 def list_row(row: Mapping[str, Any], *, everybody: bool) -> dict[str, Any]:
-    """One row. Who was drawn for a random check looks like everybody whom the screening put there."""
+    """One row. Who was drawn for a random check looks like everybody else with a lead or without one."""
     grade, first_zh, first_en = row["grade"], *_first(row)
-    listed_as = row["listed_as"] and ("lead" if row["listed_as"] == "lead" else "screening")
+    listed_as = row["listed_as"] and ("lead" if row.get("lead_kinds") else "screening")
     return {
         "number": row["number"], "household_id": row["household_id"], "list_hash": row["list_hash"],
         "on_list": row["number"] is not None, "township_code": row["township_code"], "village_code": row["village_code"],
@@ -170,7 +170,7 @@ def _reason(reason: Mapping[str, Any]) -> dict[str, Any]:
 def _visit(row: Mapping[str, Any]) -> dict[str, Any]:
     zh, en = OUTCOMES[row["outcome"]]
     return {
-        "visited_on": row["visited_on"], "origin": "lead" if row["origin"] == "lead" else "screening", "outcome": row["outcome"],
+        "visited_on": row["visited_on"], "origin": "lead" if row["led"] else "screening", "outcome": row["outcome"],
         "outcome_zh": zh, "outcome_en": en, "risk_kinds": _kinds(row["risk_kinds"]),
     }  # fmt: skip
 

@@ -6,6 +6,7 @@ Who may use which stands in `riskmodel.serving.access`, not here.
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -23,6 +24,7 @@ from starlette.routing import Route
 from riskmodel.errors import Fault, UserError
 from riskmodel.serving import answers, downloads, pagefiles, results, shapes
 from riskmodel.serving.access import Who
+from riskmodel.serving.bodies import repeated_keys, said_wrongly
 from riskmodel.serving.casebook import lookups
 from riskmodel.serving.casebook.lookups import Filters, ListHead
 from riskmodel.serving.door import COOKIE, TooManyTries
@@ -96,10 +98,12 @@ async def sign_in(office: Office, request: Request) -> Response:
 
 
 async def signed_in(office: Office, request: Request) -> Response:
+    query(request, shapes.NoQuery)
     return _json(shapes.Session, answers.session(who_asks(request)))
 
 
 async def sign_out(office: Office, request: Request) -> Response:
+    query(request, shapes.NoQuery)
     await office.door.sign_out(who_asks(request))
     answer = Response(status_code=204)
     answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
@@ -129,7 +133,13 @@ async def one_list(office: Office, request: Request) -> Response:
 
     page, counts = await to_thread.run_sync(work)
     narrowed = {name: value for name, value in asdict(filters).items() if value and name != "household_id"}
-    details = {"rows": len(page.rows), "everybody": asked.everybody, "by_id": bool(asked.q)} | narrowed
+    details = {
+        "rows": len(page.rows),
+        "everybody": asked.everybody,
+        "by_id": bool(asked.q),
+        "list": head.list_hash[:12],
+    } | narrowed
+    details |= {"after": int(asked.cursor)} if asked.cursor else {}
     say(request, subject=f"{head.county_code} {head.cycle}", model_version=head.model_version, details=details)
     return _json(shapes.ListPage, answers.list_page(office, head, page, counts, everybody=asked.everybody))
 
@@ -149,6 +159,8 @@ async def download(office: Office, request: Request) -> Response:
 async def one_household(office: Office, request: Request) -> Response:
     who, asked = who_asks(request), query(request, shapes.HouseholdQuery)
     name = request.path_params["household_id"]
+    if not re.fullmatch(shapes.ID, name):  # a null character would be an error of PostgreSQL, not an answer
+        raise Refused(404, "no such household has a score here")
     found = await to_thread.run_sync(lookups.household, office.book.engine, who.areas, name, asked.as_of)
     if found is None:
         raise Refused(404, "no such household has a score here")
@@ -223,12 +235,17 @@ def say(request: Request, **entry: Any) -> None:
 
 
 async def body(request: Request, shape: type[Shape]) -> Shape:
-    """The body as a model. Raises Refused: 415 for another content type, 400 with every fault."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Refused(415, "send application/json")
+    """The body as a model. Raises Refused: 415 where it is sent in another form, 400 with every fault, of the query too: there is none."""
+    query(request, shapes.NoQuery)
+    unread = said_wrongly(dict(request.scope["headers"]))
+    if unread is not None:
+        raise Refused(415, "the body is sent in a form that is not read here", [unread])
+    content = await request.body()
+    repeated = repeated_keys(content)
+    if repeated:
+        raise Refused(400, answers.amount(repeated), repeated)
     try:
-        return shape.model_validate_json(await request.body())
+        return shape.model_validate_json(content)
     except ValidationError as error:
         faults = shapes.faults_of(error)
         raise Refused(400, answers.amount(faults), faults) from None
@@ -268,7 +285,9 @@ def _plain(text: str, kind: Any) -> Any:
 
 def list_in_force(office: Office, who: Who, cycle: str, county: str | None) -> ListHead:
     """The newest list of a cycle that the asker sees. Raises Refused: 404, or 400 where two counties have the cycle and none is named."""
-    heads = lookups.list_heads(office.book.engine, who.areas, cycle=cycle, county=county or "")
+    heads = []
+    if re.fullmatch(shapes.CYCLE, cycle):
+        heads = lookups.list_heads(office.book.engine, who.areas, cycle=cycle, county=county or "")
     if not heads:
         raise Refused(404, "no list of that cycle lies in the areas of this key")
     if len(heads) > 1:

@@ -74,7 +74,7 @@ class Gate:
             return
         status, detail, extra = refused
         if who is not None and status in WRITTEN_DOWN and not await _written(trail, who, _refused_entry(right, status)):
-            status, detail, extra = 503, "the refusal could not be written down", []
+            status, detail, extra = 503, "the refusal could not be written down", [(b"retry-after", b"5")]
         await refuse(send, status, detail, (), extra)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, right: Right, who: Who | None, trail: Trail) -> None:

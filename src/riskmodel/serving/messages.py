@@ -25,9 +25,9 @@ class Strict(BaseModel):
 def _type_of(column: Column) -> Any:
     match column.kind:
         case "id" | "text" | "codes":
-            return Annotated[str, Field(min_length=1, max_length=200)]
+            return Annotated[str, Field(max_length=200, pattern="^[^\\x00-\\x1f\\x7f]+$")]
         case "area":
-            return Annotated[str, Field(pattern=r"^\d{6}(\d{3}(\d{3})?)?$")]
+            return Annotated[str, Field(pattern="^[0-9]{6}([0-9]{3}([0-9]{3})?)?$")]
         case "date":
             return dt.date
         case "money" | "number":
@@ -82,7 +82,9 @@ class ScoresRequest(Strict):
         description="comes back in the answer and stands in the audit; asking again is harmless, the answer is the same",
     )
     tables: HouseholdTables | None = None  # type: ignore[valid-type]
-    household_ids: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=1)] | None = None
+    household_ids: (
+        Annotated[list[Annotated[str, Field(max_length=200, pattern="^[^\\x00-\\x1f\\x7f]+$")]], Field(min_length=1)] | None
+    ) = None
 
     @model_validator(mode="after")
     def _one_of_two(self) -> ScoresRequest:

@@ -60,11 +60,11 @@ TOLD: Final[Mapping[tuple[str, str], Told]] = {
         "Sign in with a key", "Answers with a cookie (HttpOnly, SameSite=Strict) and the CSRF token that goes with every POST and DELETE.",
         shapes.SignIn, answer=shapes.Session, refusals=(400, 401, 413, 415, 429), tag="sign-in",
     ),
-    ("GET", "/v1/session"): Told("Who is signed in", answer=shapes.Session, tag="sign-in"),
-    ("DELETE", "/v1/session"): Told("Sign out", status=204, tag="sign-in"),
+    ("GET", "/v1/session"): Told("Who is signed in", query=shapes.NoQuery, answer=shapes.Session, refusals=(400,), tag="sign-in"),
+    ("DELETE", "/v1/session"): Told("Sign out", query=shapes.NoQuery, status=204, refusals=(400,), tag="sign-in"),
     ("POST", "/v1/scores"): Told(
         "Score households, with reasons", "From their own rows, or by the ids of stored households. Nothing is kept.",
-        ScoresRequest, answer=ScoresAnswer, refusals=(400, 404, 409, 413, 415, 422), tag="scores",
+        ScoresRequest, answer=ScoresAnswer, refusals=(400, 404, 413, 415, 422), tag="scores",
     ),
     ("GET", "/v1/lists"): Told("Every cycle's list in force, newest first", query=shapes.NoQuery, answer=shapes.Lists, refusals=(400,), tag="lists"),
     ("GET", "/v1/lists/{cycle}"): Told(
@@ -93,6 +93,12 @@ TOLD: Final[Mapping[tuple[str, str], Told]] = {
     ("GET", "/metrics"): Told("Figures of the running service, for Prometheus", answer=TEXT, tag="operation"),
     ("GET", "/openapi.json"): Told("This description", query=shapes.NoQuery, answer={JSON: {"schema": {"type": "object"}}}, refusals=(400,), tag="operation"),
 }  # fmt: skip
+
+
+ASK_AGAIN: Final = (429, 503, 504)
+RETRY_AFTER: Final = {
+    "Retry-After": {"description": "seconds to wait before the same is sent again", "schema": {"type": "integer", "minimum": 1}}
+}
 
 
 @cache
@@ -167,7 +173,7 @@ def _responses(right: Right, told: Told) -> dict[str, Any]:
         good["content"] = {JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}, "example": examples.ANSWERS[name]}}
     elif told.answer is not None:
         good["content"] = {kind: dict(content) for kind, content in told.answer.items()}
-    refusals = {*told.refusals, 503}
+    refusals = {*told.refusals, 503, 504} | ({408} if told.body else set())
     if right.roles != OPEN:
         refusals |= {401, 403, 429}
     problem = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -175,6 +181,8 @@ def _responses(right: Right, told: Told) -> dict[str, Any]:
     for status in sorted(refusals):
         example = examples.problem(status, TITLES[status])
         answers[str(status)] = {"description": TITLES[status], "content": {PROBLEM: problem[PROBLEM] | {"example": example}}}
+        if status in ASK_AGAIN:
+            answers[str(status)]["headers"] = RETRY_AFTER
     return answers
 
 

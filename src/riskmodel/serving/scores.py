@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from riskmodel.errors import Fault, UserError
 from riskmodel.features import prepare_records
 from riskmodel.serving.access import Who
+from riskmodel.serving.bodies import repeated_keys, said_wrongly
 from riskmodel.serving.casebook import lookups
 from riskmodel.serving.desk import score_rows
 from riskmodel.serving.messages import (
@@ -85,10 +86,13 @@ class Scores:
         self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
-        if kind.partition(b";")[0].strip().lower() != b"application/json":
-            fault = Fault("content-type", kind.decode("latin-1")[:100], "application/json", "Send the body as JSON and say so.")
-            await refuse(send, 415, "this body is not said to be JSON", [fault])
+        fault = said_wrongly(dict(scope["headers"]))
+        if fault is not None:
+            await refuse(send, 415, "the body is sent in a form that is not read here", [fault])
+            return
+        if scope["query_string"]:
+            fault = Fault("query", "a query", "none", "Say everything in the body.")
+            await refuse(send, 400, _count(1, "in the request"), [fault])
             return
         body = await _whole(receive)
         release, who = self.office.desk.release, scope["state"]["who"]
@@ -104,6 +108,8 @@ class Scores:
             details["idempotency_key"] = asked.key
         if len(scores) == 1:
             details["household_id"] = scores[0]["household_id"]
+        else:
+            details["household_ids"] = [score["household_id"] for score in scores]
         scope["state"]["audit"].update(model_version=carried["model_version"], details=details)
         content = orjson.dumps(carried | {"horizon_months": asked.horizon, "idempotency_key": asked.key, "scores": scores})
         head = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
@@ -212,6 +218,9 @@ def read_slowly(body: bytes) -> Asked:
         )
         raise Refused(400, "the body is not JSON", [fault]) from None
     _refuse_sizes(data)
+    repeated = repeated_keys(body)
+    if repeated:
+        raise Refused(400, _count(len(repeated), "in the request"), repeated)
     try:
         request = ScoresRequest.model_validate_json(body)
     except ValidationError as error:

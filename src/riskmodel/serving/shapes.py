@@ -12,9 +12,13 @@ from riskmodel.serving.messages import Strict
 from riskmodel.tables.identity import telling_text
 from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 
-Cycle = Annotated[str, Field(pattern=r"^\d{4}-(W\d{2}|\d{2}|Q[1-4])$", examples=["2026-01"])]
-AreaCode = Annotated[str, Field(pattern=r"^\d{2}(\d{2}(\d{2}(\d{3}(\d{3})?)?)?)?$", examples=["522301001"])]
+# Digits are written out: \d would take those of every script.
+CYCLE: Final = "^[0-9]{4}-(W[0-9]{2}|[0-9]{2}|Q[1-4])$"
+Cycle = Annotated[str, Field(pattern=CYCLE, examples=["2026-01"])]
+AreaCode = Annotated[str, Field(pattern="^[0-9]{2}([0-9]{2}([0-9]{2}([0-9]{3}([0-9]{3})?)?)?)?$", examples=["522301001"])]
 ID: Final = "^[!-.0-~一-鿿]{1,200}$"  # what a pseudonym may be made of: printable ASCII without the slash, and Han characters
+# Text that a database can hold and a person can read: no control characters but tab and line ends.
+TEXT: Final = "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$"
 HouseholdId = Annotated[str, Field(pattern=ID, examples=["h000042"])]
 GradeCode = Literal["red", "orange", "yellow", "none"]
 RiskKind = Literal[
@@ -179,7 +183,7 @@ class ListQuery(Strict):
     q: Annotated[str, Field(pattern=ID)] | None = Field(None, description="beginning of a household id")
     everybody: bool = Field(False, description="page through everybody who was scored, by rank, not only through the list")
     limit: Annotated[int, Field(ge=1, le=200)] = 50
-    cursor: Annotated[str, Field(pattern=r"^\d{1,9}$")] | None = None
+    cursor: Annotated[str, Field(pattern="^[0-9]{1,9}$")] | None = None
 
 
 class DownloadQuery(Strict):
@@ -301,8 +305,10 @@ class VisitResult(Strict):
     disagreement: Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")] | None = Field(
         None, description="a code of serving/screening.yaml (disagreements)"
     )
-    visitor: Annotated[str, Field(max_length=40)] = Field("", description="code of the team, no name")
-    note: Annotated[str, Field(max_length=500)] = Field("", description="no names, no numbers of persons: such a row is refused")
+    visitor: Annotated[str, Field(max_length=40, pattern=TEXT)] = Field("", description="code of the team, no name")
+    note: Annotated[str, Field(max_length=500, pattern=TEXT)] = Field(
+        "", description="no names, no numbers of persons: such a row is refused"
+    )
 
 
 class Verifications(Strict):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, Select, Subquery, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, Subquery, and_, case, func, literal, select
 
 from riskmodel.serving.casebook import sayings
 from riskmodel.serving.casebook.areas import touches, within
@@ -132,9 +132,7 @@ def list_page(engine: Engine, areas: Sequence[str], head: ListHead, filters: Fil
     if filters.status:
         where.append({"open": met.c.met.is_(None), "visited": met.c.met == 1, "unreachable": met.c.met == 0}[filters.status])
     if filters.listed_as:
-        leads = list_rows.c.listed_as == "lead"
-        standby = list_rows.c.listed_as == "standby"
-        where.append({"lead": leads, "standby": standby, "screening": ~leads & ~standby}[filters.listed_as])
+        where.append(_listed_as(filters.listed_as))
     with reading(engine) as connection:
         total = connection.execute(select(func.count()).select_from(base).where(*where)).scalar_one()
         columns = (list_rows.c.content, list_rows.c.number, list_rows.c.listed_as, list_rows.c.grade, met.c.met)
@@ -173,8 +171,7 @@ def scored_page(engine: Engine, areas: Sequence[str], head: ListHead, filters: F
             where.append(~inside if filters.status == "open" else inside)
         if filters.listed_as:
             on_it = select(list_rows.c.household_id).where(list_rows.c.list_hash == head.list_hash)
-            leads, standby = list_rows.c.listed_as == "lead", list_rows.c.listed_as == "standby"
-            on_it = on_it.where({"lead": leads, "standby": standby, "screening": ~leads & ~standby}[filters.listed_as])
+            on_it = on_it.where(_listed_as(filters.listed_as))
             where.append(scores_table.c.household_id.in_(on_it))
         total = connection.execute(select(func.count()).select_from(scores_table).where(*where)).scalar_one()
         chosen = connection.execute(
@@ -200,6 +197,17 @@ def scored_page(engine: Engine, areas: Sequence[str], head: ListHead, filters: F
                "team": teams.get(row.household_id), "said": told.get(row.household_id)}
         )  # fmt: skip
     return Page(rows, int(total), int(chosen[limit - 1].rank) if len(chosen) > limit else None)
+
+
+# Every row with a lead reads as one, also where it was drawn for a random check: what drew it must not be told by what it lacks. The sign is that of
+# the key in the row's JSON, which no text inside it can imitate: its quotes would be escaped.
+_HAS_A_LEAD: Final = list_rows.c.content.contains('"lead_kinds": "', autoescape=True)
+
+
+def _listed_as(told: str) -> ColumnElement[bool]:
+    """Rows that are on the list as it is told: `lead`, `screening`, `standby`."""
+    standby = list_rows.c.listed_as == "standby"
+    return {"lead": _HAS_A_LEAD & ~standby, "standby": standby, "screening": ~_HAS_A_LEAD & ~standby}[told]
 
 
 def _narrowed(table: Any, filters: Filters) -> list[Any]:
@@ -359,7 +367,12 @@ def household(engine: Engine, areas: Sequence[str], household_id: str, as_of: dt
         results = connection.execute(
             _newest_results().where(visits.c.household_id == household_id).order_by(visits.c.visited_on.desc())
         ).mappings()
-        found = [dict(row) for row in results]
+        led = set(
+            connection.execute(
+                select(list_rows.c.list_hash).where(list_rows.c.household_id == household_id, _HAS_A_LEAD)
+            ).scalars()
+        )
+        found = [dict(row) | {"led": row["list_hash"] in led} for row in results]
         on_list = _on_list(connection, household_id, areas)
     return Household(history, told, before, scoring, found, on_list, village[:COUNTY_DIGITS], village)
 
