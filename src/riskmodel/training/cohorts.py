@@ -26,13 +26,18 @@ GROUP_COLUMNS: Final = (
 )
 
 
+def known_of(tables: Tables, as_of: dt.date, *names: str) -> Tables:
+    """`Tables.known_by` of these tables alone: a cohort needs few of them, and is asked for often."""
+    return Tables({name: tables[name] for name in names if name in tables}).known_by(as_of)
+
+
 def cohort(tables: Tables, as_of: dt.date) -> pl.DataFrame:
     """Households in force on the day, with at least one member in force, that are not monitored then.
 
     Uses only rows known on the day. One row a household, sorted by household_id: household_id, county_code, township_code,
     village_code, category, relocated, distance_km. A missing distance stays missing.
     """
-    known = tables.known_by(as_of)
+    known = known_of(tables, as_of, "households", "members")
     peopled = known.get("members").select("household_id").unique()
     return (
         known.get("households")
@@ -49,7 +54,7 @@ def monitored(tables: Tables, as_of: dt.date) -> pl.DataFrame:
     Newest by occurred_on, then known_on; on a tie the confirmation wins.
     """
     return (
-        tables.known_by(as_of)
+        known_of(tables, as_of, "verifications")
         .get("verifications")
         .filter(pl.col("outcome").cast(pl.String).is_in(DECISIVE))
         .with_columns(confirms=pl.col("outcome").cast(pl.String) == "risk_confirmed")
@@ -68,7 +73,7 @@ def audit_groups(tables: Tables, as_of: dt.date) -> pl.DataFrame:
     member), female_head, elderly_only (nobody under 60), disability (anybody certified), remote (the farthest quarter from the
     village road), all boolean. Null means not known.
     """
-    known = tables.known_by(as_of)
+    known = known_of(tables, as_of, "members", "disability")
     people = known.get("members")
     born_before = pl.lit(as_of).dt.offset_by(f"-{ELDERLY_AGE}y")
     households = people.group_by("household_id").agg(

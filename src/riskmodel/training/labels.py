@@ -10,7 +10,7 @@ import datetime as dt
 import polars as pl
 
 from riskmodel.tables import Tables
-from riskmodel.training.cohorts import cohort
+from riskmodel.training.cohorts import cohort, known_of
 
 
 def add_months(day: dt.date, months: int) -> dt.date:
@@ -42,8 +42,10 @@ def labels(tables: Tables, as_of: dt.date, horizon_months: int, *, known_until: 
     if ends > known_until:
         return households.with_columns(label=pl.lit(None, pl.Int8), first_confirmed_on=pl.lit(None, pl.Date))
     outcome = pl.col("outcome").cast(pl.String)
-    seen = tables.known_by(known_until).get("verifications")
-    known_then = tables.known_by(as_of).get("verifications").filter(outcome == "risk_confirmed").select("event_id")
+    seen = known_of(tables, known_until, "verifications").get("verifications")
+    known_then = (
+        known_of(tables, as_of, "verifications").get("verifications").filter(outcome == "risk_confirmed").select("event_id")
+    )
     late = (
         seen.filter((outcome == "risk_confirmed") & (pl.col("occurred_on") <= as_of) & (pl.col("known_on") > as_of))
         .join(known_then, on="event_id", how="anti")  # a mere correction of a confirmation known at the time
