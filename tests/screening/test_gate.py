@@ -126,3 +126,19 @@ def test_a_table_that_is_known_to_be_absent_can_be_accepted():
 def test_an_ordinary_year_later_passes():
     later = changed(county(), "income", lambda column: column * 1.3)
     assert pass_gate(later, NAMES, CATALOGUE, profile=PROFILE).shape == (400, 4)
+
+
+@pytest.mark.parametrize("times", [400, 1 / 400])
+def test_households_that_somebody_picked_may_be_far_from_the_county(times):
+    far = changed(changed(county(), "income", lambda column: column * times), "wage", lambda column: np.full(len(column), np.nan))
+    with pytest.raises(GateError):
+        pass_gate(far, NAMES, CATALOGUE, profile=PROFILE)
+    assert pass_gate(far, NAMES, CATALOGUE, profile=PROFILE, picked=True).shape == (400, 4)
+
+
+@pytest.mark.parametrize("times", [10_000, 1 / 10_000])
+def test_another_unit_is_seen_among_picked_households_too(times):
+    with pytest.raises(GateError, match="times what the model learned from"):
+        pass_gate(
+            changed(county(), "income", lambda column: column * times), NAMES, CATALOGUE, profile=PROFILE, picked=True
+        )  # fmt: skip

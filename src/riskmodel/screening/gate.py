@@ -41,6 +41,8 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
 MONEY: Final = ("yuan", "yuan_per_person")
 FEWEST: Final = 30  # households that a shift of the whole can be seen from
 SHIFT: Final = 30.0  # how many times a typical value may differ: 万元 for 元 is 10,000 times, a month for a year 12 times
+# The same for households that somebody picked: the bills of the most ill are hundreds of times the usual ones, and still not 万元 for 元.
+SHIFT_OF_PICKED: Final = 3000.0
 EMPTIED: Final = 0.95  # share unknown now, where in training most values were known
 USUALLY_KNOWN: Final = 0.5
 
@@ -52,11 +54,12 @@ def pass_gate(
     *,
     profile: Mapping[str, Mapping[str, Any]] | None = None,
     accept_missing: Collection[str] = (),
+    picked: bool = False,
 ) -> Floats:
     """The values of `names` for n households, shape (n, p), in this order, C-contiguous float64, ready to be scored.
 
-    profile: see `training.record.usual_values`; without it units and gaps are not compared. accept_missing: tables whose absence is known and accepted. Raises
-    GateError with every fault: features that are not there, types, infinite values, values out of range, units, sources that ran dry.
+    profile: see `training.record.usual_values`; without it units and gaps are not compared. accept_missing: tables whose absence is known and accepted. picked: these are households that somebody chose, no cohort of a day: what they lack says nothing about
+    the tables, and only amounts as far off as 万元 for 元 are taken for another unit. Raises GateError with every fault: features that are not there, types, infinite values, values out of range, units, sources that ran dry.
     """
     faults: list[Fault] = []
     if matrix.values.dtype != np.float64:
@@ -72,10 +75,11 @@ def pass_gate(
     if faults:
         raise GateError(faults)
     values = matrix.select(names).values
-    if _quiet(values, _limits(catalogue, tuple(names), profile)):
+    if _quiet(values, _limits(catalogue, tuple(names), profile), picked):
         return values
     for place, name in enumerate(names):
-        faults += _of_column(name, values[:, place], matrix.household_id, catalogue, (profile or {}).get(name), accept_missing)
+        usual = (profile or {}).get(name)
+        faults += _of_column(name, values[:, place], matrix.household_id, catalogue, usual, accept_missing, picked)
     if faults:
         raise GateError(faults)
     return values
@@ -114,7 +118,7 @@ def _limits(catalogue: Catalogue, names: tuple[str, ...], profile: Mapping[str, 
 _LIMITS: dict[tuple[int, int, tuple[str, ...]], tuple[Catalogue, Any, _Limits]] = {}
 
 
-def _quiet(values: Floats, limits: _Limits) -> bool:
+def _quiet(values: Floats, limits: _Limits, picked: bool) -> bool:
     """Whether there is certainly nothing to say; where there may be, column after column is looked at."""
     wrong = (values < limits.low) | (values > limits.high) | np.isinf(values) | (limits.flag & (values > 0) & (values < 1))
     if wrong.any():
@@ -122,13 +126,14 @@ def _quiet(values: Floats, limits: _Limits) -> bool:
     if len(values) < FEWEST:  # too few to be compared with a profile
         return True
     known = len(values) - np.isnan(values).sum(axis=0)
-    if (limits.usually_known & (known <= (1 - EMPTIED) * len(values))).any():
+    if not picked and (limits.usually_known & (known <= (1 - EMPTIED) * len(values))).any():
         return False
     # the median lies between two bounds when less than half of the numbers lie beyond either
     money = ~np.isnan(limits.typical)
     size, typical = np.abs(values[:, money]), limits.typical[money]
     counted = (size > 0).sum(axis=0)
-    large, small = (size >= SHIFT * typical).sum(axis=0), ((size > 0) & (size <= typical / SHIFT)).sum(axis=0)
+    shift = SHIFT_OF_PICKED if picked else SHIFT
+    large, small = (size >= shift * typical).sum(axis=0), ((size > 0) & (size <= typical / shift)).sum(axis=0)
     return not ((counted >= FEWEST) & ((2 * large >= counted) | (2 * small >= counted))).any()
 
 
@@ -139,6 +144,7 @@ def _of_column(
     catalogue: Catalogue,
     usual: Mapping[str, Any] | None,
     accept_missing: Collection[str],
+    picked: bool,
 ) -> Iterable[Fault]:
     where = f"feature {name}"
     infinite = np.isinf(column)
@@ -165,7 +171,8 @@ def _of_column(
     there = column[~np.isnan(column) & ~infinite]
     sources = entry.sources if entry is not None else ()
     if (
-        usual["known"] >= USUALLY_KNOWN
+        not picked
+        and usual["known"] >= USUALLY_KNOWN
         and len(there) <= (1 - EMPTIED) * len(column)
         and not (sources and set(sources) & set(accept_missing))
     ):
@@ -178,7 +185,8 @@ def _of_column(
     some = np.abs(there[there != 0])
     if entry is not None and entry.unit in MONEY and usual.get("typical") and len(some) >= FEWEST:
         times = float(np.median(some)) / usual["typical"]
-        if times > SHIFT or times < 1 / SHIFT:
+        shift = SHIFT_OF_PICKED if picked else SHIFT
+        if times > shift or times < 1 / shift:
             yield Fault(
                 where,
                 f"typically {np.median(some):,.4g}, {times:,.4g} times what the model learned from",

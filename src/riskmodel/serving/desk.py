@@ -115,7 +115,7 @@ def _scores(release: Release, matrix: FeatureMatrix, horizon: int) -> list[dict[
         model.feature_names,
         np.ascontiguousarray(matrix.values[:, release.places]),
     )
-    values = pass_gate(asked, model.feature_names, screening.catalogue, profile=screening.profile)
+    values = pass_gate(asked, model.feature_names, screening.catalogue, profile=screening.profile, picked=True)
     margins = release.margins(values)
     margin = mean_of_members(margins)
     low, high, probability = model.probability(np.stack([*band_of_members(margins), margin]), horizon)
