@@ -223,6 +223,18 @@ def test_results_of_a_closed_cycle_are_refused(own, visits, tmp_path):
         next_list(own, scores(), county(), AS_OF, capacity=11, issue=True)
 
 
+def test_a_file_of_a_closed_cycle_that_is_recorded_already_is_known_and_only_new_rows_are_refused(own, visits, tmp_path):
+    path = fill(visits, tmp_path / "a.xlsx", {1: fine(走访组="7")})
+    assert record(own, path, today=TODAY).accepted == 1
+    corrected = fill(visits, tmp_path / "b.xlsx", {1: found(走访组="7")})
+    assert record(own, corrected, today=TODAY).corrected == 1
+    Casebook.of(own).close_cycle("522301", "2026-01", by="operator")
+    again = record(own, fill(visits, tmp_path / "c.xlsx", {1: found(走访组="7"), 2: fine(走访组="7")}), today=TODAY)
+    assert (again.accepted, again.unchanged, len(again.refused)) == (0, 1, 1) and "cycle 2026-01 is closed" in again.text()
+    older = record(own, path, today=TODAY)  # what was corrected since would be a new version
+    assert (older.accepted, older.unchanged, len(older.refused)) == (0, 0, 1)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

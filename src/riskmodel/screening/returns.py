@@ -96,13 +96,17 @@ class Judged:
 
 @dataclass(frozen=True)
 class OpenList:
-    """What must be known of a list to judge its results: its day, whether its cycle is closed, and who is on it."""
+    """What must be known of a list to judge its results: its day, whether its cycle is closed, and who is on it.
+
+    recorded: of a closed cycle, the contents (`Result.content`) that stand in the casebook: handed in again they change nothing.
+    """
 
     list_hash: str
     cycle: str
     as_of: dt.date
     closed: bool
     households: frozenset[str] = field(repr=False)
+    recorded: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 def read_filled(path: Path) -> FilledFile:
@@ -273,8 +277,6 @@ def _judge(
                 f"list {row.list_hash[:12] or '(empty)'} was not given out by this project",
             )
         )
-    elif open_list.closed:
-        reasons.append((f"周期 {open_list.cycle} 已关闭", f"cycle {open_list.cycle} is closed"))
     if open_list is not None and household not in open_list.households:
         shape = "，编号似被改成科学记数" if re.fullmatch(r"\d(\.\d+)?[Ee]\+?\d+", household) else ""
         reasons.append(
@@ -313,12 +315,12 @@ def _judge(
     visitor = row.cells.get("visitor", "")
     if len(visitor) > 40 or telling_text(visitor) is not None:
         reasons.append(("走访组请填编号", "team: give its short code"))
-    if reasons or visited_on is None or outcome is None:
-        return None, reasons
-    return (
-        Result(row.line, row.list_hash, household, visited_on, outcome, kinds, disagreement or "", visitor, note),
-        reasons,
-    )
+    result = None
+    if not reasons and visited_on is not None and outcome is not None:
+        result = Result(row.line, row.list_hash, household, visited_on, outcome, kinds, disagreement or "", visitor, note)
+    if open_list is not None and open_list.closed and (result is None or result.content not in open_list.recorded):
+        reasons.insert(0, (f"周期 {open_list.cycle} 已关闭", f"cycle {open_list.cycle} is closed"))
+    return result, reasons
 
 
 def _code(

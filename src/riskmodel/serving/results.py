@@ -15,6 +15,7 @@ from riskmodel.screening.settings import load_settings
 from riskmodel.serving import shapes
 from riskmodel.serving.access import Who
 from riskmodel.serving.casebook.areas import within
+from riskmodel.serving.casebook.book import recorded_in
 from riskmodel.serving.casebook.doorkeeping import answered_before, keep_answer
 from riskmodel.serving.casebook.schema import cycles, list_rows, lists
 from riskmodel.serving.casebook.store import writing
@@ -64,7 +65,7 @@ def take_in(office: Office, who: Who, asked: shapes.Verifications) -> bytes | Ot
 def _open_list(connection: Connection, who: Who, asked: shapes.Verifications) -> OpenList | None:
     """The list with the households that this key may see; None: it sees none of them."""
     row = connection.execute(
-        select(lists.c.cycle, lists.c.as_of, cycles.c.closed_at)
+        select(lists.c.county_code, lists.c.cycle, lists.c.as_of, cycles.c.closed_at)
         .join(cycles, (cycles.c.county_code == lists.c.county_code) & (cycles.c.cycle == lists.c.cycle))
         .where(lists.c.list_hash == asked.list_hash)
     ).first()
@@ -76,7 +77,10 @@ def _open_list(connection: Connection, who: Who, asked: shapes.Verifications) ->
         )
     ).scalars()
     households = frozenset(mine)
-    return OpenList(asked.list_hash, row.cycle, row.as_of, bool(row.closed_at), households) if households else None
+    if not households:
+        return None
+    known = recorded_in(connection, row.county_code, row.cycle) if row.closed_at else frozenset[str]()
+    return OpenList(asked.list_hash, row.cycle, row.as_of, bool(row.closed_at), households, known)
 
 
 def _as_filled(asked: shapes.Verifications) -> FilledFile:

@@ -209,13 +209,17 @@ class Casebook:
     @staticmethod
     def _open_lists(connection: Connection, named: Mapping[str, set[str]]) -> dict[str, OpenList]:
         joined = lists.join(cycles, (cycles.c.county_code == lists.c.county_code) & (cycles.c.cycle == lists.c.cycle))
-        wanted = select(lists.c.list_hash, lists.c.cycle, lists.c.as_of, cycles.c.closed_at).select_from(joined)
-        return {
-            row.list_hash: OpenList(
-                row.list_hash, row.cycle, row.as_of, bool(row.closed_at), frozenset(named.get(row.list_hash, ()))
-            )
-            for row in connection.execute(wanted)
-        }
+        wanted = select(lists.c.list_hash, lists.c.county_code, lists.c.cycle, lists.c.as_of, cycles.c.closed_at).select_from(
+            joined
+        )
+        found = {}
+        for row in connection.execute(wanted).all():
+            known = frozenset[str]()
+            if row.closed_at and row.list_hash in named:
+                known = recorded_in(connection, row.county_code, row.cycle)
+            households = frozenset(named.get(row.list_hash, ()))
+            found[row.list_hash] = OpenList(row.list_hash, row.cycle, row.as_of, bool(row.closed_at), households, known)
+        return found
 
     def take_in(
         self,
@@ -623,6 +627,17 @@ def _rows_of(visit_list: VisitList) -> list[dict[str, Any]]:
 def _insert(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         connection.execute(table.insert(), rows)
+
+
+def recorded_in(connection: Connection, county: str, cycle: str) -> frozenset[str]:
+    """Contents (`Result.content`) of a cycle's results as they stand: of each event the newest version alone."""
+    wanted = (
+        select(visits.c.event_id, visits.c.content_hash)
+        .join(lists, lists.c.list_hash == visits.c.list_hash)
+        .where(lists.c.county_code == county, lists.c.cycle == cycle)
+        .order_by(visits.c.version)
+    )
+    return frozenset({row.event_id: row.content_hash for row in connection.execute(wanted)}.values())
 
 
 def _event_id(county: str, cycle: str, result: Result) -> str:
