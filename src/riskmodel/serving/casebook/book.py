@@ -21,13 +21,13 @@ from riskmodel.policy import Policy
 from riskmodel.project import Project
 from riskmodel.screening.listing import VisitList, cycle_length, screening_list, strata_of
 from riskmodel.screening.returns import Judged, OpenList, Refusal, Result, judge, read_filled, returned_bytes
-from riskmodel.screening.settings import ScreeningSettings, load_settings
+from riskmodel.screening.settings import load_settings
 from riskmodel.serving.casebook import audit
 from riskmodel.serving.casebook.schema import assignments, cycles, drawn_from, list_rows, lists, rules_met, visits
 from riskmodel.serving.casebook.schema import scores as scores_table
 from riskmodel.serving.casebook.scorings import keep_scoring
 from riskmodel.serving.casebook.store import address, connect, reading, writing
-from riskmodel.serving.casebook.stored import rows_again
+from riskmodel.serving.casebook.stored import rows_again, said_of
 from riskmodel.serving.casebook.sweeps import count_sweeps
 from riskmodel.tables import Tables, from_frames
 from riskmodel.training.random_checks import CheckedRecall, recall_from_checks
@@ -378,19 +378,13 @@ class Casebook:
             population = _population(connection, key)
         rule_schema = {"household_id": pl.String, "rule": pl.String, "since": pl.Date}
         return VisitList(
-            cycle=head.cycle,
-            as_of=head.as_of,
-            county_code=head.county_code,
-            capacity=head.capacity,
-            settings=ScreeningSettings.model_validate_json(head.settings),
+            **said_of(head),
             rows=frame,
             monitored=pl.DataFrame(),
             left_out=pl.DataFrame(),
             strata=strata_of(population),
             drawn_from=population,
             rules=pl.DataFrame([tuple(row) for row in hits], schema=rule_schema, orient="row"),
-            notes=tuple((zh, en) for zh, en in json.loads(head.notes)),
-            model_version=head.model_version,
         )
 
     def checks(

@@ -38,6 +38,19 @@ def rows_again(contents: Sequence[str]) -> pl.DataFrame:
     return frame.with_columns(pl.col(name).str.to_date() for name, kind in COLUMNS.items() if kind == pl.Date)
 
 
+def said_of(head: Row[Any]) -> dict[str, Any]:
+    """What a row of `lists` says of its list, as a VisitList takes it."""
+    return {
+        "cycle": head.cycle,
+        "as_of": head.as_of,
+        "county_code": head.county_code,
+        "capacity": head.capacity,
+        "settings": ScreeningSettings.model_validate_json(head.settings),
+        "notes": tuple((zh, en) for zh, en in json.loads(head.notes)),
+        "model_version": head.model_version,
+    }
+
+
 def stored_list(engine: Engine, list_hash: str, areas: Sequence[str], *, township: str | None = None) -> StoredList:
     """The rows of a list that lie within the areas (and in one township). Random checks, the draw and the rules are not in it."""
     with reading(engine) as connection:
@@ -54,19 +67,13 @@ def stored_list(engine: Engine, list_hash: str, areas: Sequence[str], *, townshi
     counts = {kind: int((rows["listed_as"] == kind).sum()) for kind in LISTED_AS}
     counts |= {f"grade_{grade}": int((visits["grade"] == grade).sum()) for grade in GRADES}
     return StoredList(
-        cycle=head.cycle,
-        as_of=head.as_of,
-        county_code=head.county_code,
-        capacity=head.capacity,
-        settings=ScreeningSettings.model_validate_json(head.settings),
+        **said_of(head),
         rows=rows,
         monitored=nothing.with_columns(monitored_since=pl.lit(None, pl.Date), last_visit=pl.lit(None, pl.Date)),
         left_out=pl.DataFrame(),
         strata=pl.DataFrame(),
         drawn_from=pl.DataFrame(),
         rules=pl.DataFrame(),
-        notes=tuple((zh, en) for zh, en in json.loads(head.notes)),
-        model_version=head.model_version,
         guide=tuple(tuple(line) for line in json.loads(head.guide or "[]")),
         data_dates={name: dt.date.fromisoformat(day) for name, day in json.loads(head.data_dates or "{}").items()},
         counts=counts,
