@@ -160,8 +160,11 @@ def test_a_month_by_hand(office, month, tmp_path, needs):
     with pytest.raises(DataError, match=r"a workbook of another list \(cycle 2026-02"):
         record(own, tmp_path / "stranger-filled.xlsx", today=TODAY)
     Casebook.of(own).close_cycle("522301", "2026-01", by="tests")
-    late = record(own, tmp_path / "other.xlsx", today=TODAY)
-    assert late.accepted == 0 and "cycle 2026-01 is closed" in late.text()
+    assert record(own, tmp_path / "other.xlsx", today=TODAY).unchanged == 1, "known already"
+    late = {1: {"visited_on": "2026-01-09", "outcome": FOUND, "risk_1": "因残", "visitor": "9"}}
+    office.type_into(given_out, on_sheet(late), tmp_path / "late.xlsx")
+    said = record(own, tmp_path / "late.xlsx", today=TODAY)
+    assert said.accepted == 0 and "cycle 2026-01 is closed" in said.text()
 
 
 def test_the_next_list_is_better_for_it(office, month, tmp_path, needs):
