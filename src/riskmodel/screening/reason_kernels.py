@@ -244,3 +244,11 @@ def kinds_told(feature, kind, kinds, most_raising, last, code):  # fmt: skip
         for slot in range(most_raising):
             number = number * 16 + (told[slot] + 1 if slot < n else 0)
         code[row] = number
+
+
+@compiled
+def summed(contributions, group, out):  # fmt: skip
+    """Add contributions (n, p) up over the columns of each group, from the first column to the last, into `out` (n, groups)."""
+    for row in range(len(contributions)):
+        for column in range(len(group)):
+            out[row, group[column]] += contributions[row, column]

@@ -23,7 +23,7 @@ from riskmodel.errors import DataError, Fault, ProjectError
 from riskmodel.features.catalogue import Catalogue, Feature, Sentence, Sentences, Strict, Words
 from riskmodel.project import Project
 from riskmodel.screening import wording
-from riskmodel.screening.reason_kernels import choose_reasons, kinds_told
+from riskmodel.screening.reason_kernels import choose_reasons, kinds_told, summed
 from riskmodel.screening.reference import BEYOND, FEWEST, Reference
 from riskmodel.screening.wording import Language
 from riskmodel.vocabulary import RISK_KINDS
@@ -43,7 +43,6 @@ PLACES: Final = MOST_RAISING + MOST_LOWERING
 COMMON: Final = 0.75  # what so many of the neighbours share is no reason
 NOTABLE: Final = 60  # per cent of the neighbours that an amount has to be beyond
 OUTSTANDING: Final = 80  # the same where the catalogue declares no direction
-SINGLE: Final = 8  # households for whom steps of numpy cost more than their sums
 MOST_SAID: Final = 50_000  # pieces of sentences that are kept for the next household
 FEW: Final = 200  # households whose sentences are written one by one
 LEVELS: Final = ("", "township", "county")
@@ -593,13 +592,8 @@ def give_reasons(
         LEAST, feature, side, percent, level, partner,
     )  # fmt: skip
     topics, kinds = np.zeros((n, len(topic_names))), np.zeros((n, len(KINDS)))
-    if n <= SINGLE:  # the same sums in the same order, without a step of numpy for each feature
-        np.add.at(topics.T, about.topic, contributions.T)
-        np.add.at(kinds.T, about.kind, contributions.T)
-    else:
-        for place in range(len(names)):
-            topics[:, about.topic[place]] += contributions[:, place]
-            kinds[:, about.kind[place]] += contributions[:, place]
+    summed(contributions, about.topic, topics)
+    summed(contributions, about.kind, kinds)
     return ReasonTable(
         wordbook, tuple(names), as_of, contributions, values, few, feature, side, percent, level, partner, topic_names, topics, kinds,
         reference.data_dates, _stale(wordbook, reference.data_dates, as_of, n, ages or {}),
