@@ -58,8 +58,10 @@ def pass_gate(
 ) -> Floats:
     """The values of `names` for n households, shape (n, p), in this order, C-contiguous float64, ready to be scored.
 
-    profile: see `training.record.usual_values`; without it units and gaps are not compared. accept_missing: tables whose absence is known and accepted. picked: these are households that somebody chose, no cohort of a day: what they lack says nothing about
-    the tables, and only amounts as far off as 万元 for 元 are taken for another unit. Raises GateError with every fault: features that are not there, types, infinite values, values out of range, units, sources that ran dry.
+    profile: see `training.record.usual_values`; without it units and gaps are not compared. accept_missing: tables whose absence is known and
+    accepted. picked: these are households that somebody chose, no cohort of a day: what they lack says nothing about the tables, and only amounts as
+    far off as 万元 for 元 are taken for another unit. Raises GateError with every fault: features that are not there, types, infinite values, values
+    out of range, units, sources that ran dry.
     """
     faults: list[Fault] = []
     if matrix.values.dtype != np.float64:

@@ -403,7 +403,7 @@ class ReasonTable:
         )
         return list(zip(*(part.tolist() for part in parts), self._tail_days[rows, slots].tolist(), strict=True))
 
-    def _written(self, language: Language) -> list[list[str]]:
+    def _one_by_one(self, language: Language) -> list[list[str]]:
         """The sentences, written one by one in the same words as `_said`: n lists of seven, empty text where there is no reason."""
         about = self.wordbook.about(self.names)
         said = [[""] * PLACES for _ in range(len(self))]
@@ -437,7 +437,7 @@ class ReasonTable:
     def _columns(self, language: Language) -> list[pl.Series]:
         """One series a place in `feature`: its sentence, or nothing."""
         if len(self) <= FEW:
-            said = self._written(language)
+            said = self._one_by_one(language)
             return [pl.Series([row[slot] or None for row in said], dtype=pl.String) for slot in range(PLACES)]
         chosen = self.feature.T.ravel()
         order = np.argsort(chosen, kind="stable")
@@ -456,7 +456,7 @@ class ReasonTable:
     def sentences(self, language: Language) -> npt.NDArray[np.object_]:
         """Shape (n, 7): one sentence a reason, empty text where there is none."""
         if len(self) <= FEW:  # without the machinery for columns, which costs as much as some hundred sentences
-            return np.array(self._written(language), dtype=object).reshape(len(self), PLACES)
+            return np.array(self._one_by_one(language), dtype=object).reshape(len(self), PLACES)
         columns = [column.fill_null("").to_list() for column in self._columns(language)]
         return np.array(columns, dtype=object).reshape(PLACES, len(self)).T
 
