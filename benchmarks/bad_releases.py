@@ -23,8 +23,8 @@ import numpy as np
 
 from riskmodel.errors import UserError
 from riskmodel.project import Project
-from riskmodel.serving import seal
-from riskmodel.serving.release import MANIFEST, SIGNATURE, _hashes, newest_release, open_release
+from riskmodel.serving.releases import seal
+from riskmodel.serving.releases.release import MANIFEST, SIGNATURE, _hashes, newest_release, open_release
 from riskmodel.training.model import _canonical
 
 
@@ -42,11 +42,16 @@ def spoil(folder: Path, case: int) -> str:
     """Spoil one thing in a release and put every hash of the model folder right again. Returns what."""
     draw, cut = np.random.default_rng([8, case]), bool(case % 2)
     files = sorted(
-        path for path in folder.rglob("*") if path.is_file() and path.name not in (MANIFEST, SIGNATURE) and path.stat().st_size
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in (MANIFEST, SIGNATURE) and path.stat().st_size
     )
     members = [path for path in files if path.name.startswith("member_")]
     kind = ("text alone", "text", "array", "other")[case // 2 % 4]
-    pools = {"array": [path for path in files if path.suffix == ".npz"], "other": [path for path in files if path not in members]}
+    pools = {
+        "array": [path for path in files if path.suffix == ".npz"],
+        "other": [path for path in files if path not in members],
+    }
     path = files[0] if not members else Path(str(draw.choice([str(one) for one in pools.get(kind, members)])))
     if kind == "text alone":
         (folder / "explanation_tables.npz").unlink(missing_ok=True)
@@ -62,10 +67,15 @@ def spoil(folder: Path, case: int) -> str:
     record = folder / "model" / "model.json"
     try:
         stated = json.loads(record.read_bytes())
-        stated["files"] = {name: hashlib.sha256((record.parent / name).read_bytes()).hexdigest() for name in stated["files"]}
+        stated["files"] = {
+            name: hashlib.sha256((record.parent / name).read_bytes()).hexdigest() for name in stated["files"]
+        }
         stated.pop("seal", None)
         record.write_text(
-            json.dumps({**stated, "seal": hashlib.sha256(_canonical(stated).encode()).hexdigest()}, ensure_ascii=False)
+            json.dumps(
+                {**stated, "seal": hashlib.sha256(_canonical(stated).encode()).hexdigest()},
+                ensure_ascii=False,
+            )
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         pass  # the record itself was spoilt beyond reading
@@ -95,7 +105,9 @@ def work(home: Path, first: int, last: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--project", type=Path, required=True, help="a project with a release and the key that sealed it")
+    parser.add_argument(
+        "--project", type=Path, required=True, help="a project with a release and the key that sealed it"
+    )
     parser.add_argument("--cases", type=int, default=800)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
@@ -126,7 +138,9 @@ def main() -> int:
         case += max(len(lines[::2]), 1)
         if len(lines) % 2 or done.returncode:
             counts["died"] += 1
-            wrong.append(f"{lines[-1] if lines else 'nothing'}: the process ended with {done.returncode} {done.stderr[-300:]}")
+            wrong.append(
+                f"{lines[-1] if lines else 'nothing'}: the process ended with {done.returncode} {done.stderr[-300:]}"
+            )
     print(", ".join(f"{number} {name}" for name, number in sorted(counts.items())))
     print("\n".join(wrong) or "none ended the process")
     return bool(wrong)

@@ -25,11 +25,11 @@ from sqlalchemy import func, text
 from sqlalchemy import select as selected
 from sqlalchemy.engine import make_url
 
-from riskmodel.screening.returns import Result
-from riskmodel.serving.casebook import Casebook, audit
-from riskmodel.serving.casebook.schema import audit as audit_table
-from riskmodel.serving.casebook.schema import cycles, list_rows, lists, visits
-from riskmodel.serving.casebook.store import connect, reading, writing
+from riskmodel.casebook import Casebook, audit
+from riskmodel.casebook.schema import audit as audit_table
+from riskmodel.casebook.schema import cycles, list_rows, lists, visits
+from riskmodel.casebook.store import connect, reading, writing
+from riskmodel.visits.returns import Result
 
 HOUSEHOLDS = 2000
 LIST = "0" * 64
@@ -38,7 +38,9 @@ LIST = "0" * 64
 def give_out(book: Casebook) -> None:
     """A list with enough households for all rounds."""
     with writing(book.engine) as connection:
-        connection.execute(cycles.insert().values(county_code="522301", cycle="2026-01", opened_at=audit.now()))
+        connection.execute(
+            cycles.insert().values(county_code="522301", cycle="2026-01", opened_at=audit.now())
+        )
         head = {
             "list_hash": LIST,
             "county_code": "522301",
@@ -46,9 +48,21 @@ def give_out(book: Casebook) -> None:
             "as_of": dt.date(2025, 12, 31),
             "capacity": HOUSEHOLDS,
         }
-        head |= {"model_version": "m", "settings": "{}", "notes": "[]", "issued_at": audit.now(), "issued_number": 1}
+        head |= {
+            "model_version": "m",
+            "settings": "{}",
+            "notes": "[]",
+            "issued_at": audit.now(),
+            "issued_number": 1,
+        }
         connection.execute(lists.insert().values(head))
-        row = {"list_hash": LIST, "grade": "none", "listed_as": "model", "inclusion_probability": 1.0, "content": "{}"}
+        row = {
+            "list_hash": LIST,
+            "grade": "none",
+            "listed_as": "model",
+            "inclusion_probability": 1.0,
+            "content": "{}",
+        }
         rows = [row | {"household_id": f"h{n}", "number": n, "place": n} for n in range(HOUSEHOLDS)]
         connection.execute(list_rows.insert(), rows)
 
@@ -119,7 +133,10 @@ def main() -> int:
             with reading(book.engine) as connection:
                 there = set(connection.execute(selected(visits.c.visitor)).scalars())
                 entries = connection.execute(selected(func.count()).select_from(audit_table)).scalar_one()
-                if url.startswith("sqlite") and connection.execute(text("PRAGMA integrity_check")).scalar() != "ok":
+                if (
+                    url.startswith("sqlite")
+                    and connection.execute(text("PRAGMA integrity_check")).scalar() != "ok"
+                ):
                     faults.append(f"round {turn}: the file is damaged")
             if said - there:
                 faults.append(f"round {turn}: {len(said - there)} acknowledged results lost")
@@ -129,7 +146,15 @@ def main() -> int:
             book.close()
         kind = "postgresql" if url.startswith("postgresql") else "sqlite"
         print(
-            json.dumps({"database": kind, "kills": given.rounds, "acknowledged": len(said), "kept": len(there), "faults": faults})
+            json.dumps(
+                {
+                    "database": kind,
+                    "kills": given.rounds,
+                    "acknowledged": len(said),
+                    "kept": len(there),
+                    "faults": faults,
+                }
+            )
         )
     return 1 if faults or not said else 0
 

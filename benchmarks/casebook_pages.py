@@ -24,12 +24,12 @@ import numpy as np
 from sqlalchemy.engine import make_url
 
 import riskmodel as rm
-from riskmodel.screening.listing import COLUMNS
+from riskmodel.casebook import Casebook, audit, lookups
+from riskmodel.casebook.lookups import Filters
+from riskmodel.casebook.schema import cycles, list_rows, lists
+from riskmodel.casebook.store import connect, writing
 from riskmodel.screening.scoring import Scores
-from riskmodel.serving.casebook import Casebook, audit, lookups
-from riskmodel.serving.casebook.lookups import Filters
-from riskmodel.serving.casebook.schema import cycles, list_rows, lists
-from riskmodel.serving.casebook.store import connect, writing
+from riskmodel.visits.listing import COLUMNS
 
 VISITS, STANDBY = 4_500, 30_000
 
@@ -39,7 +39,9 @@ def enlarged(scores: Scores, households: int) -> Scores:
     rng = np.random.default_rng(1)
     pick = rng.integers(0, len(scores), households)
     ids = np.array(sorted(f"{number:016x}" for number in rng.integers(0, 2**63, households)), object)
-    villages = np.array([f"522301{town:03d}{village:03d}" for town in range(100, 125) for village in range(200, 212)], object)
+    villages = np.array(
+        [f"522301{town:03d}{village:03d}" for town in range(100, 125) for village in range(200, 212)], object
+    )
     matrix = dataclasses.replace(
         scores.matrix,
         household_id=ids,
@@ -80,7 +82,9 @@ def give_out(book: Casebook, scores: Scores) -> None:
             }
         )
     with writing(book.engine) as connection:
-        connection.execute(cycles.insert().values(county_code="522301", cycle="2026-01", opened_at=audit.now()))
+        connection.execute(
+            cycles.insert().values(county_code="522301", cycle="2026-01", opened_at=audit.now())
+        )
         connection.execute(lists.insert().values(head))
         connection.execute(list_rows.insert(), rows)
 
@@ -102,13 +106,17 @@ def scored_county(arguments) -> Scores:
         return rm.score(arguments.tables, arguments.as_of, project=arguments.project)
     folder = Path(tempfile.mkdtemp())
     project = rm.init_project(folder / "project")
-    tables = rm.read_tables(rm.synthesise(folder / "tables", households=2000, years=4, end="2025-12-31", seed=1))
+    tables = rm.read_tables(
+        rm.synthesise(folder / "tables", households=2000, years=4, end="2025-12-31", seed=1)
+    )
     run = rm.train("lightgbm_12m", tables, project=project)
     return rm.score(tables, "2025-12-31", model=run.id, project=project)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--households", type=int, default=150_000)
     parser.add_argument("--url")
     parser.add_argument("--project")
@@ -158,7 +166,9 @@ def main() -> None:
         "search by id": milliseconds(everybody(household_id=some[:5])),
         "household": milliseconds(lambda: lookups.household(engine, county, some)),
         "counts by village": milliseconds(lambda: lookups.area_counts(engine, county, head)),
-        "counts of filters, again": milliseconds(lambda: lookups.facets(engine, county, head, everybody=True)),
+        "counts of filters, again": milliseconds(
+            lambda: lookups.facets(engine, county, head, everybody=True)
+        ),
     }
     book.close()
     print(json.dumps(said, ensure_ascii=False))

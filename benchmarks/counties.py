@@ -47,7 +47,15 @@ from riskmodel.training.samples import Workbench
 END = dt.date(2025, 12, 31)
 SHARES = (0.01, 0.02, 0.05)
 TRUTH = "true probability"
-PLANS = ("income_rule", "department_rules", "logistic_12m", "boosting_12m", "lightgbm_12m", "lightgbm_monotone_12m", "hazard_12m")
+PLANS = (
+    "income_rule",
+    "department_rules",
+    "logistic_12m",
+    "boosting_12m",
+    "lightgbm_12m",
+    "lightgbm_monotone_12m",
+    "hazard_12m",
+)
 SOURCES = Path(__file__).resolve().parents[1] / "src" / "riskmodel"
 
 
@@ -64,7 +72,9 @@ class County:
 
     @property
     def key(self) -> str:
-        made_by = hash_files(SOURCES, sorted(str(path.relative_to(SOURCES)) for path in (SOURCES / "synthetic").glob("*.py")))
+        made_by = hash_files(
+            SOURCES, sorted(str(path.relative_to(SOURCES)) for path in (SOURCES / "synthetic").glob("*.py"))
+        )
         return hashlib.sha256(f"{self} {made_by}".encode()).hexdigest()[:16]
 
 
@@ -78,11 +88,20 @@ TUNE = (
 )
 HELD = (
     County("disaster", Dynamics(floods=4.0, disaster=2.5, illness=0.5, work=0.7), 201),
-    County("tables missing", Dynamics(absent=("employment", "assets", "leads", "authorisations", "disability")), 202),
+    County(
+        "tables missing",
+        Dynamics(absent=("employment", "assets", "leads", "authorisations", "disability")),
+        202,
+    ),
     County("many", Dynamics(lack=2.5, sudden=2.0, gaps=2.0, found=1.5), 203, households=6_000),
     County("guarantees, short", Dynamics(gaps=5.0, sudden=0.5), 204, until=dt.date(2025, 8, 31)),
     County("little luck, misread", Dynamics(luck=0.4, sudden=1.5, misread=0.5, lost=0.05), 205),
-    County("income, illness, late", Dynamics(lack=2.0, illness=1.6, work=0.3, later_days=30, swept=0.8), 206, households=12_000),
+    County(
+        "income, illness, late",
+        Dynamics(lack=2.0, illness=1.6, work=0.3, later_days=30, swept=0.8),
+        206,
+        households=12_000,
+    ),
 )
 SETS = {"tune": TUNE, "held": HELD}
 
@@ -100,7 +119,9 @@ class KeptBench(Workbench):
         if as_of not in self._features and path.is_file():
             with np.load(path, allow_pickle=False) as kept:
                 texts = [kept[name].astype(object) for name in ("household_id", "village_code")]
-                self._features[as_of] = FeatureMatrix(as_of, *texts, tuple(kept["names"].tolist()), kept["values"])
+                self._features[as_of] = FeatureMatrix(
+                    as_of, *texts, tuple(kept["names"].tolist()), kept["values"]
+                )
         if as_of not in self._features:
             matrix = super().features(as_of)
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -121,23 +142,36 @@ def bench_of(county: County, project: Project, cache: Path) -> tuple[KeptBench, 
     folder = cache / f"{county.name.replace(' ', '_').replace(',', '')}-{county.key}"
     if not (folder / "truth.parquet").is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        frames, truth = make_county(county.households, county.years, END, county.seed, dynamics=county.dynamics)
+        frames, truth = make_county(
+            county.households, county.years, END, county.seed, dynamics=county.dynamics
+        )
         for name, frame in frames.items():
             frame.write_parquet(folder / f"{name}.table.parquet")
         truth.scores.write_parquet(folder / "truth.unfinished")
         os.replace(folder / "truth.unfinished", folder / "truth.parquet")
-    frames = {path.name.removesuffix(".table.parquet"): pl.read_parquet(path) for path in sorted(folder.glob("*.table.parquet"))}
+    frames = {
+        path.name.removesuffix(".table.parquet"): pl.read_parquet(path)
+        for path in sorted(folder.glob("*.table.parquet"))
+    }
     built_by = hash_files(
-        project.root, sorted(str(path.relative_to(project.root)) for path in (project.root / "features").rglob("*.*"))
-    ) + hash_files(SOURCES, sorted(str(path.relative_to(SOURCES)) for path in (SOURCES / "features").rglob("*.py")))
+        project.root,
+        sorted(str(path.relative_to(project.root)) for path in (project.root / "features").rglob("*.*")),
+    ) + hash_files(
+        SOURCES, sorted(str(path.relative_to(SOURCES)) for path in (SOURCES / "features").rglob("*.py"))
+    )
     matrices = folder / hashlib.sha256(built_by.encode()).hexdigest()[:12]
     return KeptBench(project, from_frames(frames), matrices), pl.read_parquet(folder / "truth.parquet")
 
 
 def predicted(name: str, plan: Plan, county: County, bench: KeptBench) -> pl.DataFrame:
     """What the plan says of the test dates, as `riskmodel train` would have it: from the fold whose outcomes are known. Kept in the bench's folder."""
-    code = hash_files(SOURCES, sorted(str(path.relative_to(SOURCES)) for path in (SOURCES / "training").rglob("*.py")))
-    kept = bench.folder / f"{hashlib.sha256((plan.model_dump_json() + code).encode()).hexdigest()[:16]}.predictions.parquet"
+    code = hash_files(
+        SOURCES, sorted(str(path.relative_to(SOURCES)) for path in (SOURCES / "training").rglob("*.py"))
+    )
+    kept = (
+        bench.folder
+        / f"{hashlib.sha256((plan.model_dump_json() + code).encode()).hexdigest()[:16]}.predictions.parquet"
+    )
     if not kept.is_file():
         started = time.process_time()
         lesson = county_lesson(name, plan, bench, county.until)
@@ -145,9 +179,15 @@ def predicted(name: str, plan: Plan, county: County, bench: KeptBench) -> pl.Dat
         assert exam.test is not None, "an evaluation round has a test"
         fit = fit_round(plan, exam, task_of(plan, exam, lesson.signs))
         margin = fit.margin(exam.test.features)
-        frame = predictions_frame([exam.test], [margin], [fit.calibration.probability(margin, months_of(plan)[-1])])
+        frame = predictions_frame(
+            [exam.test], [margin], [fit.calibration.probability(margin, months_of(plan)[-1])]
+        )
         frame.write_parquet(kept)
-        notes = {key: value for key, value in fit.notes.items() if key in ("trees", "penalty", "train_rows", "train_confirmed")}
+        notes = {
+            key: value
+            for key, value in fit.notes.items()
+            if key in ("trees", "penalty", "train_rows", "train_confirmed")
+        }
         print(f"  {county.name}: {name}, {time.process_time() - started:.0f} CPU s, {notes}", flush=True)
     return pl.read_parquet(kept)
 
@@ -163,7 +203,9 @@ def all_predictions(
         apart = f"{100 * place}y"
         for name, plan in plans.items():
             frame = predicted(name, plan, county, bench).join(
-                truth.select("household_id", "as_of", "true_probability_12m"), on=["household_id", "as_of"], how="left"
+                truth.select("household_id", "as_of", "true_probability_12m"),
+                on=["household_id", "as_of"],
+                how="left",
             )
             frame = frame.with_columns(
                 (pl.lit(f"{county.name} ") + pl.col("household_id")).alias("household_id"),
@@ -171,7 +213,9 @@ def all_predictions(
                 pl.col("as_of").dt.offset_by(apart),
             )
             everything.setdefault(county.name, {})[name] = frame
-        like = everything[county.name][next(iter(plans))].with_columns(pl.col("true_probability_12m").fill_null(0.0))
+        like = everything[county.name][next(iter(plans))].with_columns(
+            pl.col("true_probability_12m").fill_null(0.0)
+        )
         true = pl.col("true_probability_12m")
         everything[county.name][TRUTH] = like.with_columns(margin=true, probability=true)
     return everything
@@ -193,7 +237,13 @@ def expected_share(frame: pl.DataFrame, share: float) -> float:
 
 
 def judge(
-    counties: Sequence[County], plans: Mapping[str, Plan], project: Project, cache: Path, *, baseline: str, draws: int = 400
+    counties: Sequence[County],
+    plans: Mapping[str, Plan],
+    project: Project,
+    cache: Path,
+    *,
+    baseline: str,
+    draws: int = 400,
 ) -> str:
     """The tables that this benchmark prints."""
     everything = all_predictions(counties, plans, project, cache)
@@ -235,10 +285,14 @@ def judge(
                 at = f"{capacity:.0%}" if capacity else ""
                 cells.append(f"{metric} {at:2} {value:+.3f} [{low:+.3f}, {high:+.3f}]")
             lines.append(f"{name:24} − {against:18} " + "  ".join(cells))
-    lines.append("\ncounty by county: recall at 5 % | expected at 5 % | observed/expected; confirmed rows in brackets")
+    lines.append(
+        "\ncounty by county: recall at 5 % | expected at 5 % | observed/expected; confirmed rows in brackets"
+    )
     lines.append(f"{'plan':28}" + "".join(f"{county.name:>26}" for county in counties))
     alone = {
-        county.name: compare_predictions(everything[county.name], capacities=(0.05,), draws=0, baseline=baseline)
+        county.name: compare_predictions(
+            everything[county.name], capacities=(0.05,), draws=0, baseline=baseline
+        )
         for county in counties
     }
     for name in names:
@@ -246,7 +300,11 @@ def judge(
         for county in counties:
             one = alone[county.name][name]
             gathered_5 = expected_share(everything[county.name][name], 0.05)
-            cells.append(f"{one.value('recall', 0.05):.3f} | {gathered_5:.3f} | {one.value('observed_expected'):.2f}".rjust(26))
+            cells.append(
+                f"{one.value('recall', 0.05):.3f} | {gathered_5:.3f} | {one.value('observed_expected'):.2f}".rjust(
+                    26
+                )
+            )
         lines.append(f"{name:28}" + "".join(cells))
     confirmed = [int(everything[county.name][TRUTH]["label"].sum() or 0) for county in counties]
     lines.append(f"{'':28}" + "".join(f"({count})".rjust(26) for count in confirmed))
@@ -254,14 +312,18 @@ def judge(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("make", "judge"))
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--set", choices=tuple(SETS), default="tune")
     parser.add_argument("--plans", nargs="+", default=list(PLANS))
     parser.add_argument("--baseline", default="logistic_12m")
     parser.add_argument("--project", type=Path, default=Path(__file__).resolve().parents[1])
-    parser.add_argument("--members", type=int, help="another number of members for every plan, to see what it costs")
+    parser.add_argument(
+        "--members", type=int, help="another number of members for every plan, to see what it costs"
+    )
     parser.add_argument("--draws", type=int, default=400)
     given = parser.parse_args()
     project = Project.find(given.project)
@@ -270,8 +332,13 @@ def main() -> None:
             started = time.process_time()
             bench, truth = bench_of(county, project, given.cache)
             county_lesson(county.name, load_plan(project, "lightgbm_12m"), bench, county.until)
-            about = {"households": county.households, "confirmed in 12 months": round(float(truth["outcome_12m"].mean()), 4)}  # type: ignore[arg-type]
-            print(f"{county.name}: {time.process_time() - started:.0f} CPU s, {json.dumps(about)}", flush=True)
+            about = {
+                "households": county.households,
+                "confirmed in 12 months": round(float(truth["outcome_12m"].mean()), 4),
+            }  # type: ignore[arg-type]
+            print(
+                f"{county.name}: {time.process_time() - started:.0f} CPU s, {json.dumps(about)}", flush=True
+            )
         return
     names = list(dict.fromkeys([given.baseline, *given.plans]))
     plans = {name: load_plan(project, name) for name in names}

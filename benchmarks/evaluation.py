@@ -53,7 +53,10 @@ def speed() -> None:
     print(f"first call, with compilation or its cache: {time.perf_counter() - started:.1f} s")
     for name, work in (
         ("evaluate", lambda: evaluate(table, capacities=CAPACITIES, draws=400, seed=1)),
-        ("compare two models", lambda: compare_predictions({"a": table, "b": other}, capacities=CAPACITIES, draws=400, seed=1)),
+        (
+            "compare two models",
+            lambda: compare_predictions({"a": table, "b": other}, capacities=CAPACITIES, draws=400, seed=1),
+        ),
     ):
         started, cpu = time.perf_counter(), time.process_time()
         work()
@@ -64,14 +67,21 @@ def speed() -> None:
 
 def coverage(counties: int, villages: int) -> None:
     """Share of counties whose interval holds the value of the law (for figures bound to size: the mean over counties of this size)."""
-    large = [evaluate(county(10**6 + seed, villages=12_000), capacities=CAPACITIES, draws=0).values for seed in range(6)]
+    large = [
+        evaluate(county(10**6 + seed, villages=12_000), capacities=CAPACITIES, draws=0).values
+        for seed in range(6)
+    ]
     truth = {key: float(np.mean([values[key] for values in large])) for key in large[0]}
     points: dict[tuple[str, str], list[tuple[float, float, float]]] = {key: [] for key in truth}
     paired: list[tuple[float, float, float]] = []
     for seed in range(counties):
         table = county(seed, villages=villages)
-        poorer = table.with_columns(margin=pl.col("margin") + np.random.default_rng(seed).normal(0, 1, table.height))
-        comparison = compare_predictions({"poorer": poorer, "model": table}, capacities=CAPACITIES, draws=400, seed=seed)
+        poorer = table.with_columns(
+            margin=pl.col("margin") + np.random.default_rng(seed).normal(0, 1, table.height)
+        )
+        comparison = compare_predictions(
+            {"poorer": poorer, "model": table}, capacities=CAPACITIES, draws=400, seed=seed
+        )
         result = comparison["model"]
         for key in truth:
             points[key].append((result.values[key], *result.interval(*key)))
@@ -113,15 +123,23 @@ def audited(seed: int, *, planted: float, households: int, visits: int) -> pl.Da
     luck, lasting = chance.normal(0, 0.06, villages)[village], chance.random(households)
     risk = np.exp(chance.normal(0, 0.5, villages))[village]
     often = chance.random(households) < 0.012 * risk / risk.mean()
-    dates = [np.where(chance.random(households) < 0.6, often, chance.random(households) < 0.012) for _ in range(2)]
+    dates = [
+        np.where(chance.random(households) < 0.6, often, chance.random(households) < 0.012) for _ in range(2)
+    ]
     kept = dates[0] | dates[1] | (chance.random(households) < 0.1)
     frames = []
     for month, confirmed in zip((1, 7), dates, strict=True):
         listed = confirmed & (lasting < 0.45 + luck - planted * groups["ethnic_minority"])
         listed[chance.choice(np.flatnonzero(kept & ~confirmed), visits - listed.sum(), replace=False)] = True
-        table = {"household_id": np.arange(households), "village_code": village, "label": confirmed.astype(float)}
+        table = {
+            "household_id": np.arange(households),
+            "village_code": village,
+            "label": confirmed.astype(float),
+        }
         table |= {"margin": listed + 0.9 * chance.random(households), **groups}
-        frames.append(pl.DataFrame(table).filter(pl.Series(kept)).with_columns(as_of=pl.lit(dt.date(2024, month, 1))))
+        frames.append(
+            pl.DataFrame(table).filter(pl.Series(kept)).with_columns(as_of=pl.lit(dt.date(2024, month, 1)))
+        )
     return pl.concat(frames)
 
 
@@ -135,7 +153,9 @@ def audit(counties: int) -> None:
                 result = audit_groups(table, groups=list(GROUP_NAMES), capacity=visits, draws=0)
                 hit += "ethnic_minority=true" in result.flagged
                 some += bool(result.flagged)
-                width.append(result.rows.filter((pl.col("group") == "ethnic_minority") & (pl.col("value") == "true")))
+                width.append(
+                    result.rows.filter((pl.col("group") == "ethnic_minority") & (pl.col("value") == "true"))
+                )
             shown = pl.concat(width).select("confirmed", "detectable").mean().row(0)
             print(
                 f"{households:,} households, planted {planted:.0%}: that group flagged {hit / counties:.1%}, any of seven {some / counties:.1%}; "
@@ -144,7 +164,9 @@ def audit(counties: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["speed", "coverage", "audit"])
     parser.add_argument("--counties", type=int, default=None)
     parser.add_argument("--villages", type=int, default=200)

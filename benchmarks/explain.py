@@ -24,7 +24,7 @@ from pathlib import Path
 import lightgbm as lgb
 import numpy as np
 
-from riskmodel.screening.explain import Explainer
+from riskmodel.explaining.contributions import Explainer
 
 SHAPES = ((31, 6, 400), (63, 8, 400), (15, 5, 400))  # leaves, depth, trees
 FEATURES = 80
@@ -54,12 +54,22 @@ def rows(n: int, p: int, seed: int) -> np.ndarray:
 
 
 def grown(
-    X: np.ndarray, leaves: int, depth: int, trees: int, seed: int = 0, categories: bool = True, names: str | list[str] = "auto"
+    X: np.ndarray,
+    leaves: int,
+    depth: int,
+    trees: int,
+    seed: int = 0,
+    categories: bool = True,
+    names: str | list[str] = "auto",
 ) -> lgb.Booster:
     """A model with the shape that is asked for."""
     draw = np.random.default_rng(seed)
     scaled = np.nan_to_num((X - np.nanmean(X, axis=0)) / np.nanstd(X, axis=0))
-    score = scaled @ draw.normal(size=X.shape[1]) * 0.3 + np.abs(scaled[:, 0]) * scaled[:, 4] + draw.normal(size=len(X)) * 2
+    score = (
+        scaled @ draw.normal(size=X.shape[1]) * 0.3
+        + np.abs(scaled[:, 0]) * scaled[:, 4]
+        + draw.normal(size=len(X)) * 2
+    )
     y = (score > np.quantile(score, 0.9)).astype(float)
     parameters = {
         "objective": "binary", "num_leaves": leaves, "max_depth": depth, "learning_rate": 0.05, "verbose": -1, "num_threads": 1,
@@ -91,14 +101,18 @@ def kernel() -> None:
         wanted = booster.predict(many[:SLOW_ROWS], pred_contrib=True, num_threads=1)
         for n in (1_000, 100_000):
             part = many[:n]
-            ours = n / cpu(lambda explainer=explainer, part=part: explainer.contributions(part), 5 if n < 10_000 else 2)
+            ours = n / cpu(
+                lambda explainer=explainer, part=part: explainer.contributions(part), 5 if n < 10_000 else 2
+            )
             plain = n / cpu(
-                lambda booster=booster, part=part: booster.predict(part, raw_score=True, num_threads=1), 5 if n < 10_000 else 2
+                lambda booster=booster, part=part: booster.predict(part, raw_score=True, num_threads=1),
+                5 if n < 10_000 else 2,
             )
             given, base = explainer.contributions(part)
             margin = booster.predict(part, raw_score=True, num_threads=1)
             off = max(
-                float(np.abs(given[:SLOW_ROWS] - wanted[:, :-1]).max()), float(np.abs(given.sum(axis=1) + base - margin).max())
+                float(np.abs(given[:SLOW_ROWS] - wanted[:, :-1]).max()),
+                float(np.abs(given.sum(axis=1) + base - margin).max()),
             )
             print(
                 f"{f'{trees} × {leaves} leaves, {depth} deep':>22} {n:>8,} {slow:>8,.0f} {ours:>9,.0f} {plain:>9,.0f} {ours / slow:>7.0f} "
@@ -128,12 +142,23 @@ def county(households: int, members: int, leaves: int, depth: int, trees: int) -
     for place, name in enumerate(catalogue.names):
         unit = catalogue[name].unit
         column = random[:, like.get(unit, 1)][draw.permutation(households)]
-        X[:, place] = np.minimum(column, 4) if unit == "level" else np.round(column) if unit.startswith("yuan") else column
+        X[:, place] = (
+            np.minimum(column, 4)
+            if unit == "level"
+            else np.round(column)
+            if unit.startswith("yuan")
+            else column
+        )
     ids = np.array([f"H{place:07d}" for place in range(households)], dtype=object)
-    villages = np.array([f"522301{place % 15 + 100:03d}{place % 200:03d}" for place in range(households)], dtype=object)
+    villages = np.array(
+        [f"522301{place % 15 + 100:03d}{place % 200:03d}" for place in range(households)], dtype=object
+    )
     matrix = FeatureMatrix(dt.date(2025, 12, 31), ids, villages, tuple(catalogue.names), X)
     learn = matrix.select(names).values[:20_000]
-    texts = [grown(learn, leaves, depth, trees, seed, categories=False).model_to_string() for seed in range(members)]
+    texts = [
+        grown(learn, leaves, depth, trees, seed, categories=False).model_to_string()
+        for seed in range(members)
+    ]
     model = Model(
         "lightgbm", tuple(names), (12,), tuple(TreeMember(text) for text in texts), BetaCalibration(1.0, 1.0, (0.0,), (12,)), (0,) * len(names)
     )  # fmt: skip
@@ -150,11 +175,15 @@ def county(households: int, members: int, leaves: int, depth: int, trees: int) -
 
     def plain() -> pl.DataFrame:
         margin = mean_of_members(model.margins(matrix.select(names).values))
-        scored = pl.DataFrame({"household_id": ids.tolist(), "margin": margin, "probability": model.probability(margin)})
+        scored = pl.DataFrame(
+            {"household_id": ids.tolist(), "margin": margin, "probability": model.probability(margin)}
+        )
         return scored.sort("margin", descending=True)
 
     with tempfile.TemporaryDirectory() as folder:
-        print(f"{households:,} households, {len(names)} features, {members} × {trees} trees of {leaves} leaves, {depth} deep")
+        print(
+            f"{households:,} households, {len(names)} features, {members} × {trees} trees of {leaves} leaves, {depth} deep"
+        )
         for turn in range(2):
             path = Path(folder) / "told.parquet"
             _, wall, own = timed(plain)
@@ -168,7 +197,9 @@ def county(households: int, members: int, leaves: int, depth: int, trees: int) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--county", action="store_true", help="a whole county with its sentences")
     parser.add_argument("--households", type=int, default=150_000)
     parser.add_argument("--members", type=int, default=4)

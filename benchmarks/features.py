@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
+from riskmodel.calendar import months_before
 from riskmodel.features import (
     AreaContext,
     Catalogue,
@@ -39,7 +40,6 @@ from riskmodel.features import (
     prepare,
     prepare_records,
 )
-from riskmodel.features.building import months_before
 from riskmodel.policy import Policy
 from riskmodel.project import Project
 from riskmodel.tables import Tables
@@ -200,7 +200,11 @@ def pandas_tables(tables: Tables) -> dict[str, pd.DataFrame]:
     found = {}
     for name, frame in tables.frames.items():
         frame = frame.select(
-            [column.name for column in frame if column.null_count() < frame.height or column.name == "replaced_on"]
+            [
+                column.name
+                for column in frame
+                if column.null_count() < frame.height or column.name == "replaced_on"
+            ]
         )
         columns = {}
         for column in frame:
@@ -210,7 +214,9 @@ def pandas_tables(tables: Tables) -> dict[str, pd.DataFrame]:
                 columns[column.name] = column.to_numpy().astype("datetime64[s]")
             else:
                 columns[column.name] = (
-                    column.cast(pl.String).to_pandas().astype("category") if column.dtype == pl.Enum else column.to_numpy()
+                    column.cast(pl.String).to_pandas().astype("category")
+                    if column.dtype == pl.Enum
+                    else column.to_numpy()
                 )
         found[name] = pd.DataFrame(columns)
     return found
@@ -242,7 +248,8 @@ def pandas_features(tables: dict[str, pd.DataFrame], as_of: dt.date, line: float
     out: dict[str, pd.Series] = {"household_size": size}
     born = members["birth_date"].dt
     members = members.assign(
-        age=(day.year - born.year) - ((born.month > day.month) | ((born.month == day.month) & (born.day > day.day))).astype(int)
+        age=(day.year - born.year)
+        - ((born.month > day.month) | ((born.month == day.month) & (born.day > day.day))).astype(int)
     )
     at_school = members["schooling"].isin(["primary", "junior", "senior", "vocational", "college"])
     able = members["labour"].isin(["skilled", "ordinary"]) & (members["age"] >= 16) & ~at_school
@@ -257,7 +264,9 @@ def pandas_features(tables: dict[str, pd.DataFrame], as_of: dt.date, line: float
         "able_members": able,
         "pupils": at_school,
     }.items():
-        out[name] = zero(members[mask].groupby("household_id", observed=True).size().reindex(index)).astype(float)
+        out[name] = zero(members[mask].groupby("household_id", observed=True).size().reindex(index)).astype(
+            float
+        )
 
     income, spent = known("income"), known("expenditure")
 
@@ -343,7 +352,9 @@ def pandas_features(tables: dict[str, pd.DataFrame], as_of: dt.date, line: float
         "months_worked_12m": months,
         "worked_share_12m": months / reports,
         "months_worked_change_6m": shares[0] - shares[1],
-        "public_post_months_12m": zero(supported.groupby("household_id", observed=True).size().reindex(index)).astype(float),
+        "public_post_months_12m": zero(
+            supported.groupby("household_id", observed=True).size().reindex(index)
+        ).astype(float),
         "income_age_days": (day - per_home(income, "known_on", "max")).dt.days.astype(float),
         "medical_age_days": (day - per_home(medical, "known_on", "max")).dt.days.astype(float),
     }
@@ -373,7 +384,9 @@ def timed(function: Callable[[], object], repeat: int = 3) -> Timed:
 
 
 def say_ratio(what: str, ours: Timed, theirs: Timed, goal: str = "") -> None:
-    print(f"RATIO {what:48} {theirs.cpu / ours.cpu:8.1f} in CPU, {theirs.wall / ours.wall:8.1f} in wall time   {goal}".rstrip())
+    print(
+        f"RATIO {what:48} {theirs.cpu / ours.cpu:8.1f} in CPU, {theirs.wall / ours.wall:8.1f} in wall time   {goal}".rstrip()
+    )
 
 
 def memory_of(function: Callable[[], object]) -> tuple[float, object]:
@@ -424,7 +437,9 @@ def records_of(tables: Tables, household_id: str) -> dict[str, list[dict[str, ob
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--households", type=int, default=150_000)
     parser.add_argument("--events", type=int, help="default: 133 a household")
     parser.add_argument("--seed", type=int, default=1)
@@ -440,25 +455,35 @@ def main() -> None:
     start = time.perf_counter()
     build(tiny, as_of, catalogue=catalogue, policy=policy)
     print(f"first call (compiles, or loads from the cache): {time.perf_counter() - start:.2f} s")
-    few = catalogue.only(name for name in catalogue.names if name in pandas_features(pandas_tables(tiny), as_of, line).columns)
+    few = catalogue.only(
+        name for name in catalogue.names if name in pandas_features(pandas_tables(tiny), as_of, line).columns
+    )
     build(tiny, as_of, catalogue=few, policy=policy, trim=True)
 
     tables = county(given.households, events, given.seed)
-    print(f"{given.households:,} households, {events:,} events, {len(catalogue.names)} features, as of {as_of}")
+    print(
+        f"{given.households:,} households, {events:,} events, {len(catalogue.names)} features, as of {as_of}"
+    )
     memory, ready = memory_of(lambda: timed(lambda: prepare(tables), 1))
     prepared = ready.answer
     held = sum(array.nbytes for array in prepared.arrays) / 1e6
     print(f"prepare: {ready.cpu:.2f} s CPU, {memory:,.0f} MB at most, {held:,.0f} MB kept")
-    memory, ours = memory_of(lambda: timed(lambda: build(prepared, as_of, catalogue=catalogue, policy=policy), given.repeat))
+    memory, ours = memory_of(
+        lambda: timed(lambda: build(prepared, as_of, catalogue=catalogue, policy=policy), given.repeat)
+    )
     matrix = ours.answer
-    print(f"kernel, one date: {ours.cpu:.2f} s CPU, {memory:,.0f} MB, {ours.cpu / len(matrix) * 1e6:.1f} µs a household")
+    print(
+        f"kernel, one date: {ours.cpu:.2f} s CPU, {memory:,.0f} MB, {ours.cpu / len(matrix) * 1e6:.1f} µs a household"
+    )
     print(f"MEMORY prepare and one date, beside the tables: {held + memory:,.0f} MB   (goal 2,000)")
     frames = pandas_tables(tables)
     memory, theirs = memory_of(lambda: timed(lambda: pandas_features(frames, as_of, line), given.repeat))
     print(f"pandas, one date, {len(few.names)} features: {theirs.cpu:.2f} s CPU, {memory:,.0f} MB")
     same = timed(lambda: build(prepared, as_of, catalogue=few, policy=policy, trim=True), given.repeat)
     places = [matrix.names.index(column) for column in few.names]
-    assert np.ascontiguousarray(matrix.values[:, places]).tobytes() == same.answer.values.tobytes(), "trimmed: the same bits"
+    assert np.ascontiguousarray(matrix.values[:, places]).tobytes() == same.answer.values.tobytes(), (
+        "trimmed: the same bits"
+    )
     print(f"kernel, one date, the same {len(few.names)} features: {same.cpu:.2f} s CPU")
     difference, name = worst_difference(matrix, theirs.answer)
     print(f"largest relative difference: {difference:.1e} ({name})")
@@ -468,10 +493,14 @@ def main() -> None:
 
     small = tables if given.households <= 7500 else county(7500, 1_000_000, given.seed)
     days = [dt.date(2025, month, 1) for month in range(1, 13)]
-    twelve_dates("12 dates, 7,500 households", small, prepare(small), days, catalogue, few, policy, line, given.repeat)
+    twelve_dates(
+        "12 dates, 7,500 households", small, prepare(small), days, catalogue, few, policy, line, given.repeat
+    )
     if small is not tables:
         memory, same = memory_of(
-            lambda: timed(lambda: build_dates(prepared, days, catalogue=few, policy=policy, trim=True), given.repeat)
+            lambda: timed(
+                lambda: build_dates(prepared, days, catalogue=few, policy=policy, trim=True), given.repeat
+            )
         )
         theirs = timed(lambda: [pandas_features(frames, day, line) for day in days], 1)
         for one, other in zip(same.answer, theirs.answer, strict=True):
@@ -500,7 +529,9 @@ def twelve_dates(
     theirs = timed(lambda: [pandas_features(frames, day, line) for day in days], repeat)
     same = timed(lambda: build_dates(ready, days, catalogue=few, policy=policy, trim=True), repeat)
     ours = timed(lambda: build_dates(ready, days, catalogue=catalogue, policy=policy), repeat)
-    apart = timed(lambda: [build(ready, day, catalogue=few, policy=policy, trim=True) for day in days], repeat)
+    apart = timed(
+        lambda: [build(ready, day, catalogue=few, policy=policy, trim=True) for day in days], repeat
+    )
     for one, other, alone in zip(same.answer, theirs.answer, apart.answer, strict=True):
         assert one.values.tobytes() == alone.values.tobytes(), "several dates at once: the same bits"
         assert worst_difference(one, other)[0] < 1e-9
@@ -511,27 +542,46 @@ def twelve_dates(
     say_ratio("12 dates, date by date", apart, theirs)
     say_ratio(f"12 dates, all features against pandas' {len(few.names)}", ours, theirs)
     two = timed(lambda: build_dates(ready, days, catalogue=few, policy=policy, trim=True, threads=2), repeat)
-    print(f"12 dates, wall: one thread {same.wall:.3f} s, two threads {two.wall:.3f} s (means little on a busy machine)")
+    print(
+        f"12 dates, wall: one thread {same.wall:.3f} s, two threads {two.wall:.3f} s (means little on a busy machine)"
+    )
 
 
-def one_household(tables: Tables, household: str, as_of: dt.date, catalogue: Catalogue, policy: Policy, line: float) -> None:
+def one_household(
+    tables: Tables, household: str, as_of: dt.date, catalogue: Catalogue, policy: Policy, line: float
+) -> None:
     context = AreaContext.from_json(count_context(tables, as_of).json())
     one = tables.of_households([household])
     records, alone = records_of(tables, household), prepare(one)
     rows = sum(len(part) for part in records.values())
 
     def now(ready: Prepared) -> FeatureMatrix:
-        return build(ready, as_of, catalogue=catalogue, policy=policy, households=[household], context=context)
+        return build(
+            ready, as_of, catalogue=catalogue, policy=policy, households=[household], context=context
+        )
 
     mine = timed(lambda: [now(alone) for _ in range(2000)])
     reading = timed(lambda: [prepare_records(records) for _ in range(500)])
     their_one = pandas_tables(one)
     theirs = timed(lambda: [pandas_features(their_one, as_of, line) for _ in range(5)])
-    assert now(reading.answer[-1]).values.tobytes() == mine.answer[0].values.tobytes(), "records and tables give the same bits"
-    per = {"build": mine.cpu / 2000 * 1e6, "prepare_records": reading.cpu / 500 * 1e6, "pandas": theirs.cpu / 5 * 1e6}
-    print(f"one household, {rows} rows: " + ", ".join(f"{name} {micros:,.0f} µs" for name, micros in per.items()))
-    print(f"RATIO one household, sorted tables given: {per['pandas'] / per['build']:,.0f} in CPU   (goal 200)")
-    print(f"RATIO one household, from JSON records: {per['pandas'] / (per['build'] + per['prepare_records']):,.0f} in CPU")
+    assert now(reading.answer[-1]).values.tobytes() == mine.answer[0].values.tobytes(), (
+        "records and tables give the same bits"
+    )
+    per = {
+        "build": mine.cpu / 2000 * 1e6,
+        "prepare_records": reading.cpu / 500 * 1e6,
+        "pandas": theirs.cpu / 5 * 1e6,
+    }
+    print(
+        f"one household, {rows} rows: "
+        + ", ".join(f"{name} {micros:,.0f} µs" for name, micros in per.items())
+    )
+    print(
+        f"RATIO one household, sorted tables given: {per['pandas'] / per['build']:,.0f} in CPU   (goal 200)"
+    )
+    print(
+        f"RATIO one household, from JSON records: {per['pandas'] / (per['build'] + per['prepare_records']):,.0f} in CPU"
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import riskmodel as rm
-from riskmodel.serving.casebook.doorkeeping import add_key
+from riskmodel.casebook.doorkeeping import add_key
 from riskmodel.serving.gate import Gate
 from riskmodel.serving.office import Office
 
@@ -22,7 +22,9 @@ ALONE, AT_ONCE, ROUNDS = 400, 64, 20
 
 
 async def nothing(scope, receive, send) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
+    )
     await send({"type": "http.response.body", "body": b"{}"})
 
 
@@ -36,8 +38,18 @@ async def send(_message) -> None:
 
 async def measure(gate: Gate, key: str) -> dict[str, float]:
     def asked():
-        headers = [(b"host", b"x"), (b"authorization", f"Bearer {key}".encode()), (b"content-type", b"application/json")]
-        scope = {"type": "http", "method": "POST", "path": "/v1/scores", "headers": headers, "client": ("127.0.0.1", 1)}
+        headers = [
+            (b"host", b"x"),
+            (b"authorization", f"Bearer {key}".encode()),
+            (b"content-type", b"application/json"),
+        ]
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/scores",
+            "headers": headers,
+            "client": ("127.0.0.1", 1),
+        }
         return gate(scope, receive, send)
 
     for _ in range(20):
@@ -56,7 +68,9 @@ async def measure(gate: Gate, key: str) -> dict[str, float]:
 def main() -> None:
     office = Office()
     office.open(rm.open_project(rm.init_project(Path(tempfile.mkdtemp()) / "project")))
-    key = add_key(office.book.engine, name="benchmark", role="case_system", areas=["522301"], purpose="benchmark").secret
+    key = add_key(
+        office.book.engine, name="benchmark", role="case_system", areas=["522301"], purpose="benchmark"
+    ).secret
     print(json.dumps(asyncio.run(measure(Gate(nothing, office=office), key))))
     assert office.book.audit_faults() == []
     office.close()

@@ -33,9 +33,9 @@ TOLD = ("household_id", "probability", "low", "high", "margin", "feature_hash", 
 
 def expected(project: Any, folders: list[Path], bodies: list[bytes]) -> dict[str, list[Any]]:
     """Model version -> what its release gives offline for each body."""
-    from riskmodel.serving import seal
     from riskmodel.serving.desk import score_rows
-    from riskmodel.serving.release import open_release
+    from riskmodel.serving.releases import seal
+    from riskmodel.serving.releases.release import open_release
     from riskmodel.serving.scores import read_slowly
 
     found = {}
@@ -43,13 +43,21 @@ def expected(project: Any, folders: list[Path], bodies: list[bytes]) -> dict[str
         release = open_release(folder, seal.trusted_keys(project))
         asked = [read_slowly(body) for body in bodies]
         found[release.version] = [
-            orjson.loads(orjson.dumps(score_rows(release, one.rows, one.as_of, one.horizon))) for one in asked if one.rows
+            orjson.loads(orjson.dumps(score_rows(release, one.rows, one.as_of, one.horizon)))
+            for one in asked
+            if one.rows
         ]
     return found
 
 
 async def storm(
-    address: str, key: str, bodies: list[bytes], right: dict[str, list[Any]], current: Path, folders: list[Path], arguments: Any
+    address: str,
+    key: str,
+    bodies: list[bytes],
+    right: dict[str, list[Any]],
+    current: Path,
+    folders: list[Path],
+    arguments: Any,
 ) -> collections.Counter[str]:
     """Send everything; exchange the release on the way. Returns how often each kind of answer came."""
     seen: collections.Counter[str] = collections.Counter()
@@ -74,7 +82,9 @@ async def storm(
                 elif answer.status_code == 200:
                     said = answer.json()
                     told = [{name: one[name] for name in TOLD} for one in said["scores"]]
-                    wanted = [{name: one[name] for name in TOLD} for one in right[said["model_version"]][which]]
+                    wanted = [
+                        {name: one[name] for name in TOLD} for one in right[said["model_version"]][which]
+                    ]
                     seen[f"right, {said['model_version']}" if told == wanted else "WRONG"] += 1
                 else:
                     seen[f"status {answer.status_code}"] += 1
@@ -116,22 +126,28 @@ async def in_force(client: httpx.AsyncClient) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--project", type=Path, required=True)
     parser.add_argument("--tables", type=Path, required=True)
     parser.add_argument("--other", required=True, metavar="RUN")
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--swaps", type=int, default=20)
-    parser.add_argument("--requests-end", action="store_true", help="end with the requests, even if not all swaps have happened")
+    parser.add_argument(
+        "--requests-end",
+        action="store_true",
+        help="end with the requests, even if not all swaps have happened",
+    )
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
 
     import riskmodel as rm
+    from riskmodel.casebook import Casebook
+    from riskmodel.casebook.doorkeeping import add_key
     from riskmodel.project import Project
-    from riskmodel.serving.casebook import Casebook
-    from riskmodel.serving.casebook.doorkeeping import add_key
-    from riskmodel.serving.release import newest_release
+    from riskmodel.serving.releases.release import newest_release
     from riskmodel.serving.requests import scores_request
     from riskmodel.serving.server import command, environment
 
@@ -155,7 +171,10 @@ def main() -> int:
     some = [str(name) for name in np.random.default_rng(2).choice(cohort, 160, replace=False)]
     day = dt.date.fromisoformat(as_of)
     bodies = [orjson.dumps(scores_request(tables, [name], day)) for name in some[:120]]
-    bodies += [orjson.dumps(scores_request(tables, sorted(some[120 + 4 * turn : 124 + 4 * turn]), day)) for turn in range(10)]
+    bodies += [
+        orjson.dumps(scores_request(tables, sorted(some[120 + 4 * turn : 124 + 4 * turn]), day))
+        for turn in range(10)
+    ]
     right = expected(project, [first, second], bodies)
     assert len(right) == 2, "the two releases hold the same model"
     settings = (project.root / "serving" / "screening.yaml").read_text()
@@ -167,7 +186,11 @@ def main() -> int:
     port = free_port()
     lines = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the service writes into it)
     process = subprocess.Popen(
-        command("127.0.0.1", port), cwd=project.root, env=environment(project), start_new_session=True, stderr=lines
+        command("127.0.0.1", port),
+        cwd=project.root,
+        env=environment(project),
+        start_new_session=True,
+        stderr=lines,
     )
     try:
         address = f"http://127.0.0.1:{port}"
@@ -190,13 +213,21 @@ def main() -> int:
     lines.seek(0)
     answers = [json.loads(line) for line in lines if b'"answered"' in line]
     for status in sorted({answer["status"] for answer in answers if answer["route"].startswith("POST")}):
-        took = [answer["ms"] for answer in answers if answer["status"] == status and answer["route"].startswith("POST")]
+        took = [
+            answer["ms"]
+            for answer in answers
+            if answer["status"] == status and answer["route"].startswith("POST")
+        ]
         print(
             f"in the service, {status}: {np.median(took):.2f} ms (median), {np.quantile(took, 0.99):.0f} ms (99 %), {max(took):.0f} ms (longest)"
         )
     for kind, number in sorted(seen.items()):
         print(f"{kind:>40}: {number:,}")
-    bad = {kind: number for kind, number in seen.items() if not kind.startswith(("right", "refused with", "swaps"))}
+    bad = {
+        kind: number
+        for kind, number in seen.items()
+        if not kind.startswith(("right", "refused with", "swaps"))
+    }
     print(
         f"{sum(seen.values()) - seen['swaps']:,} requests in {seconds:.0f} s, {seen['swaps']} swaps; the service ended with code {code}"
     )

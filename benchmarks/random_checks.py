@@ -48,7 +48,10 @@ class County:
 
     def table(self, months: int) -> pl.DataFrame:
         """What `recall_from_checks` takes, of the first months together."""
-        groups = [(int(self.listed[:months].sum()), "listed", 1.0, 1.0, 0), (10 * months, "listed", 1.0, 0.0, 0)]
+        groups = [
+            (int(self.listed[:months].sum()), "listed", 1.0, 1.0, 0),
+            (10 * months, "listed", 1.0, 0.0, 0),
+        ]
         for layer, chance in enumerate(CHANCES):
             found, drawn = (int(kind[:months, layer].sum()) for kind in (self.found, self.drawn))
             empty = int(self.unreached[:months, layer].sum())
@@ -61,7 +64,9 @@ class County:
             ]
         counts, *columns = zip(*groups, strict=True)
         names = ("route", "inclusion_probability", "label", "layer")
-        return pl.DataFrame({name: np.repeat(np.array(column), counts) for name, column in zip(names, columns, strict=True)})
+        return pl.DataFrame(
+            {name: np.repeat(np.array(column), counts) for name, column in zip(names, columns, strict=True)}
+        )
 
 
 def plain_ratio(county: County, months: int) -> float:
@@ -122,7 +127,9 @@ def _bias(gaps: list[float], spread: float | np.floating[Any] | None = None) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--counties", type=int, default=2000)
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
     given = parser.parse_args()

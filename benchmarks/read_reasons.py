@@ -21,12 +21,17 @@ def picked(scores: pl.DataFrame, seed: int, number: int) -> pl.DataFrame:
     ordered = scores.sort("rank")
     head = max(number, round(FIRST * len(ordered)))
     half = (number + 1) // 2
-    places = [*draw.choice(head, half, replace=False), *(head + draw.choice(len(ordered) - head, number - half, replace=False))]
+    places = [
+        *draw.choice(head, half, replace=False),
+        *(head + draw.choice(len(ordered) - head, number - half, replace=False)),
+    ]
     return ordered[sorted(int(place) for place in places)]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("scores", type=Path)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--number", type=int, default=10)

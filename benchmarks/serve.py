@@ -109,7 +109,9 @@ def free_port() -> int:
 
 def start(name: str, command: list[str], port: int, ready: str, **options: Any) -> Server:
     began = time.monotonic()
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    process = subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
+    )
     server = Server(name, process, port)
     while time.monotonic() - began < 180:
         if process.poll() is not None:
@@ -125,12 +127,16 @@ def start(name: str, command: list[str], port: int, ready: str, **options: Any) 
     raise SystemExit(f"{name} was not ready within 180 s")
 
 
-def burst(server: Server, what: str, path: str, bodies: list[bytes], headers: dict[str, str], requests: int) -> None:
+def burst(
+    server: Server, what: str, path: str, bodies: list[bytes], headers: dict[str, str], requests: int
+) -> None:
     """Send so many requests one after the other on one connection; keep the CPU of each in milliseconds."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     before = server.cpu()
     for number in range(requests):
-        connection.request("POST", path, bodies[number % len(bodies)], {"content-type": "application/json", **headers})
+        connection.request(
+            "POST", path, bodies[number % len(bodies)], {"content-type": "application/json", **headers}
+        )
         answer = connection.getresponse()
         said = answer.read()
         assert answer.status == 200, (server.name, answer.status, said[:500])
@@ -138,23 +144,28 @@ def burst(server: Server, what: str, path: str, bodies: list[bytes], headers: di
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--project", type=Path, required=True)
     parser.add_argument("--tables", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
-        "--requests", type=int, default=400, help="of one household in each round; a tenth of them of 100 households"
+        "--requests",
+        type=int,
+        default=400,
+        help="of one household in each round; a tenth of them of 100 households",
     )
     parser.add_argument("--households", type=int, default=4000, help="different ones that are asked about")
     parser.add_argument("--mlflow", action="store_true")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
 
+    from riskmodel.casebook import Casebook
+    from riskmodel.casebook.doorkeeping import add_key
     from riskmodel.project import Project
-    from riskmodel.serving import seal
-    from riskmodel.serving.casebook import Casebook
-    from riskmodel.serving.casebook.doorkeeping import add_key
-    from riskmodel.serving.release import newest_release, open_release
+    from riskmodel.serving.releases import seal
+    from riskmodel.serving.releases.release import newest_release, open_release
     from riskmodel.serving.requests import scores_request
     from riskmodel.serving.server import environment
     from riskmodel.tables import read_tables
@@ -164,17 +175,25 @@ def main() -> None:
     tables = read_tables(arguments.tables)
     counties = sorted(tables["households"]["county_code"].unique().to_list())
     book = Casebook.of(project)
-    secret = add_key(book.engine, name="benchmark", role="case_system", areas=counties, purpose="benchmark").secret
+    secret = add_key(
+        book.engine, name="benchmark", role="case_system", areas=counties, purpose="benchmark"
+    ).secret
     book.close()
     scored = release.model.features(tables, release.as_of)
     # so many different households that none is asked for twice within a round: what was said of one before helps another only as it would in a county
-    chosen = np.random.default_rng(1).choice(len(scored), min(arguments.households, len(scored)) // 100 * 100, replace=False)
+    chosen = np.random.default_rng(1).choice(
+        len(scored), min(arguments.households, len(scored)) // 100 * 100, replace=False
+    )
     names = [str(scored.household_id[place]) for place in chosen]
     values = scored.select(release.model.model.feature_names).values[chosen]
     rows = [[None if np.isnan(value) else value for value in row] for row in values.tolist()]
     groups = range(0, len(names), 100)
-    one = [orjson.dumps(scores_request(tables, [name], release.as_of)) for name in names[: arguments.requests]]
-    hundred = [orjson.dumps(scores_request(tables, names[start : start + 100], release.as_of)) for start in groups]
+    one = [
+        orjson.dumps(scores_request(tables, [name], release.as_of)) for name in names[: arguments.requests]
+    ]
+    hundred = [
+        orjson.dumps(scores_request(tables, names[start : start + 100], release.as_of)) for start in groups
+    ]
     bare_one = [orjson.dumps({"rows": [row]}) for row in rows[: arguments.requests]]
     bare_hundred = [orjson.dumps({"rows": rows[start : start + 100]}) for start in groups]
     trees = [text.count("\nTree=") for text in release.model.model.booster_texts]
@@ -207,11 +226,16 @@ def main() -> None:
             # pandas reads a null of a single row as an object, which LightGBM refuses: MLflow is given 0 for what is not known
             known = [[0.0 if value is None else value for value in row] for row in rows[: arguments.requests]]
             frame = [
-                orjson.dumps({"dataframe_split": {"columns": list(release.model.model.feature_names), "data": [row]}})
+                orjson.dumps(
+                    {"dataframe_split": {"columns": list(release.model.model.feature_names), "data": [row]}}
+                )
                 for row in known
             ]
             few = max(4, arguments.requests // 10)
-            for server, path, bodies, headers in ((bare, "/", bare_one, {}), (ours, "/v1/scores", one, key)):  # warm
+            for server, path, bodies, headers in (
+                (bare, "/", bare_one, {}),
+                (ours, "/v1/scores", one, key),
+            ):  # warm
                 burst(server, "warm", path, bodies, headers, 20)
             if mlflow:
                 burst(mlflow, "warm", "/invocations", frame, {}, 20)
@@ -226,7 +250,9 @@ def main() -> None:
             for what, goal in (("one", 8), ("hundred", 2)):
                 least, full = np.median(bare.cost[what]), np.median(ours.cost[what])
                 ratio = np.median(np.array(ours.cost[what]) / np.array(bare.cost[what]))
-                print(f"{what:>8}: bare {least:.3f} ms CPU a request, riskmodel {full:.3f} ms: {ratio:.2f} times (goal {goal})")
+                print(
+                    f"{what:>8}: bare {least:.3f} ms CPU a request, riskmodel {full:.3f} ms: {ratio:.2f} times (goal {goal})"
+                )
             if mlflow:
                 there = np.median(mlflow.cost["one"])
                 print(

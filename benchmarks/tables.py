@@ -46,7 +46,9 @@ def make_county(folder: Path, *, households: int, rows: float, form: str, seed: 
         return pl.Series(values.astype(np.int32)).cast(pl.Date)
 
     def text(prefix: str, numbers: np.ndarray, digits: int = 8) -> pl.Series:
-        return pl.select(pl.concat_str(pl.lit(prefix), pl.Series(numbers).cast(pl.String).str.zfill(digits))).to_series()
+        return pl.select(
+            pl.concat_str(pl.lit(prefix), pl.Series(numbers).cast(pl.String).str.zfill(digits))
+        ).to_series()
 
     def flag(chance: float, count: int) -> np.ndarray:
         return rng.random(count) < chance
@@ -87,7 +89,14 @@ def make_county(folder: Path, *, households: int, rows: float, form: str, seed: 
         member_columns[name] = flag(0.97, people)
     write("members", member_columns)
     written = 0
-    shares = {"income": 0.30, "expenditure": 0.15, "medical": 0.25, "employment": 0.25, "verifications": 0.03, "leads": 0.02}
+    shares = {
+        "income": 0.30,
+        "expenditure": 0.15,
+        "medical": 0.25,
+        "employment": 0.25,
+        "verifications": 0.03,
+        "leads": 0.02,
+    }
     for name, share in shares.items():
         count = int(rows * 1e6 * share)
         occurred = first + rng.integers(0, days, count)
@@ -104,7 +113,10 @@ def make_county(folder: Path, *, households: int, rows: float, form: str, seed: 
                 "amount": amount,
             }
         elif name == "expenditure":
-            columns |= {"purpose": pl.Series(np.array(["production", "education"])[rng.integers(0, 2, count)]), "amount": amount}
+            columns |= {
+                "purpose": pl.Series(np.array(["production", "education"])[rng.integers(0, 2, count)]),
+                "amount": amount,
+            }
         elif name == "medical":
             back = np.round(amount * 0.5, 2)
             columns |= {"kind": pl.Series(np.array(["outpatient", "inpatient"])[rng.integers(0, 2, count)])}
@@ -131,11 +143,15 @@ def run(road: str, folder: Path, store: Path) -> dict[str, float]:
     start, processor = time.perf_counter(), time.process_time()
     if road == "pandas":
         kept = [
-            pandas.read_csv(path) if path.suffix == ".csv" else pandas.read_parquet(path) for path in sorted(folder.iterdir())
+            pandas.read_csv(path) if path.suffix == ".csv" else pandas.read_parquet(path)
+            for path in sorted(folder.iterdir())
         ]
         assert kept
     elif road == "polars":
-        frames = [pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path) for path in sorted(folder.iterdir())]
+        frames = [
+            pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)
+            for path in sorted(folder.iterdir())
+        ]
         assert frames
     elif road == "check":
         report = check_tables(folder)
@@ -147,11 +163,17 @@ def run(road: str, folder: Path, store: Path) -> dict[str, float]:
     else:
         read_tables(store)
     seconds, processor = time.perf_counter() - start, time.process_time() - processor
-    return {"seconds": seconds, "processor": processor, "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
+    return {
+        "seconds": seconds,
+        "processor": processor,
+        "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--households", type=int, default=20_000)
     parser.add_argument("--rows", type=float, default=2.7, help="million event rows")
     parser.add_argument("--form", choices=("parquet", "csv"), default="parquet")
@@ -165,7 +187,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = chosen.folder or Path(scratch)
         if not (folder / "tables").exists():
-            count = make_county(folder / "tables", households=chosen.households, rows=chosen.rows, form=chosen.form)
+            count = make_county(
+                folder / "tables", households=chosen.households, rows=chosen.rows, form=chosen.form
+            )
             print(f"{chosen.households:,} households, {count:,} event rows, {chosen.form}")
         measured = {}
         for road in chosen.roads:

@@ -51,7 +51,9 @@ def fitted(plan_name: str, project_folder: Path, households: int) -> dict[str, A
         told[name] = time.process_time() - began
         if name == "evaluation" and "logistic_trees" in fit.notes:
             told["told"] = told_share(fit, rows, task_of(plan, rows, lesson.signs))
-        told["trees"] = sum(member.booster.num_trees() if hasattr(member, "booster") else 0 for member in fit.ensemble.members)
+        told["trees"] = sum(
+            member.booster.num_trees() if hasattr(member, "booster") else 0 for member in fit.ensemble.members
+        )
     return told
 
 
@@ -72,7 +74,16 @@ def told_share(fit: Fit, rows: Round, task: Task) -> float:
 def apart(plan_name: str, checkout: Path, households: int) -> dict[str, Any]:
     """`fitted` by the code of a checkout, in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(checkout / "src"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, __file__, "--one", plan_name, "--project", str(checkout), "--households", str(households)]
+    command = [
+        sys.executable,
+        __file__,
+        "--one",
+        plan_name,
+        "--project",
+        str(checkout),
+        "--households",
+        str(households),
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -80,10 +91,14 @@ def apart(plan_name: str, checkout: Path, households: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--plans", nargs="+", default=["logistic_12m", "lightgbm_12m"])
     parser.add_argument("--households", type=int, default=8_000)
-    parser.add_argument("--against", type=Path, help="another checkout, whose code is measured beside this one's")
+    parser.add_argument(
+        "--against", type=Path, help="another checkout, whose code is measured beside this one's"
+    )
     parser.add_argument("--project", type=Path, default=HERE, help=argparse.SUPPRESS)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -30,12 +30,12 @@ import riskmodel as rm
 from riskmodel.features import build, load_catalogue
 from riskmodel.policy import Policy
 from riskmodel.project import Project, start_project
-from riskmodel.screening.draws import chance_of
-from riskmodel.screening.listing import VisitList, screening_list
-from riskmodel.screening.settings import CarryOver, Leads, RandomChecks, ScreeningSettings
+from riskmodel.settings import CarryOver, Leads, RandomChecks, ScreeningSettings
 from riskmodel.tables import Tables, from_frames
 from riskmodel.training import cohort
 from riskmodel.training.random_checks import recall_from_checks
+from riskmodel.visits.draws import chance_of
+from riskmodel.visits.listing import VisitList, screening_list
 
 MADE = 0.85  # part of the listed visits that is made
 REDRAWS = 200
@@ -61,7 +61,9 @@ class Way:
 
 def ways() -> list[Way]:
     def settings(share: float, cycles: int = 2) -> ScreeningSettings:
-        return ScreeningSettings(leads=NO_LEADS, random_checks=RandomChecks(share=share), carry_over=CarryOver(cycles=cycles))
+        return ScreeningSettings(
+            leads=NO_LEADS, random_checks=RandomChecks(share=share), carry_over=CarryOver(cycles=cycles)
+        )
 
     return [
         Way("model, no random checks", "model", settings(0.0)),
@@ -92,10 +94,15 @@ class Risks:
         return None
 
 
-def scorings(project: Project, tables: Tables, run: str, days: list[dt.date], kept: Path) -> dict[dt.date, pl.DataFrame]:
+def scorings(
+    project: Project, tables: Tables, run: str, days: list[dt.date], kept: Path
+) -> dict[dt.date, pl.DataFrame]:
     """household_id, probability and one margin for each order, of the cohort of each day; kept in a file for the next time."""
     if kept.exists():
-        return {key[0]: part.drop("as_of") for key, part in pl.read_parquet(kept).group_by("as_of", maintain_order=True)}
+        return {
+            key[0]: part.drop("as_of")
+            for key, part in pl.read_parquet(kept).group_by("as_of", maintain_order=True)
+        }
     model = rm.load_model(run, project=project).model
     catalogue, policy = load_catalogue(project), Policy.load(project, tables)
     ready = {}
@@ -122,18 +129,35 @@ def scorings(project: Project, tables: Tables, run: str, days: list[dt.date], ke
 
 def play(way: Way, tables: Tables, scored: dict[dt.date, pl.DataFrame], risks: Risks, capacity: int) -> None:
     """Twelve cycles: list, visits, and what they found known to the next list."""
-    seen = tables["verifications"].drop("replaced_on").with_columns(pl.col("origin", "outcome", "object_class").cast(pl.String))
+    seen = (
+        tables["verifications"]
+        .drop("replaced_on")
+        .with_columns(pl.col("origin", "outcome", "object_class").cast(pl.String))
+    )
     ours: list[dict[str, Any]] = []
     previous = None
     for day, frame in scored.items():
         made_on = day + dt.timedelta(days=15)
-        extra = pl.DataFrame(ours, schema={name: seen.schema[name] for name in seen.columns}) if ours else seen.clear()
+        extra = (
+            pl.DataFrame(ours, schema={name: seen.schema[name] for name in seen.columns})
+            if ours
+            else seen.clear()
+        )
         known = Tables(
-            {**tables.frames, "verifications": from_frames({"verifications": pl.concat([seen, extra])})["verifications"]}
+            {
+                **tables.frames,
+                "verifications": from_frames({"verifications": pl.concat([seen, extra])})["verifications"],
+            }
         )
         scores = frame.select("household_id", "probability", margin=pl.col(way.order))
-        visits = screening_list(scores, known, day, capacity=capacity, settings=way.settings, previous=previous)
-        made = {name for name in visits.rows["household_id"].to_list() if chance_of(11, day.isoformat(), name) < MADE}
+        visits = screening_list(
+            scores, known, day, capacity=capacity, settings=way.settings, previous=previous
+        )
+        made = {
+            name
+            for name in visits.rows["household_id"].to_list()
+            if chance_of(11, day.isoformat(), name) < MADE
+        }
         origin = dict(visits.rows.select("household_id", "listed_as").iter_rows())
         for name in sorted(made):
             spell = risks.open_on(name, made_on)
@@ -159,7 +183,11 @@ def table_of(way: Way, risks: Risks) -> pl.DataFrame:
     parts = []
     for (visits, day), made in zip(way.lists, way.made, strict=True):
         listed = visits.rows.filter(pl.col("listed_as") != "random_check").select(
-            "household_id", "probability", route=pl.lit("listed"), stratum=pl.lit("listed"), inclusion_probability=pl.lit(1.0)
+            "household_id",
+            "probability",
+            route=pl.lit("listed"),
+            stratum=pl.lit("listed"),
+            inclusion_probability=pl.lit(1.0),
         )
         outside = visits.drawn_from.select(
             "household_id",
@@ -198,7 +226,12 @@ def recall_check(played: list[tuple[Way, Risks]]) -> dict[str, Any]:
     inside = table.filter(pl.col("route") == "listed")["truth"].sum()
     truth = inside / table["truth"].sum()
     said = recall_from_checks(table.drop("truth", "made"), layers=("cycle",))
-    result: dict[str, Any] = {"true_recall": truth, "said": said.recall.text(), "why": said.recall.why, "checks": said.checks}
+    result: dict[str, Any] = {
+        "true_recall": truth,
+        "said": said.recall.text(),
+        "why": said.recall.why,
+        "checks": said.checks,
+    }
     if said.recall.low is None:
         return result
     outside = table.filter(pl.col("route") != "listed")
@@ -244,7 +277,11 @@ def finds(way: Way, risks: Risks, village: dict[str, str], county: int) -> pl.Da
         spell = risks.open_on(name, day)
         assert spell is not None
         ends = [end for end in (spell["found_on"], spell["passed_on"], END) if end is not None]
-        early = None if spell["found_on"] is None or spell["found_on"] > END else (spell["found_on"] - day).days / 30.4
+        early = (
+            None
+            if spell["found_on"] is None or spell["found_on"] > END
+            else (spell["found_on"] - day).days / 30.4
+        )
         rows.append((f"{county} {village[name]}", early, (min(ends) - day).days / 30.4, kind))
     schema = {"village": pl.String, "earlier": pl.Float64, "gained": pl.Float64, "kind": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")
@@ -252,7 +289,11 @@ def finds(way: Way, risks: Risks, village: dict[str, str], county: int) -> pl.Da
 
 def rows_of(counties: list[tuple[list[Way], Risks, dict[str, str], int]]) -> list[dict[str, Any]]:
     """One row a way, all counties together, with intervals from draws of villages; differences are against OURS on the same villages."""
-    names = [f"{number} {name}" for number, (_, _, village, _) in enumerate(counties) for name in sorted(set(village.values()))]
+    names = [
+        f"{number} {name}"
+        for number, (_, _, village, _) in enumerate(counties)
+        for name in sorted(set(village.values()))
+    ]
     place = {name: at for at, name in enumerate(names)}
     of_county = np.array([int(name.split()[0]) for name in names])
     generator = np.random.default_rng(3)
@@ -266,14 +307,19 @@ def rows_of(counties: list[tuple[list[Way], Risks, dict[str, str], int]]) -> lis
     sums: dict[str, dict[str, np.ndarray]] = {}
     rows = []
     for at, way in enumerate(counties[0][0]):
-        found = [finds(ways[at], risks, village, number) for number, (ways, risks, village, _) in enumerate(counties)]
+        found = [
+            finds(ways[at], risks, village, number)
+            for number, (ways, risks, village, _) in enumerate(counties)
+        ]
         together = pl.concat(found)
         where = np.array([place[name] for name in together["village"].to_list()], dtype=int)
         later = together["earlier"].is_not_null().to_numpy()
         sums[way.name] = {
             "found": np.bincount(where, minlength=len(names)).astype(float),
             "gained": np.bincount(where, weights=together["gained"].to_numpy(), minlength=len(names)),
-            "earlier": np.bincount(where, weights=together["earlier"].fill_null(0).to_numpy(), minlength=len(names)),
+            "earlier": np.bincount(
+                where, weights=together["earlier"].fill_null(0).to_numpy(), minlength=len(names)
+            ),
             "later": np.bincount(where, weights=later, minlength=len(names)),
         }
         visits = sum(ways[at].visits for ways, *_ in counties)
@@ -301,7 +347,9 @@ def rows_of(counties: list[tuple[list[Way], Risks, dict[str, str], int]]) -> lis
             row["more_than_ours_interval"] = _interval(weights @ (own["found"] - ours["found"]))
             row["months_earlier_interval"] = _interval(draws["earlier"] / draws["later"])
             row["months_gained_interval"] = _interval(draws["gained"] / risks_open)
-            row["gained_more_than_ours_interval"] = _interval(weights @ (own["gained"] - ours["gained"]) / risks_open)
+            row["gained_more_than_ours_interval"] = _interval(
+                weights @ (own["gained"] - ours["gained"]) / risks_open
+            )
     return rows
 
 
@@ -324,14 +372,22 @@ def draw_picture(rows: list[dict[str, Any]], path: Path) -> None:
         low, high = np.array([row[ends] for row in rows][::-1]).T
         axis.barh(names, values, color=colours)
         axis.errorbar(
-            values, range(len(names)), xerr=[values - low, high - values], fmt="none", ecolor="#1f2933", elinewidth=1, capsize=2
+            values,
+            range(len(names)),
+            xerr=[values - low, high - values],
+            fmt="none",
+            ecolor="#1f2933",
+            elinewidth=1,
+            capsize=2,
         )
         axis.set_xlabel(words)
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
 
 
-def one_county(folder: Path, seed: int, households: int, plan: str, share: float) -> tuple[list[Way], Risks, dict[str, str], int]:
+def one_county(
+    folder: Path, seed: int, households: int, plan: str, share: float
+) -> tuple[list[Way], Risks, dict[str, str], int]:
     """All ways played on one county: ways, its risks, village of each household, and how many risks were open in the year."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "tables").exists():
@@ -348,7 +404,8 @@ def one_county(folder: Path, seed: int, households: int, plan: str, share: float
     scored = scorings(project, tables, noted.read_text(), days, folder / "scored.parquet")
     risks = Risks(folder / "tables_truth" / "risks.parquet")
     begun = sum(
-        spell["began_on"] <= days[-1] and max(spell["found_on"] or spell["passed_on"] or END, days[0]) > days[0]
+        spell["began_on"] <= days[-1]
+        and max(spell["found_on"] or spell["passed_on"] or END, days[0]) > days[0]
         for spells in risks.spells.values()
         for spell in spells
     )
@@ -356,7 +413,9 @@ def one_county(folder: Path, seed: int, households: int, plan: str, share: float
     for way in played:
         play(way, tables, scored, risks, round(share * households))
         print(f"county {seed}, {way.name}: {way.visits} visits, {len(way.found)} found", flush=True)
-    village = dict(tables.get("households").select("household_id", "village_code").unique("household_id").iter_rows())
+    village = dict(
+        tables.get("households").select("household_id", "village_code").unique("household_id").iter_rows()
+    )
     return played, risks, village, begun
 
 
@@ -364,13 +423,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--households", type=int, default=8_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13, 14])
-    parser.add_argument("--share", type=float, default=0.02, help="visits a month, as a part of the households")
+    parser.add_argument(
+        "--share", type=float, default=0.02, help="visits a month, as a part of the households"
+    )
     parser.add_argument("--plan", default="lightgbm_12m")
     parser.add_argument(
-        "--out", type=Path, required=True, help="folder for the counties, the runs and the results; kept for a second look"
+        "--out",
+        type=Path,
+        required=True,
+        help="folder for the counties, the runs and the results; kept for a second look",
     )
     given = parser.parse_args()
-    counties = [one_county(given.out / str(seed), seed, given.households, given.plan, given.share) for seed in given.seeds]
+    counties = [
+        one_county(given.out / str(seed), seed, given.households, given.plan, given.share)
+        for seed in given.seeds
+    ]
     rows = rows_of(counties)
     recalls: dict[str, Any] = {}
     for at, name in ((0, "none"), (1, "10 %"), (2, "20 %")):
@@ -398,7 +465,9 @@ def main() -> None:
             f"| {row['way']} | {row['visits']} | {row['found']} ({', '.join(map(str, row['found_a_county']))}) | {apart} | {row['visits_a_confirmation']:.0f} "
             "| {:.1f} [{:.1f}, {:.1f}] ".format(row["months_earlier"], *row["months_earlier_interval"])
             + f"| {row['found_by_nobody_else']} "
-            + "| {:.2f} [{:.2f}, {:.2f}] |".format(row["months_gained_a_risk"], *row["months_gained_interval"])
+            + "| {:.2f} [{:.2f}, {:.2f}] |".format(
+                row["months_gained_a_risk"], *row["months_gained_interval"]
+            )
         )
     print(
         "\n| random checks | checks | true recall | what is said | confirmed checks, mean | missed, truth | missed, mean | bias/SE | covered | a single figure in |"

@@ -36,7 +36,9 @@ def command_line_page() -> str:
     ]
     for name, command in _commands(typer.main.get_command(app)):
         arguments = [param for param in command.params if param.param_type_name == "argument"]
-        options = [param for param in command.params if param.param_type_name == "option" and param.name != "help"]
+        options = [
+            param for param in command.params if param.param_type_name == "option" and param.name != "help"
+        ]
         usage = " ".join([f"riskmodel {name}", *(_shown(argument) for argument in arguments)])
         lines += [
             "",
@@ -57,7 +59,9 @@ def command_line_page() -> str:
                 else f"`{getattr(param.default, 'value', param.default)}`"
             )
             lines.append(
-                f"| `{shown}` | {param.help or ''} | {needed} |".replace("|champion", "\\|champion").replace("|.csv", "\\|.csv")
+                f"| `{shown}` | {param.help or ''} | {needed} |".replace("|champion", "\\|champion").replace(
+                    "|.csv", "\\|.csv"
+                )
             )
     return "\n".join(lines) + "\n"
 

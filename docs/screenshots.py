@@ -15,7 +15,13 @@ from typing import Any
 
 PICTURES = Path(__file__).parent / "pictures"
 DESK, PHONE = (1366, 768), (360, 740)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
 MOST_BYTES = 150_000
 TO_VISIT = "#rows tr:has(.status.open) .id a"
 
@@ -25,7 +31,9 @@ def small(png: bytes) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(
+        buffer, "PNG", optimize=True
+    )
     return buffer.getvalue()
 
 
@@ -40,7 +48,9 @@ def photograph(page: Any, name: str) -> None:
 
 def sign_in(browser: Any, address: str, key: str, size: tuple[int, int], language: str) -> Any:
     """A signed-in page in a language."""
-    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, locale="zh-CN" if language == "zh" else "en-GB")
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, locale="zh-CN" if language == "zh" else "en-GB"
+    )
     page = context.new_page()
     page.goto(address)
     page.wait_for_selector("#key")

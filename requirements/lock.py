@@ -41,7 +41,16 @@ def main() -> None:
     uv = Path(sys.executable).with_name("uv")
     for name, sources in FILES.items():
         print(f"requirements/{name}")
-        command = [uv, "pip", "compile", *OPTIONS, *sources, "--output-file", f"requirements/{name}", *sys.argv[1:]]
+        command = [
+            uv,
+            "pip",
+            "compile",
+            *OPTIONS,
+            *sources,
+            "--output-file",
+            f"requirements/{name}",
+            *sys.argv[1:],
+        ]
         subprocess.run(command, cwd=FOLDER.parent, check=True)
 
 

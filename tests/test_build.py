@@ -28,7 +28,9 @@ def checkout(tmp_path_factory, trained):
 
     def leave(folder: str, names: list[str]) -> set[str]:
         here = of_root if Path(folder) == ROOT else set()
-        return here | {name for name in names if name == "__pycache__" or name.endswith((".egg-info", "_cache"))}
+        return here | {
+            name for name in names if name == "__pycache__" or name.endswith((".egg-info", "_cache"))
+        }
 
     shutil.copytree(ROOT, target, ignore=leave)
     shutil.copytree(trained[3].parent, target / "release")
@@ -72,7 +74,17 @@ def test_the_installed_wheel_makes_a_project_where_none_is_at_hand(wheel, tmp_pa
     site = next((home / "lib").glob("python*")) / "site-packages"
     libraries = next(Path(item) for item in sys.path if item.endswith("site-packages"))
     (site / "libraries.pth").write_text(f"{libraries}\n")
-    run(BIN / "uv", "pip", "install", "--quiet", "--python", home / "bin" / "python", "--no-deps", wheel, cwd=tmp_path)
+    run(
+        BIN / "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        home / "bin" / "python",
+        "--no-deps",
+        wheel,
+        cwd=tmp_path,
+    )
     command = [home / "bin" / "python", "-P", "-c", "import riskmodel; print(riskmodel.__file__)"]
     assert str(home) in run(*command, cwd=tmp_path)
     run(home / "bin" / "riskmodel", "init", tmp_path / "new", cwd=tmp_path, RISKMODEL_PROJECT="")
@@ -81,7 +93,16 @@ def test_the_installed_wheel_makes_a_project_where_none_is_at_hand(wheel, tmp_pa
 
 
 def test_the_bento_holds_what_it_serves_and_installs_only_what_is_locked(checkout, tmp_path):
-    run(BIN / "bentoml", "build", "--output", "tag", ".", cwd=checkout, BENTOML_HOME=str(tmp_path), BENTOML_DO_NOT_TRACK="true")
+    run(
+        BIN / "bentoml",
+        "build",
+        "--output",
+        "tag",
+        ".",
+        cwd=checkout,
+        BENTOML_HOME=str(tmp_path),
+        BENTOML_DO_NOT_TRACK="true",
+    )
     bento = next(path for path in (tmp_path / "bentos" / "relapse-riskmodel").iterdir() if path.is_dir())
     source = bento / "src"
     assert (source / "riskmodel" / "serving" / "desk.py").is_file()
@@ -92,9 +113,15 @@ def test_the_bento_holds_what_it_serves_and_installs_only_what_is_locked(checkou
     assert not list(bento.rglob("*.pem")), "the key that seals releases stays where releases are made"
     assert (source / "serving" / "web" / "index.html").is_file()
     asked = {
-        line.split("==")[0] for line in (bento / "env" / "python" / "requirements.txt").read_text().splitlines() if "==" in line
+        line.split("==")[0]
+        for line in (bento / "env" / "python" / "requirements.txt").read_text().splitlines()
+        if "==" in line
     }
-    locked = {line.split("==")[0] for line in (ROOT / "requirements" / "serve.txt").read_text().splitlines() if "==" in line}
+    locked = {
+        line.split("==")[0]
+        for line in (ROOT / "requirements" / "serve.txt").read_text().splitlines()
+        if "==" in line
+    }
     assert asked == locked
     assert not asked & {"mlflow", "shap", "scikit-learn", "optuna", "matplotlib", "pytest"}
     # The service of the Bento opens its own release, with the package of the Bento and not the one that is installed here.
@@ -106,7 +133,11 @@ def test_the_bento_holds_what_it_serves_and_installs_only_what_is_locked(checkou
     assert said.split() == [str(source / "riskmodel" / "__init__.py"), "2025-12-31"]
     # What its image would install: these packages of the base system, uv, and what is locked, by hash.
     dockerfile = (bento / "env" / "docker" / "Dockerfile").read_text()
-    steps = [line for line in dockerfile.replace("\\\n", " ").splitlines() if line.startswith("RUN") and "install" in line]
+    steps = [
+        line
+        for line in dockerfile.replace("\\\n", " ").splitlines()
+        if line.startswith("RUN") and "install" in line
+    ]
     system = next(line for line in steps if "apt-get install" in line)
     packages = {word for word in system.split("apt-get install")[1].split() if not word.startswith("-")}
     assert packages == {"ca-certificates", "gnupg2", "bash", "build-essential", "git"}
@@ -114,7 +145,9 @@ def test_the_bento_holds_what_it_serves_and_installs_only_what_is_locked(checkou
     assert len(others) == 2 and "pip install uv" in others[0], others
     assert others[1].split("pip install")[1].strip() == "-r $BENTO_PATH/env/python/requirements.txt"
     assert "--hash=sha256:" in (bento / "env" / "python" / "requirements.txt").read_text()
-    assert not [line for line in dockerfile.splitlines() if "git+" in line or "curl" in line or "wget" in line]
+    assert not [
+        line for line in dockerfile.splitlines() if "git+" in line or "curl" in line or "wget" in line
+    ]
     # It answers, started as its own image starts it, without anything of ours installed.
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

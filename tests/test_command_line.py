@@ -35,25 +35,44 @@ FIXED = {
 def riskmodel(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "COLUMNS": "200"}
     return subprocess.run(
-        [RISKMODEL, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=environment, check=False
+        [RISKMODEL, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment,
+        check=False,
     )
 
 
 @pytest.mark.parametrize("command", FIXED)
 def test_each_command_keeps_its_name_and_arguments(command):
     help_text = riskmodel(command, "--help").stdout
-    assert [argument for argument in [*FIXED[command], "--project"] if argument.lower() not in help_text.lower()] == []
+    assert [
+        argument for argument in [*FIXED[command], "--project"] if argument.lower() not in help_text.lower()
+    ] == []
 
 
 def test_help_loads_nothing_that_calculates():
     heavy = "{'lightgbm', 'pandas', 'polars', 'numpy', 'numba', 'mlflow', 'shap', 'sklearn', 'bentoml', 'pyarrow', 'matplotlib'}"
     code = f"import sys, riskmodel, riskmodel.cli; print(sorted({heavy} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_a_fault_of_the_user_is_plain_words_and_exit_code_1(tmp_path):
     done = riskmodel(
-        "score", "--tables", tmp_path / "nowhere", "--as-of", "2025-12-31", "--output", tmp_path / "s.parquet", cwd=tmp_path
+        "score",
+        "--tables",
+        tmp_path / "nowhere",
+        "--as-of",
+        "2025-12-31",
+        "--output",
+        tmp_path / "s.parquet",
+        cwd=tmp_path,
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -65,7 +84,9 @@ def test_a_command_written_wrongly_is_exit_code_2():
     assert riskmodel("promote", "r", "--by", "a", "--because", "b", "--waive", "auc").returncode == 2
     given = ("list", "--tables", "t", "--as-of", "2025-12-31")
     assert "written as .xlsx, .csv, .html, .pdf" in riskmodel(*given, "--output", "list.docx").stderr
-    assert "greater than or equal to 1" in riskmodel(*given, "--capacity", "0", "--output", "list.xlsx").stderr
+    assert (
+        "greater than or equal to 1" in riskmodel(*given, "--capacity", "0", "--output", "list.xlsx").stderr
+    )
     assert "--by-township DIR" in riskmodel(*given).stderr
     assert {riskmodel(*given).returncode, riskmodel(*given, "--output", "list.docx").returncode} == {2}
 

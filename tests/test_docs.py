@@ -28,7 +28,9 @@ def commands() -> set[str]:
 
 
 def test_generated_pages_are_up_to_date():
-    stale = [path.name for path, text in generate().pages().items() if path.read_text(encoding="utf-8") != text]
+    stale = [
+        path.name for path, text in generate().pages().items() if path.read_text(encoding="utf-8") != text
+    ]
     assert stale == [], "run `make pages`"
 
 
@@ -59,11 +61,17 @@ def test_every_file_of_the_project_that_is_named_exists(page):
         r"`((?:src|features|training|serving|notebooks|tests|benchmarks|docs)/[\w./-]+\.(?:py|yaml|md|ipynb|csv))`",
         page.read_text(encoding="utf-8"),
     )
-    assert [name for name in named if not (ROOT / name).exists() and not (ROOT / "src" / "riskmodel" / name).exists()] == []
+    assert [
+        name
+        for name in named
+        if not (ROOT / name).exists() and not (ROOT / "src" / "riskmodel" / name).exists()
+    ] == []
 
 
 def test_both_readmes_tell_the_same(project):
-    english, chinese = ((project.root / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
+    english, chinese = (
+        (project.root / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md")
+    )
     for pattern in (r"```sh\n(make \w+)", r"docs/[\w.-]+\.md", r"notebooks/\w+\.ipynb"):
         neutral = lambda text: {item.replace(".zh.md", ".md") for item in re.findall(pattern, text)}  # noqa: B023, E731
         assert neutral(english) == neutral(chinese), pattern

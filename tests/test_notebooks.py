@@ -27,4 +27,6 @@ def test_a_notebook_is_kept_without_outputs(notebook):
     import nbformat
 
     book = nbformat.read(notebook, as_version=4)
-    assert [place for place, cell in enumerate(book.cells) if cell.get("outputs") or cell.get("execution_count")] == []
+    assert [
+        place for place, cell in enumerate(book.cells) if cell.get("outputs") or cell.get("execution_count")
+    ] == []

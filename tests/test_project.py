@@ -28,7 +28,9 @@ def test_a_project_is_found_from_a_folder_inside_it(project, monkeypatch):
 def test_no_project_is_said_with_where_was_looked_and_what_to_do(tmp_path, monkeypatch):
     monkeypatch.delenv("RISKMODEL_PROJECT", raising=False)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ProjectError, match=r"neither this folder nor one above it is a project.*riskmodel init DIR"):
+    with pytest.raises(
+        ProjectError, match=r"neither this folder nor one above it is a project.*riskmodel init DIR"
+    ):
         Project.find()
     with pytest.raises(ProjectError, match=r"no project; expected a folder with .*catalogue\.yaml"):
         Project.find(tmp_path)
@@ -92,12 +94,19 @@ def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path):
 
 
 def test_a_missing_folder_is_said_before_anything_is_worked_out(tmp_path):
-    with pytest.raises(UserError, match=r"the folder does not exist.*mkdir -p"), replacing(tmp_path / "no" / "list.csv"):
+    with (
+        pytest.raises(UserError, match=r"the folder does not exist.*mkdir -p"),
+        replacing(tmp_path / "no" / "list.csv"),
+    ):
         raise AssertionError("the block must not begin")
 
 
 def test_no_file_of_the_package_is_looked_for_beside_the_package(project):
-    sources = [path for path in (project.root / "src").rglob("*.py") if "__file__" in path.read_text(encoding="utf-8")]
+    sources = [
+        path
+        for path in (project.root / "src").rglob("*.py")
+        if "__file__" in path.read_text(encoding="utf-8")
+    ]
     assert sources == [], "declarations are found through the project folder, never through __file__"
 
 

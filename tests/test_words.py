@@ -19,7 +19,10 @@ FOLDERS = ("src", "features", "training", "serving", "notebooks", "docs")
 def test_no_word_of_the_product_passes_a_verdict(project, folder):
     found = []
     for path in sorted((project.root / folder).rglob("*")):
-        if path.suffix not in {".py", ".yaml", ".md", ".html", ".js", ".css", ".ipynb", ".csv"} or "__pycache__" in path.parts:
+        if (
+            path.suffix not in {".py", ".yaml", ".md", ".html", ".js", ".css", ".ipynb", ".csv"}
+            or "__pycache__" in path.parts
+        ):
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             if FORBIDDEN.search(ALLOWED.sub("", line)):

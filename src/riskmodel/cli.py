@@ -32,7 +32,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-keys = typer.Typer(help="Keys to the service: who may do what, for whom, for what purpose, until when.", no_args_is_help=True)
+keys = typer.Typer(
+    help="Keys to the service: who may do what, for whom, for what purpose, until when.", no_args_is_help=True
+)
 app.add_typer(keys, name="keys")
 audit = typer.Typer(help="The audit: who saw or did what. It cannot be changed unseen.", no_args_is_help=True)
 app.add_typer(audit, name="audit")
@@ -40,11 +42,17 @@ app.add_typer(audit, name="audit")
 ProjectOption = Annotated[
     Path | None,
     typer.Option(
-        "--project", metavar="DIR", help="The project folder; otherwise RISKMODEL_PROJECT, or the one around the working folder."
+        "--project",
+        metavar="DIR",
+        help="The project folder; otherwise RISKMODEL_PROJECT, or the one around the working folder.",
     ),
 ]
-TablesOption = Annotated[Path, typer.Option("--tables", metavar="DIR", help="A data folder with the contract's tables.")]
-AsOfOption = Annotated[str, typer.Option("--as-of", metavar="DATE", help="YYYY-MM-DD; nothing known later is used.")]
+TablesOption = Annotated[
+    Path, typer.Option("--tables", metavar="DIR", help="A data folder with the contract's tables.")
+]
+AsOfOption = Annotated[
+    str, typer.Option("--as-of", metavar="DATE", help="YYYY-MM-DD; nothing known later is used.")
+]
 
 
 class Format(StrEnum):
@@ -80,18 +88,30 @@ def demo(
     years: Annotated[int, typer.Option(help="Years of its history.")] = 4,
     end: Annotated[str, typer.Option(metavar="DATE", help="Last day of its history.")] = "2025-12-31",
     seed: Annotated[int, typer.Option(help="Seed of the synthetic county.")] = 1,
-    capacity: Annotated[int | None, typer.Option(help="Visits on the list; without it 3 % of the cohort.")] = None,
+    capacity: Annotated[
+        int | None, typer.Option(help="Visits on the list; without it 3 % of the cohort.")
+    ] = None,
     project: ProjectOption = None,
 ) -> None:
     """The main job from tables to a visit list, in one go; writes out/."""
     from riskmodel.demo import run
 
-    run(rm.open_project(project), tables=tables, households=households, years=years, end=end, seed=seed, capacity=capacity)
+    run(
+        rm.open_project(project),
+        tables=tables,
+        households=households,
+        years=years,
+        end=end,
+        seed=seed,
+        capacity=capacity,
+    )
 
 
 @app.command()
 def synthesise(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the tables go; the truth goes to DIR_truth.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where the tables go; the truth goes to DIR_truth.")
+    ],
     households: Annotated[int, typer.Option(help="How many households.")] = 20_000,
     years: Annotated[int, typer.Option(help="How many years of history.")] = 4,
     end: Annotated[str, typer.Option(metavar="DATE", help="The last day that is known.")] = "2025-12-31",
@@ -106,20 +126,29 @@ def synthesise(
 @app.command()
 def check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data folder.")],
-    format: Annotated[Format, typer.Option("--format", help="text for people, json for programs.")] = Format.text,
+    format: Annotated[
+        Format, typer.Option("--format", help="text for people, json for programs.")
+    ] = Format.text,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE.html", help="Also write the quality report for the departments.")
+        Path | None,
+        typer.Option(
+            "--report", metavar="FILE.html", help="Also write the quality report for the departments."
+        ),
     ] = None,
     quarantine: Annotated[
         Path | None,
         typer.Option(
-            "--quarantine", metavar="DIR", help="Write refused rows to files here, each with its reason; the rest can be used."
+            "--quarantine",
+            metavar="DIR",
+            help="Write refused rows to files here, each with its reason; the rest can be used.",
         ),
     ] = None,
     store: Annotated[
         Path | None,
         typer.Option(
-            "--store", metavar="DIR", help="Keep the checked tables here as Parquet; use the folder as tables from then on."
+            "--store",
+            metavar="DIR",
+            help="Keep the checked tables here as Parquet; use the folder as tables from then on.",
         ),
     ] = None,
     project: ProjectOption = None,
@@ -139,9 +168,12 @@ def check(
 
 @app.command("map")
 def propose(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An extract as it came: .csv, .csv.gz, .xlsx or .parquet.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="An extract as it came: .csv, .csv.gz, .xlsx or .parquet.")
+    ],
     table: Annotated[
-        str | None, typer.Option("--table", metavar="NAME", help="Which table it is, if its name does not say.")
+        str | None,
+        typer.Option("--table", metavar="NAME", help="Which table it is, if its name does not say."),
     ] = None,
     project: ProjectOption = None,
 ) -> None:
@@ -154,10 +186,14 @@ def features(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data folder.")],
     as_of: AsOfOption,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE.parquet", help="One row a household of the cohort.")
+        Path | None,
+        typer.Option("--output", metavar="FILE.parquet", help="One row a household of the cohort."),
     ] = None,
     explain: Annotated[
-        str | None, typer.Option(metavar="HOUSEHOLD", help="Show how this household's values came about: formula, window, rows.")
+        str | None,
+        typer.Option(
+            metavar="HOUSEHOLD", help="Show how this household's values came about: formula, window, rows."
+        ),
     ] = None,
     feature: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="With --explain: only this feature; repeatable.")
@@ -166,7 +202,9 @@ def features(
 ) -> None:
     """Build the features of the cohort as of a day, or show how those of one household came about."""
     if (output is None) == (explain is None) or (feature and explain is None):
-        raise typer.BadParameter("give either --output FILE.parquet or --explain HOUSEHOLD (with --feature NAME, if you like)")
+        raise typer.BadParameter(
+            "give either --output FILE.parquet or --explain HOUSEHOLD (with --feature NAME, if you like)"
+        )
     if explain is not None:
         traces = rm.trace_features(folder, explain, as_of, features=feature or (), project=project)
         print("\n\n".join(trace.text() for trace in traces))
@@ -185,7 +223,8 @@ def features(
 def leaks(
     tables: TablesOption,
     as_of: Annotated[
-        list[str] | None, typer.Option(metavar="DATE", help="Repeatable; default: 18 and 6 months before the newest known_on.")
+        list[str] | None,
+        typer.Option(metavar="DATE", help="Repeatable; default: 18 and 6 months before the newest known_on."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the alterations.")] = 1,
     project: ProjectOption = None,
@@ -201,11 +240,16 @@ def train(
     plan: Annotated[str, typer.Argument(help="A plan in training/plans/, without .yaml.")],
     tables: TablesOption,
     until: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Only what was known by this day; default: the newest known_on.")
+        str | None,
+        typer.Option(metavar="DATE", help="Only what was known by this day; default: the newest known_on."),
     ] = None,
     quarantine: Annotated[
         Path | None,
-        typer.Option("--quarantine", metavar="DIR", help="Set refused rows aside here and go on, as far as the plan allows it."),
+        typer.Option(
+            "--quarantine",
+            metavar="DIR",
+            help="Set refused rows aside here and go on, as far as the plan allows it.",
+        ),
     ] = None,
     project: ProjectOption = None,
 ) -> None:
@@ -220,7 +264,8 @@ def train(
 @app.command()
 def compare(
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="Run ids; without them the newest run of each plan.")
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Run ids; without them the newest run of each plan."),
     ] = None,
     project: ProjectOption = None,
 ) -> None:
@@ -236,7 +281,9 @@ def promote(
     waive: Annotated[
         list[str] | None,
         typer.Option(
-            "--waive", metavar="CHECK=REASON", help="Let one named check of training/acceptance.yaml pass, with its own reason."
+            "--waive",
+            metavar="CHECK=REASON",
+            help="Let one named check of training/acceptance.yaml pass, with its own reason.",
         ),
     ] = None,
     project: ProjectOption = None,
@@ -249,7 +296,9 @@ def promote(
 def _waiver(text: str) -> tuple[str, str]:
     check, separator, reason = text.partition("=")
     if not separator or not reason.strip():
-        raise typer.BadParameter(f"{text!r}: write CHECK=REASON, a waiver needs its own reason.", param_hint="--waive")
+        raise typer.BadParameter(
+            f"{text!r}: write CHECK=REASON, a waiver needs its own reason.", param_hint="--waive"
+        )
     return check.strip(), reason.strip()
 
 
@@ -265,7 +314,9 @@ def rollback(
 
 @app.command()
 def replay(
-    scores: Annotated[Path, typer.Argument(metavar="FILE.parquet", help="A file written by `riskmodel score`.")],
+    scores: Annotated[
+        Path, typer.Argument(metavar="FILE.parquet", help="A file written by `riskmodel score`.")
+    ],
     tables: TablesOption,
     project: ProjectOption = None,
 ) -> None:
@@ -279,9 +330,13 @@ def replay(
 def score(
     tables: TablesOption,
     as_of: AsOfOption,
-    output: Annotated[Path, typer.Option("--output", metavar="FILE.parquet", help="One row a household, sorted by rank.")],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="FILE.parquet", help="One row a household, sorted by rank.")
+    ],
     model: Annotated[str, typer.Option(metavar="RUN|champion", help="Whose scores.")] = "champion",
-    horizon: Annotated[int, typer.Option(metavar="M", help="Months ahead: 3, 6 or 12, as the model offers.")] = 12,
+    horizon: Annotated[
+        int, typer.Option(metavar="M", help="Months ahead: 3, 6 or 12, as the model offers.")
+    ] = 12,
     project: ProjectOption = None,
 ) -> None:
     """Score and explain every household of the cohort."""
@@ -299,7 +354,8 @@ def visit_list(
     tables: TablesOption,
     as_of: AsOfOption,
     capacity: Annotated[
-        int | None, typer.Option(min=1, help="How many visits can be given; without it that of serving/screening.yaml.")
+        int | None,
+        typer.Option(min=1, help="How many visits can be given; without it that of serving/screening.yaml."),
     ] = None,
     output: Annotated[
         Path | None,
@@ -312,7 +368,9 @@ def visit_list(
     by_township: Annotated[
         Path | None,
         typer.Option(
-            "--by-township", metavar="DIR", help="One workbook for the county and one for each township, into this folder."
+            "--by-township",
+            metavar="DIR",
+            help="One workbook for the county and one for each township, into this folder.",
         ),
     ] = None,
     model: Annotated[str, typer.Option(metavar="RUN|champion", help="Whose scores.")] = "champion",
@@ -322,7 +380,9 @@ def visit_list(
     if output is None and by_township is None:
         raise typer.BadParameter("give --output FILE, or --by-township DIR, or both")
     if output is not None and output.suffix not in LIST_FORMS:
-        raise typer.BadParameter(f"{output}: the list is written as {', '.join(LIST_FORMS)}.", param_hint="--output")
+        raise typer.BadParameter(
+            f"{output}: the list is written as {', '.join(LIST_FORMS)}.", param_hint="--output"
+        )
     with replacing(output) if output is not None else nullcontext() as draft:
         data = rm.read_tables(tables)
         scores = rm.score(data, as_of, model=model, project=project)
@@ -342,13 +402,19 @@ def explain(
     as_of: AsOfOption,
     model: Annotated[str, typer.Option(metavar="RUN|champion", help="Whose score.")] = "champion",
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw a waterfall.")] = None,
-    since: Annotated[str | None, typer.Option(metavar="DATE", help="Also say what moved it since this day.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Also say what moved it since this day.")
+    ] = None,
     project: ProjectOption = None,
 ) -> None:
     """Say why a household stands where it stands, in Chinese and English."""
     print(rm.explain(household, tables, as_of, model=model, plot=plot, project=project).text())
     if since is not None:
-        moved = rm.changes(tables, as_of, since, model=model, project=project).set_index("household_id").loc[household]
+        moved = (
+            rm.changes(tables, as_of, since, model=model, project=project)
+            .set_index("household_id")
+            .loc[household]
+        )
         for title, text in ((f"自{since}以来", moved["changes_zh"]), (f"Since {since}", moved["changes_en"])):
             print(f"{title} ({moved['moved']}): {text or '–'}")
 
@@ -356,9 +422,14 @@ def explain(
 @app.command()
 def record(
     file: Annotated[
-        Path, typer.Argument(help="A filled visit list (.xlsx or .csv), or a file of returned rows after correction.")
+        Path,
+        typer.Argument(
+            help="A filled visit list (.xlsx or .csv), or a file of returned rows after correction."
+        ),
     ],
-    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who hands it in; stands in the audit.")] = "command line",
+    by: Annotated[
+        str, typer.Option("--by", metavar="NAME", help="Who hands it in; stands in the audit.")
+    ] = "command line",
     project: ProjectOption = None,
 ) -> None:
     """Take verification results back in. What is refused comes back in FILE-returned.xlsx, which says why; the same file twice changes nothing."""
@@ -379,7 +450,10 @@ def close(
     cycle: Annotated[str, typer.Argument(help="Its name, such as 2026-01.")],
     by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who decides; stands in the audit.")],
     county: Annotated[
-        str | None, typer.Option("--county", metavar="CODE", help="6 digits; needed where the casebook holds several counties.")
+        str | None,
+        typer.Option(
+            "--county", metavar="CODE", help="6 digits; needed where the casebook holds several counties."
+        ),
     ] = None,
     project: ProjectOption = None,
 ) -> None:
@@ -391,10 +465,18 @@ def close(
 def recall(
     tables: Annotated[
         Path | None,
-        typer.Option("--tables", metavar="DIR", help="The county's tables: villages that its sweep saw whole are counted, too."),
+        typer.Option(
+            "--tables",
+            metavar="DIR",
+            help="The county's tables: villages that its sweep saw whole are counted, too.",
+        ),
     ] = None,
-    county: Annotated[str | None, typer.Option("--county", metavar="CODE", help="Only lists of this county, 6 digits.")] = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only lists as of this day or later.")] = None,
+    county: Annotated[
+        str | None, typer.Option("--county", metavar="CODE", help="Only lists of this county, 6 digits.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DATE", help="Only lists as of this day or later.")
+    ] = None,
     project: ProjectOption = None,
 ) -> None:
     """Say what the lists missed, from the random checks of all cycles together. Too few found: only an interval, or not_estimable."""
@@ -413,7 +495,10 @@ def disagreements(project: ProjectOption = None) -> None:
 def exits(
     tables: TablesOption,
     as_of: AsOfOption,
-    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The review as .xlsx for the reviewers, or as .csv.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", metavar="FILE", help="The review as .xlsx for the reviewers, or as .csv."),
+    ],
     model: Annotated[str, typer.Option(metavar="RUN|champion", help="Whose scores.")] = "champion",
     project: ProjectOption = None,
 ) -> None:
@@ -428,7 +513,9 @@ def exits(
 
 @app.command()
 def backup(
-    target: Annotated[Path, typer.Argument(metavar="FILE.db", help="Where the copy goes; best on another disk.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="FILE.db", help="Where the copy goes; best on another disk.")
+    ],
     project: ProjectOption = None,
 ) -> None:
     """Copy a SQLite casebook while it is in use, and check the copy. An older backup of that name is replaced only when all is well."""
@@ -457,10 +544,14 @@ def release_key(project: ProjectOption = None) -> None:
 
 @app.command()
 def export(
-    households: Annotated[list[str], typer.Argument(metavar="HOUSEHOLD...", help="One household_id or several.")],
+    households: Annotated[
+        list[str], typer.Argument(metavar="HOUSEHOLD...", help="One household_id or several.")
+    ],
     tables: TablesOption,
     as_of: AsOfOption,
-    output: Annotated[Path, typer.Option("--output", metavar="FILE.json", help="The body of POST /v1/scores.")],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="FILE.json", help="The body of POST /v1/scores.")
+    ],
     project: ProjectOption = None,
 ) -> None:
     """Write the scoring request of one household or of several, to try the service with."""
@@ -469,7 +560,9 @@ def export(
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="Keep to loopback; a proxy stands in front in production.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Keep to loopback; a proxy stands in front in production.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 3000,
     project: ProjectOption = None,
 ) -> None:
@@ -489,32 +582,50 @@ def init(
 @keys.command("add")
 def keys_add(
     name: Annotated[str, typer.Argument(help="The desk or system that gets it, no person's name or number.")],
-    role: Annotated[str, typer.Option("--role", help="analyst, screener, case_system, auditor or operator (docs/access.md).")],
-    purpose: Annotated[str, typer.Option("--purpose", metavar="TEXT", help="What it is for; stands in the audit.")],
+    role: Annotated[
+        str,
+        typer.Option("--role", help="analyst, screener, case_system, auditor or operator (docs/access.md)."),
+    ],
+    purpose: Annotated[
+        str, typer.Option("--purpose", metavar="TEXT", help="What it is for; stands in the audit.")
+    ],
     area: Annotated[
         list[str] | None,
         typer.Option(
-            "--area", metavar="CODE", help="Whose households: province, prefecture, county, township or village; repeatable."
+            "--area",
+            metavar="CODE",
+            help="Whose households: province, prefecture, county, township or village; repeatable.",
         ),
     ] = None,
     days: Annotated[int, typer.Option("--days", help="How long it is in force, at most 730.")] = 365,
-    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who gives it out; stands in the audit.")] = "command line",
+    by: Annotated[
+        str, typer.Option("--by", metavar="NAME", help="Who gives it out; stands in the audit.")
+    ] = "command line",
     project: ProjectOption = None,
 ) -> None:
     """Make a key and show it this once."""
-    print(rm.add_key(name, role=role, areas=area or (), purpose=purpose, days=days, by=by, project=project).text())
+    print(
+        rm.add_key(
+            name, role=role, areas=area or (), purpose=purpose, days=days, by=by, project=project
+        ).text()
+    )
 
 
 @keys.command("list")
 def keys_list(project: ProjectOption = None) -> None:
     """Show all keys, newest first: id, state, role, areas, expiry, name, purpose. Never the secrets."""
-    print("\n".join(key.text() for key in rm.list_keys(project=project)) or "No key has been made yet: `riskmodel keys add`.")
+    print(
+        "\n".join(key.text() for key in rm.list_keys(project=project))
+        or "No key has been made yet: `riskmodel keys add`."
+    )
 
 
 @keys.command("revoke")
 def keys_revoke(
     key: Annotated[str, typer.Argument(metavar="KEY_ID", help="Its id, as `riskmodel keys list` shows it.")],
-    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who takes it back; stands in the audit.")] = "command line",
+    by: Annotated[
+        str, typer.Option("--by", metavar="NAME", help="Who takes it back; stands in the audit.")
+    ] = "command line",
     project: ProjectOption = None,
 ) -> None:
     """Take a key back at once, with its sessions."""
@@ -525,7 +636,11 @@ def keys_revoke(
 def audit_verify(
     head: Annotated[
         Path | None,
-        typer.Option("--head", metavar="FILE.jsonl", help="An earlier export: only with it is a cut or rewritten tail found."),
+        typer.Option(
+            "--head",
+            metavar="FILE.jsonl",
+            help="An earlier export: only with it is a cut or rewritten tail found.",
+        ),
     ] = None,
     project: ProjectOption = None,
 ) -> None:
@@ -538,9 +653,14 @@ def audit_verify(
 @audit.command("export")
 def audit_export(
     output: Annotated[
-        Path, typer.Argument(metavar="FILE.jsonl", help="The head of the chain, then one entry a line; keep it elsewhere.")
+        Path,
+        typer.Argument(
+            metavar="FILE.jsonl", help="The head of the chain, then one entry a line; keep it elsewhere."
+        ),
     ],
-    since: Annotated[int, typer.Option("--since", metavar="NUMBER", help="Only entries from this number on.")] = 0,
+    since: Annotated[
+        int, typer.Option("--since", metavar="NUMBER", help="Only entries from this number on.")
+    ] = 0,
     project: ProjectOption = None,
 ) -> None:
     """Write the audit to a file, and verify it in the same reading. Exit code 1 when something is wrong; the file is written all the same."""
@@ -562,7 +682,12 @@ def main() -> None:
         remedy = "Set NUMBA_CACHE_DIR and RISKMODEL_CACHE to one (systemd: CacheDirectory=)."
         _refuse(
             UserError(
-                Fault("NUMBA_CACHE_DIR", os.environ.get("NUMBA_CACHE_DIR", "not set, and no folder at hand"), expected, remedy)
+                Fault(
+                    "NUMBA_CACHE_DIR",
+                    os.environ.get("NUMBA_CACHE_DIR", "not set, and no folder at hand"),
+                    expected,
+                    remedy,
+                )
             )
         )
 

@@ -21,9 +21,9 @@ from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from riskmodel.screening.listing import VisitList
     from riskmodel.screening.scoring import Scores
     from riskmodel.training import Comparison, Run
+    from riskmodel.visits.listing import VisitList
 
 PLANS: Final = ("income_rule", "department_rules", "logistic_12m", "lightgbm_12m")
 SHARE_OF_COHORT: Final = 0.03  # visits on the list where no capacity is named
@@ -58,8 +58,12 @@ def run(
             _forget(folder)
             with console.status(f"synthesising {households:,} households, {years} years to {end}"):
                 workflow.synthesise(folder, households=households, years=years, end=end, seed=seed)
-            teller.say(f"a synthetic county of {households:,} households, {years} years to {end}, seed {seed}: {folder}")
-            teller.say("its people have ids, no names; what it does not imitate stands in docs/synthetic-county.md")
+            teller.say(
+                f"a synthetic county of {households:,} households, {years} years to {end}, seed {seed}: {folder}"
+            )
+            teller.say(
+                "its people have ids, no names; what it does not imitate stands in docs/synthetic-county.md"
+            )
         else:
             teller.say(f"yours: {folder}")
 
@@ -68,7 +72,9 @@ def run(
 
         report, county = checked_tables(folder)
         rows = sum(summary.rows for summary in report.tables)
-        teller.say(f"{len(report.tables)} tables, {rows:,} rows: {len(report.errors)} errors, {len(report.warnings)} warnings")
+        teller.say(
+            f"{len(report.tables)} tables, {rows:,} rows: {len(report.errors)} errors, {len(report.warnings)} warnings"
+        )
         for finding in report.warnings[:4]:
             teller.say(f"[dim]{finding.where}: {finding.found}"[:150])
         if len(report.warnings) > 4:
@@ -95,7 +101,9 @@ def run(
         with console.status(f"scoring and explaining the cohort as of {as_of}"):
             scores = workflow.score(county, as_of, model=champion.id, project=project)
         visits = capacity or max(1, round(SHARE_OF_COHORT * len(scores)))
-        listed = workflow.screening_list(scores, county, as_of=as_of, capacity=visits, issue=True, project=project)
+        listed = workflow.screening_list(
+            scores, county, as_of=as_of, capacity=visits, issue=True, project=project
+        )
         with replacing(out / "list.xlsx") as draft:
             listed.to_excel(draft)
         with replacing(out / "list.csv") as draft:
@@ -108,7 +116,7 @@ def run(
 
     with teller.step("Plots and release", "图与发布"):
         pictures = _plots(out, comparison, scores, listed)
-        from riskmodel.serving.seal import key_path
+        from riskmodel.serving.releases.seal import key_path
 
         if not key_path(project).exists():
             workflow.release_key(project=project)
@@ -185,7 +193,10 @@ def _promote_best(project: Project, teller: Teller, runs: Sequence[Run], compari
     for run in learned:
         try:
             promotion = workflow.promote(
-                run, by="make demo", because="best of the demo's plans that passes every check", project=project
+                run,
+                by="make demo",
+                because="best of the demo's plans that passes every check",
+                project=project,
             )
         except PromotionRefused as refusal:
             refusals[run.id] = refusal
@@ -195,7 +206,9 @@ def _promote_best(project: Project, teller: Teller, runs: Sequence[Run], compari
         teller.say(promotion.text())
         return run
     best = learned[0]
-    waive = {fault.where: "demonstration only, nobody is screened with it" for fault in refusals[best.id].faults}
+    waive = {
+        fault.where: "demonstration only, nobody is screened with it" for fault in refusals[best.id].faults
+    }
     promotion = workflow.promote(
         best, by="make demo", because="no plan passes; shown for demonstration", waive=waive, project=project
     )
@@ -213,7 +226,11 @@ def _show_first(console: Console, scores: Scores) -> None:
 
     first = scores.frame["household_id"][0]
     console.print(
-        Panel(Text(scores.reasons(first).text()), title="First in the model's order · 模型排序第一户", title_align="left")
+        Panel(
+            Text(scores.reasons(first).text()),
+            title="First in the model's order · 模型排序第一户",
+            title_align="left",
+        )
     )
 
 
@@ -225,7 +242,11 @@ def _plots(out: Path, comparison: Comparison, scores: Scores, listed: VisitList)
     learned = [comparison.result[name] for name in comparison.runs if not name.endswith(("_rule", "_rules"))]
     figures = (
         ("Calibration", "calibration.png", calibration_plot(learned)),
-        ("Recall against visits", "recall_against_visits.png", recall_plot(comparison.result, capacity=SHARE_OF_COHORT)),
+        (
+            "Recall against visits",
+            "recall_against_visits.png",
+            recall_plot(comparison.result, capacity=SHARE_OF_COHORT),
+        ),
         (
             "Most frequent reasons",
             "most_frequent_reasons.png",

@@ -20,11 +20,20 @@ def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(target)
     if not path.parent.is_dir():
-        raise UserError(Fault(str(path), "the folder does not exist", "a folder that exists", f"Make it: mkdir -p {path.parent}"))
+        raise UserError(
+            Fault(
+                str(path),
+                "the folder does not exist",
+                "a folder that exists",
+                f"Make it: mkdir -p {path.parent}",
+            )
+        )
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     except PermissionError:
-        raise UserError(Fault(str(path), "the folder may not be written to", "a writable folder", "Name another.")) from None
+        raise UserError(
+            Fault(str(path), "the folder may not be written to", "a writable folder", "Name another.")
+        ) from None
     except OSError as error:
         raise _in_plain_words(path, error) from None
     os.close(handle)

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator
+from pydantic import ConfigDict, Field, RootModel, field_validator
 
+from riskmodel.declared import Strict, Words
 from riskmodel.errors import Fault, PolicyError, ProjectError
 from riskmodel.project import Project, fit
 
@@ -53,15 +54,6 @@ WORDS: Final = ("accounting_window", "school_year_begins")
 _WIDTHS: Final = (12, 9, 6, 4, 2)  # digits of village, township, county, prefecture, province
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Words(Strict):
-    zh: Annotated[str, Field(min_length=1)]
-    en: Annotated[str, Field(min_length=1)]
-
-
 class DatedValue(Strict):
     """One value: valid from the day that is its key to `until` (included), or until the next value. `value: null`: ended. `verified: false`: nobody
     has compared it with what was published; it serves, and says so wherever it is shown."""
@@ -84,7 +76,9 @@ class Series(Strict):
     def _areas(cls, values: dict[str, dict[dt.date, DatedValue]]) -> dict[str, dict[dt.date, DatedValue]]:
         for area in values:
             if area != NATIONAL and not (area.isdigit() and len(area) in _WIDTHS):
-                raise ValueError(f"area `{area}` is neither `{NATIONAL}` nor the first 2, 4, 6, 9 or 12 digits of an area code")
+                raise ValueError(
+                    f"area `{area}` is neither `{NATIONAL}` nor the first 2, 4, 6, 9 or 12 digits of an area code"
+                )
         return values
 
 
@@ -119,8 +113,12 @@ class Policy:
     brought: Mapping[str, Mapping[str, _Dated]] = field(repr=False)
     units: Mapping[str, str] = field(repr=False)
     hash: str = ""
-    _known: dict[tuple[str, str, dt.date], DatedValue] = field(default_factory=dict, repr=False, compare=False)
-    _records: dict[tuple[str, dt.date], tuple[float, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[tuple[str, str, dt.date], DatedValue] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    _records: dict[tuple[str, dt.date], tuple[float, ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @classmethod
     def load(cls, project: Project, tables: Tables | None = None) -> Policy:
@@ -139,16 +137,32 @@ class Policy:
                 continue
             for name, one in shape.root.items():
                 if name in files:
-                    faults.append(Fault(document.where(name), f"`{name}` stands in {files[name]} too", "one file", "Delete one."))
+                    faults.append(
+                        Fault(
+                            document.where(name),
+                            f"`{name}` stands in {files[name]} too",
+                            "one file",
+                            "Delete one.",
+                        )
+                    )
                 elif name not in NUMBERS and name not in WORDS:
                     expected = f"one of {', '.join((*NUMBERS, *WORDS))}"
-                    faults.append(Fault(document.where(name), f"unknown value `{name}`", expected, "Correct its spelling."))
+                    faults.append(
+                        Fault(
+                            document.where(name), f"unknown value `{name}`", expected, "Correct its spelling."
+                        )
+                    )
                 faults.extend(_faults_of(name, one, document.where))
                 files[name] = relative
                 units[name] = one.unit
                 series[name] = {area: _dated(values) for area, values in one.values.items()}
         faults += [
-            Fault(f"{project.root / POLICY_FOLDER}", f"no file has `{name}`", "a dated value", f"Add `{name}` to a file there.")
+            Fault(
+                f"{project.root / POLICY_FOLDER}",
+                f"no file has `{name}`",
+                "a dated value",
+                f"Add `{name}` to a file there.",
+            )
             for name in (*NUMBERS, *WORDS)
             if name not in files
         ]
@@ -163,7 +177,9 @@ class Policy:
         """
         found = self.in_force(name, area_code, on).value
         if not isinstance(found, (int, float)):
-            raise PolicyError(Fault(self.files.get(name, name), f"`{name}` is {found!r}", "a number", "Write a number."))
+            raise PolicyError(
+                Fault(self.files.get(name, name), f"`{name}` is {found!r}", "a number", "Write a number.")
+            )
         return float(found)
 
     def in_force(self, name: str, area_code: str, on: dt.date) -> DatedValue:
@@ -203,7 +219,12 @@ class Policy:
             return dt.date(year - 1, 10, 1), dt.date(year, 10, 1)
         where = self.files["accounting_window"]
         raise PolicyError(
-            Fault(where, f"`accounting_window` is {form!r}", f"one of {', '.join(ACCOUNTING_WINDOWS)}", "Correct the value.")
+            Fault(
+                where,
+                f"`accounting_window` is {form!r}",
+                f"one of {', '.join(ACCOUNTING_WINDOWS)}",
+                "Correct the value.",
+            )
         )
 
     def school_years(self, area_code: str, on: dt.date) -> tuple[dt.date, dt.date]:
@@ -233,7 +254,9 @@ class Policy:
                     end = f"ended on {found.until}" if found.until else "was ended"
                     raise PolicyError(self._fault(name, area, on, f"the value for {area} {end}"))
                 return found
-        raise PolicyError(self._fault(name, area_code[:6], on, f"the first value of `{name}` for {area_code} begins later"))
+        raise PolicyError(
+            self._fault(name, area_code[:6], on, f"the first value of `{name}` for {area_code} begins later")
+        )
 
     def _fault(self, name: str, area: str, on: dt.date, found: str) -> Fault:
         where = self.files.get(name, f"{POLICY_FOLDER}/{name}.yaml")
@@ -272,16 +295,29 @@ def _faults_of(name: str, series: Series, where: object) -> list[Fault]:
             place = where(name, "values", area, str(day))  # type: ignore[operator]
             if name == "accounting_window":
                 if value.value is not None and value.value not in ACCOUNTING_WINDOWS:
-                    faults.append(Fault(place, f"{value.value!r}", f"one of {', '.join(ACCOUNTING_WINDOWS)}", "Correct it."))
+                    faults.append(
+                        Fault(
+                            place,
+                            f"{value.value!r}",
+                            f"one of {', '.join(ACCOUNTING_WINDOWS)}",
+                            "Correct it.",
+                        )
+                    )
             elif name == "school_year_begins":
                 try:
                     _month_and_day("01-01" if value.value is None else value.value)
                 except ValueError:
-                    faults.append(Fault(place, f"{value.value!r}", "month and day, such as 09-01", "Correct it."))
+                    faults.append(
+                        Fault(place, f"{value.value!r}", "month and day, such as 09-01", "Correct it.")
+                    )
             elif isinstance(value.value, str) or (value.value is not None and value.value < 0):
-                faults.append(Fault(place, f"{value.value!r}", "a number of 0 or more, or null", "Correct the value."))
+                faults.append(
+                    Fault(place, f"{value.value!r}", "a number of 0 or more, or null", "Correct the value.")
+                )
             if value.until is not None and value.until < day:
-                faults.append(Fault(place, f"until {value.until} is before {day}", "a later day", "Correct `until`."))
+                faults.append(
+                    Fault(place, f"until {value.until} is before {day}", "a later day", "Correct `until`.")
+                )
     return faults
 
 

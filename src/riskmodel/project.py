@@ -65,7 +65,12 @@ class Project:
             root = Path(named).expanduser().resolve()
             if not (root / MARKER).is_file():
                 raise ProjectError(
-                    Fault(str(root), "no project", f"a folder with {MARKER}", f"Make one with `riskmodel init {root}`.")
+                    Fault(
+                        str(root),
+                        "no project",
+                        f"a folder with {MARKER}",
+                        f"Make one with `riskmodel init {root}`.",
+                    )
                 )
             return cls(root)
         here = Path.cwd()
@@ -115,7 +120,9 @@ def read_document(path: Path) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise ProjectError(Fault(f"{path}:{line}", str(error.problem or error.context), "valid YAML", "Mend the line.")) from None
+        raise ProjectError(
+            Fault(f"{path}:{line}", str(error.problem or error.context), "valid YAML", "Mend the line.")
+        ) from None
     lines: dict[tuple[str | int, ...], int] = {}
     faults: list[Fault] = []
     scalars = yaml.CSafeLoader("")
@@ -141,12 +148,17 @@ def _construct(
             name = name if isinstance(name, (str, int)) else str(name)
             if name in mapping:
                 where = f"{path}:{name_node.start_mark.line + 1}"
-                faults.append(Fault(where, f"`{name}` stands twice", "each key once", "Delete one of the two."))
+                faults.append(
+                    Fault(where, f"`{name}` stands twice", "each key once", "Delete one of the two.")
+                )
             mapping[name] = _construct(scalars, value_node, (*key, name), lines, faults, path)
             lines[(*key, name)] = name_node.start_mark.line + 1
         return mapping
     if isinstance(node, yaml.SequenceNode):
-        return [_construct(scalars, item, (*key, place), lines, faults, path) for place, item in enumerate(node.value)]
+        return [
+            _construct(scalars, item, (*key, place), lines, faults, path)
+            for place, item in enumerate(node.value)
+        ]
     return scalars.construct_object(node)
 
 
@@ -162,12 +174,18 @@ def fit(document: Document, shape: type[Shape] | TypeAdapter[Shape]) -> Shape:
             if problem["type"] == "extra_forbidden":
                 found, remedy = f"unknown key `{key[-1]}`", "Delete it, or correct its spelling."
                 known = _known_keys(shape)
-                expected = f"one of {', '.join(known)}" if len(key) == 1 and known else "a key that is documented"
+                expected = (
+                    f"one of {', '.join(known)}" if len(key) == 1 and known else "a key that is documented"
+                )
             elif problem["type"] == "missing":
                 found, expected, remedy = f"`{key[-1]}` is missing", "this key", "Add it."
             else:
                 whole = isinstance(problem["input"], dict | BaseModel)  # a rule about several keys at once
-                found = "keys that do not go together" if whole and problem["type"] == "value_error" else f"{problem['input']!r}"
+                found = (
+                    "keys that do not go together"
+                    if whole and problem["type"] == "value_error"
+                    else f"{problem['input']!r}"
+                )
                 expected, remedy = _WORDS_BEFORE.sub("", problem["msg"]), "Correct the value."
             faults.append(Fault(document.where(*key), found, expected, remedy))
         raise ProjectError(faults) from None
@@ -198,7 +216,9 @@ def start_project(folder: Path, model: Path | None = None) -> Path:
     Raises ProjectError if the folder holds something already.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise ProjectError(Fault(str(folder), "the folder is not empty", "a new or empty folder", "Name another folder."))
+        raise ProjectError(
+            Fault(str(folder), "the folder is not empty", "a new or empty folder", "Name another folder.")
+        )
     source = model or _declarations_at_hand()
     made = folder.resolve()
     made.mkdir(parents=True, exist_ok=True)

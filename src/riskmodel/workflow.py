@@ -19,18 +19,18 @@ from riskmodel.project import Project
 if TYPE_CHECKING:
     import pandas as pd
 
+    from riskmodel.casebook import Casebook, Recorded
+    from riskmodel.casebook.audit import AuditFindings
+    from riskmodel.casebook.cycles import Cycles
+    from riskmodel.casebook.doorkeeping import Key, NewKey
     from riskmodel.features import LeakReport, ValueTrace
-    from riskmodel.screening.exits import ExitReview
-    from riskmodel.screening.listing import VisitList
     from riskmodel.screening.replay import Replay
     from riskmodel.screening.scoring import Scores, ScreeningModel
-    from riskmodel.serving.casebook import Casebook, Recorded
-    from riskmodel.serving.casebook.audit import AuditFindings
-    from riskmodel.serving.casebook.cycles import Cycles
-    from riskmodel.serving.casebook.doorkeeping import Key, NewKey
     from riskmodel.tables import CheckReport, Quarantined, Stored, Tables
     from riskmodel.training import Comparison, Promotion, Run
     from riskmodel.training.random_checks import CheckedRecall
+    from riskmodel.visits.exits import ExitReview
+    from riskmodel.visits.listing import VisitList
 
 PathLike = str | os.PathLike[str]
 ProjectLike = Project | PathLike | None
@@ -48,7 +48,9 @@ def day(text: dt.date | str) -> dt.date:
     try:
         return dt.date.fromisoformat(text)
     except ValueError:
-        raise UserError(Fault("date", f"{text!r}", "a date such as 2025-12-31", "Write it as YYYY-MM-DD.")) from None
+        raise UserError(
+            Fault("date", f"{text!r}", "a date such as 2025-12-31", "Write it as YYYY-MM-DD.")
+        ) from None
 
 
 def synthesise(folder: PathLike, *, households: int, years: int, end: dt.date | str, seed: int) -> Path:
@@ -127,16 +129,26 @@ def build_features(
 
     here, data = open_project(project), _tables(tables)
     households = None if everybody else cohort(data, day(as_of))["household_id"].to_list()
-    matrix = build(data, day(as_of), catalogue=load_catalogue(here), policy=Policy.load(here, data), households=households)
+    matrix = build(
+        data,
+        day(as_of),
+        catalogue=load_catalogue(here),
+        policy=Policy.load(here, data),
+        households=households,
+    )
     return matrix.pandas()
 
 
-def policy_notes(tables: Tables | PathLike, as_of: dt.date | str, *, project: ProjectLike = None) -> list[str]:
+def policy_notes(
+    tables: Tables | PathLike, as_of: dt.date | str, *, project: ProjectLike = None
+) -> list[str]:
     """Policy values in force for the county on a day that nobody has compared with what was published, a line each."""
     from riskmodel.policy import Policy
 
     data = _tables(tables)
-    return Policy.load(open_project(project), data).unverified(data["households"]["county_code"].unique(), [day(as_of)])
+    return Policy.load(open_project(project), data).unverified(
+        data["households"]["county_code"].unique(), [day(as_of)]
+    )
 
 
 def trace_features(
@@ -155,18 +167,24 @@ def trace_features(
     here, data = open_project(project), _tables(tables)
     catalogue = load_catalogue(here)
     names = features or catalogue.names
-    return explain_values(data, household, names, day(as_of), catalogue=catalogue, policy=Policy.load(here, data))
+    return explain_values(
+        data, household, names, day(as_of), catalogue=catalogue, policy=Policy.load(here, data)
+    )
 
 
 def hunt_leaks(
-    tables: Tables | PathLike, *, as_of: Sequence[dt.date | str] = (), seed: int = 1, project: ProjectLike = None
+    tables: Tables | PathLike,
+    *,
+    as_of: Sequence[dt.date | str] = (),
+    seed: int = 1,
+    project: ProjectLike = None,
 ) -> LeakReport:
     """Build features as of days, alter everything known later, build again: every bit must be the same.
 
     as_of: by default the days 18 and 6 months before the newest `known_on`.
     """
+    from riskmodel.calendar import months_before
     from riskmodel.features import leaks, load_catalogue
-    from riskmodel.features.building import months_before
     from riskmodel.policy import Policy
 
     here, data = open_project(project), _tables(tables)
@@ -190,10 +208,14 @@ def train(
 
     # A folder goes on as it is: a plan with `source: table` reads its own file there.
     data = Path(tables) if isinstance(tables, (str, os.PathLike)) else tables
-    return fit(open_project(project), plan, data, until=None if until is None else day(until), progress=progress)
+    return fit(
+        open_project(project), plan, data, until=None if until is None else day(until), progress=progress
+    )
 
 
-def compare(runs: Sequence[str | Run] = (), *, truth: PathLike | None = None, project: ProjectLike = None) -> Comparison:
+def compare(
+    runs: Sequence[str | Run] = (), *, truth: PathLike | None = None, project: ProjectLike = None
+) -> Comparison:
     """Runs side by side on identical as-of dates and households. Without runs: the newest of each plan.
 
     truth: `truth.parquet` of a synthetic county; the true probability, which sees luck that no feature can, is shown as one more row.
@@ -205,13 +227,22 @@ def compare(runs: Sequence[str | Run] = (), *, truth: PathLike | None = None, pr
 
 
 def promote(
-    run: str | Run, *, by: str, because: str, waive: Mapping[str, str] | None = None, project: ProjectLike = None
+    run: str | Run,
+    *,
+    by: str,
+    because: str,
+    waive: Mapping[str, str] | None = None,
+    project: ProjectLike = None,
 ) -> Promotion:
     """Make a run the champion, if it passes `training/acceptance.yaml`. Raises PromotionRefused with every failed check."""
     from riskmodel.training import promote as make_champion
 
     return make_champion(
-        open_project(project), run if isinstance(run, str) else run.id, by=by, because=because, waive=waive or {}
+        open_project(project),
+        run if isinstance(run, str) else run.id,
+        by=by,
+        because=because,
+        waive=waive or {},
     )
 
 
@@ -253,7 +284,7 @@ def keep_importance(scores: Scores, *, run: str | Run = "champion", project: Pro
     import tempfile
 
     from riskmodel.errors import ModelError
-    from riskmodel.screening.explain import Explainer
+    from riskmodel.explaining.contributions import Explainer
     from riskmodel.screening.plots import save_importance
     from riskmodel.training import load_model_folder, registry
     from riskmodel.training.model import Model
@@ -275,7 +306,9 @@ def keep_importance(scores: Scores, *, run: str | Run = "champion", project: Pro
     texts = Model.load(folder).booster_texts
     explainer = Explainer.from_booster_texts(texts) if texts else None
     with tempfile.TemporaryDirectory() as draft:
-        registry.attach(here, found["id"], save_importance(scores.table, Path(draft), explainer=explainer), "importance")
+        registry.attach(
+            here, found["id"], save_importance(scores.table, Path(draft), explainer=explainer), "importance"
+        )
     return registry.artifact(here, found["id"], "importance")
 
 
@@ -311,9 +344,11 @@ def screening_list(
 
     capacity: visits that can be given; by default that of `serving/screening.yaml`. `issue`: keep it in the casebook as given out. Only then can its results be recorded, and what is not done be carried over.
     """
-    from riskmodel.serving.casebook import next_list
+    from riskmodel.casebook import next_list
 
-    return next_list(open_project(project), scores, _tables(tables), day(as_of), capacity=capacity, issue=issue)
+    return next_list(
+        open_project(project), scores, _tables(tables), day(as_of), capacity=capacity, issue=issue
+    )
 
 
 def explain(
@@ -354,14 +389,14 @@ def changes(
 
 def record(file: PathLike, *, by: str = "command line", project: ProjectLike = None) -> Recorded:
     """Take verification results back in from a filled list; refused rows come back in a file that says why. by: stands in the audit."""
-    from riskmodel.serving.casebook import record as take_in
+    from riskmodel.casebook import record as take_in
 
     return take_in(open_project(project), Path(file), by=by)
 
 
 def cycles(*, closed: bool = False, project: ProjectLike = None) -> Cycles:
     """The open cycles of the casebook: how far their visits have come, and results that contradict each other. `closed`: the closed ones too."""
-    from riskmodel.serving.casebook.cycles import cycles_of
+    from riskmodel.casebook.cycles import cycles_of
 
     with _casebook(project) as book:
         return cycles_of(book, closed=closed)
@@ -375,20 +410,25 @@ def close_cycle(cycle: str, *, by: str, county: str | None = None, project: Proj
     with _casebook(project) as book:
         code = county or book.county(cycle)
         book.close_cycle(code, cycle, by=by)
-    return f"Cycle {cycle} of {code} is closed: results for it are refused from now on, what was recorded stays."
+    return (
+        f"Cycle {cycle} of {code} is closed: results for it are refused from now on, what was recorded stays."
+    )
 
 
 def disagreements(*, project: ProjectLike = None) -> pd.DataFrame:
     """Where visits disagreed with the reasons: kind, zh, en, count, most frequent first; of every list so far, by no village and no person."""
     import pandas as pd
 
-    from riskmodel.screening.settings import load_settings
+    from riskmodel.settings import load_settings
 
     here = open_project(project)
     words = load_settings(here).disagreements
     with _casebook(here) as book:
         counts = book.disagreements()
-    told = [(kind, words[kind].zh if kind in words else kind, words[kind].en if kind in words else kind) for kind in counts]
+    told = [
+        (kind, words[kind].zh if kind in words else kind, words[kind].en if kind in words else kind)
+        for kind in counts
+    ]
     columns = ["kind", "zh", "en"]
     return pd.DataFrame(told, columns=columns).assign(count=list(counts.values())).astype({"count": "int64"})
 
@@ -405,8 +445,8 @@ def recall(
     tables: of the county; villages that its yearly sweep saw whole in a list's cycle are counted instead of estimated. county: only lists
     of this county (6 digits). since: only lists as of this day or later.
     """
-    from riskmodel.screening.listing import cycle_length
-    from riskmodel.screening.settings import load_settings
+    from riskmodel.settings import load_settings
+    from riskmodel.visits.listing import cycle_length
 
     here = open_project(project)
     with _casebook(here) as book:
@@ -420,7 +460,7 @@ def recall(
 
 def backup(target: PathLike, *, project: ProjectLike = None) -> str:
     """Copy a SQLite casebook to a file while it is in use, and check the copy. Returns what it holds. Raises UserError; the old file stays then."""
-    from riskmodel.serving.casebook.backup import backup as copy
+    from riskmodel.casebook.backup import backup as copy
 
     with _casebook(project) as book:
         return copy(book, target)
@@ -433,9 +473,9 @@ def exit_review(
 
     Visits that the casebook knows count as well. Conditions: `exits` in `serving/screening.yaml`.
     """
-    from riskmodel.screening.exits import exit_review as review
-    from riskmodel.screening.exits import looks_back
-    from riskmodel.screening.settings import load_settings
+    from riskmodel.settings import load_settings
+    from riskmodel.visits.exits import exit_review as review
+    from riskmodel.visits.exits import looks_back
 
     here, date = open_project(project), day(as_of)
     rules = load_settings(here).exits
@@ -446,7 +486,7 @@ def exit_review(
 
 @contextmanager
 def _casebook(project: ProjectLike) -> Iterator[Casebook]:
-    from riskmodel.serving.casebook import Casebook
+    from riskmodel.casebook import Casebook
 
     book = Casebook.of(open_project(project))
     try:
@@ -455,9 +495,11 @@ def _casebook(project: ProjectLike) -> Iterator[Casebook]:
         book.close()
 
 
-def release(tables: Tables | PathLike, as_of: dt.date | str, *, model: str = "champion", project: ProjectLike = None) -> Path:
+def release(
+    tables: Tables | PathLike, as_of: dt.date | str, *, model: str = "champion", project: ProjectLike = None
+) -> Path:
     """Write the sealed folder that the service loads: model, catalogue, policy and the area context of the day, under a signed manifest."""
-    from riskmodel.serving.release import make_release
+    from riskmodel.serving.releases.release import make_release
 
     here = open_project(project)
     return make_release(here, load_model(model, project=here), _tables(tables), day(as_of))
@@ -465,13 +507,18 @@ def release(tables: Tables | PathLike, as_of: dt.date | str, *, model: str = "ch
 
 def release_key(*, project: ProjectLike = None) -> tuple[Path, str]:
     """Make the key that seals releases, and trust it. Returns its path and name. Raises ModelError when there is one already."""
-    from riskmodel.serving.seal import make_key
+    from riskmodel.serving.releases.seal import make_key
 
     return make_key(open_project(project))
 
 
 def export_households(
-    household_ids: Sequence[str], tables: Tables | PathLike, as_of: dt.date | str, output: PathLike, *, horizon: int = 12
+    household_ids: Sequence[str],
+    tables: Tables | PathLike,
+    as_of: dt.date | str,
+    output: PathLike,
+    *,
+    horizon: int = 12,
 ) -> Path:
     """Write the body of `POST /v1/scores` for households of a data folder. Raises DataError with every unknown household."""
     import json
@@ -502,7 +549,7 @@ def add_key(
     project: ProjectLike = None,
 ) -> NewKey:
     """Make a key to the service. Its secret is in the answer and nowhere else. Raises UserError with every fault of what it should carry."""
-    from riskmodel.serving.casebook.doorkeeping import add_key as add
+    from riskmodel.casebook.doorkeeping import add_key as add
 
     with _casebook(project) as book:
         return add(book.engine, name=name, role=role, areas=areas, purpose=purpose, days=days, by=by)
@@ -510,7 +557,7 @@ def add_key(
 
 def list_keys(*, project: ProjectLike = None) -> list[Key]:
     """All keys that were ever made, newest first, with their state. Never the secrets."""
-    from riskmodel.serving.casebook.doorkeeping import list_keys as known
+    from riskmodel.casebook.doorkeeping import list_keys as known
 
     with _casebook(project) as book:
         return known(book.engine)
@@ -518,7 +565,7 @@ def list_keys(*, project: ProjectLike = None) -> list[Key]:
 
 def revoke_key(key_id: str, *, by: str = "command line", project: ProjectLike = None) -> Key:
     """Take a key back, with its sessions; a running service refuses it within seconds. Raises UserError for one that is not in force."""
-    from riskmodel.serving.casebook.doorkeeping import revoke_key as revoke
+    from riskmodel.casebook.doorkeeping import revoke_key as revoke
 
     with _casebook(project) as book:
         return revoke(book.engine, key_id, by=by)
@@ -526,7 +573,7 @@ def revoke_key(key_id: str, *, by: str = "command line", project: ProjectLike = 
 
 def verify_audit(head: PathLike | None = None, *, project: ProjectLike = None) -> AuditFindings:
     """Whether the audit's chain holds. head: a file that `export_audit` wrote before, on whose newest entry the chain must still stand."""
-    from riskmodel.serving.casebook.export import read_head
+    from riskmodel.casebook.export import read_head
 
     exported = None if head is None else read_head(Path(head))
     with _casebook(project) as book:
@@ -535,7 +582,7 @@ def verify_audit(head: PathLike | None = None, *, project: ProjectLike = None) -
 
 def export_audit(output: PathLike, *, since: int = 0, project: ProjectLike = None) -> AuditFindings:
     """Write the audit from an entry on as JSON lines, the head of its chain first; the chain is verified in the same reading."""
-    from riskmodel.serving.casebook.export import export
+    from riskmodel.casebook.export import export
 
     with _casebook(project) as book:
         return export(book.engine, Path(output), since=since)

@@ -40,7 +40,13 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
         "dibao": "false",
         "tekun": "false",
     },
-    "medical": {"member_id": "M1", "kind": "outpatient", "total_cost": "0", "reimbursed": "0", "self_paid": "0"},
+    "medical": {
+        "member_id": "M1",
+        "kind": "outpatient",
+        "total_cost": "0",
+        "reimbursed": "0",
+        "self_paid": "0",
+    },
     "disability": {"member_id": "M1", "kind": "physical", "level": "3"},
     "employment": {"member_id": "M1", "employed": "true"},
     "guarantees": {
@@ -97,7 +103,10 @@ def _typed(name: str, rows: list[dict[str, object]]) -> pl.DataFrame:
             "boolean": lambda word: word == "true",
         }.get(kind, str)(text)
 
-    columns = {column.name: [value(column.kind, row.get(column.name)) for row in rows] for column in TABLES[name].columns}
+    columns = {
+        column.name: [value(column.kind, row.get(column.name)) for row in rows]
+        for column in TABLES[name].columns
+    }
     return pl.DataFrame(columns, infer_schema_length=None)
 
 
@@ -117,7 +126,11 @@ def value(catalogue, policy) -> Callable[..., float]:
 
     def of(feature: str, as_of: str, text: str, members: int = 1) -> float:
         matrix = build(
-            tables_from(text, members), dt.date.fromisoformat(as_of), catalogue=catalogue, policy=policy, households=["H1"]
+            tables_from(text, members),
+            dt.date.fromisoformat(as_of),
+            catalogue=catalogue,
+            policy=policy,
+            households=["H1"],
         )
         return float(matrix.column(feature)[0])
 

@@ -24,7 +24,9 @@ def test_the_two_kernels_last_used_stay_with_what_was_compiled_of_them(tmp_path)
         kernel_used(tmp_path, name, days_ago)
     clean_cache(kernel_used(tmp_path, "kernel_e", 0))
     assert left(tmp_path) == sorted(
-        name for kept in ("kernel_b", "kernel_e", "trimmed_d") for name in (f"{kept}.py", f"{kept}.build_features-1.py311.nbi")
+        name
+        for kept in ("kernel_b", "kernel_e", "trimmed_d")
+        for name in (f"{kept}.py", f"{kept}.build_features-1.py311.nbi")
     )
 
 

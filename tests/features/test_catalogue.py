@@ -36,7 +36,13 @@ def test_there_are_about_as_many_as_promised(catalogue):
 
 
 def test_names_that_others_rely_on_are_there(catalogue):
-    for name in ("net_income_pp_12m", "income_gap_pp", "rule_event", "rule_guarantee_failed", "medical_age_days"):
+    for name in (
+        "net_income_pp_12m",
+        "income_gap_pp",
+        "rule_event",
+        "rule_guarantee_failed",
+        "medical_age_days",
+    ):
         assert name in catalogue
 
 
@@ -54,7 +60,9 @@ def test_sentences_have_their_value_and_no_code(catalogue):
 def test_no_feature_is_on_the_denylist(catalogue, project):
     denylist = Denylist.load(project)
     assert denylist.faults(catalogue.names, "features/catalogue.yaml") == []
-    found = denylist.faults(["ethnic_minority", "village_code", "Object_Class", "risk_kinds", "household_id", "age"], "plan")
+    found = denylist.faults(
+        ["ethnic_minority", "village_code", "Object_Class", "risk_kinds", "household_id", "age"], "plan"
+    )
     assert len(found) == 5
 
 

@@ -54,7 +54,9 @@ def test_the_change_of_size_is_members_now_less_members_then(value):
     assert value("household_size_change_12m", "2024-08-01", FAMILY) == 3 - 3
     assert value("household_size_change_12m", "2024-09-15", FAMILY) == 1 - 3
     assert value("household_size_change_12m", "2024-12-01", FAMILY) == 3 - 3  # two left, two came
-    assert value("household_size_change_12m", "2025-09-14", FAMILY) == 3 - 2  # a year before, the spouse was gone already
+    assert (
+        value("household_size_change_12m", "2025-09-14", FAMILY) == 3 - 2
+    )  # a year before, the spouse was gone already
 
 
 def test_a_household_known_for_less_than_a_year_says_nothing_about_the_year(value):
@@ -65,7 +67,13 @@ def test_a_household_known_for_less_than_a_year_says_nothing_about_the_year(valu
         M2         2024-03-01  spouse    .
         M2         2024-06-01  spouse    2024-05-20
     """
-    names = ("members_left_12m", "workers_left_12m", "head_or_spouse_left_12m", "members_joined_12m", "household_size_change_12m")
+    names = (
+        "members_left_12m",
+        "workers_left_12m",
+        "head_or_spouse_left_12m",
+        "members_joined_12m",
+        "household_size_change_12m",
+    )
     for name in names:
         assert math.isnan(value(name, "2025-02-28", text)), name
         assert not math.isnan(value(name, "2025-03-01", text)), name
@@ -116,7 +124,14 @@ def test_a_leaving_announced_for_later_has_not_happened(value):
 
 
 def test_a_leaving_known_later_changes_nothing_on_an_earlier_day(value):
-    before = FAMILY.replace("    M2         H1            2024-08-10  spouse    1972-05-01  weak      2024-07-20\n", "")
+    before = FAMILY.replace(
+        "    M2         H1            2024-08-10  spouse    1972-05-01  weak      2024-07-20\n", ""
+    )
     assert before != FAMILY
-    for name in ("members_left_12m", "head_or_spouse_left_12m", "household_size_change_12m", "household_size"):
+    for name in (
+        "members_left_12m",
+        "head_or_spouse_left_12m",
+        "household_size_change_12m",
+        "household_size",
+    ):
         assert value(name, "2024-08-09", FAMILY) == value(name, "2024-08-09", before), name

@@ -65,7 +65,13 @@ def household(rng: random.Random, number: int, leave_out: set[str]) -> dict[str,
     for name in members:
         versions = rng.randint(1, 4)
         for version in range(versions):
-            make("members", name, {"household_id": rng.choice(ids)}, 1, {"left_on": None if version < 2 else dt.date(2024, 9, 9)})
+            make(
+                "members",
+                name,
+                {"household_id": rng.choice(ids)},
+                1,
+                {"left_on": None if version < 2 else dt.date(2024, 9, 9)},
+            )
     by_key = {}
     for row in rows["members"]:
         by_key[row["member_id"], row["known_on"]] = row
@@ -80,7 +86,13 @@ def household(rng: random.Random, number: int, leave_out: set[str]) -> dict[str,
                 if not any(row["household_id"] == owner for row in rows[name]):
                     make(name, owner, {}, rng.randint(1, 3), {})
             elif name in ("medical", "disability", "employment"):
-                make(name, f"{name}{number:05d}{event}", {"member_id": rng.choice(members)}, rng.choice([1, 1, 1, 2, 3]), {})
+                make(
+                    name,
+                    f"{name}{number:05d}{event}",
+                    {"member_id": rng.choice(members)},
+                    rng.choice([1, 1, 1, 2, 3]),
+                    {},
+                )
             else:
                 fixed: dict[str, object] = {"household_id": rng.choice(ids)}
                 if name == "income":
@@ -122,11 +134,14 @@ def tables_of_many(many: list[dict[str, list[dict]]], wide: list[dict]):
 
 
 def as_json(rows: list[dict]) -> list[dict]:
-    return [{key: str(item) if isinstance(item, dt.date) else item for key, item in row.items()} for row in rows]
+    return [
+        {key: str(item) if isinstance(item, dt.date) else item for key, item in row.items()} for row in rows
+    ]
 
 
 @pytest.mark.parametrize(
-    "leave_out", [set(), {"income", "shocks"}, {"medical", "employment", "verifications"}, set(TABLE_NAMES[2:])]
+    "leave_out",
+    [set(), {"income", "shocks"}, {"medical", "employment", "verifications"}, set(TABLE_NAMES[2:])],
 )
 def test_a_household_scored_now_has_the_bits_of_the_batch(catalogue, policy, leave_out):
     rng = random.Random(f"batch {sorted(leave_out)}")
@@ -148,7 +163,14 @@ def test_a_household_scored_now_has_the_bits_of_the_batch(catalogue, policy, lea
             continue
         for row in records.values():
             rng.shuffle(row)
-        now = build(prepare_records(records), as_of, catalogue=catalogue, policy=policy, households=ids, context=context)
+        now = build(
+            prepare_records(records),
+            as_of,
+            catalogue=catalogue,
+            policy=policy,
+            households=ids,
+            context=context,
+        )
         for number, name in enumerate(now.household_id):
             differs = now.values[number].view(np.int64) != batch.values[place[name]].view(np.int64)
             assert not differs.any(), (name, [now.names[column] for column in np.flatnonzero(differs)])
@@ -167,7 +189,9 @@ def test_prepared_records_are_the_prepared_tables(written):
     for name, rows in from_tables.rows.items():
         assert from_tables.starts[name].tolist() == from_records.starts[name].tolist(), name
         for field in rows.dtype.names:
-            assert np.array_equal(rows[field], from_records.rows[name][field], equal_nan=rows[field].dtype.kind == "f"), (
+            assert np.array_equal(
+                rows[field], from_records.rows[name][field], equal_nan=rows[field].dtype.kind == "f"
+            ), (
                 name,
                 field,
             )
@@ -183,14 +207,25 @@ def test_partitions_and_threads_give_the_same_bits(catalogue, policy):
     assert whole.values.tobytes() == two.values.tobytes()
     context = count_context(prepared, as_of)
     half = list(whole.household_id[: len(whole) // 2 : 2])
-    part = build(tables.of_households(half), as_of, catalogue=catalogue, policy=policy, households=half, context=context)
+    part = build(
+        tables.of_households(half),
+        as_of,
+        catalogue=catalogue,
+        policy=policy,
+        households=half,
+        context=context,
+    )
     places = np.isin(whole.household_id, half)
     assert part.values.tobytes() == whole.values[places].tobytes()
 
 
 def test_the_order_of_the_rows_changes_nothing(catalogue, policy):
     rng = random.Random("order")
-    many, wide, as_of = [household(rng, number, set()) for number in range(50)], area_events(rng), dt.date(2024, 6, 30)
+    many, wide, as_of = (
+        [household(rng, number, set()) for number in range(50)],
+        area_events(rng),
+        dt.date(2024, 6, 30),
+    )
     right = build(tables_of_many(many, wide), as_of, catalogue=catalogue, policy=policy)
     rng.shuffle(many)
     for one in many:
@@ -207,7 +242,9 @@ def test_no_column_reaches_a_feature_that_the_contract_does_not_have_or_the_deny
     for name, shape in SHAPES.items():
         for field in set(shape.names) - WORKED_OUT - {"replaced_on"}:
             TABLES[name].column(field)
-            assert denylist.reason(field) is None or (name, field) == ("verifications", "outcome"), f"{name}.{field}"
+            assert denylist.reason(field) is None or (name, field) == ("verifications", "outcome"), (
+                f"{name}.{field}"
+            )
 
 
 def test_codes_have_the_numbers_of_the_contract():
@@ -218,7 +255,12 @@ def test_codes_have_the_numbers_of_the_contract():
         ("members", "labour"): [rows.SKILLED, rows.ORDINARY, rows.WEAK, rows.LOST, rows.NO_LABOUR],
         ("income", "source"): [rows.WAGE, rows.BUSINESS, rows.PROPERTY, rows.TRANSFER],
         ("medical", "kind"): [rows.OUTPATIENT, rows.INPATIENT, rows.CHRONIC],
-        ("verifications", "outcome"): [rows.RISK_CONFIRMED, rows.NO_RISK, rows.RISK_ELIMINATED, rows.UNREACHABLE],
+        ("verifications", "outcome"): [
+            rows.RISK_CONFIRMED,
+            rows.NO_RISK,
+            rows.RISK_ELIMINATED,
+            rows.UNREACHABLE,
+        ],
         ("shocks", "kind"): [
             rows.FLOOD,
             rows.DROUGHT,

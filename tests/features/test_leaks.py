@@ -29,7 +29,11 @@ def test_nothing_known_later_changes_a_feature(some_households, catalogue, polic
 
 def a_late_bill(tables, as_of):
     """Self-paid cost by the day it happened, whenever it became known."""
-    people = tables["members"].select("member_id", "household_id").unique("member_id", keep="first", maintain_order=True)
+    people = (
+        tables["members"]
+        .select("member_id", "household_id")
+        .unique("member_id", keep="first", maintain_order=True)
+    )
     bills = tables["medical"].filter(pl.col("occurred_on") <= as_of).join(people, on="member_id")
     return bills.group_by("household_id").agg(value=pl.col("self_paid").sum())
 
@@ -70,10 +74,14 @@ def test_a_planted_leak_is_caught(some_households, catalogue, policy, planted):
     def builder(tables, as_of):
         honest = build(tables, as_of, catalogue=catalogue, policy=policy)
         ids = pl.DataFrame({"household_id": list(honest.household_id)}, schema={"household_id": pl.String})
-        value = ids.join(planted(tables, as_of), on="household_id", how="left", maintain_order="left")["value"]
+        value = ids.join(planted(tables, as_of), on="household_id", how="left", maintain_order="left")[
+            "value"
+        ]
         column = value.cast(pl.Float64).fill_null(float("nan")).to_numpy()[:, None]
         values = np.ascontiguousarray(np.hstack([honest.values, column]))
-        return FeatureMatrix(as_of, honest.household_id, honest.village_code, (*honest.names, "planted"), values)
+        return FeatureMatrix(
+            as_of, honest.household_id, honest.village_code, (*honest.names, "planted"), values
+        )
 
     report = leaks(some_households, DAYS[:1], catalogue=catalogue, policy=policy, builder=builder)
     assert not report.ok

@@ -177,7 +177,9 @@ TUITION = """
 def test_tuition_is_counted_by_school_year(value):
     assert value("rule_tuition", "2024-03-19", TUITION) == 0  # 6,000 so far in the school year
     assert value("rule_tuition", "2024-03-20", TUITION) == 1  # 12,000
-    assert value("rule_tuition", "2024-11-30", TUITION) == 1  # the school year before; twelve months would hold 11,500 - 800 too
+    assert (
+        value("rule_tuition", "2024-11-30", TUITION) == 1
+    )  # the school year before; twelve months would hold 11,500 - 800 too
     assert value("rule_tuition", "2025-08-31", TUITION) == 1  # 11,000 - 800, and 12,000 the year before
     assert value("rule_tuition", "2025-09-01", TUITION) == 1  # the year that just ended: 10,200
     assert value("rule_tuition", "2026-09-01", TUITION) == 0
@@ -212,7 +214,9 @@ def test_income_below_the_dibao_standard_with_nobody_on_dibao(value):
     assert value("below_dibao_without_dibao", "2024-11-30", text) == 1
     assert value("below_dibao_without_dibao", "2024-12-01", text) == 0  # dibao covers the household now
     assert value("below_dibao_without_dibao", "2024-11-30", text.replace("7000", "7456")) == 0
-    assert math.isnan(value("below_dibao_without_dibao", "2024-07-19", text))  # no record of income is no income of zero
+    assert math.isnan(
+        value("below_dibao_without_dibao", "2024-07-19", text)
+    )  # no record of income is no income of zero
 
 
 def test_rigid_spending_above_the_cut_off_of_the_place(value):
@@ -241,5 +245,7 @@ def test_rigid_spending_above_the_cut_off_of_the_place(value):
     )
     assert value("rigid_above_cutoff_12m", "2025-01-15", weihai) == 0  # 75 % there
     loss = text.replace("care        1001", "production  12000")
-    assert value("rigid_above_cutoff_12m", "2025-01-15", loss) == 1  # no income left, and 5,000 that must be spent
+    assert (
+        value("rigid_above_cutoff_12m", "2025-01-15", loss) == 1
+    )  # no income left, and 5,000 that must be spent
     assert math.isnan(value("rigid_share_12m", "2025-01-15", loss))

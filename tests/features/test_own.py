@@ -77,7 +77,12 @@ def test_an_own_function_is_a_feature_like_all_others(county_project, written):
     tables = written(BILLS)
     matrix = build(tables, DAY, catalogue=small, policy=policy, trim=True)
     assert matrix.values.tolist() == [[8600.0, 2.0]]
-    assert build(tables, dt.date(2025, 1, 4), catalogue=small, policy=policy, trim=True).column("self_paid_bills_6m") == 1
+    assert (
+        build(tables, dt.date(2025, 1, 4), catalogue=small, policy=policy, trim=True).column(
+            "self_paid_bills_6m"
+        )
+        == 1
+    )
     trace = explain_value(tables, "H1", "self_paid_bills_6m", DAY, catalogue=catalogue, policy=policy)
     assert trace.value == 2
     looked_at = (
@@ -87,11 +92,15 @@ def test_an_own_function_is_a_feature_like_all_others(county_project, written):
     assert "Number of bills" in trace.text()
 
 
-def test_beside_an_own_function_the_others_keep_their_bits_and_plain_python_agrees(county_project, catalogue, county):
+def test_beside_an_own_function_the_others_keep_their_bits_and_plain_python_agrees(
+    county_project, catalogue, county
+):
     ids = county["households"]["household_id"].unique().sort()[:80].to_list()
     prepared, days = prepare(county.of_households(ids)), [dt.date(2024, 3, 10), dt.date(2025, 1, 31)]
     own, policy = load_catalogue(county_project), Policy.load(county_project)
-    first = {one.family: name for name, one in own.root.items()}  # the last of each family: the own one of its family
+    first = {
+        one.family: name for name, one in own.root.items()
+    }  # the last of each family: the own one of its family
     assert "self_paid_bills_6m" in first.values()
     mine = build_dates(prepared, days, catalogue=own.only(first.values()), policy=policy, trim=True)
     plain = build_dates(prepared, days, catalogue=catalogue, policy=policy)
@@ -188,7 +197,10 @@ def test_function_and_entry_must_both_be_there(own_project):
 def test_an_entry_of_another_family_than_its_file_is_refused(county_project):
     path = county_project.root / "features" / "catalogue.yaml"
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("  family: illness\n  topic: bills", "  family: income\n  topic: bills"), encoding="utf-8")
+    path.write_text(
+        text.replace("  family: illness\n  topic: bills", "  family: income\n  topic: bills"),
+        encoding="utf-8",
+    )
     with pytest.raises(ProjectError, match="illness, whose file holds the function"):
         load_catalogue(county_project)
 
@@ -209,7 +221,9 @@ def test_two_projects_do_not_mix(county_project, catalogue):
     assert list(definitions()) == catalogue.names
 
 
-def test_from_init_to_a_trained_model_that_uses_the_own_feature(project, county_folder, tmp_path, monkeypatch, capsys):
+def test_from_init_to_a_trained_model_that_uses_the_own_feature(
+    project, county_folder, tmp_path, monkeypatch, capsys
+):
     """What docs/add-a-feature.md says, done: a new project, one function, one entry, features, a model, and the rows behind a value."""
     import json
 
@@ -245,5 +259,14 @@ def test_from_init_to_a_trained_model_that_uses_the_own_feature(project, county_
     kept = json.loads(model.read_text(encoding="utf-8"))
     assert "self_paid_bills_6m" in kept["feature_names"] and number
     assert kept["record"]["catalogue_hash"] == ours.hash(*catalogue_files(ours))
-    said = run("features", str(county_folder), "--as-of", "2025-06-30", "--explain", household, "--feature", "self_paid_bills_6m")
+    said = run(
+        "features",
+        str(county_folder),
+        "--as-of",
+        "2025-06-30",
+        "--explain",
+        household,
+        "--feature",
+        "self_paid_bills_6m",
+    )
     assert "Number of bills of the last 6 months" in said and "self_paid_bills_6m" in said

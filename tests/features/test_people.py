@@ -16,7 +16,9 @@ BILLS = """
 def test_self_paid_cost_counts_bills_after_the_day_n_months_back_up_to_the_day(value):
     assert value("self_paid_3m", "2025-01-14", BILLS) == 8000
     assert value("self_paid_6m", "2025-01-14", BILLS) == 8000 + 600
-    assert value("self_paid_12m", "2025-01-14", BILLS) == 8000 + 600  # 14 January a year before is just outside
+    assert (
+        value("self_paid_12m", "2025-01-14", BILLS) == 8000 + 600
+    )  # 14 January a year before is just outside
     assert value("self_paid_12m", "2025-01-13", BILLS) == 8000 + 600 + 3000
     assert value("self_paid_24m", "2025-01-14", BILLS) == 8000 + 600 + 3000
 
@@ -129,7 +131,9 @@ WORK = """
 def test_no_job_for_three_months_counts_reports_not_silence(value):
     assert value("months_worked_12m", "2024-12-15", WORK) == 2
     assert value("rule_no_job_3m", "2024-12-15", WORK) == 1
-    assert value("rule_no_job_3m", "2024-12-05", WORK) == 0  # November is not in yet: two reports without work
+    assert (
+        value("rule_no_job_3m", "2024-12-05", WORK) == 0
+    )  # November is not in yet: two reports without work
     assert value("longest_without_work", "2024-12-15", WORK) == 3
     assert value("lost_work_3m", "2024-11-15", WORK) == 1
     assert value("spells_without_work_12m", "2024-12-15", WORK) == 1
@@ -148,7 +152,9 @@ def test_shocks_of_the_household_and_of_its_area_are_told_apart(value):
     assert value("own_shocks_12m", "2024-12-15", text) == 1
     assert value("own_loss_12m", "2024-12-15", text) == 5000
     assert value("accident_12m", "2024-12-15", text) == 1
-    assert value("area_disasters_12m", "2024-12-15", text) == 3  # county, township, village; not the other township
+    assert (
+        value("area_disasters_12m", "2024-12-15", text) == 3
+    )  # county, township, village; not the other township
     assert value("rule_event", "2024-12-15", text) == 1
 
 

@@ -59,7 +59,13 @@ def test_a_value_that_was_ended_is_refused(own_project):
 @pytest.mark.parametrize("area", ["522301", "520000", "52", "522301001"])
 def test_the_table_of_the_data_folder_goes_over_all_files(project, area):
     frame = pl.DataFrame(
-        {"area_code": [area], "name": ["monitoring_line"], "valid_from": [day("2023-06-01")], "value": [9100.0], "source": ["县"]}
+        {
+            "area_code": [area],
+            "name": ["monitoring_line"],
+            "valid_from": [day("2023-06-01")],
+            "value": [9100.0],
+            "source": ["县"],
+        }
     )
     policy = Policy.load(project, from_frames({"policy": frame}))
     assert policy.value("monitoring_line", GUIZHOU, day("2023-06-01")) == 9100
@@ -72,7 +78,10 @@ def test_accounting_windows(own_project):
     assert policy.accounting_window(GUIZHOU, day("2025-03-31")) == (day("2024-03-01"), day("2025-03-01"))
     path = own_project.root / "features" / "policy" / "accounting.yaml"
     path.write_text(
-        path.read_text(encoding="utf-8").replace("{value: previous_12_months", "{value: october_to_september"), encoding="utf-8"
+        path.read_text(encoding="utf-8").replace(
+            "{value: previous_12_months", "{value: october_to_september"
+        ),
+        encoding="utf-8",
     )
     policy = Policy.load(own_project)
     assert policy.accounting_window(GUIZHOU, day("2025-09-30")) == (day("2023-10-01"), day("2024-10-01"))
@@ -83,7 +92,8 @@ def test_all_faults_of_the_files_come_at_once_with_their_lines(own_project):
     folder = own_project.root / "features" / "policy"
     line = folder / "monitoring_line.yaml"
     line.write_text(
-        line.read_text(encoding="utf-8").replace("value: 7300", "value: -1").replace('"53":', '"5":'), encoding="utf-8"
+        line.read_text(encoding="utf-8").replace("value: 7300", "value: -1").replace('"53":', '"5":'),
+        encoding="utf-8",
     )
     (folder / "dibao_standard.yaml").unlink()
     with pytest.raises(ProjectError) as error:
@@ -96,7 +106,9 @@ def test_all_faults_of_the_files_come_at_once_with_their_lines(own_project):
 def test_no_legal_figure_stands_in_the_code(project):
     import re
 
-    code = "\n".join(path.read_text(encoding="utf-8") for path in (project.root / "src/riskmodel/features").glob("*.py"))
+    code = "\n".join(
+        path.read_text(encoding="utf-8") for path in (project.root / "src/riskmodel/features").glob("*.py")
+    )
     body = re.sub(r'"""(?s:.*?)"""', "", code)
     for figure in ("7300", "6000", "26000", "5000", "20000", "0.6"):
         assert not re.search(rf"(?<![\d.]){figure}(?![\d.])", body), figure
@@ -105,14 +117,21 @@ def test_no_legal_figure_stands_in_the_code(project):
 def test_a_value_that_nobody_verified_says_so_wherever_it_is_used(policy, written, catalogue):
     from riskmodel.features.tracing import explain_value
 
-    [income, dibao] = [line for line in policy.unverified(["522301"], [day("2024-05-01")]) if "school_year" not in line]
+    [income, dibao] = [
+        line for line in policy.unverified(["522301"], [day("2024-05-01")]) if "school_year" not in line
+    ]
     assert "disposable_income.yaml (disposable_income): 21691.0" in dibao + income
     assert "not verified" in income and "policy table" in income
     assert not [
         line for line in policy.unverified(["350526"], [day("2024-05-01")]) if "dibao" in line
     ]  # Dehua's own was published
     trace = explain_value(
-        written("medical", 1), "H1", "self_paid_rule_ratio", day("2024-05-01"), catalogue=catalogue, policy=policy
+        written("medical", 1),
+        "H1",
+        "self_paid_rule_ratio",
+        day("2024-05-01"),
+        catalogue=catalogue,
+        policy=policy,
     )
     assert "NOT VERIFIED" in trace.policy["disposable_income"][1]
     assert "NOT VERIFIED" in trace.text()
@@ -139,7 +158,10 @@ def test_school_years_begin_on_the_day_of_the_policy(own_project):
     path = own_project.root / "features" / "policy" / "accounting.yaml"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace('value: "09-01"', 'value: "08-15"'), encoding="utf-8")
-    assert Policy.load(own_project).school_years(GUIZHOU, day("2025-08-31")) == (day("2024-08-15"), day("2025-08-15"))
+    assert Policy.load(own_project).school_years(GUIZHOU, day("2025-08-31")) == (
+        day("2024-08-15"),
+        day("2025-08-15"),
+    )
     for wrong in ('"02-29"', '"9月"', "901"):
         path.write_text(text.replace('value: "09-01"', f"value: {wrong}"), encoding="utf-8")
         with pytest.raises(ProjectError, match=r"accounting\.yaml:\d+.*month and day, such as 09-01"):
@@ -147,7 +169,8 @@ def test_school_years_begin_on_the_day_of_the_policy(own_project):
 
 
 @pytest.mark.parametrize(
-    "name", ["monitoring_line", "dibao_standard", "disposable_income", "rigid_share_cutoff", "tuition_school_year"]
+    "name",
+    ["monitoring_line", "dibao_standard", "disposable_income", "rigid_share_cutoff", "tuition_school_year"],
 )
 def test_every_series_refuses_a_day_before_its_first_value_with_file_and_what_to_add(policy, name):
     with pytest.raises(PolicyError) as error:

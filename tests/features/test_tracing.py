@@ -42,7 +42,9 @@ TEXT = """
 
 def test_the_rows_without_which_the_value_would_differ_are_marked(written, catalogue, policy):
     text = TEXT.replace("purpose\n", "purpose amount\n").replace("production\n", "production 400\n")
-    trace = explain_value(written(text, 2), "H1", "net_income_pp_12m", dt.date(2025, 1, 15), catalogue=catalogue, policy=policy)
+    trace = explain_value(
+        written(text, 2), "H1", "net_income_pp_12m", dt.date(2025, 1, 15), catalogue=catalogue, policy=policy
+    )
     assert trace.value == (9000 - 400) / 2
     income = trace.rows["income"]
     assert income["event_id"].to_list() == ["OLD", "IN"]  # what became known later is not even looked at
@@ -54,13 +56,20 @@ def test_the_rows_without_which_the_value_would_differ_are_marked(written, catal
 
 
 def test_the_policy_value_and_its_source_are_named(written, catalogue, policy):
-    text = TEXT.replace("purpose\n", "purpose amount\n").replace("production\n", "production 400\n") + "\n\nmedical"
-    trace = explain_value(written(text), "H1", "income_gap_pp", dt.date(2025, 1, 15), catalogue=catalogue, policy=policy)
+    text = (
+        TEXT.replace("purpose\n", "purpose amount\n").replace("production\n", "production 400\n")
+        + "\n\nmedical"
+    )
+    trace = explain_value(
+        written(text), "H1", "income_gap_pp", dt.date(2025, 1, 15), catalogue=catalogue, policy=policy
+    )
     assert trace.policy["monitoring_line"] == (7300.0, "贵州省，2023年")
 
 
 def test_an_absent_table_is_named(written, catalogue, policy):
-    trace = explain_value(written(""), "H1", "self_paid_12m", dt.date(2025, 1, 15), catalogue=catalogue, policy=policy)
+    trace = explain_value(
+        written(""), "H1", "self_paid_12m", dt.date(2025, 1, 15), catalogue=catalogue, policy=policy
+    )
     assert math.isnan(trace.value)
     assert trace.absent == ("medical",)
     assert "absent" in trace.text()
@@ -68,7 +77,12 @@ def test_an_absent_table_is_named(written, catalogue, policy):
 
 def test_ethnicity_is_not_shown(county, catalogue, policy):
     trace = explain_value(
-        county, county["households"]["household_id"][0], "children", dt.date(2025, 5, 20), catalogue=catalogue, policy=policy
+        county,
+        county["households"]["household_id"][0],
+        "children",
+        dt.date(2025, 5, 20),
+        catalogue=catalogue,
+        policy=policy,
     )
     assert "ethnic" not in trace.text()
 
@@ -94,8 +108,12 @@ def test_who_left_is_shown_with_the_day(written, catalogue, policy):
     assert trace.value == 1
     assert entered["member_id"].unique().to_list() == ["M2"]
     assert "2024-07-20" in trace.text()
-    before = explain_value(written(text), "H1", "members_left_12m", dt.date(2024, 8, 9), catalogue=catalogue, policy=policy)
-    assert "2024-08-10" not in before.text() and "2024-07-20" not in before.text()  # neither the version nor its day is known yet
+    before = explain_value(
+        written(text), "H1", "members_left_12m", dt.date(2024, 8, 9), catalogue=catalogue, policy=policy
+    )
+    assert (
+        "2024-08-10" not in before.text() and "2024-07-20" not in before.text()
+    )  # neither the version nor its day is known yet
 
 
 def test_a_no_can_be_traced_to_the_rows_that_were_summed(written, catalogue, policy):
@@ -108,7 +126,9 @@ def test_a_no_can_be_traced_to_the_rows_that_were_summed(written, catalogue, pol
 
         assistance
     """
-    trace = explain_value(written(text), "H1", "rule_tuition", dt.date(2025, 1, 15), catalogue=catalogue, policy=policy)
+    trace = explain_value(
+        written(text), "H1", "rule_tuition", dt.date(2025, 1, 15), catalogue=catalogue, policy=policy
+    )
     assert trace.value == 0
     assert trace.rows["expenditure"].filter("counts")["event_id"].to_list() == ["E1"]
     assert "2024-09-01 to 2025-01-15" in trace.window

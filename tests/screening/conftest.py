@@ -66,7 +66,10 @@ def small_county() -> Callable[..., Tables]:
             frames[name] = pl.DataFrame(_dated(name, given))
         for change in members:
             frames["members"] = frames["members"].with_columns(
-                pl.when(pl.col("household_id") == change["household_id"]).then(pl.lit(value)).otherwise(pl.col(key)).alias(key)
+                pl.when(pl.col("household_id") == change["household_id"])
+                .then(pl.lit(value))
+                .otherwise(pl.col(key))
+                .alias(key)
                 for key, value in change.items()
                 if key != "household_id"
             )
@@ -107,7 +110,9 @@ def _dated(name: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
 def scores_of() -> Callable[..., pd.DataFrame]:
     """`scores_of({"h001": 2.0, …})`: a frame as the scoring hands it over, margins as given, in the order of the margins."""
 
-    def make(margins: Mapping[str, float], as_of: dt.date = AS_OF, **columns: Mapping[str, Any]) -> pd.DataFrame:
+    def make(
+        margins: Mapping[str, float], as_of: dt.date = AS_OF, **columns: Mapping[str, Any]
+    ) -> pd.DataFrame:
         frame = pd.DataFrame({"household_id": list(margins), "margin": list(margins.values())})
         frame["as_of"] = as_of
         frame["horizon_months"] = 12
@@ -115,7 +120,9 @@ def scores_of() -> Callable[..., pd.DataFrame]:
         frame["low"], frame["high"] = frame["probability"] * 0.8, (frame["probability"] * 1.2).clip(upper=1)
         frame["risk_kinds"] = "illness;labour"
         frame["reasons_zh"] = "近12个月自付医疗费23,400元，占家庭收入的61%\n家中仅1名劳动力，供养4人"
-        frame["reasons_en"] = "Self-paid medical cost of 23,400 yuan in 12 months, 61% of income\nOne person works for four"
+        frame["reasons_en"] = (
+            "Self-paid medical cost of 23,400 yuan in 12 months, 61% of income\nOne person works for four"
+        )
         frame["model_version"] = "ab12cd34"
         for name, values in columns.items():
             frame[name] = [values.get(household) for household in frame["household_id"]]

@@ -42,7 +42,9 @@ def book() -> Wordbook:
     return Wordbook.load(project, load_catalogue(project))
 
 
-def scored(book, day, *, ids=None, villages="522301001001", values=None, given=None, version="v1", horizon=12) -> Scores:
+def scored(
+    book, day, *, ids=None, villages="522301001001", values=None, given=None, version="v1", horizon=12
+) -> Scores:
     """A scoring in which each household's features are spread evenly; `values` and `given` (contributions) of h000 are set by name."""
     ids = ids or [f"h{place:03d}" for place in range(N)]
     n = len(ids)
@@ -118,9 +120,15 @@ def test_a_reason_told_both_times_is_told_with_the_value_of_last_time(book):
     now = scored(book, NOW, values={"self_paid_12m": 18_000.0}, given={"self_paid_12m": 0.9})
     (_, zh, _), (moved, kept_zh, kept_en) = both_ways(before, now)
     assert zh == "近12个月自付医疗费18,000元（上次14,000元）"
-    assert moved == "up" and kept_zh.endswith("（上次14,000元）") and kept_en.endswith("(14,000 yuan last time)")
-    down, kept = both_ways(now, scored(book, NOW, values={"self_paid_12m": 14_000.0}, given={"self_paid_12m": 0.3}))
-    assert down[:2] == ("down", "近12个月自付医疗费14,000元（上次18,000元）") and kept[1].endswith("（上次18,000元）")
+    assert (
+        moved == "up" and kept_zh.endswith("（上次14,000元）") and kept_en.endswith("(14,000 yuan last time)")
+    )
+    down, kept = both_ways(
+        now, scored(book, NOW, values={"self_paid_12m": 14_000.0}, given={"self_paid_12m": 0.3})
+    )
+    assert down[:2] == ("down", "近12个月自付医疗费14,000元（上次18,000元）") and kept[1].endswith(
+        "（上次18,000元）"
+    )
 
 
 def test_a_reason_that_went_is_told_as_no_longer_standing_out(book):
@@ -128,20 +136,28 @@ def test_a_reason_that_went_is_told_as_no_longer_standing_out(book):
     now = scored(book, NOW, values={"self_paid_12m": 0.0})
     table, kept = both_ways(before, now)
     assert table[:2] == ("down", "近12个月没有自付医疗费（上次18,000元）")
-    assert kept[1].startswith("不再突出：近12个月自付医疗费18,000元") and kept[2].startswith("no longer stands out: Self-paid")
+    assert kept[1].startswith("不再突出：近12个月自付医疗费18,000元") and kept[2].startswith(
+        "no longer stands out: Self-paid"
+    )
 
 
 def test_a_change_that_crosses_the_line_is_told_in_both_sentences(book):
     before = scored(book, THEN, values={"income_gap_pp": 3_550.0})
     now = scored(book, NOW, values={"income_gap_pp": -2_392.0}, given={"income_gap_pp": 0.7})
     table, _ = both_ways(before, now)
-    assert table[1] == "扣除合规自付医疗费后，人均收入比监测线低2,390元（上次：扣除合规自付医疗费后，人均收入比监测线高3,550元）"
+    assert (
+        table[1]
+        == "扣除合规自付医疗费后，人均收入比监测线低2,390元（上次：扣除合规自付医疗费后，人均收入比监测线高3,550元）"
+    )
 
 
 def test_a_yes_or_no_is_told_as_it_is_now(book):
     before = scored(book, THEN, values={"no_labour": 0.0})
     now = scored(book, NOW, values={"no_labour": 1.0}, given={"no_labour": 0.5})
-    assert both_ways(before, now)[0][1:] == ("现在：家中没有劳动力", "now: nobody in the household is able to work")
+    assert both_ways(before, now)[0][1:] == (
+        "现在：家中没有劳动力",
+        "now: nobody in the household is able to work",
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,7 +182,11 @@ def test_what_does_not_speak_for_the_move_is_not_told(book, name, old, new):
 
 
 def test_of_a_whole_and_its_part_one_is_told_and_of_one_topic_one(book):
-    before = scored(book, THEN, values={"self_paid_12m": 100.0, "self_paid_income_share_12m": 0.01, "rigid_share_12m": 0.01})
+    before = scored(
+        book,
+        THEN,
+        values={"self_paid_12m": 100.0, "self_paid_income_share_12m": 0.01, "rigid_share_12m": 0.01},
+    )
     now = scored(
         book, NOW, values={"self_paid_12m": 15_000.0, "self_paid_income_share_12m": 0.9, "rigid_share_12m": 0.95},
         given={"self_paid_12m": 0.4, "self_paid_income_share_12m": 0.5, "rigid_share_12m": 0.3},
@@ -178,11 +198,19 @@ def test_neighbours_are_told_in_steps_and_not_at_all_in_a_small_village(book):
     before = scored(book, THEN, values={"village_shock_share_12m": 0.02})
     now = scored(book, NOW, values={"village_shock_share_12m": 0.28}, given={"village_shock_share_12m": 0.4})
     assert both_ways(before, now)[0][1] == "近12个月本村有约30%的其他农户遭遇灾害或突发事件（上次不到5%）"
-    nearly = scored(book, NOW, values={"village_shock_share_12m": 0.021}, given={"village_shock_share_12m": 0.4})
+    nearly = scored(
+        book, NOW, values={"village_shock_share_12m": 0.021}, given={"village_shock_share_12m": 0.4}
+    )
     assert both_ways(before, nearly)[0][1] == "", "one more household in fifty is not to be read"
     few = [f"h{place:03d}" for place in range(20)]
     small = [
-        scored(book, day, ids=few, values={"village_shock_share_12m": share}, given={"village_shock_share_12m": weight})
+        scored(
+            book,
+            day,
+            ids=few,
+            values={"village_shock_share_12m": share},
+            given={"village_shock_share_12m": weight},
+        )
         for day, share, weight in ((THEN, 0.02, 0.0), (NOW, 0.28, 0.4))
     ]
     for _, zh, _ in both_ways(*small):

@@ -8,10 +8,11 @@ import openpyxl
 import polars as pl
 import pytest
 
+from riskmodel.calendar import months_before
 from riskmodel.errors import UserError
-from riskmodel.screening.exit_workbook import SHEETS, excel_bytes
-from riskmodel.screening.exits import COLUMNS, PROPOSALS, Look, exit_review, months_before
-from riskmodel.screening.settings import Exits
+from riskmodel.settings import Exits
+from riskmodel.visits.exit_workbook import SHEETS, excel_bytes
+from riskmodel.visits.exits import COLUMNS, PROPOSALS, Look, exit_review
 from riskmodel.vocabulary import SIGNAL_ZH
 
 AS_OF = dt.date(2025, 12, 31)
@@ -95,7 +96,10 @@ def test_a_high_score_before_the_counted_scorings_does_not_count(ready):
         ({"guarantees": [solid(household="h001")]}, "not known: food and clothing"),
         ({"assistance": [aid("2024-12-01")]}, "no measure on record"),
         ({"assistance": [aid(known_on="2026-01-05")]}, "no measure on record"),
-        ({"verifications": [confirmed("2025-07-15")], "assistance": [aid("2025-08-01")]}, "monitored for less than 6 months"),
+        (
+            {"verifications": [confirmed("2025-07-15")], "assistance": [aid("2025-08-01")]},
+            "monitored for less than 6 months",
+        ),
     ],
 )
 def test_one_condition_missing_is_named(ready, changed, reason):
@@ -139,8 +143,15 @@ def test_households_that_are_not_monitored_or_gone_do_not_appear(ready):
 def test_a_second_confirmation_does_not_restart_the_time_but_a_new_spell_does(ready):
     again = ready(verifications=[confirmed(), confirmed("2025-11-01")])
     assert proposal(again)[0] == "review"
-    gone = {"household_id": "h000", "occurred_on": "2025-06-01", "origin": "lead", "outcome": "risk_eliminated"}
-    assert "less than 6 months" in proposal(ready(verifications=[confirmed(), gone, confirmed("2025-11-01")]))[2]
+    gone = {
+        "household_id": "h000",
+        "occurred_on": "2025-06-01",
+        "origin": "lead",
+        "outcome": "risk_eliminated",
+    }
+    assert (
+        "less than 6 months" in proposal(ready(verifications=[confirmed(), gone, confirmed("2025-11-01")]))[2]
+    )
 
 
 def test_it_needs_a_scoring_of_the_day(ready):
@@ -170,7 +181,10 @@ def test_months_go_back_to_month_ends(day, months, expected):
 def test_the_reviewers_get_a_workbook_with_both_sides_in_both_languages(ready, tmp_path):
     review = exit_review(ready(assistance=[aid()]), AS_OF, looks())
     book = openpyxl.load_workbook(review.to_excel(tmp_path / "exits.xlsx"))
-    assert set(SHEETS) == set(PROPOSALS) and book.sheetnames == [*(name for name, *_ in SHEETS.values()), "说明 Notes"]
+    assert set(SHEETS) == set(PROPOSALS) and book.sheetnames == [
+        *(name for name, *_ in SHEETS.values()),
+        "说明 Notes",
+    ]
     sheet = book["建议复核 Review"]
     row = [cell.value for cell in sheet[4]]
     assert row[2] == "h000" and row[3] == dt.datetime(2025, 1, 10) and row[4] == pytest.approx(0.005)
@@ -184,7 +198,9 @@ def test_the_reviewers_get_a_workbook_with_both_sides_in_both_languages(ready, t
 def test_a_household_without_labour_stands_on_the_sheet_of_those_to_be_kept_in_view(ready, tmp_path):
     review = exit_review(ready(members=[{"household_id": "h000", "labour": "none"}]), AS_OF, looks())
     book = openpyxl.load_workbook(review.to_excel(tmp_path / "exits.xlsx"))
-    assert book["建议复核 Review"]["C4"].value is None and book["持续跟踪 Keep tracking"]["C4"].value == "h000"
+    assert (
+        book["建议复核 Review"]["C4"].value is None and book["持续跟踪 Keep tracking"]["C4"].value == "h000"
+    )
 
 
 def test_the_review_as_csv_cannot_run_a_formula(ready, tmp_path):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from riskmodel.errors import ModelError
-from riskmodel.screening.explain import BLOCK, TABLES_FILE, Explainer
-from riskmodel.screening.margins import Walker
-from riskmodel.screening.trees import read_forest
+from riskmodel.explaining.contributions import BLOCK, TABLES_FILE, Explainer
+from riskmodel.explaining.margins import Walker
+from riskmodel.explaining.trees import read_forest
 from riskmodel.training.calibration import BetaCalibration
 from riskmodel.training.learners.trees import TreeMember
 from riskmodel.training.model import Model
@@ -31,7 +31,9 @@ def rows(n: int = 1500, p: int = 8, seed: int = 0):
     X[:, 2] = np.round(X[:, 2] * 2)
     X[:, CATEGORY] = draw.integers(0, 70, n)
     X[draw.random((n, p)) < 0.08] = np.nan
-    score = np.nan_to_num(X[:, 0]) + np.nan_to_num(X[:, 1] * X[:, 2]) + (np.nan_to_num(X[:, CATEGORY]) % 7 < 2)
+    score = (
+        np.nan_to_num(X[:, 0]) + np.nan_to_num(X[:, 1] * X[:, 2]) + (np.nan_to_num(X[:, CATEGORY]) % 7 < 2)
+    )
     return X, (score + draw.normal(size=n) > 0.8).astype(float)
 
 
@@ -49,8 +51,17 @@ def odd_rows(p: int = 8):
 
 
 def train(X, y, *, categories: bool = True, trees: int = 30, **parameters):
-    settings = {"objective": "binary", "verbose": -1, "num_threads": 1, "num_leaves": 15, "min_data_in_leaf": 5, "seed": 3}
-    data = lgb.Dataset(X, y, categorical_feature=[CATEGORY] if categories else [], params={"verbose": -1, **parameters})
+    settings = {
+        "objective": "binary",
+        "verbose": -1,
+        "num_threads": 1,
+        "num_leaves": 15,
+        "min_data_in_leaf": 5,
+        "seed": 3,
+    }
+    data = lgb.Dataset(
+        X, y, categorical_feature=[CATEGORY] if categories else [], params={"verbose": -1, **parameters}
+    )
     return lgb.train(settings | parameters, data, trees)
 
 
@@ -113,7 +124,9 @@ def test_a_category_with_a_fraction_is_cut_and_unknown_and_negative_ones_go_righ
 
 
 def test_infinite_thresholds_are_read_as_infinite():
-    X = np.column_stack([np.r_[np.full(100, np.inf), np.full(100, 1e300), np.full(100, 3.0)], np.arange(300.0)])
+    X = np.column_stack(
+        [np.r_[np.full(100, np.inf), np.full(100, 1e300), np.full(100, 3.0)], np.arange(300.0)]
+    )
     y = np.r_[np.zeros(100), np.ones(100), np.zeros(100)]
     booster = train(X, y, categories=False, num_leaves=4)
     text = booster.model_to_string()
@@ -140,14 +153,18 @@ def test_one_tree_and_trees_of_a_single_leaf():
 def test_a_feature_that_is_asked_again_and_again_on_a_path_is_one_condition():
     draw = np.random.default_rng(2)
     X = draw.normal(size=(3000, 1))
-    booster = train(X, np.sin(4 * X[:, 0]), categories=False, objective="regression", num_leaves=63, max_depth=-1)
+    booster = train(
+        X, np.sin(4 * X[:, 0]), categories=False, objective="regression", num_leaves=63, max_depth=-1
+    )
     agrees(booster, np.vstack([X[:300], [[np.nan], [np.inf], [-np.inf], [0.0]]]))
 
 
 def test_members_with_the_same_trees_are_trees_with_their_weights():
     X, y = rows(600)
     boosters = [train(X, y, seed=seed, feature_fraction=0.5) for seed in (1, 2, 2)]
-    given, base = Explainer.from_booster_texts([booster.model_to_string() for booster in boosters]).contributions(X)
+    given, base = Explainer.from_booster_texts(
+        [booster.model_to_string() for booster in boosters]
+    ).contributions(X)
     margins = np.mean([booster.predict(X, raw_score=True) for booster in boosters], axis=0)
     wanted = np.mean([booster.predict(X, pred_contrib=True) for booster in boosters], axis=0)
     assert np.abs(given.sum(axis=1) + base - margins).max() < TOLERANCE
@@ -174,7 +191,16 @@ def test_a_deep_chain_of_different_features_falls_back_with_the_same_answer():
     draw = np.random.default_rng(1)
     X = draw.normal(size=(4000, 18))
     y = np.cumprod(X > -2.0, axis=1).sum(axis=1).astype(float)
-    booster = train(X, y, categories=False, objective="regression", num_leaves=60, min_data_in_leaf=1, max_depth=-1, trees=3)
+    booster = train(
+        X,
+        y,
+        categories=False,
+        objective="regression",
+        num_leaves=60,
+        min_data_in_leaf=1,
+        max_depth=-1,
+        trees=3,
+    )
     explainer = agrees(booster, X[:200])
     assert explainer.method == "pred_contrib"
     assert "a path of more than" in explainer.note
@@ -206,7 +232,9 @@ def test_what_a_household_gets_does_not_depend_on_its_neighbours():
     explainer = Explainer.from_booster_texts([train(X, y).model_to_string()])
     together, _ = explainer.contributions(X)
     turned, _ = explainer.contributions(X[::-1])
-    alone = np.vstack([explainer.contributions(X[[place]])[0] for place in (0, 1, BLOCK, BLOCK + 5, len(X) - 1)])
+    alone = np.vstack(
+        [explainer.contributions(X[[place]])[0] for place in (0, 1, BLOCK, BLOCK + 5, len(X) - 1)]
+    )
     assert np.array_equal(together, turned[::-1])
     assert np.array_equal(together[:300], explainer.contributions(X[:300])[0])
     assert np.array_equal(together[[0, 1, BLOCK, BLOCK + 5, len(X) - 1]], alone)
@@ -219,7 +247,9 @@ def test_each_member_has_its_own_margin_and_a_random_forest_is_left_to_lightgbm(
     walker = Walker.of(read_forest([member.model_to_string() for member in members]))
     assert walker is not None
     told = np.column_stack([member.predict(X, raw_score=True, num_threads=1) for member in members])
-    assert np.array_equal(walker.margins(X), told) and np.array_equal(walker.margins(X[300:301]), told[300:301])
+    assert np.array_equal(walker.margins(X), told) and np.array_equal(
+        walker.margins(X[300:301]), told[300:301]
+    )
     forest = train(X, y, boosting="rf", bagging_freq=1, bagging_fraction=0.5)
     assert Walker.of(read_forest([forest.model_to_string()])) is None
 
@@ -251,7 +281,7 @@ def test_tables_come_back_from_a_folder_bit_for_bit_and_without_pickle(tmp_path)
     path = explainer.save(tmp_path)
     with np.load(path, allow_pickle=False) as stored:
         assert "table" in stored.files
-    given, base = Explainer.load(tmp_path, model).contributions(X)
+    given, base = Explainer.load(tmp_path, model.booster_texts).contributions(X)
     wanted, wanted_base = explainer.contributions(X)
     assert np.array_equal(given, wanted) and base == wanted_base
     first = path.read_bytes()
@@ -265,7 +295,7 @@ def test_beyond_the_bounds_that_fact_comes_back_from_the_folder(tmp_path):
     model = model_of(train(X, y))
     explainer = Explainer.from_booster_texts(model.booster_texts, most_bytes=1000)
     explainer.save(tmp_path)
-    again = Explainer.load(tmp_path, model)
+    again = Explainer.load(tmp_path, model.booster_texts)
     assert again.method == "pred_contrib" and again.note == explainer.note
     assert np.array_equal(again.contributions(X)[0], explainer.contributions(X)[0])
 
@@ -275,10 +305,10 @@ def test_tables_of_another_model_are_refused(tmp_path):
     Explainer.from_booster_texts(model_of(train(X, y)).booster_texts).save(tmp_path)
     for other in (model_of(train(X, y, seed=4, extra_trees=True)), model_of(train(X, y), train(X, y))):
         with pytest.raises(ModelError, match="made of other trees"):
-            Explainer.load(tmp_path, other)
+            Explainer.load(tmp_path, other.booster_texts)
     (tmp_path / TABLES_FILE).unlink()
     with pytest.raises(ModelError, match=TABLES_FILE):
-        Explainer.load(tmp_path, model_of(train(X, y)))
+        Explainer.load(tmp_path, model_of(train(X, y)).booster_texts)
 
 
 def test_damaged_tables_are_refused_and_never_walked_through(tmp_path):
@@ -290,28 +320,37 @@ def test_damaged_tables_are_refused_and_never_walked_through(tmp_path):
     for cut in np.linspace(0, len(whole) - 1, 15, dtype=int):
         path.write_bytes(whole[:cut])
         with pytest.raises(ModelError):
-            Explainer.load(tmp_path, model)
-    for place in np.linspace(0, len(whole) - 1, 60, dtype=int):  # one byte, anywhere: refused, or of no consequence
+            Explainer.load(tmp_path, model.booster_texts)
+    for place in np.linspace(
+        0, len(whole) - 1, 60, dtype=int
+    ):  # one byte, anywhere: refused, or of no consequence
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x5A]) + whole[place + 1 :])
         try:
-            given, _ = Explainer.load(tmp_path, model).contributions(X)
+            given, _ = Explainer.load(tmp_path, model.booster_texts).contributions(X)
         except ModelError:
             continue
         assert np.array_equal(given, explainer.contributions(X)[0])
     path.write_bytes(whole)
     with np.load(path, allow_pickle=False) as stored:
         arrays = dict(stored)
-    for name in ("group_start", "condition", "table_start", "group_feature", "forest_feature", "forest_category_stop"):
+    for name in (
+        "group_start",
+        "condition",
+        "table_start",
+        "group_feature",
+        "forest_feature",
+        "forest_category_stop",
+    ):
         damaged = dict(arrays)
         damaged[name] = arrays[name].copy()
         damaged[name][-1] += 10_000_000
         np.savez(path, allow_pickle=False, **damaged)
         with pytest.raises(ModelError, match="do not fit"):
-            Explainer.load(tmp_path, model)
+            Explainer.load(tmp_path, model.booster_texts)
     for kept in (["table"], ["table", "made_of", "note"]):
         np.savez(path, allow_pickle=False, **{name: arrays[name] for name in kept})
         with pytest.raises(ModelError, match="missing"):
-            Explainer.load(tmp_path, model)
+            Explainer.load(tmp_path, model.booster_texts)
 
 
 @pytest.mark.parametrize(
@@ -352,8 +391,17 @@ def test_interactions_are_those_of_shap():
 def test_a_product_of_two_features_shows_as_their_interaction():
     draw = np.random.default_rng(0)
     X = draw.normal(size=(4000, 4))
-    booster = train(X, X[:, 0] * X[:, 1] + 0.3 * X[:, 2], categories=False, objective="regression", num_leaves=31, trees=60)
-    size = np.abs(Explainer.from_booster_texts([booster.model_to_string()]).interactions(X[:300])).mean(axis=0)
+    booster = train(
+        X,
+        X[:, 0] * X[:, 1] + 0.3 * X[:, 2],
+        categories=False,
+        objective="regression",
+        num_leaves=31,
+        trees=60,
+    )
+    size = np.abs(Explainer.from_booster_texts([booster.model_to_string()]).interactions(X[:300])).mean(
+        axis=0
+    )
     off = size.copy()
     np.fill_diagonal(off, 0.0)
     assert np.unravel_index(off.argmax(), off.shape) in ((0, 1), (1, 0))
@@ -382,14 +430,18 @@ def saved_model(folder) -> None:
 
 def in_a_process_of_its_own(code: str, **environment: str) -> str:
     told = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **environment}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **environment},
     )
     return told.stdout.strip()
 
 
 LOAD = (
-    "import sys, pathlib; from riskmodel.screening.explain import Explainer; from riskmodel.training.model import Model;"
-    "folder = pathlib.Path({folder!r}); e = Explainer.load(folder, Model.load(folder / 'model'));"
+    "import sys, pathlib; from riskmodel.explaining.contributions import Explainer; from riskmodel.training.model import Model;"
+    "folder = pathlib.Path({folder!r}); e = Explainer.load(folder, Model.load(folder / 'model').booster_texts);"
     "import numpy as np; e.contributions(np.zeros((3, e.n_features)));"
 )
 
@@ -397,7 +449,7 @@ LOAD = (
 def test_importing_and_using_the_kernel_leaves_shap_and_pandas_alone(tmp_path):
     saved_model(tmp_path)
     told = in_a_process_of_its_own(
-        "import riskmodel.screening.explain, sys; assert 'numba' not in sys.modules;"
+        "import riskmodel.explaining.contributions, sys; assert 'numba' not in sys.modules;"
         + LOAD.format(folder=str(tmp_path))
         + "print(sorted(set(sys.modules) & {'shap', 'lightgbm', 'pandas', 'sklearn', 'mlflow'}))"
     )
@@ -409,7 +461,9 @@ def test_after_the_warm_up_of_an_installation_no_explanation_waits_for_a_compile
     cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     count = "from riskmodel.screening.warming import KERNELS; print(sum(one.compilations for one in KERNELS))"
     warm_up = "from riskmodel.screening.warming import warm_up; warm_up();"
-    assert int(in_a_process_of_its_own(warm_up + count, **cache)) > 0, "a fresh cache: this is where the time goes"
+    assert int(in_a_process_of_its_own(warm_up + count, **cache)) > 0, (
+        "a fresh cache: this is where the time goes"
+    )
     assert in_a_process_of_its_own(warm_up + count, **cache) == "0"
     # a real county, real reasons, in another process: everything that they call was compiled by the warm-up
     real = (

@@ -47,7 +47,9 @@ def county(n=400, names=NAMES):
     }
     values = np.column_stack([columns[name] for name in names])
     ids = np.array([f"h{place:04d}" for place in range(n)], dtype=object)
-    return FeatureMatrix(dt.date(2025, 12, 31), ids, np.array(["522301001001"] * n, dtype=object), tuple(names), values)
+    return FeatureMatrix(
+        dt.date(2025, 12, 31), ids, np.array(["522301001001"] * n, dtype=object), tuple(names), values
+    )
 
 
 def changed(matrix, name, change):
@@ -97,7 +99,9 @@ def test_each_fault_is_refused_and_named(name, change, expected):
 
 
 def test_all_faults_come_at_once_and_households_are_named():
-    matrix = changed(changed(changed(county(), "income", put(3, np.inf)), "stays", put(7, 1e6)), "dropout", put(9, 7.0))
+    matrix = changed(
+        changed(changed(county(), "income", put(3, np.inf)), "stays", put(7, 1e6)), "dropout", put(9, 7.0)
+    )
     with pytest.raises(GateError) as caught:
         pass_gate(matrix, NAMES, CATALOGUE, profile=PROFILE)
     assert len(caught.value.faults) == 3
@@ -107,7 +111,11 @@ def test_all_faults_come_at_once_and_households_are_named():
 def test_features_that_are_not_there_are_all_named():
     with pytest.raises(GateError) as caught:
         pass_gate(county(names=("dropout", "other")), NAMES, CATALOGUE)
-    assert {fault.where for fault in caught.value.faults} == {"feature income", "feature stays", "feature wage"}
+    assert {fault.where for fault in caught.value.faults} == {
+        "feature income",
+        "feature stays",
+        "feature wage",
+    }
 
 
 def test_unknown_values_pass_and_a_single_household_is_not_held_to_the_county():
@@ -130,7 +138,11 @@ def test_an_ordinary_year_later_passes():
 
 @pytest.mark.parametrize("times", [400, 1 / 400])
 def test_households_that_somebody_picked_may_be_far_from_the_county(times):
-    far = changed(changed(county(), "income", lambda column: column * times), "wage", lambda column: np.full(len(column), np.nan))
+    far = changed(
+        changed(county(), "income", lambda column: column * times),
+        "wage",
+        lambda column: np.full(len(column), np.nan),
+    )
     with pytest.raises(GateError):
         pass_gate(far, NAMES, CATALOGUE, profile=PROFILE)
     assert pass_gate(far, NAMES, CATALOGUE, profile=PROFILE, picked=True).shape == (400, 4)

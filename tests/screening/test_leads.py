@@ -7,8 +7,8 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from riskmodel.screening.leads import LEAD_KINDS, RULES, open_leads, rule_hits, standing
-from riskmodel.screening.settings import Leads
+from riskmodel.settings import Leads
+from riskmodel.visits.leads import LEAD_KINDS, RULES, open_leads, rule_hits, standing
 
 AS_OF = dt.date(2025, 12, 31)
 NO_RULES = pl.DataFrame(schema={"household_id": pl.String, "rule": pl.String, "since": pl.Date})
@@ -39,19 +39,25 @@ def test_a_visit_on_or_after_the_day_the_lead_was_known_answers_it(small_county)
 
 def test_a_visit_before_the_lead_was_known_does_not_answer_it(small_county):
     tables = small_county(
-        4, leads=[lead("h001", "2025-11-20", known_on="2025-12-01")], verifications=[visit("h001", "2025-11-30")]
+        4,
+        leads=[lead("h001", "2025-11-20", known_on="2025-12-01")],
+        verifications=[visit("h001", "2025-11-30")],
     )
     assert leads_of(tables)[0] == {("h001", "self_declared")}
 
 
 def test_a_visit_that_met_nobody_does_not_answer_a_lead(small_county):
-    tables = small_county(4, leads=[lead("h001", "2025-12-01")], verifications=[visit("h001", "2025-12-05", "unreachable")])
+    tables = small_county(
+        4, leads=[lead("h001", "2025-12-01")], verifications=[visit("h001", "2025-12-05", "unreachable")]
+    )
     assert leads_of(tables)[0] == {("h001", "self_declared")}
 
 
 def test_a_visit_known_only_later_does_not_answer_a_lead_yet(small_county):
     tables = small_county(
-        4, leads=[lead("h001", "2025-12-01")], verifications=[visit("h001", "2025-12-05", known_on="2026-01-10")]
+        4,
+        leads=[lead("h001", "2025-12-01")],
+        verifications=[visit("h001", "2025-12-05", known_on="2026-01-10")],
     )
     assert leads_of(tables)[0] == {("h001", "self_declared")}
     assert leads_of(tables, as_of=dt.date(2026, 1, 10))[0] == set()
@@ -67,7 +73,12 @@ def test_leads_that_are_too_old_are_counted_and_not_listed(small_county):
 
 
 def test_a_failed_guarantee_is_a_lead_that_names_what_failed(small_county):
-    guarantees = {"household_id": "h002", "known_on": "2025-10-01", "food_clothing_ok": True, "schooling_ok": True}
+    guarantees = {
+        "household_id": "h002",
+        "known_on": "2025-10-01",
+        "food_clothing_ok": True,
+        "schooling_ok": True,
+    }
     guarantees |= {"insured_ok": False, "housing_ok": True, "water_ok": False}
     tables = small_county(4, guarantees=[guarantees])
     frame, _ = open_leads(tables, AS_OF, Leads(), now=standing(tables, AS_OF), hits=NO_RULES)
@@ -122,7 +133,9 @@ def test_a_rule_newly_met_since_the_last_list_stays_open_until_a_visit(small_cou
 
 def test_the_rules_that_are_leads_can_be_named(small_county):
     tables = small_county(4)
-    scored = pl.DataFrame({"household_id": ["h000", "h001"], "rule_dropout": [1.0, 0.0], "rule_event": [0.0, 1.0]})
+    scored = pl.DataFrame(
+        {"household_id": ["h000", "h001"], "rule_dropout": [1.0, 0.0], "rule_event": [0.0, 1.0]}
+    )
     hits = rule_hits(scored, tables, AS_OF)
     assert leads_of(tables, Leads(rules=("rule_event",)), hits)[0] == {("h001", "rule")}
 

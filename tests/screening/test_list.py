@@ -11,14 +11,14 @@ import pytest
 
 from riskmodel.errors import ProjectError, UserError
 from riskmodel.project import fit, read_document
-from riskmodel.screening.listing import cycle_of, largest_remainders, screening_list
-from riskmodel.screening.settings import (
+from riskmodel.settings import (
     CarryOver,
     Quotas,
     RandomChecks,
     ScreeningSettings,
     load_settings,
 )
+from riskmodel.visits.listing import cycle_of, largest_remainders, screening_list
 
 AS_OF = dt.date(2025, 12, 31)
 NEXT = dt.date(2026, 1, 31)
@@ -39,12 +39,16 @@ def on(visits, listed_as=None):
 
 
 def test_a_self_declared_household_with_the_lowest_score_is_listed_first(small_county, falling):
-    visits = screening_list(falling(40), small_county(40, leads=[lead("h039")]), AS_OF, capacity=5, settings=PLAIN)
+    visits = screening_list(
+        falling(40), small_county(40, leads=[lead("h039")]), AS_OF, capacity=5, settings=PLAIN
+    )
     assert on(visits) == ["h039", "h000", "h001", "h002", "h003"]
 
 
 def test_a_household_without_a_score_is_listed_by_its_lead(small_county, falling):
-    visits = screening_list(falling(10), small_county(12, leads=[lead("h011")]), AS_OF, capacity=3, settings=PLAIN)
+    visits = screening_list(
+        falling(10), small_county(12, leads=[lead("h011")]), AS_OF, capacity=3, settings=PLAIN
+    )
     assert on(visits, "lead") == ["h011"] and visits.rows["probability"][0] is None
 
 
@@ -63,7 +67,9 @@ def test_dead_and_moved_households_are_dropped_and_named(small_county, falling):
 
 
 def test_monitored_households_with_leads_are_kept_apart(small_county, falling):
-    tables = small_county(40, leads=[lead("h005")], verifications=[visit("h005", "2025-03-01", "risk_confirmed")])
+    tables = small_county(
+        40, leads=[lead("h005")], verifications=[visit("h005", "2025-03-01", "risk_confirmed")]
+    )
     visits = screening_list(falling(40), tables, AS_OF, capacity=3, settings=PLAIN)
     assert "h005" not in on(visits) and visits.monitored["household_id"].to_list() == ["h005"]
 
@@ -74,7 +80,9 @@ def test_a_household_visited_a_short_time_ago_is_left_in_peace(small_county, fal
 
 
 def test_unless_something_new_is_known(small_county, falling):
-    tables = small_county(40, verifications=[visit("h000", "2025-11-15")], leads=[lead("h000", "2025-12-20", "cadre")])
+    tables = small_county(
+        40, verifications=[visit("h000", "2025-11-15")], leads=[lead("h000", "2025-12-20", "cadre")]
+    )
     assert on(screening_list(falling(40), tables, AS_OF, capacity=2, settings=PLAIN)) == ["h000", "h001"]
 
 
@@ -85,7 +93,11 @@ def test_a_visit_that_met_nobody_leaves_no_peace(small_county, falling):
 
 def test_a_sweep_leaves_less_peace_than_a_visit(small_county, falling):
     tables = small_county(
-        40, verifications=[visit("h000", "2025-11-15", origin="sweep"), visit("h001", "2025-12-15", origin="sweep")]
+        40,
+        verifications=[
+            visit("h000", "2025-11-15", origin="sweep"),
+            visit("h001", "2025-12-15", origin="sweep"),
+        ],
     )
     assert on(screening_list(falling(40), tables, AS_OF, capacity=2, settings=PLAIN)) == ["h000", "h002"]
 
@@ -94,11 +106,20 @@ def test_rows_known_after_the_day_change_nothing(small_county, falling):
     before = screening_list(falling(40), small_county(40), AS_OF, capacity=8)
     later = small_county(
         40,
-        leads=[{"household_id": "h039", "occurred_on": "2025-12-30", "known_on": "2026-01-01", "channel": "cadre"}],
+        leads=[
+            {
+                "household_id": "h039",
+                "occurred_on": "2025-12-30",
+                "known_on": "2026-01-01",
+                "channel": "cadre",
+            }
+        ],
         verifications=[visit("h000", "2025-12-30", known_on="2026-01-04")],
         guarantees=[
             {"household_id": "h030", "known_on": "2026-01-01"}
-            | dict.fromkeys(["food_clothing_ok", "schooling_ok", "insured_ok", "housing_ok", "water_ok"], False)
+            | dict.fromkeys(
+                ["food_clothing_ok", "schooling_ok", "insured_ok", "housing_ok", "water_ok"], False
+            )
         ],
     )
     assert screening_list(falling(40), later, AS_OF, capacity=8).hash == before.hash
@@ -120,7 +141,9 @@ def test_a_cut_through_equal_scores_is_said_and_goes_by_the_keyed_hash(small_cou
     scores = scores_of({f"h{n:03d}": 1.0 for n in range(40)})
     visits = screening_list(scores, small_county(40), AS_OF, capacity=10, settings=PLAIN)
     assert any("40 households with the same score: 10 are listed" in en for _, en in visits.notes)
-    other = screening_list(scores, small_county(40), AS_OF, capacity=10, settings=PLAIN.model_copy(update={"key": "another"}))
+    other = screening_list(
+        scores, small_county(40), AS_OF, capacity=10, settings=PLAIN.model_copy(update={"key": "another"})
+    )
     assert on(visits) != on(other) and on(visits) != [f"h{n:03d}" for n in range(10)]
 
 
@@ -135,7 +158,9 @@ def everybody_meets(households):
 
 def test_households_that_only_a_rule_points_to_get_their_share_and_all_others_stand_by(small_county, falling):
     """All 40 meet a rule: 8 of 20 visits are the rules' share and the rest of 20 the model's; everybody else stands by, nobody is dropped."""
-    visits = screening_list(falling(40, **everybody_meets(40)), small_county(40), AS_OF, capacity=20, settings=PLAIN)
+    visits = screening_list(
+        falling(40, **everybody_meets(40)), small_county(40), AS_OF, capacity=20, settings=PLAIN
+    )
     assert on(visits, "lead") == [f"h{n:03d}" for n in range(20)] and len(visits) == 20
     assert set(on(visits, "standby")) == {f"h{n:03d}" for n in range(20, 40)}
     assert visits.route.height == 20 and visits.standby["number"].to_list() == list(range(21, 41))
@@ -151,7 +176,9 @@ def test_rules_cannot_crowd_out_households_with_higher_scores(small_county, fall
 
 def test_a_household_on_standby_can_be_drawn_by_chance(small_county, falling):
     settings = ScreeningSettings(random_checks=RandomChecks(share=0.2))
-    visits = screening_list(falling(40, **everybody_meets(40)), small_county(40), AS_OF, capacity=20, settings=settings)
+    visits = screening_list(
+        falling(40, **everybody_meets(40)), small_county(40), AS_OF, capacity=20, settings=settings
+    )
     assert len(on(visits, "random_check")) == 4 and len(on(visits, "standby")) == 20
     assert visits.drawn_from.height == 24 and visits.drawn_from["inclusion_probability"].min() > 0
 
@@ -159,9 +186,13 @@ def test_a_household_on_standby_can_be_drawn_by_chance(small_county, falling):
 def test_a_rule_that_was_met_a_cycle_ago_is_nothing_new_after_the_yearly_sweep(small_county, falling):
     seen = [visit(f"h{n:03d}", "2025-08-15", origin="sweep") for n in range(40)]
     rules = {"rule_transfer_share": {f"h{n:03d}": 1.0 for n in range(36, 40)}}
-    before = pl.DataFrame({"household_id": [f"h{n:03d}" for n in range(40)], "rule_transfer_share": [0.0] * 38 + [1.0] * 2})
+    before = pl.DataFrame(
+        {"household_id": [f"h{n:03d}" for n in range(40)], "rule_transfer_share": [0.0] * 38 + [1.0] * 2}
+    )
     tables = small_county(40, verifications=seen)
-    visits = screening_list(falling(40, **rules), tables, AS_OF, capacity=8, settings=PLAIN, rules_before=before)
+    visits = screening_list(
+        falling(40, **rules), tables, AS_OF, capacity=8, settings=PLAIN, rules_before=before
+    )
     assert on(visits, "lead") == ["h036", "h037"]
 
 
@@ -182,32 +213,42 @@ def first_township_first(scores_of):
 
 
 def test_without_quotas_the_county_is_one_order(small_county, scores_of):
-    visits = screening_list(first_township_first(scores_of), small_county(40), AS_OF, capacity=8, settings=PLAIN)
+    visits = screening_list(
+        first_township_first(scores_of), small_county(40), AS_OF, capacity=8, settings=PLAIN
+    )
     assert by_township(visits) == [8]
 
 
 def test_proportional_quotas_follow_the_number_of_households(small_county, scores_of):
     settings = with_quotas(rule="proportional")
-    visits = screening_list(first_township_first(scores_of), small_county(40), AS_OF, capacity=8, settings=settings)
+    visits = screening_list(
+        first_township_first(scores_of), small_county(40), AS_OF, capacity=8, settings=settings
+    )
     assert by_township(visits) == [2, 2, 2, 2]
 
 
 def test_a_floor_gives_each_township_its_least_and_the_rest_to_the_order(small_county, scores_of):
     settings = with_quotas(rule="floor", floor=1)
-    visits = screening_list(first_township_first(scores_of), small_county(40), AS_OF, capacity=8, settings=settings)
+    visits = screening_list(
+        first_township_first(scores_of), small_county(40), AS_OF, capacity=8, settings=settings
+    )
     assert by_township(visits) == [5, 1, 1, 1]
 
 
 def test_fixed_quotas_are_kept_even_if_visits_are_left(small_county, scores_of):
     settings = with_quotas(rule="fixed", fixed={"522301101": 3, "522301102": 1})
-    visits = screening_list(first_township_first(scores_of), small_county(40), AS_OF, capacity=8, settings=settings)
+    visits = screening_list(
+        first_township_first(scores_of), small_county(40), AS_OF, capacity=8, settings=settings
+    )
     assert by_township(visits) == [3, 1]
 
 
 def test_quotas_go_by_team_where_teams_are_named(small_county, scores_of):
     teams = {"522301101": "A", "522301102": "A", "522301103": "B", "522301104": "B"}
     settings = with_quotas(by="team", rule="proportional", teams=teams)
-    visits = screening_list(first_township_first(scores_of), small_county(40), AS_OF, capacity=8, settings=settings)
+    visits = screening_list(
+        first_township_first(scores_of), small_county(40), AS_OF, capacity=8, settings=settings
+    )
     assert visits.rows.group_by("team").len().sort("team")["len"].to_list() == [4, 4]
 
 
@@ -224,7 +265,10 @@ def test_leads_count_against_the_quota_of_their_township(small_county, scores_of
         ({"rule": "floor", "floor": 3}, "3 visits for each of 4 areas are 12"),
         ({"rule": "fixed", "fixed": {"522301101": 9}}, "quotas of 9 visits together"),
         ({"rule": "fixed", "fixed": {"522301999": 1}}, "522301999 has no household"),
-        ({"rule": "proportional", "by": "team", "teams": {"522301101": "A"}}, "no team for 522301102, 522301103, 522301104"),
+        (
+            {"rule": "proportional", "by": "team", "teams": {"522301101": "A"}},
+            "no team for 522301102, 522301103, 522301104",
+        ),
     ],
 )
 def test_quotas_that_cannot_be_are_refused_with_their_figures(small_county, falling, quotas, message):
@@ -265,7 +309,12 @@ def two_months(small_county, falling, settings, done=(), shift=0, **later):
     if shift:
         scores["margin"] = scores["margin"].to_numpy()[::-1].copy()
     return first, screening_list(
-        scores, small_county(40, verifications=seen, **later), NEXT, capacity=10, settings=settings, previous=first
+        scores,
+        small_county(40, verifications=seen, **later),
+        NEXT,
+        capacity=10,
+        settings=settings,
+        previous=first,
     )
 
 
@@ -292,8 +341,12 @@ def test_a_household_is_carried_over_only_so_often(small_county, falling):
 def test_a_carried_random_check_keeps_the_chance_with_which_it_was_drawn(small_county, falling):
     settings = ScreeningSettings(random_checks=RandomChecks(share=0.2))
     first, second = two_months(small_county, falling, settings)
-    drawn = first.rows.filter(first.rows["listed_as"] == "random_check").select("household_id", "inclusion_probability")
-    again = second.rows.filter(second.rows["listed_as"] == "random_check").select("household_id", "inclusion_probability")
+    drawn = first.rows.filter(first.rows["listed_as"] == "random_check").select(
+        "household_id", "inclusion_probability"
+    )
+    again = second.rows.filter(second.rows["listed_as"] == "random_check").select(
+        "household_id", "inclusion_probability"
+    )
     assert drawn.sort("household_id").equals(again.sort("household_id"))
     assert second.drawn_from["drawn"].sum() == 0
 
@@ -301,7 +354,9 @@ def test_a_carried_random_check_keeps_the_chance_with_which_it_was_drawn(small_c
 def test_a_much_older_list_carries_nothing(small_county, falling):
     first = screening_list(falling(40), small_county(40), AS_OF, capacity=10, settings=PLAIN)
     late = dt.date(2026, 8, 31)
-    second = screening_list(falling(40).assign(as_of=late), small_county(40), late, capacity=10, settings=PLAIN, previous=first)
+    second = screening_list(
+        falling(40).assign(as_of=late), small_county(40), late, capacity=10, settings=PLAIN, previous=first
+    )
     assert on(second, "carried") == []
 
 
@@ -310,9 +365,9 @@ def test_a_much_older_list_carries_nothing(small_county, falling):
 
 def test_grades_come_from_leads_capacity_and_probability_with_the_reason_in_words(small_county, falling):
     broken = {"household_id": "h039", "known_on": "2025-12-01"}
-    broken |= dict.fromkeys(["food_clothing_ok", "schooling_ok", "insured_ok", "housing_ok", "water_ok"], True) | {
-        "water_ok": False
-    }
+    broken |= dict.fromkeys(
+        ["food_clothing_ok", "schooling_ok", "insured_ok", "housing_ok", "water_ok"], True
+    ) | {"water_ok": False}
     scores = falling(40)
     scores["probability"] = 0.05
     tables = small_county(40, guarantees=[broken], leads=[lead("h038", channel="media")])
@@ -337,7 +392,9 @@ def test_a_high_probability_is_orange_wherever_it_stands(small_county, falling):
 
 def test_the_route_keeps_villages_together_in_the_order_of_the_way(small_county, falling):
     way = {"522301101": ("522301101203", "522301101201", "522301101202")}
-    visits = screening_list(falling(40), small_county(40), AS_OF, capacity=20, settings=PLAIN.model_copy(update={"route": way}))
+    visits = screening_list(
+        falling(40), small_county(40), AS_OF, capacity=20, settings=PLAIN.model_copy(update={"route": way})
+    )
     stops = visits.route["village_code"].to_list()
     seen = list(dict.fromkeys(stops))
     assert stops == sorted(stops, key=seen.index)

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riskmodel.screening.draws import chance_of, chances, draw_checks
-from riskmodel.screening.forms import READ
-from riskmodel.screening.listing import screening_list
-from riskmodel.screening.settings import Layer, RandomChecks, ScreeningSettings
-from riskmodel.screening.workbook import sheet_rows
+from riskmodel.settings import Layer, RandomChecks, ScreeningSettings
 from riskmodel.training.random_checks import recall_from_checks
+from riskmodel.visits.draws import chance_of, chances, draw_checks
+from riskmodel.visits.forms import READ
+from riskmodel.visits.listing import screening_list
+from riskmodel.visits.workbook import sheet_rows
 
 AS_OF = dt.date(2025, 12, 31)
 LAYERS = RandomChecks().layers
@@ -22,7 +22,9 @@ LAYERS = RandomChecks().layers
 
 def draw_of(townships, visits, seed=1):
     names = [f"h{n:03d}" for n in range(len(townships))]
-    return draw_checks(names, townships, np.arange(len(townships)), visits, LAYERS, seed=seed, cycle="2026-01")
+    return draw_checks(
+        names, townships, np.arange(len(townships)), visits, LAYERS, seed=seed, cycle="2026-01"
+    )
 
 
 def test_the_draw_is_exact_and_every_chance_lies_above_zero(small_county, falling):
@@ -30,14 +32,20 @@ def test_the_draw_is_exact_and_every_chance_lies_above_zero(small_county, fallin
     assert visits.counts["random_check"] == 4 == visits.drawn_from["drawn"].sum()
     assert visits.drawn_from["inclusion_probability"].min() > 0
     assert visits.drawn_from["inclusion_probability"].sum() == pytest.approx(4)
-    assert len(visits.drawn_from) + visits.counts["model"] == 200  # everybody who is not listed could be drawn
+    assert (
+        len(visits.drawn_from) + visits.counts["model"] == 200
+    )  # everybody who is not listed could be drawn
 
 
 def test_listed_households_carry_their_chance(small_county, falling):
     rows = screening_list(falling(200), small_county(200), AS_OF, capacity=40).rows
     sure = rows.filter(rows["listed_as"] != "random_check")["inclusion_probability"]
     drawn = rows.filter(rows["listed_as"] == "random_check")
-    assert (sure == 1).all() and (drawn["inclusion_probability"] < 1).all() and drawn["stratum"].null_count() == 0
+    assert (
+        (sure == 1).all()
+        and (drawn["inclusion_probability"] < 1).all()
+        and drawn["stratum"].null_count() == 0
+    )
 
 
 def test_households_are_drawn_as_often_as_their_chance_says():
@@ -78,7 +86,9 @@ def test_chances_add_up_and_never_exceed_one(weights, visits):
 def test_the_same_seed_and_cycle_draw_the_same_households_and_another_cycle_others(small_county, falling):
     def drawn(day, seed=20260101):
         rules = ScreeningSettings(random_checks=RandomChecks(share=0.2, seed=seed))
-        visits = screening_list(falling(200).assign(as_of=day), small_county(200), day, capacity=40, settings=rules)
+        visits = screening_list(
+            falling(200).assign(as_of=day), small_county(200), day, capacity=40, settings=rules
+        )
         return visits.rows.filter(visits.rows["listed_as"] == "random_check")["household_id"].to_list()
 
     assert drawn(AS_OF) == drawn(AS_OF)
@@ -89,7 +99,9 @@ def test_a_visitor_cannot_tell_a_random_check_from_the_tail_of_the_list(small_co
     visits = screening_list(falling(200), small_county(200), AS_OF, capacity=40)
     shown = {row["household_id"]: row for row in sheet_rows(visits)}
     drawn = visits.rows.filter(visits.rows["listed_as"] == "random_check")["household_id"].to_list()
-    tail = visits.rows.filter((visits.rows["listed_as"] == "model") & (visits.rows["grade"] == "none"))["household_id"].to_list()
+    tail = visits.rows.filter((visits.rows["listed_as"] == "model") & (visits.rows["grade"] == "none"))[
+        "household_id"
+    ].to_list()
     assert {shown[name]["because"] for name in drawn} == {shown[name]["because"] for name in tail}
     assert not {"listed_as", "stratum", "inclusion_probability"} & {column.name for column in READ}
     numbers = [shown[name]["number"] for name in drawn]
@@ -129,7 +141,9 @@ def test_the_table_of_checks_fits_the_estimate_of_recall(small_county, falling):
         probability="probability",
     )
     said = recall_from_checks(pl.concat([listed, others]))
-    assert said.checks == 4 and said.missed.value == 0 and said.recall.high == 1.0 and not said.recall.estimable
+    assert (
+        said.checks == 4 and said.missed.value == 0 and said.recall.high == 1.0 and not said.recall.estimable
+    )
 
 
 def test_the_draw_does_not_depend_on_the_machine_or_the_order_of_rows():

@@ -12,8 +12,8 @@ import sys
 import pytest
 
 from riskmodel.errors import UserError
-from riskmodel.screening import paper
-from riskmodel.screening.listing import screening_list
+from riskmodel.visits import paper
+from riskmodel.visits.listing import screening_list
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
 
 AS_OF = dt.date(2025, 12, 31)
@@ -36,7 +36,9 @@ def printing(tmp_path_factory):
 
 
 def pages_of(path):
-    text = subprocess.run(["pdftotext", "-layout", str(path), "-"], check=True, capture_output=True).stdout.decode()
+    text = subprocess.run(
+        ["pdftotext", "-layout", str(path), "-"], check=True, capture_output=True
+    ).stdout.decode()
     return text.split("\f")[:-1]
 
 
@@ -88,7 +90,9 @@ def test_the_page_holds_every_visit_and_everybody_on_standby_once(visits):
     assert visits.standby.height
     for name in visits.rows["household_id"]:
         assert page.count(f"<td>{name}</td>") == 1
-    assert page.count("<section>") == len(re.findall("走访组 Team", page)) + 1  # one for each table, and the notes
+    assert (
+        page.count("<section>") == len(re.findall("走访组 Team", page)) + 1
+    )  # one for each table, and the notes
     assert SIGNAL_EN in page and "核实结果 Outcome" in page  # what may be written in: paper has no drop-downs
 
 
@@ -107,7 +111,10 @@ def test_what_a_browser_would_run_stays_text(small_county, falling):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (ModuleNotFoundError("No module named 'weasyprint'"), "WeasyPrint is not installed; expected the extra `print`"),
+        (
+            ModuleNotFoundError("No module named 'weasyprint'"),
+            "WeasyPrint is not installed; expected the extra `print`",
+        ),
         (OSError("cannot load library 'libpango-1.0-0'"), "Pango cannot be loaded"),
     ],
 )

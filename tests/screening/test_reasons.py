@@ -95,7 +95,9 @@ def county(n=600, township=100, seed=1):
 
 def told(book, matrix, contributions, **more):
     reference = more.pop("reference", None) or Reference.of(matrix, more.pop("dates", {}))
-    return give_reasons(book, NAMES, matrix.values, contributions, matrix.village_code, reference, as_of=DAY, **more)
+    return give_reasons(
+        book, NAMES, matrix.values, contributions, matrix.village_code, reference, as_of=DAY, **more
+    )
 
 
 def pushed(matrix, **by):
@@ -111,7 +113,9 @@ def test_a_reason_carries_value_comparison_and_date_of_the_data(book):
     row = int(np.argsort(matrix.values[:100, 0])[-3])  # 97 of 100 in the township paid less
     table = told(book, matrix, pushed(matrix, self_paid=1.0), dates={"medical": dt.date(2025, 11, 20)})
     money = f"{matrix.values[row, 0]:,.0f}"
-    assert table.texts("zh")[row] == f"自付医疗费{money}元，高于本乡镇95%的农户（医保数据截至2025年11月20日）。"
+    assert (
+        table.texts("zh")[row] == f"自付医疗费{money}元，高于本乡镇95%的农户（医保数据截至2025年11月20日）。"
+    )
     assert table.texts("en")[row] == (
         f"Self-paid medical cost {money} yuan, higher than for 95% of households in the township "
         "(medical insurance data to 20 November 2025)."
@@ -139,8 +143,12 @@ def test_an_amount_is_told_with_its_share_of_income_where_they_agree(book):
         table.of(0)[0].en
         == "self-paid medical cost 59,900 yuan, higher than for 99% of households in the township, 61% of income"
     )
-    assert table.of(1)[0].zh == "自付医疗费60,000元，高于本乡镇99%的农户", "a low share does not speak for a high cost"
-    assert table.sentences("zh")[:2, 0].tolist() == [table.of(0)[0].zh, table.of(1)[0].zh], "one by one and in the batch"
+    assert table.of(1)[0].zh == "自付医疗费60,000元，高于本乡镇99%的农户", (
+        "a low share does not speak for a high cost"
+    )
+    assert table.sentences("zh")[:2, 0].tolist() == [table.of(0)[0].zh, table.of(1)[0].zh], (
+        "one by one and in the batch"
+    )
     share = told(book, both, pushed(matrix, self_paid=0.3, self_paid_share=0.9))
     assert share.of(0)[0].zh.startswith("自付医疗费59,900元，相当于收入的61%，高于本乡镇"), (
         "what is compared stands before the comparison"
@@ -163,7 +171,9 @@ def test_a_reason_never_contradicts_the_declared_direction(book):
     for row in range(len(matrix)):
         for reason in table.of(row):
             name = next(
-                name for name in NAMES if book.catalogue[name].topic == reason.topic and reason.unit == book.catalogue[name].unit
+                name
+                for name in NAMES
+                if book.catalogue[name].topic == reason.topic and reason.unit == book.catalogue[name].unit
             )
             riskier = book.catalogue[name].riskier_when
             if riskier == "unclear":
@@ -183,7 +193,9 @@ def test_where_the_heaviest_feature_contradicts_the_next_of_its_topic_speaks_or_
     values[row, 1] = 0.999
     changed = FeatureMatrix(DAY, matrix.household_id, matrix.village_code, NAMES, values)
     assert (
-        told(book, changed, pushed(matrix, self_paid=1.0, self_paid_share=0.5)).of(row)[0].zh.startswith("自付医疗费相当于收入的")
+        told(book, changed, pushed(matrix, self_paid=1.0, self_paid_share=0.5))
+        .of(row)[0]
+        .zh.startswith("自付医疗费相当于收入的")
     )
     alone = told(book, changed, pushed(matrix, self_paid=1.0))
     assert alone.of(row) == []
@@ -222,14 +234,18 @@ def test_a_stale_source_is_said_with_the_reason_and_for_the_household(book):
     assert fresh.notes("zh") == [""] * len(matrix)
     own = np.full(len(matrix), 10.0)
     own[row] = 200.0
-    one = told(book, matrix, low, dates=fresh_but | {"employment": dt.date(2025, 12, 20)}, ages={"employment": own})
+    one = told(
+        book, matrix, low, dates=fresh_but | {"employment": dt.date(2025, 12, 20)}, ages={"employment": own}
+    )
     assert one.notes("zh")[row] == "务工数据已6个月未更新"
     assert sum(bool(note) for note in one.notes("zh")) == 1
 
 
 def test_a_source_that_delivered_nothing_is_said(book):
     matrix = county(60)
-    notes = told(book, matrix, pushed(matrix, self_paid=1.0), dates={"medical": DAY, "income": DAY, "members": DAY})
+    notes = told(
+        book, matrix, pushed(matrix, self_paid=1.0), dates={"medical": DAY, "income": DAY, "members": DAY}
+    )
     assert set(notes.notes("zh")) == {"没有务工数据"} and set(notes.notes("en")) == {"no employment data"}
     assert set(told(book, matrix, pushed(matrix, self_paid=1.0)).notes("zh")) == {""}, (
         "without any date nothing is known about it"
@@ -269,7 +285,9 @@ def test_an_unknown_value_is_never_a_reason(book):
     gaps = FeatureMatrix(DAY, matrix.household_id, matrix.village_code, NAMES, values)
     for sign in (1.0, -1.0):
         table = told(book, gaps, pushed(matrix, self_paid=sign, self_paid_share=0.1 * sign))
-        assert all(table.of(row) == [] for row in range(25)), "that nothing is known stands in the notes on the data"
+        assert all(table.of(row) == [] for row in range(25)), (
+            "that nothing is known stands in the notes on the data"
+        )
     table = told(book, gaps, pushed(matrix, self_paid=1.0, self_paid_share=0.1))
     assert table.of(30)[0].zh.startswith("自付医疗费相当于收入的99%"), "the next of its topic speaks"
 
@@ -355,7 +373,11 @@ def test_no_text_shows_a_feature_name_or_a_contribution(book):
 
 def test_risk_kinds_are_those_of_the_told_reasons_heaviest_first(book):
     matrix = county()
-    rows = np.flatnonzero((matrix.values[:, 0] > 50_000) & (matrix.column("months_worked") <= 3) & (matrix.column("pupils") == 3))
+    rows = np.flatnonzero(
+        (matrix.values[:, 0] > 50_000)
+        & (matrix.column("months_worked") <= 3)
+        & (matrix.column("pupils") == 3)
+    )
     table = told(book, matrix, pushed(matrix, self_paid=0.5, months_worked=0.9, pupils=0.2))
     assert len(rows)
     for row in rows:
@@ -372,7 +394,9 @@ def test_what_to_check_names_each_kind_and_measures_with_and_without_labour(book
     assert book.to_check([], True, "en") == ""
     for check in book.checks.values():
         for words in (check.verify, check.with_labour, check.without_labour):
-            assert not re.search(r"应给予|应纳入|发放|停发|approve|reject|eligible|grant the", words.zh + words.en)
+            assert not re.search(
+                r"应给予|应纳入|发放|停发|approve|reject|eligible|grant the", words.zh + words.en
+            )
 
 
 def test_a_missing_risk_kind_in_the_codelist_is_said_with_file_and_line(declared, tmp_path):
@@ -396,10 +420,14 @@ def one_feature(declared, values, *, contribution=1.0, **changes):
     column = np.asarray(values, dtype=float)[:, None]
     n = len(column)
     villages = np.full(n, "522301001001", dtype=object)
-    matrix = FeatureMatrix(DAY, np.array([f"h{place:05d}" for place in range(n)], dtype=object), villages, ("one",), column)
+    matrix = FeatureMatrix(
+        DAY, np.array([f"h{place:05d}" for place in range(n)], dtype=object), villages, ("one",), column
+    )
     given = np.full((n, 1), contribution)
     table = give_reasons(book, ("one",), column, given, villages, Reference.of(matrix), as_of=DAY)
-    return np.array([(row[:MOST_RAISING] if contribution > 0 else row[MOST_RAISING:])[0] for row in table.sentences("zh")])
+    return np.array(
+        [(row[:MOST_RAISING] if contribution > 0 else row[MOST_RAISING:])[0] for row in table.sentences("zh")]
+    )
 
 
 EVEN = np.arange(1.0, 201.0)
@@ -410,13 +438,21 @@ def test_a_feature_whose_direction_is_unclear_is_silent_unless_the_catalogue_say
         silent = one_feature(declared, EVEN, contribution=contribution, unit="yuan", riskier_when="unclear")
         assert set(silent) == {""}
     high = one_feature(declared, EVEN, unit="yuan", riskier_when="unclear", tell=["high_raises"])
-    assert high[-1].startswith("数值200元，高于本乡镇") and set(high[:160]) == {""}, "and then only where it stands out"
-    assert set(one_feature(declared, EVEN, contribution=-1.0, unit="yuan", riskier_when="unclear", tell=["high_raises"])) == {""}
+    assert high[-1].startswith("数值200元，高于本乡镇") and set(high[:160]) == {""}, (
+        "and then only where it stands out"
+    )
+    assert set(
+        one_feature(
+            declared, EVEN, contribution=-1.0, unit="yuan", riskier_when="unclear", tell=["high_raises"]
+        )
+    ) == {""}
 
 
 def test_a_declared_direction_can_be_narrowed_but_not_turned_round(declared):
     assert set(one_feature(declared, EVEN, contribution=-1.0, unit="km", tell=["high_raises"])) == {""}
-    assert one_feature(declared, EVEN, unit="km", tell=["high_raises"])[-1].startswith("数值200公里，比本乡镇")
+    assert one_feature(declared, EVEN, unit="km", tell=["high_raises"])[-1].startswith(
+        "数值200公里，比本乡镇"
+    )
     with pytest.raises(ValueError, match="may only narrow riskier_when"):
         one_feature(declared, EVEN, unit="km", tell=["high_lowers"])
 
@@ -438,9 +474,9 @@ def test_a_fall_is_no_comfort_because_others_fell_deeper_and_a_loss_none_because
         "riskier_when": "lower",
     }
     assert set(one_feature(declared, falls, contribution=-1.0, **dict(words))[falls < 0]) == {""}
-    assert set(one_feature(declared, falls + 0.8, contribution=1.0, **dict(words))[falls + 0.8 > 0]) == {""}, (
-        "a rise does not raise the risk"
-    )
+    assert set(one_feature(declared, falls + 0.8, contribution=1.0, **dict(words))[falls + 0.8 > 0]) == {
+        ""
+    }, "a rise does not raise the risk"
     losses = np.linspace(-20_000.0, 1_000.0, 200)
     words = {"zh": {"negative": "亏{value}", "value": "收入{value}"}, "unit": "yuan", "riskier_when": "lower"}
     comforted = one_feature(declared, losses, contribution=-1.0, **dict(words))
@@ -463,25 +499,42 @@ def test_of_a_whole_and_its_part_only_the_part_is_told_whichever_is_heavier(decl
     n = 200
     values = np.column_stack([np.arange(n) * 100.0, np.arange(n) * 110.0, np.arange(n) % 4]).astype(float)
     villages = np.full(n, "522301001001", dtype=object)
-    matrix = FeatureMatrix(DAY, np.array([f"h{place:05d}" for place in range(n)], dtype=object), villages, tuple(entries), values)
+    matrix = FeatureMatrix(
+        DAY, np.array([f"h{place:05d}" for place in range(n)], dtype=object), villages, tuple(entries), values
+    )
     for weights, order in (
         ((0.5, 0.9, 0.3), ["medical", "work"]),
         ((0.9, 0.5, 0.6), ["medical", "work"]),
         ((0.2, 0.9, 0.6), ["medical", "work"]),
     ):
-        table = give_reasons(book, tuple(entries), values, np.tile(weights, (n, 1)), villages, Reference.of(matrix), as_of=DAY)
+        table = give_reasons(
+            book, tuple(entries), values, np.tile(weights, (n, 1)), villages, Reference.of(matrix), as_of=DAY
+        )
         assert [reason.topic for reason in table.of(n - 1)] == order
     alone = give_reasons(
-        book, tuple(entries), values, np.tile([0.0, 0.9, 0.0], (n, 1)), villages, Reference.of(matrix), as_of=DAY
+        book,
+        tuple(entries),
+        values,
+        np.tile([0.0, 0.9, 0.0], (n, 1)),
+        villages,
+        Reference.of(matrix),
+        as_of=DAY,
     )
-    assert [reason.topic for reason in alone.of(n - 1)] == ["rigid"], "where the part is silent the whole speaks"
+    assert [reason.topic for reason in alone.of(n - 1)] == ["rigid"], (
+        "where the part is silent the whole speaks"
+    )
     with pytest.raises(ValueError, match="covers names `nowhere`"):
         Catalogue.model_validate({"rigid": entries["rigid"] | {"covers": ["nowhere"]}})
 
 
 def test_the_date_of_a_source_is_said_once_a_household(book):
     matrix = county()
-    dates = {"medical": dt.date(2025, 11, 20), "employment": dt.date(2025, 12, 1), "income": DAY, "members": DAY}
+    dates = {
+        "medical": dt.date(2025, 11, 20),
+        "employment": dt.date(2025, 12, 1),
+        "income": DAY,
+        "members": DAY,
+    }
     given = pushed(matrix, self_paid=1.0, stays=0.9, months_worked=0.8, income=0.7)
     table = told(book, matrix, given, dates=dates)
     both = 0

@@ -9,16 +9,23 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
+from riskmodel.explaining.contributions import Explainer
 from riskmodel.features.catalogue import load_catalogue
 from riskmodel.features.matrix import FeatureMatrix
-from riskmodel.screening.explain import Explainer
 from riskmodel.screening.reasons import COMMON, COUNTS, MOST_RAISING, UNTOLD, Wordbook, give_reasons
 from riskmodel.screening.reference import Reference
 
 DAY = dt.date(2025, 12, 31)
 N = 900
 TOWNSHIPS = 3
-SAME = ("self_paid_3m", "self_paid_6m", "self_paid_12m", "self_paid_24m", "self_paid_income_share_12m", "largest_bill_12m")
+SAME = (
+    "self_paid_3m",
+    "self_paid_6m",
+    "self_paid_12m",
+    "self_paid_24m",
+    "self_paid_income_share_12m",
+    "largest_bill_12m",
+)
 
 
 def random_county(catalogue, seed):
@@ -33,7 +40,9 @@ def random_county(catalogue, seed):
         elif entry.unit in COUNTS or entry.unit == "level":
             column = draw.poisson(draw.uniform(0.2, 3), N).astype(float)
         else:
-            scale = {"yuan": 3000.0, "yuan_per_person": 5000.0, "days": 100.0, "years": 20.0}.get(entry.unit, 0.5)
+            scale = {"yuan": 3000.0, "yuan_per_person": 5000.0, "days": 100.0, "years": 20.0}.get(
+                entry.unit, 0.5
+            )
             column = draw.gamma(1.0, scale, N)
             if entry.sentence.zh.negative is not None:
                 column -= scale
@@ -58,7 +67,14 @@ def explained(request, project):
     filled = np.nan_to_num(matrix.values / np.nanstd(matrix.values, axis=0))
     outcome = filled @ draw.normal(size=filled.shape[1]) * 0.3 + cost / 4000 + draw.normal(size=N) > 1.0
     booster = lgb.train(
-        {"objective": "binary", "verbose": -1, "num_threads": 1, "num_leaves": 15, "seed": 1, "feature_fraction": 0.5},
+        {
+            "objective": "binary",
+            "verbose": -1,
+            "num_threads": 1,
+            "num_leaves": 15,
+            "seed": 1,
+            "feature_fraction": 0.5,
+        },
         lgb.Dataset(matrix.values, outcome.astype(float)),
         60,
     )

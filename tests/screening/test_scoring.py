@@ -57,7 +57,9 @@ def trained(project, county) -> Model:
     inputs, outcomes = [], []
     for day in (dt.date(2023, 12, 31), dt.date(2024, 12, 31)):
         known = labels(county, day, 12, known_until=NOW).drop_nulls("label")
-        matrix = build(county, day, catalogue=catalogue, policy=policy, households=known["household_id"].to_list())
+        matrix = build(
+            county, day, catalogue=catalogue, policy=policy, households=known["household_id"].to_list()
+        )
         inputs.append(matrix.select(names).values)
         outcomes.append(known.sort("household_id")["label"].to_numpy())
     X, y = np.vstack(inputs), np.concatenate(outcomes)
@@ -66,7 +68,8 @@ def trained(project, county) -> Model:
         "feature_fraction": 0.5, "deterministic": True, "force_row_wise": True,
     }  # fmt: skip
     members = tuple(
-        TreeMember(lgb.train(parameters | {"seed": seed}, lgb.Dataset(X, y), 40).model_to_string()) for seed in (1, 2)
+        TreeMember(lgb.train(parameters | {"seed": seed}, lgb.Dataset(X, y), 40).model_to_string())
+        for seed in (1, 2)
     )
     calibration = BetaCalibration(1.0, 1.0, (0.0,), (12,))
     return Model(
@@ -98,13 +101,20 @@ def test_every_household_of_the_cohort_has_a_place_and_the_columns_of_the_contra
 
 def test_contributions_and_base_sum_to_the_margin(scores, trained):
     given, base = scores.contributions()
-    assert np.abs(given.sum(axis=1) + base - trained.margin(scores.matrix.select(trained.feature_names).values)).max() < 1e-9
+    assert (
+        np.abs(
+            given.sum(axis=1) + base - trained.margin(scores.matrix.select(trained.feature_names).values)
+        ).max()
+        < 1e-9
+    )
 
 
 def test_the_order_of_rows_changes_nothing(model, scores):
     turn = np.random.default_rng(0).permutation(len(scores.matrix))
     again = model.score_matrix(scores.matrix.rows(turn), reference=scores.reference)
-    assert again.frame.drop("policy_hash").equals(scores.frame.drop("policy_hash")), "but for the county's own policy rows"
+    assert again.frame.drop("policy_hash").equals(scores.frame.drop("policy_hash")), (
+        "but for the county's own policy rows"
+    )
 
 
 def test_one_household_alone_reads_as_in_the_batch(model, scores):
@@ -134,7 +144,9 @@ def test_equal_margins_are_put_in_order_by_a_keyed_hash_and_not_by_the_file():
     assert first.tolist() == names[turn][in_order(margin[turn], names[turn], "key")].tolist()
     assert first.tolist() != names[in_order(margin, names, "another key")].tolist()
     tied = [name for name in first if int(name[1:]) < 20]
-    assert tied != sorted(tied, key=lambda name: int(name[1:])), "no household profits from its place in a file"
+    assert tied != sorted(tied, key=lambda name: int(name[1:])), (
+        "no household profits from its place in a file"
+    )
 
 
 def test_the_hash_of_a_feature_vector_knows_one_zero_and_one_nan():
@@ -159,9 +171,13 @@ def test_what_a_household_reads_carries_the_sentence_and_no_verdict(scores):
     assert len(told.raising) <= 5 and len(told.lowering) <= 2 and len(list(told)) == len(told)
     assert all(kind in RISK_KINDS for kind in told.risk_kinds)
     everything = text + "".join(scores.frame["reasons_zh"]) + "".join(scores.frame["reasons_en"])
-    assert not re.search(r"\b(eligib|determination|approv|reject|poor household|log-odds|SHAP|nan|None\b(?! of))", everything)
+    assert not re.search(
+        r"\b(eligib|determination|approv|reject|poor household|log-odds|SHAP|nan|None\b(?! of))", everything
+    )
     assert not any(
-        f"{feature} " in everything or f"{feature}，" in everything for feature in scores.table.names if "_" in feature
+        f"{feature} " in everything or f"{feature}，" in everything
+        for feature in scores.table.names
+        if "_" in feature
     )
     with pytest.raises(DataError, match="not in the cohort"):
         scores.reasons("nobody")
@@ -186,7 +202,9 @@ def test_features_with_infinite_values_are_not_scored(model, scores):
     values[3, scores.matrix.names.index("self_paid_12m")] = np.inf
     matrix = scores.matrix
     with pytest.raises(GateError, match="infinite"):
-        model.score_matrix(FeatureMatrix(matrix.as_of, matrix.household_id, matrix.village_code, matrix.names, values))
+        model.score_matrix(
+            FeatureMatrix(matrix.as_of, matrix.household_id, matrix.village_code, matrix.names, values)
+        )
     with pytest.raises(ModelError, match="no horizon of 7"):
         model.score_matrix(matrix, 7)
 
@@ -219,14 +237,24 @@ def test_columns_of_an_analysts_own_table_speak_under_their_own_names(project, t
     member = RuleMember(np.array([-1.0, -0.5]), np.zeros(2), np.ones(2), np.zeros(2))
     record = {"source": "table"}
     own = dataclasses.replace(
-        trained, learner="department_rules", feature_names=names, members=(member,), signs=(-1, 0), record=record
+        trained,
+        learner="department_rules",
+        feature_names=names,
+        members=(member,),
+        signs=(-1, 0),
+        record=record,
     )
     draw = np.random.default_rng(0)
     values = np.column_stack([draw.permutation(600) / 10, draw.integers(0, 5, 600)]).astype(float)
     groups = np.array(["group 1"] * 600, dtype=object)
-    matrix = FeatureMatrix(NOW, np.array([f"u{place}" for place in range(600)], dtype=object), groups, names, values)
+    matrix = FeatureMatrix(
+        NOW, np.array([f"u{place}" for place in range(600)], dtype=object), groups, names, values
+    )
     told = ScreeningModel.of(project, own).score_matrix(matrix)
-    assert told.frame["household_id"][599] and "earnings last year" in told.reasons(str(told.frame["household_id"][599])).text()
+    assert (
+        told.frame["household_id"][599]
+        and "earnings last year" in told.reasons(str(told.frame["household_id"][599])).text()
+    )
 
 
 def test_stored_scores_come_out_again_bit_for_bit_reasons_included(project, county, model, scores, tmp_path):
@@ -249,21 +277,35 @@ def test_a_replay_says_exactly_what_is_gone_or_different(project, county, model,
     other = dataclasses.replace(model, catalogue_hash="0" * 64)
     assert "features/catalogue.yaml" in replay(project, stored, county, model_of=lambda version: other).text()
 
-    tampered = stored.with_columns(margin=pl.when(pl.col("rank") == 3).then(pl.col("margin") + 1e-12).otherwise(pl.col("margin")))
+    tampered = stored.with_columns(
+        margin=pl.when(pl.col("rank") == 3).then(pl.col("margin") + 1e-12).otherwise(pl.col("margin"))
+    )
     told = replay(project, tampered, county, model_of=lambda version: model)
     assert {row[1] for row in told.different} == {"margin"} and told.same == 49
 
     victim = stored["household_id"][0]
     income = county["income"]
     changed = income.with_columns(
-        amount=pl.when(pl.col("household_id") == victim).then(pl.col("amount") * 2).otherwise(pl.col("amount"))
+        amount=pl.when(pl.col("household_id") == victim)
+        .then(pl.col("amount") * 2)
+        .otherwise(pl.col("amount"))
     )
-    told = replay(project, stored, Tables({**county.frames, "income": changed}, county.hashes), model_of=lambda version: model)
+    told = replay(
+        project,
+        stored,
+        Tables({**county.frames, "income": changed}, county.hashes),
+        model_of=lambda version: model,
+    )
     assert (victim, "feature_hash") in {row[:2] for row in told.different}
     assert "altered" in told.text()
 
     nobody = county["households"].filter(pl.col("household_id") != victim)
-    told = replay(project, stored, Tables({**county.frames, "households": nobody}, county.hashes), model_of=lambda version: model)
+    told = replay(
+        project,
+        stored,
+        Tables({**county.frames, "households": nobody}, county.hashes),
+        model_of=lambda version: model,
+    )
     assert any("rows known by that day are gone" in sentence for sentence, _ in told.gone)
 
     with pytest.raises(DataError, match="no column margin"):
@@ -276,13 +318,18 @@ def test_a_replay_says_exactly_what_is_gone_or_different(project, county, model,
 def test_what_changed_tells_the_move_and_the_values_that_made_it(model, county, scores):
     earlier = model.score(county, BEFORE)
     frame = what_changed(earlier, scores)
-    assert frame["household_id"].to_list() == sorted(set(earlier.frame["household_id"]) | set(scores.frame["household_id"]))
+    assert frame["household_id"].to_list() == sorted(
+        set(earlier.frame["household_id"]) | set(scores.frame["household_id"])
+    )
     assert set(frame["moved"]) <= {"up", "down", "same", "new", "left"}
     up = frame.filter((pl.col("moved") == "up") & (pl.col("changes_zh") != ""))
     assert up.height and up["changes_zh"].str.contains("上次|现在").all()
     assert up["changes_en"].str.contains("last time|now:").all()
     assert (frame.filter(pl.col("moved") == "same")["changes_zh"] == "").all()
-    assert frame.filter(pl.col("moved") == "left")["rank_now"].null_count() == frame.filter(pl.col("moved") == "left").height
+    assert (
+        frame.filter(pl.col("moved") == "left")["rank_now"].null_count()
+        == frame.filter(pl.col("moved") == "left").height
+    )
     same = what_changed(scores, scores)
     assert set(same["moved"]) == {"same"}
     with pytest.raises(DataError, match="one model"):
@@ -335,5 +382,10 @@ def test_analysts_see_what_pairs_of_features_do_together(model, scores, tmp_path
     plots.pair_plot(found, first, second).savefig(tmp_path / "pair.png")
     assert (tmp_path / "pair.png").stat().st_size > 5000
     files = plots.save_importance(scores.table, tmp_path, explainer=model.explainer)
-    assert [file.name for file in files] == ["importance.csv", "importance.png", "interactions.csv", "interactions.png"]
+    assert [file.name for file in files] == [
+        "importance.csv",
+        "importance.png",
+        "interactions.csv",
+        "interactions.png",
+    ]
     assert pl.read_csv(files[2]).columns == strongest.columns and files[3].stat().st_size > 5000

@@ -86,11 +86,17 @@ def test_every_unit_can_be_said_for_a_grid_of_values(unit):
     ):
         for language in wording.LANGUAGES:
             text = wording.format_value(value, unit, language)
-            assert text and "nan" not in text and "{" not in text and not re.search(r"-0(?!\.)", text), (value, text)
+            assert text and "nan" not in text and "{" not in text and not re.search(r"-0(?!\.)", text), (
+                value,
+                text,
+            )
             if language == "en" and not np.isnan(value):
-                assert not re.search(r"(?<![\d.,])1 (?:people|visits|months|days|years|households)\b", text), text
                 assert not re.search(
-                    r"(?<![\d.,])(?:[02-9]|\d\d+) (?:person|visit|month|day|year|household)\b(?!s)(?! per)", text
+                    r"(?<![\d.,])1 (?:people|visits|months|days|years|households)\b", text
+                ), text
+                assert not re.search(
+                    r"(?<![\d.,])(?:[02-9]|\d\d+) (?:person|visit|month|day|year|household)\b(?!s)(?! per)",
+                    text,
                 ), text
 
 
@@ -108,7 +114,10 @@ def entry(**changes) -> Feature:
         "status": "active",
         "sentence": {
             "zh": {"value": "近12个月住院{value}", "zero": "近12个月没有住院"},
-            "en": {"value": "in hospital {value} in the last 12 months", "zero": "not in hospital in the last 12 months"},
+            "en": {
+                "value": "in hospital {value} in the last 12 months",
+                "zero": "not in hospital in the last 12 months",
+            },
         },
     }
     return Feature.model_validate(words | changes)
@@ -132,7 +141,9 @@ def test_sentences_are_written_once_for_equal_values_and_small_ones_are_not_call
     feature = entry(unit="months")
     values = np.array([1.0, 0.0, np.nan, 1.04, 0.01, np.nan])
     texts, place = wording.render(feature, values, "en")
-    assert [texts[number] for number in place] == [wording.sentence(feature, float(value), "en") for value in values]
+    assert [texts[number] for number in place] == [
+        wording.sentence(feature, float(value), "en") for value in values
+    ]
     assert len(texts) == 4
 
 
@@ -160,7 +171,10 @@ def test_a_comparison_names_its_area_and_nothing_is_said_without_one():
     )
     assert wording.compare(1, 70, "township", "en", below_zero=True) == ""
     assert wording.compare(-1, 89, "township", "zh", manner="since") == "，比本乡镇89%的农户间隔更短"
-    assert wording.compare(1, 75, "county", "en", manner="distance") == ", farther than for 75% of households in the county"
+    assert (
+        wording.compare(1, 75, "county", "en", manner="distance")
+        == ", farther than for 75% of households in the county"
+    )
     assert wording.compare(1, 88, "township", "zh", manner="age") == "，比本乡镇88%的农户更年长"
 
 
@@ -169,16 +183,35 @@ def test_ages_distances_and_times_ago_are_compared_in_their_own_words(project):
 
     catalogue = load_catalogue(project)
     manners = {name: wording.manner(feature) for name, feature in catalogue.root.items()}
-    assert manners["head_age"] == "age" and manners["distance_km"] == "distance" and manners["days_since_inpatient"] == "since"
+    assert (
+        manners["head_age"] == "age"
+        and manners["distance_km"] == "distance"
+        and manners["days_since_inpatient"] == "since"
+    )
     assert manners["hospital_days_12m"] == "count" and manners["village_monitored_share"] == "nothing"
     assert wording.sentence(catalogue["head_age"], 75.0, "zh") == "户主年龄75岁"
-    assert wording.sentence(catalogue["income_gap_pp"], -1200.0, "zh") == "扣除合规自付医疗费后，人均收入比监测线低1,200元"
-    assert wording.sentence(catalogue["village_monitored_share"], 0.031, "zh") == "本村有约5%的其他农户正在监测"
+    assert (
+        wording.sentence(catalogue["income_gap_pp"], -1200.0, "zh")
+        == "扣除合规自付医疗费后，人均收入比监测线低1,200元"
+    )
+    assert (
+        wording.sentence(catalogue["village_monitored_share"], 0.031, "zh") == "本村有约5%的其他农户正在监测"
+    )
 
 
 def test_money_is_rounded_as_people_say_it_and_never_to_nothing():
     given = [0.3, 7.4, 999.6, 1_234.0, 9_996.0, 23_412.0, 234_567.0, 12_345_678.0, -23_412.0]
-    assert wording.shown(given, "yuan").tolist() == [0.3, 7.0, 1000.0, 1230.0, 10000.0, 23400.0, 235000.0, 12300000.0, -23400.0]
+    assert wording.shown(given, "yuan").tolist() == [
+        0.3,
+        7.0,
+        1000.0,
+        1230.0,
+        10000.0,
+        23400.0,
+        235000.0,
+        12300000.0,
+        -23400.0,
+    ]
     assert wording.shown([0.614, 0.004, 0.0], "share").tolist() == [0.61, 0.004, 0.0]
     assert wording.shown([np.nan], "yuan").tolist() != [0.0]
 
@@ -214,7 +247,10 @@ def test_levels_have_names_and_times_ago_are_said_as_people_say_them(project):
     assert wording.sentence(catalogue["best_education"], 1.0, "zh") == "成年成员最高文化程度为小学"
     assert wording.sentence(catalogue["best_education"], 2.0, "en").endswith("is junior secondary school")
     assert wording.sentence(catalogue["days_since_inpatient"], 92.0, "zh") == "最近一次住院在3个月前"
-    assert wording.sentence(catalogue["days_since_inpatient"], 20.0, "en") == "The newest stay in hospital was 20 days ago"
+    assert (
+        wording.sentence(catalogue["days_since_inpatient"], 20.0, "en")
+        == "The newest stay in hospital was 20 days ago"
+    )
 
 
 # unit -> values that a household can have, and a few that it had better not have
@@ -238,7 +274,9 @@ def whole_sentences(catalogue, language):
         for value in [*GRIDS.get(feature.unit, COUNTED), float("nan")]:
             said = getattr(feature.sentence, language)
             if (value < 0 and said.negative is None) or (
-                value > 1 and feature.unit == "share" and "占" in f"{feature.sentence.zh.value}{feature.sentence.zh.after}"
+                value > 1
+                and feature.unit == "share"
+                and "占" in f"{feature.sentence.zh.value}{feature.sentence.zh.after}"
             ):
                 continue
             shown = float(wording.shown(value, feature.unit))
@@ -250,10 +288,16 @@ def whole_sentences(catalogue, language):
                 yield (
                     name,
                     value,
-                    wording.sentence(amount, 23_400.0, language) + between + wording.after(feature, shown, language),
+                    wording.sentence(amount, 23_400.0, language)
+                    + between
+                    + wording.after(feature, shown, language),
                 )
             if wording.manner(feature) != "nothing" and value > 0:
-                yield name, value, text + wording.compare(1, 97, "township", language, manner=wording.manner(feature))
+                yield (
+                    name,
+                    value,
+                    text + wording.compare(1, 97, "township", language, manner=wording.manner(feature)),
+                )
 
 
 # what was found by reading some hundred households as a village cadre and as an editor would: class of fault -> pattern
@@ -312,21 +356,28 @@ def test_every_sentence_of_the_catalogue_can_be_said_for_a_grid_of_values(projec
     from riskmodel.features.catalogue import load_catalogue
 
     for name, feature in load_catalogue(project).root.items():
-        for value in [*GRIDS.get(feature.unit, [-3.0, -1.0, 0.0, 0.04, 1.0, 2.0, 2.5, 3.0, 48.0]), float("nan")]:
+        for value in [
+            *GRIDS.get(feature.unit, [-3.0, -1.0, 0.0, 0.04, 1.0, 2.0, 2.5, 3.0, 48.0]),
+            float("nan"),
+        ]:
             for language in wording.LANGUAGES:
                 text = wording.sentence(feature, value, language)
                 where = f"{name} at {value} ({language}): {text!r}"
                 assert text.strip() == text and text, where
-                assert "{" not in text and "nan" not in text.split() and not re.search(r"\bNone\b(?! of)", text), where
+                assert (
+                    "{" not in text and "nan" not in text.split() and not re.search(r"\bNone\b(?! of)", text)
+                ), where
                 assert name not in text or "_" not in name, f"a feature's name is shown: {where}"
                 assert "log-odds" not in text and "SHAP" not in text, where
-                assert not text.endswith((".", "。", "；", ";", ",", "，")), f"the list of reasons sets the points: {where}"
+                assert not text.endswith((".", "。", "；", ";", ",", "，")), (
+                    f"the list of reasons sets the points: {where}"
+                )
                 if language == "zh":
                     assert re.search(r"[一-鿿]", text), where
                     assert not re.search(r"[,;:!?](?!\d)", text), f"Chinese points are wanted: {where}"
                 else:
                     assert not re.search(r"[一-鿿，。；：]", text), where
-                    assert not re.search(r"(?<![\d.,-])1 (?:people|visits|months|days|years|households|times|members)\b", text), (
-                        where
-                    )
+                    assert not re.search(
+                        r"(?<![\d.,-])1 (?:people|visits|months|days|years|households|times|members)\b", text
+                    ), where
                     assert "  " not in text, where

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskmodel.errors import UserError
-from riskmodel.screening.forms import FILL, READ, as_written, choices, harmless
-from riskmodel.screening.listing import screening_list
-from riskmodel.screening.settings import RandomChecks, ScreeningSettings, Workbook
-from riskmodel.screening.workbook import excel_bytes
+from riskmodel.settings import RandomChecks, ScreeningSettings, Workbook
+from riskmodel.visits.forms import FILL, READ, as_written, choices, harmless
+from riskmodel.visits.listing import screening_list
+from riskmodel.visits.workbook import excel_bytes
 from riskmodel.vocabulary import SIGNAL_ZH
 
 AS_OF = dt.date(2025, 12, 31)
@@ -33,8 +33,15 @@ def visits(small_county, falling):
         {"household_id": "h031", "occurred_on": "2025-12-01", "channel": "cadre", "topic": "＝cmd"},
         {"household_id": "h003", "occurred_on": "2025-12-01", "channel": "cadre"},
     ]
-    monitored = {"household_id": "h003", "occurred_on": "2025-01-01", "origin": "sweep", "outcome": "risk_confirmed"}
-    return screening_list(falling(60), small_county(60, leads=leads, verifications=[monitored]), AS_OF, capacity=20)
+    monitored = {
+        "household_id": "h003",
+        "occurred_on": "2025-01-01",
+        "origin": "sweep",
+        "outcome": "risk_confirmed",
+    }
+    return screening_list(
+        falling(60), small_county(60, leads=leads, verifications=[monitored]), AS_OF, capacity=20
+    )
 
 
 def open_(content):
@@ -48,14 +55,18 @@ def headings(sheet):
 def test_the_same_list_gives_the_same_bytes(visits, tmp_path):
     assert excel_bytes(visits) == excel_bytes(visits)
     assert visits.to_csv(tmp_path / "a.csv").read_bytes() == visits.to_csv(tmp_path / "b.csv").read_bytes()
-    assert visits.to_html(tmp_path / "a.html").read_bytes() == visits.to_html(tmp_path / "b.html").read_bytes()
+    assert (
+        visits.to_html(tmp_path / "a.html").read_bytes() == visits.to_html(tmp_path / "b.html").read_bytes()
+    )
 
 
 def test_the_same_inputs_in_another_order_give_the_same_bytes(small_county, falling, tmp_path):
     """Tables and scores as they come another day: other row order, a list made from the start."""
     import random
 
-    leads = [{"household_id": f"h{n:03d}", "occurred_on": "2025-12-01", "channel": "cadre"} for n in (31, 7, 50)]
+    leads = [
+        {"household_id": f"h{n:03d}", "occurred_on": "2025-12-01", "channel": "cadre"} for n in (31, 7, 50)
+    ]
     scores = falling(60)
     scores.loc[5:20, "margin"] = scores.loc[5, "margin"]  # many equal scores, through which the list cuts
     order = list(range(60))
@@ -89,7 +100,11 @@ def test_microsoft_excel_would_take_the_file(visits):
     for sheet in book:
         assert len(sheet.title) <= 31 and not re.search(r"[\\[\]:*?/]", sheet.title)
         for rule in sheet.data_validations.dataValidation:
-            assert len(str(rule.formula1)) < 255 and len(rule.errorTitle or "") <= 32 and len(rule.error or "") <= 255
+            assert (
+                len(str(rule.formula1)) < 255
+                and len(rule.errorTitle or "") <= 32
+                and len(rule.error or "") <= 255
+            )
             assert rule.type != "list" or re.fullmatch(r"'?_codes'?!\$[ABC]\$1:\$[ABC]\$\d+", rule.formula1)
         for row in sheet.iter_rows():
             assert not any(cell.data_type == "f" or len(str(cell.value or "")) > 32767 for cell in row)
@@ -115,7 +130,9 @@ def test_it_prints_on_a4_landscape_with_the_sentence_on_every_page(visits):
     for name in (SHEET, "说明 Notes", "监测对象 Monitored"):
         sheet = open_(excel_bytes(visits))[name]
         assert sheet.page_setup.orientation == "landscape" and int(sheet.page_setup.paperSize) == 9
-        assert sheet.sheet_properties.pageSetUpPr.fitToPage and sheet.page_setup.fitToHeight == 0  # one page wide
+        assert (
+            sheet.sheet_properties.pageSetUpPr.fitToPage and sheet.page_setup.fitToHeight == 0
+        )  # one page wide
         assert SIGNAL_ZH in sheet.oddHeader.center.text and SIGNAL_ZH in sheet.oddFooter.left.text
 
 
@@ -129,7 +146,11 @@ def test_only_the_visit_form_can_be_written_in(visits):
 def test_drop_downs_hold_outcomes_risk_kinds_and_disagreements(visits):
     book = open_(excel_bytes(visits))
     lists = {rule.formula1 for rule in book[SHEET].data_validations.dataValidation if rule.type == "list"}
-    assert {rule.replace("'", "") for rule in lists} == {"_codes!$A$1:$A$4", "_codes!$B$1:$B$11", "_codes!$C$1:$C$1"}
+    assert {rule.replace("'", "") for rule in lists} == {
+        "_codes!$A$1:$A$4",
+        "_codes!$B$1:$B$11",
+        "_codes!$C$1:$C$1",
+    }
     column = [cell.value for cell in book["_codes"]["A"] if cell.value]
     assert column == list(choices(visits.settings, "zh")["outcome"].values())
     assert book["_codes"].sheet_state == "veryHidden"
@@ -158,7 +179,10 @@ def test_probability_is_a_plain_number_and_dates_are_dates(visits):
 def test_a_township_gets_its_own_workbook_with_its_own_households(visits, tmp_path):
     paths = visits.to_excels(tmp_path / "lists")
     townships = visits.rows["township_code"].unique().sort().to_list()
-    assert [path.name for path in paths] == ["2026-01-522301.xlsx", *(f"2026-01-{code}.xlsx" for code in townships)]
+    assert [path.name for path in paths] == [
+        "2026-01-522301.xlsx",
+        *(f"2026-01-{code}.xlsx" for code in townships),
+    ]
     sheet = openpyxl.load_workbook(paths[1])[SHEET]
     villages = [sheet.cell(row, headings(sheet)["村"]).value for row in range(4, sheet.max_row + 1)]
     assert {code[:9] for code in villages if code} == {townships[0]}
@@ -208,7 +232,9 @@ def test_a_file_is_whole_or_not_there(visits, tmp_path, monkeypatch):
     path = tmp_path / "list.xlsx"
     visits.to_excel(path)
     before = path.read_bytes()
-    monkeypatch.setattr("os.replace", lambda *names: (_ for _ in ()).throw(OSError("no space left on device")))
+    monkeypatch.setattr(
+        "os.replace", lambda *names: (_ for _ in ()).throw(OSError("no space left on device"))
+    )
     with pytest.raises(OSError, match="no space"):
         visits.to_excel(path)
     assert path.read_bytes() == before and [item.name for item in tmp_path.iterdir()] == ["list.xlsx"]
@@ -217,11 +243,22 @@ def test_a_file_is_whole_or_not_there(visits, tmp_path, monkeypatch):
 def test_libreoffice_prints_every_page_with_the_sentence(visits, tmp_path, needs):
     needs(shutil.which("soffice") and shutil.which("pdftotext"), "LibreOffice with pdftotext")
     visits.to_excel(tmp_path / "list.xlsx")
-    command = ["soffice", f"-env:UserInstallation=file://{tmp_path}/office", "--headless", "--convert-to", "pdf"]
+    command = [
+        "soffice",
+        f"-env:UserInstallation=file://{tmp_path}/office",
+        "--headless",
+        "--convert-to",
+        "pdf",
+    ]
     subprocess.run(
-        [*command, "--outdir", str(tmp_path), str(tmp_path / "list.xlsx")], check=True, capture_output=True, timeout=180
+        [*command, "--outdir", str(tmp_path), str(tmp_path / "list.xlsx")],
+        check=True,
+        capture_output=True,
+        timeout=180,
     )
-    pages = subprocess.run(["pdftotext", "-layout", str(tmp_path / "list.pdf"), "-"], check=True, capture_output=True).stdout
+    pages = subprocess.run(
+        ["pdftotext", "-layout", str(tmp_path / "list.pdf"), "-"], check=True, capture_output=True
+    ).stdout
     texts = pages.decode().split("\f")[:-1]
     assert len(texts) >= 3
     assert all(text.count(SIGNAL_ZH) >= 2 for text in texts)

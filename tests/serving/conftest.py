@@ -58,11 +58,11 @@ def screened_county(trained, tmp_path_factory) -> County:
     import shutil
 
     import riskmodel as rm
+    from riskmodel.casebook import Casebook
+    from riskmodel.casebook.book import next_list
+    from riskmodel.casebook.doorkeeping import add_key
+    from riskmodel.casebook.roles import ROLES_OF_AREAS
     from riskmodel.project import Project
-    from riskmodel.serving.access import ROLES_OF_AREAS
-    from riskmodel.serving.casebook import Casebook
-    from riskmodel.serving.casebook.book import next_list
-    from riskmodel.serving.casebook.doorkeeping import add_key
 
     theirs, tables, scores, _ = trained
     home = tmp_path_factory.mktemp("screened") / "project"
@@ -79,13 +79,26 @@ def screened_county(trained, tmp_path_factory) -> County:
         def keys(areas: list[str]) -> dict[str, str]:
             return {
                 role: add_key(
-                    book.engine, name=f"{role} desk", role=role, areas=areas if role in ROLES_OF_AREAS else [], purpose="tests"
+                    book.engine,
+                    name=f"{role} desk",
+                    role=role,
+                    areas=areas if role in ROLES_OF_AREAS else [],
+                    purpose="tests",
                 ).secret
                 for role in ROLES
             }
 
         return County(
-            project, tables, scores, earlier, visit_list, code, township, keys([code]), keys(["110101"]), keys([township])
+            project,
+            tables,
+            scores,
+            earlier,
+            visit_list,
+            code,
+            township,
+            keys([code]),
+            keys(["110101"]),
+            keys([township]),
         )
     finally:
         book.close()
@@ -100,7 +113,7 @@ def two_models(trained, tmp_path_factory):
     import riskmodel as rm
     from riskmodel.files import write_text
     from riskmodel.project import Project
-    from riskmodel.serving.release import make_release, newest_release
+    from riskmodel.serving.releases.release import make_release, newest_release
 
     home = tmp_path_factory.mktemp("two") / "project"
     shutil.copytree(trained[0].root, home, ignore=shutil.ignore_patterns("casebook"))
@@ -125,7 +138,9 @@ class Service:
         from starlette.testclient import TestClient
 
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
-        return TestClient(self.app, base_url="http://127.0.0.1", headers=headers, raise_server_exceptions=True)
+        return TestClient(
+            self.app, base_url="http://127.0.0.1", headers=headers, raise_server_exceptions=True
+        )
 
 
 @pytest.fixture(scope="session")

@@ -69,10 +69,18 @@ class Office:
 
     def _run(self, *arguments: str) -> None:
         environment = {**os.environ, "SAL_USE_VCLPLUGIN": "svp"}
-        command = ["soffice", f"-env:UserInstallation=file://{self.folder}", "--headless", "--norestore", *arguments]
+        command = [
+            "soffice",
+            f"-env:UserInstallation=file://{self.folder}",
+            "--headless",
+            "--norestore",
+            *arguments,
+        ]
         subprocess.run(command, check=True, capture_output=True, timeout=180, env=environment)
 
-    def type_into(self, book: Path, cells: Sequence[tuple[str, int, int, str]], saved: Path) -> list[list[str]]:
+    def type_into(
+        self, book: Path, cells: Sequence[tuple[str, int, int, str]], saved: Path
+    ) -> list[list[str]]:
         """Type (sheet, column, row, text) into a workbook, counted from 0, and save it elsewhere. A text of `?` only looks.
 
         Returns for each cell: what stands in it then, the type of its validation (6: list, 3: date …), whether a wrong entry is stopped at

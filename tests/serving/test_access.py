@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
+from riskmodel.casebook import audit
+from riskmodel.casebook import doorkeeping as doors
+from riskmodel.casebook.roles import ROLES, ROLES_OF_AREAS, Who
+from riskmodel.casebook.schema import audit as audit_table
+from riskmodel.casebook.schema import keys, sessions
+from riskmodel.casebook.store import reading, writing
 from riskmodel.errors import UserError
-from riskmodel.serving.access import OPEN, RIGHTS, ROLES, Who, methods_of, right_of
-from riskmodel.serving.casebook import audit
-from riskmodel.serving.casebook import doorkeeping as doors
-from riskmodel.serving.casebook.schema import audit as audit_table
-from riskmodel.serving.casebook.schema import keys, sessions
-from riskmodel.serving.casebook.store import reading, writing
+from riskmodel.serving.access import OPEN, RIGHTS, methods_of, right_of
 from riskmodel.serving.door import COOKIE, TRIES
 from riskmodel.serving.trail import Trail
 from tests.serving.conftest import CYCLE
@@ -40,11 +41,24 @@ def test_every_role_is_named_in_the_table_and_every_right_names_known_roles():
 
 def test_the_scoring_role_cannot_write_outcomes_and_who_writes_outcomes_cannot_score():
     scoring = set(right_of("POST", "/v1/scores").roles)
-    assert scoring == {"case_system", "analyst"} and scoring.isdisjoint(right_of("POST", "/v1/verifications").roles)
+    assert scoring == {"case_system", "analyst"} and scoring.isdisjoint(
+        right_of("POST", "/v1/verifications").roles
+    )
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/listsx", "/v1/lists/a/b", "/v1", "//", "/metrics/", "/v1/households/", "/web/", "/WEB/x", "/v1/lists/2026-01/"]
+    "path",
+    [
+        "/v1/listsx",
+        "/v1/lists/a/b",
+        "/v1",
+        "//",
+        "/metrics/",
+        "/v1/households/",
+        "/web/",
+        "/WEB/x",
+        "/v1/lists/2026-01/",
+    ],
 )
 def test_a_path_that_only_resembles_a_route_has_no_right(path):
     assert right_of("GET", path) is None and methods_of(path) == ()
@@ -65,7 +79,10 @@ def test_a_key_has_256_bits_and_nothing_of_its_secret_is_kept(book):  # noqa: F8
     secret = made.secret.split("_")[2]
     assert len(bytes.fromhex(secret)) == 32
     with reading(book.engine) as connection:
-        rows = [*connection.execute(select(keys)).mappings(), *connection.execute(select(audit_table)).mappings()]
+        rows = [
+            *connection.execute(select(keys)).mappings(),
+            *connection.execute(select(audit_table)).mappings(),
+        ]
     assert secret not in str(rows) and len({add(book).secret for _ in range(20)}) == 20
     assert secret not in made.key.text() and secret in made.text()
 
@@ -97,8 +114,17 @@ def test_whose_key_it_is_and_why_another_is_not_let_in(book):  # noqa: F811
 
 def test_what_a_key_should_not_carry_is_refused_all_at_once(book):  # noqa: F811
     with pytest.raises(UserError) as caught:
-        doors.add_key(book.engine, name="13912345678", role="boss", areas=["52230", "x"], purpose=" ", days=9999)
-    assert sorted(fault.where for fault in caught.value.faults) == ["areas", "areas", "days", "name", "purpose", "role"]
+        doors.add_key(
+            book.engine, name="13912345678", role="boss", areas=["52230", "x"], purpose=" ", days=9999
+        )
+    assert sorted(fault.where for fault in caught.value.faults) == [
+        "areas",
+        "areas",
+        "days",
+        "name",
+        "purpose",
+        "role",
+    ]
     assert "13912345678" not in str(caught.value)
     with pytest.raises(UserError, match="areas: none"):
         add(book, areas=())
@@ -122,7 +148,10 @@ def test_a_session_ends_when_idle_when_old_when_ended_and_with_its_key(book):  #
     while moment < now + doors.ABSOLUTE - dt.timedelta(minutes=20):
         moment += dt.timedelta(minutes=20)
         assert isinstance(doors.who_sits(book.engine, secret, moment), Who)
-    assert doors.who_sits(book.engine, secret, now + doors.ABSOLUTE + dt.timedelta(seconds=1)).why == "no session"
+    assert (
+        doors.who_sits(book.engine, secret, now + doors.ABSOLUTE + dt.timedelta(seconds=1)).why
+        == "no session"
+    )
     other, _ = doors.open_session(book.engine, who)
     doors.end_session(book.engine, other)
     assert doors.who_sits(book.engine, other).why == "no session"
@@ -138,14 +167,18 @@ def test_the_page_signs_in_and_changes_need_the_token_of_its_session(service):
     client = service.client()
     opened = client.post("/v1/session", json={"key": service.county.own["screener"]})
     cookie = opened.headers["set-cookie"].lower()
-    assert "httponly" in cookie and "samesite=strict" in cookie and "path=/" in cookie and "secure" not in cookie
+    assert (
+        "httponly" in cookie and "samesite=strict" in cookie and "path=/" in cookie and "secure" not in cookie
+    )
     assert client.get("/v1/session").json() == opened.json() | {"csrf": opened.json()["csrf"]}
     assert client.get(f"/v1/lists/{CYCLE}").status_code == 200
     body = {"list_hash": service.county.visit_list.hash, "results": [], "idempotency_key": "csrf-test-1"}
     assert client.post("/v1/verifications", json=body).status_code == 403
     assert client.post("/v1/verifications", json=body, headers={"x-csrf-token": "0" * 64}).status_code == 403
     right = {"x-csrf-token": opened.json()["csrf"]}
-    assert client.post("/v1/verifications", json=body, headers=right).status_code == 400  # no results: it was read
+    assert (
+        client.post("/v1/verifications", json=body, headers=right).status_code == 400
+    )  # no results: it was read
     assert client.delete("/v1/session").status_code == 403
     assert client.delete("/v1/session", headers=right).status_code == 204
     client.cookies.set(COOKIE, opened.headers["set-cookie"].split("=")[1].split(";")[0])
@@ -170,7 +203,9 @@ def test_wrong_keys_are_slowed_written_down_and_never_keep_the_right_one_out(ser
     assert client.post("/v1/session", json={"key": service.county.own["auditor"]}).status_code == 200
     entries = service.office.book.audit_page(since=before + 1, limit=1000)["entries"]
     refused = [entry for entry in entries if entry["action"] in ("sign-in refused", "sign-ins limited")]
-    assert 1 <= len(refused) <= TRIES + 1 and trail not in str(entries), "a flood of wrong keys does not fill the audit"
+    assert 1 <= len(refused) <= TRIES + 1 and trail not in str(entries), (
+        "a flood of wrong keys does not fill the audit"
+    )
     service.office.door._wrong.clear()
 
 
@@ -178,7 +213,12 @@ def test_wrong_keys_are_slowed_written_down_and_never_keep_the_right_one_out(ser
 
 
 def test_every_answer_wears_the_headers_that_keep_a_browser_safe(service):
-    for path, key in (("/", None), ("/v1/lists", None), ("/v1/lists", service.county.own["screener"]), ("/nowhere", None)):
+    for path, key in (
+        ("/", None),
+        ("/v1/lists", None),
+        ("/v1/lists", service.county.own["screener"]),
+        ("/nowhere", None),
+    ):
         headers = service.client(key).get(path).headers
         assert headers["content-security-policy"].startswith("default-src 'self'; ")
         assert "unsafe" not in headers["content-security-policy"]
@@ -188,7 +228,13 @@ def test_every_answer_wears_the_headers_that_keep_a_browser_safe(service):
 
 @pytest.mark.parametrize(
     "path",
-    ["/web/../screening.yaml", "/web/..%2f..%2fpyproject.toml", "/web/%2e%2e/screening.yaml", "/web/none.js", "/web//etc/passwd"],
+    [
+        "/web/../screening.yaml",
+        "/web/..%2f..%2fpyproject.toml",
+        "/web/%2e%2e/screening.yaml",
+        "/web/none.js",
+        "/web//etc/passwd",
+    ],
 )
 def test_nothing_outside_the_page_is_handed_out(service, path):
     assert service.client().get(path).status_code in (401, 404)
@@ -230,17 +276,24 @@ def test_each_look_has_its_entry_with_who_role_purpose_model_and_when(service, p
 def test_scores_refusals_and_foreign_looks_have_their_entries_too(service):
     county = service.county
     body = {"as_of": "2025-12-31", "household_ids": [county.household()]}
-    (scored,) = entries_of(service, lambda: service.client(county.own["case_system"]).post("/v1/scores", json=body))
+    (scored,) = entries_of(
+        service, lambda: service.client(county.own["case_system"]).post("/v1/scores", json=body)
+    )
     assert scored["action"] == "scored" and scored["model_version"] == county.scores.model_version
     assert json.loads(scored["details"])["household_id"] == county.household()
     two = sorted(county.scores.frame["household_id"][:2].to_list())
     both = {"as_of": "2025-12-31", "household_ids": two}
-    (several,) = entries_of(service, lambda: service.client(county.own["case_system"]).post("/v1/scores", json=both))
-    assert json.loads(several["details"])["household_ids"] == two, "whose score was asked for is known of each household"
+    (several,) = entries_of(
+        service, lambda: service.client(county.own["case_system"]).post("/v1/scores", json=both)
+    )
+    assert json.loads(several["details"])["household_ids"] == two, (
+        "whose score was asked for is known of each household"
+    )
     (wrong_role,) = entries_of(service, lambda: service.client(county.own["auditor"]).get("/v1/lists"))
     assert wrong_role["action"] == "refused" and json.loads(wrong_role["details"]) == {"status": 403}
     (foreign,) = entries_of(
-        service, lambda: service.client(county.foreign["screener"]).get(f"/v1/households/{county.household()}")
+        service,
+        lambda: service.client(county.foreign["screener"]).get(f"/v1/households/{county.household()}"),
     )
     assert foreign["action"] == "refused" and county.household() not in str(foreign)
 
@@ -259,7 +312,9 @@ def test_without_its_entry_no_answer_leaves(service, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr(Trail, "_keep", full)
-    answer = service.client(service.county.own["screener"]).get(f"/v1/households/{service.county.household()}")
+    answer = service.client(service.county.own["screener"]).get(
+        f"/v1/households/{service.county.household()}"
+    )
     assert answer.status_code == 503 and service.county.household() not in answer.text
     assert answer.headers["retry-after"] and answer.headers["content-type"] == "application/problem+json"
 
@@ -268,12 +323,16 @@ def test_entries_of_many_requests_at_once_stand_in_one_chain(book):  # noqa: F81
     trail = Trail(book.engine)
 
     async def many():
-        await asyncio.gather(*(trail.write(actor=f"k{number}", action="tried", subject="x") for number in range(200)))
+        await asyncio.gather(
+            *(trail.write(actor=f"k{number}", action="tried", subject="x") for number in range(200))
+        )
 
     asyncio.run(many())
     trail.close()
     assert book.audit_head().number == 200 and book.audit_faults() == []
-    assert {entry["actor"] for entry in book.audit_page(limit=1000)["entries"]} == {f"k{number}" for number in range(200)}
+    assert {entry["actor"] for entry in book.audit_page(limit=1000)["entries"]} == {
+        f"k{number}" for number in range(200)
+    }
 
 
 def test_the_trail_and_commands_write_to_one_chain_at_the_same_time(book):  # noqa: F811
@@ -281,8 +340,13 @@ def test_the_trail_and_commands_write_to_one_chain_at_the_same_time(book):  # no
 
     async def both():
         loop = asyncio.get_running_loop()
-        notes = [loop.run_in_executor(None, lambda: book.note(actor="command", action="tried", subject="y")) for _ in range(20)]
-        await asyncio.gather(*notes, *(trail.write(actor="k", action="tried", subject="x") for _ in range(60)))
+        notes = [
+            loop.run_in_executor(None, lambda: book.note(actor="command", action="tried", subject="y"))
+            for _ in range(20)
+        ]
+        await asyncio.gather(
+            *notes, *(trail.write(actor="k", action="tried", subject="x") for _ in range(60))
+        )
 
     asyncio.run(both())
     trail.close()
@@ -292,14 +356,29 @@ def test_the_trail_and_commands_write_to_one_chain_at_the_same_time(book):  # no
 def riskmodel(project, *arguments):
     command = [Path(sys.executable).with_name("riskmodel"), *map(str, arguments), "--project", project.root]
     return subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"}
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "200"},
     )
 
 
 def test_keys_are_made_shown_and_revoked_by_command(own_project):
     wrong = riskmodel(own_project, "keys", "add", "desk", "--role", "boss", "--purpose", "p")
     assert wrong.returncode == 1 and "analyst, screener" in wrong.stderr and "Traceback" not in wrong.stderr
-    made = riskmodel(own_project, "keys", "add", "town desk", "--role", "screener", "--area", "522301001", "--purpose", "visits")
+    made = riskmodel(
+        own_project,
+        "keys",
+        "add",
+        "town desk",
+        "--role",
+        "screener",
+        "--area",
+        "522301001",
+        "--purpose",
+        "visits",
+    )
     key = next(line for line in made.stdout.splitlines() if line.startswith("rm_"))
     listed = riskmodel(own_project, "keys", "list").stdout
     assert key.split("_")[1] in listed and key.split("_")[2] not in listed and "in force" in listed
@@ -317,7 +396,7 @@ def test_keys_are_made_shown_and_revoked_by_command(own_project):
     ],
 )
 def test_the_command_finds_an_edit_a_gap_and_a_cut_tail(own_project, statement, found):
-    from riskmodel.serving.casebook import Casebook
+    from riskmodel.casebook import Casebook
 
     casebook = Casebook.of(own_project)
     for number in range(6):
@@ -345,3 +424,8 @@ def test_the_hash_of_an_entry_covers_each_of_its_fields(book):  # noqa: F811
     for name in entry:
         if name != "hash":
             assert audit._hash(entry | {name: "another"}) != entry["hash"], name
+
+
+def test_the_roles_whose_keys_need_areas_are_those_that_a_route_by_area_admits():
+    by_area = {role for right in RIGHTS if right.by_area for role in right.roles}
+    assert set(ROLES_OF_AREAS) == by_area

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from riskmodel.screening.changes import Standing, moved_between
-from riskmodel.screening.returns import read_filled
 from riskmodel.serving import answers
+from riskmodel.visits.returns import read_filled
 from tests.serving.conftest import AS_OF, CYCLE, EARLIER
 
 
@@ -29,7 +29,9 @@ def whole(client, path, limit=17):
     """All rows of a list, page after page."""
     found, cursor = [], None
     while True:
-        page = client.get(f"{path}{'&' if '?' in path else '?'}limit={limit}" + (f"&cursor={cursor}" if cursor else "")).json()
+        page = client.get(
+            f"{path}{'&' if '?' in path else '?'}limit={limit}" + (f"&cursor={cursor}" if cursor else "")
+        ).json()
         found += page["rows"]
         cursor = page["next_cursor"]
         if cursor is None:
@@ -70,7 +72,9 @@ def test_nothing_in_a_row_tells_who_was_drawn_for_a_random_check(screener, rows)
 )
 def test_a_filter_keeps_the_rows_that_it_says(screener, rows, query, kept):
     found, page = whole(screener, f"/v1/lists/{CYCLE}?{query}")
-    assert {row["household_id"] for row in found} == {row["household_id"] for row in rows.iter_rows(named=True) if kept(row)}
+    assert {row["household_id"] for row in found} == {
+        row["household_id"] for row in rows.iter_rows(named=True) if kept(row)
+    }
     assert page["total"] == len(found)
 
 
@@ -89,7 +93,9 @@ def test_the_counts_beside_the_filters_are_those_of_the_rows(screener, rows):
 def test_everybody_who_was_scored_is_paged_by_rank_with_the_place_on_the_list(screener, service, rows):
     found, page = whole(screener, f"/v1/lists/{CYCLE}?everybody=true", limit=200)
     frame = service.county.scores.frame
-    assert page["total"] == frame.height and [row["rank"] for row in found] == list(range(1, frame.height + 1))
+    assert page["total"] == frame.height and [row["rank"] for row in found] == list(
+        range(1, frame.height + 1)
+    )
     assert [row["household_id"] for row in found] == frame["household_id"].to_list()
     numbers = dict(rows.select("household_id", "number").iter_rows())
     assert {row["household_id"]: row["number"] for row in found if row["on_list"]} == {
@@ -99,8 +105,14 @@ def test_everybody_who_was_scored_is_paged_by_rank_with_the_place_on_the_list(sc
 
 def test_a_household_says_what_the_batch_run_said(screener, service):
     scores = service.county.scores
-    for household in np.random.default_rng(3).choice(scores.frame["household_id"].to_numpy(), 25, replace=False):
-        said, row, told = screener.get(f"/v1/households/{household}").json(), scores.row(household), scores.reasons(household)
+    for household in np.random.default_rng(3).choice(
+        scores.frame["household_id"].to_numpy(), 25, replace=False
+    ):
+        said, row, told = (
+            screener.get(f"/v1/households/{household}").json(),
+            scores.row(household),
+            scores.reasons(household),
+        )
         assert [said[name] for name in ("probability", "low", "high", "rank")] == [
             row[name] for name in ("probability", "low", "high", "rank")
         ]
@@ -113,7 +125,9 @@ def test_a_household_says_what_the_batch_run_said(screener, service):
         }
         effects = [reason["effect"] for reason in said["reasons"]]
         assert not effects or max(map(abs, effects)) == 1.0
-        assert all((reason["effect"] > 0) == reason["raises"] for reason in said["reasons"] if reason["effect"])
+        assert all(
+            (reason["effect"] > 0) == reason["raises"] for reason in said["reasons"] if reason["effect"]
+        )
 
 
 def test_a_household_has_its_history_what_moved_it_and_how_fresh_the_data_are(screener, service):
@@ -127,11 +141,20 @@ def test_a_household_has_its_history_what_moved_it_and_how_fresh_the_data_are(sc
             assert said["changes"]["since"] == EARLIER == said["history"][1]["as_of"]
             moved.add(said["changes"]["moved"])
             # What was kept of both scorings says the same as the scorings themselves.
-            move = moved_between(Standing.of(service.county.earlier, household), Standing.of(service.county.scores, household))
-            assert [said["changes"][name] for name in ("moved", "zh", "en")] == [move.moved, move.text("zh"), move.text("en")]
+            move = moved_between(
+                Standing.of(service.county.earlier, household), Standing.of(service.county.scores, household)
+            )
+            assert [said["changes"][name] for name in ("moved", "zh", "en")] == [
+                move.moved,
+                move.text("zh"),
+                move.text("en"),
+            ]
         medical = next(entry for entry in said["freshness"] if entry["table"] == "medical")
         assert medical["newest"] == said["data_dates"]["medical"]
-        assert medical["age_days"] == (dt.date.fromisoformat(AS_OF) - dt.date.fromisoformat(medical["newest"])).days
+        assert (
+            medical["age_days"]
+            == (dt.date.fromisoformat(AS_OF) - dt.date.fromisoformat(medical["newest"])).days
+        )
     assert {"up", "down"} & moved, "a month moves somebody"
     earlier = screener.get(f"/v1/households/{household}?as_of={EARLIER}")
     assert earlier.status_code == 404 or earlier.json()["as_of"] == EARLIER
@@ -161,7 +184,10 @@ def test_a_result_is_kept_once_corrected_by_its_team_and_contradicted_by_another
 
 
 def test_another_key_may_use_the_same_idempotency_key(service, rows):
-    county, household = service.county, rows.filter(pl.col("township_code") == service.county.township)["household_id"][6]
+    county, household = (
+        service.county,
+        rows.filter(pl.col("township_code") == service.county.township)["household_id"][6],
+    )
     result = {"household_id": household, "visited_on": "2026-01-08", "outcome": "no_risk", "visitor": "t5"}
     one, other = (service.client(keys["screener"]) for keys in (county.own, county.local))
     assert post(one, county, [result], "shared-key-1").json()["accepted"] == 1
@@ -179,7 +205,13 @@ def test_each_faulty_result_comes_back_with_every_reason_and_the_others_are_kept
             "visitor": "t9",
             "note": "电话 138 1234 5678",
         },
-        {"household_id": third, "visited_on": "2999-01-01", "outcome": "no_risk", "risk_kinds": ["illness"], "visitor": "t9"},
+        {
+            "household_id": third,
+            "visited_on": "2999-01-01",
+            "outcome": "no_risk",
+            "risk_kinds": ["illness"],
+            "visitor": "t9",
+        },
         {"household_id": "nobody", "visited_on": "2026-01-08", "outcome": "no_risk", "visitor": "t9"},
     ]
     taken = post(screener, county, results, "api-mixed-1").json()
@@ -206,9 +238,16 @@ def test_the_shape_of_a_request_is_refused_with_every_fault_at_once(screener, se
         (b"{}", "text/plain", 415),
         (b"NaN", "application/json", 400),
     ]:
-        assert screener.post("/v1/verifications", content=content, headers={"content-type": kind}).status_code == status
+        assert (
+            screener.post("/v1/verifications", content=content, headers={"content-type": kind}).status_code
+            == status
+        )
     query = screener.get(f"/v1/lists/{CYCLE}?limit=0&grade=blue&limit=5&colour=red")
-    assert query.status_code == 400 and {fault["where"] for fault in query.json()["faults"]} >= {"limit", "grade", "colour"}
+    assert query.status_code == 400 and {fault["where"] for fault in query.json()["faults"]} >= {
+        "limit",
+        "grade",
+        "colour",
+    }
 
 
 @pytest.mark.parametrize("kind", ["xlsx", "csv"])
@@ -234,7 +273,10 @@ def test_the_history_of_a_list_and_its_counts_follow_the_visits(service, rows):
     )
     (after,) = client.get("/v1/lists").json()["lists"]
     assert (after["visited"], after["open"]) == (before["visited"] + 1, before["open"] - 1)
-    statuses = {entry["code"]: entry["count"] for entry in client.get(f"/v1/lists/{CYCLE}").json()["filters"]["statuses"]}
+    statuses = {
+        entry["code"]: entry["count"]
+        for entry in client.get(f"/v1/lists/{CYCLE}").json()["filters"]["statuses"]
+    }
     assert statuses["visited"] == after["visited"] and sum(statuses.values()) == rows.height
 
 
@@ -288,7 +330,7 @@ def test_a_casebook_of_the_form_before_is_brought_up_with_its_lists(tmp_path):
     """A list that was given out before this form gets the risk kinds that its pages are filtered by, from its own rows."""
     from sqlalchemy import create_engine, text
 
-    from riskmodel.serving.casebook.store import connect
+    from riskmodel.casebook.store import connect
 
     url = f"sqlite:///{tmp_path / 'casebook.db'}"
     engine = create_engine(url)
@@ -296,12 +338,14 @@ def test_a_casebook_of_the_form_before_is_brought_up_with_its_lists(tmp_path):
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", "riskmodel.serving.casebook:migrations")
+    config.set_main_option("script_location", "riskmodel.casebook:migrations")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         connection.execute(
-            text("INSERT INTO lists VALUES ('h', '522301', '2026-01', '2025-12-31', 1, 'm', '{}', '[]', 'now', 1)")
+            text(
+                "INSERT INTO lists VALUES ('h', '522301', '2026-01', '2025-12-31', 1, 'm', '{}', '[]', 'now', 1)"
+            )
         )
         row = "INSERT INTO list_rows VALUES ('h', 'h1', 1, 0, '522301100', '522301100200', 'none', 'model', NULL, 1.0, '{\"risk_kinds\": \"illness;other\"}')"
         connection.exec_driver_sql(row)

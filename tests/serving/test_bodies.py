@@ -46,7 +46,9 @@ def rows_of_one(service):
         ("sex", ('"sex": "', '"s\\u0065x": "male", "sex": "')),
     ],
 )
-def test_a_key_that_stands_twice_is_refused_and_never_scored_by_one_of_the_two(case_system, rows_of_one, key, twice):
+def test_a_key_that_stands_twice_is_refused_and_never_scored_by_one_of_the_two(
+    case_system, rows_of_one, key, twice
+):
     assert case_system.post("/v1/scores", content=rows_of_one, headers=JSON).status_code == 200
     body = rows_of_one.replace(*twice, 1)
     assert read_quickly(body.encode()) is None
@@ -65,9 +67,10 @@ def test_a_result_with_a_key_that_stands_twice_is_refused(screener, service):
 
 def test_the_number_of_a_person_as_a_repeated_key_is_not_said_again():
     number = "110101199003074477"
-    assert [fault.where for fault in repeated_keys(json.dumps({number: 1})[:-1].encode() + f', "{number}": 2}}'.encode())] == [
-        "…"
-    ]
+    assert [
+        fault.where
+        for fault in repeated_keys(json.dumps({number: 1})[:-1].encode() + f', "{number}": 2}}'.encode())
+    ] == ["…"]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,8 @@ def test_the_number_of_a_person_as_a_repeated_key_is_not_said_again():
     ],
 )
 @pytest.mark.parametrize(
-    ("path", "role"), [("/v1/scores", "case_system"), ("/v1/verifications", "screener"), ("/v1/session", "screener")]
+    ("path", "role"),
+    [("/v1/scores", "case_system"), ("/v1/verifications", "screener"), ("/v1/session", "screener")],
 )
 def test_a_body_in_another_form_is_refused_for_its_form(service, path, role, headers, where):
     content = gzip.compress(b"{}") if headers.get("content-encoding") == "gzip" else b"{}"
@@ -90,10 +94,14 @@ def test_a_body_in_another_form_is_refused_for_its_form(service, path, role, hea
     assert answer.status_code == 415 and [fault["where"] for fault in answer.json()["faults"]] == [where]
 
 
-@pytest.mark.parametrize("kind", ['application/json; charset="UTF-8"', "application/JSON", "application/json;charset=utf-8"])
+@pytest.mark.parametrize(
+    "kind", ['application/json; charset="UTF-8"', "application/JSON", "application/json;charset=utf-8"]
+)
 def test_a_body_that_says_it_is_utf_8_is_read(case_system, service, kind):
     body = json.dumps({"as_of": AS_OF, "household_ids": [service.county.household()]})
-    answer = case_system.post("/v1/scores", content=body, headers={"content-type": kind, "content-encoding": "identity"})
+    answer = case_system.post(
+        "/v1/scores", content=body, headers={"content-type": kind, "content-encoding": "identity"}
+    )
     assert answer.status_code == 200
 
 
@@ -103,7 +111,14 @@ def test_digits_of_another_script_are_no_numbers_here(screener, query):
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/households/%00", "/v1/households/H%00", "/v1/lists/%00", "/v1/areas/2026-0%00", "/v1/lists/٢٠٢٦-01"]
+    "path",
+    [
+        "/v1/households/%00",
+        "/v1/households/H%00",
+        "/v1/lists/%00",
+        "/v1/areas/2026-0%00",
+        "/v1/lists/٢٠٢٦-01",
+    ],
 )
 def test_an_address_that_no_database_could_hold_answers_404(service, path):
     answer = service.client(service.county.own["screener"]).get(path)
@@ -112,10 +127,21 @@ def test_an_address_that_no_database_could_hold_answers_404(service, path):
 
 @pytest.mark.parametrize("field", ["note", "visitor"])
 def test_a_text_that_no_database_could_hold_is_refused_before_it_gets_there(screener, service, field):
-    result = {"household_id": service.county.household(), "visited_on": "2026-01-09", "outcome": "no_risk", field: "a\0b"}
-    body = {"list_hash": service.county.visit_list.hash, "idempotency_key": "bodies-0002", "results": [result]}
+    result = {
+        "household_id": service.county.household(),
+        "visited_on": "2026-01-09",
+        "outcome": "no_risk",
+        field: "a\0b",
+    }
+    body = {
+        "list_hash": service.county.visit_list.hash,
+        "idempotency_key": "bodies-0002",
+        "results": [result],
+    }
     answer = screener.post("/v1/verifications", json=body)
-    assert answer.status_code == 400 and [fault["where"] for fault in answer.json()["faults"]] == [f"results.0.{field}"]
+    assert answer.status_code == 400 and [fault["where"] for fault in answer.json()["faults"]] == [
+        f"results.0.{field}"
+    ]
 
 
 def test_an_id_with_a_null_character_is_refused_before_it_gets_to_a_database(case_system):
@@ -131,13 +157,20 @@ def test_an_id_with_a_null_character_is_refused_before_it_gets_to_a_database(cas
     ],
 )  # fmt: skip
 def test_a_query_that_a_route_does_not_take_is_refused(service, method, path, role):
-    answer = service.client(service.county.own[role]).request(method, f"{path}?surprise=1", content=b"{}", headers=JSON)
+    answer = service.client(service.county.own[role]).request(
+        method, f"{path}?surprise=1", content=b"{}", headers=JSON
+    )
     assert answer.status_code == 400
 
 
 def test_the_same_request_sixteen_times_at_once_is_one_result_and_another_body_is_refused(live):
     county = live.county
-    result = {"household_id": county.elsewhere, "visited_on": "2026-01-08", "outcome": "no_risk", "visitor": "at-once"}
+    result = {
+        "household_id": county.elsewhere,
+        "visited_on": "2026-01-08",
+        "outcome": "no_risk",
+        "visitor": "at-once",
+    }
     body = {"list_hash": county.visit_list.hash, "idempotency_key": "at-once-0001"}
 
     def send(place: int) -> tuple[bool, int, bytes]:
@@ -152,7 +185,10 @@ def test_the_same_request_sixteen_times_at_once_is_one_result_and_another_body_i
     kept = {content for _, status, content in answers if status == 200}
     assert len(kept) == 1 and json.loads(kept.pop())["accepted"] == 1
     # Whichever body came first holds the key; every request with the other one is refused.
-    assert {(other, status) for other, status, _ in answers} in ({(False, 200), (True, 409)}, {(False, 409), (True, 200)})
+    assert {(other, status) for other, status, _ in answers} in (
+        {(False, 200), (True, 409)},
+        {(False, 409), (True, 200)},
+    )
     with live.client(county.own["screener"]) as client:
         visits = client.get(f"/v1/households/{county.elsewhere}").json()["visits"]
     assert len(visits) == 1

@@ -20,7 +20,10 @@ WEIGHTS, CHECK = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2), "10X9876
 
 
 def identity_number(first_17: str) -> str:
-    return first_17 + CHECK[sum(int(digit) * weight for digit, weight in zip(first_17, WEIGHTS, strict=True)) % 11]
+    return (
+        first_17
+        + CHECK[sum(int(digit) * weight for digit, weight in zip(first_17, WEIGHTS, strict=True)) % 11]
+    )
 
 
 NUMBERS = [
@@ -69,7 +72,12 @@ def bodies(county):
     good = {"household_id": county.household(), "visited_on": "2026-01-05", "outcome": "no_risk"}
     for number, canary in enumerate(CANARIES):
         base = {"list_hash": county.visit_list.hash, "idempotency_key": f"canary-{number:04d}"}
-        yield "screener", "POST", "/v1/verifications", base | {"results": [good | {"note": f"户主姓名：{canary}，电话见档案"}]}
+        yield (
+            "screener",
+            "POST",
+            "/v1/verifications",
+            base | {"results": [good | {"note": f"户主姓名：{canary}，电话见档案"}]},
+        )
         yield (
             "screener",
             "POST",
@@ -89,10 +97,25 @@ def bodies(county):
             "/v1/verifications",
             base | {"results": [good | {"disagreement": canary}], "idempotency_key": f"canary-d{number:03d}"},
         )
-        yield "screener", "POST", "/v1/verifications", base | {"results": [], canary: 1, "idempotency_key": canary}
+        yield (
+            "screener",
+            "POST",
+            "/v1/verifications",
+            base | {"results": [], canary: 1, "idempotency_key": canary},
+        )
         yield "case_system", "POST", "/v1/scores", {"as_of": AS_OF, "household_ids": [canary]}
-        yield "case_system", "POST", "/v1/scores", {"as_of": canary, "household_ids": [county.household()], canary: canary}
-        yield "case_system", "POST", "/v1/scores", {"as_of": AS_OF, "idempotency_key": canary, "tables": {canary: []}}
+        yield (
+            "case_system",
+            "POST",
+            "/v1/scores",
+            {"as_of": canary, "household_ids": [county.household()], canary: canary},
+        )
+        yield (
+            "case_system",
+            "POST",
+            "/v1/scores",
+            {"as_of": AS_OF, "idempotency_key": canary, "tables": {canary: []}},
+        )
         for place in ("household_id", "member_id", "name"):
             yield "case_system", "POST", "/v1/scores", with_rows(county, place, canary)
         yield "screener", "POST", "/v1/session", {"key": canary}
@@ -113,12 +136,16 @@ def with_rows(county, place, canary):
     """A household's rows with the canary as an id, or in a column of its own."""
     from riskmodel.serving.requests import scores_request
 
-    body = scores_request(county.tables, [county.household()], __import__("datetime").date.fromisoformat(AS_OF), 12)
+    body = scores_request(
+        county.tables, [county.household()], __import__("datetime").date.fromisoformat(AS_OF), 12
+    )
     text = json.dumps(body)
     if place == "household_id":
         return json.loads(text.replace(json.dumps(county.household()), json.dumps(canary)))
     if place == "member_id":
-        return json.loads(text.replace(json.dumps(body["tables"]["members"][0]["member_id"]), json.dumps(canary)))
+        return json.loads(
+            text.replace(json.dumps(body["tables"]["members"][0]["member_id"]), json.dumps(canary))
+        )
     body["tables"]["members"][0][canary] = canary
     return body
 
@@ -164,9 +191,14 @@ def test_tables_with_identities_are_refused_without_repeating_them(tmp_path, own
     folder = tmp_path / "tables"
     folder.mkdir()
     head = "household_id,county_code,township_code,village_code,category,known_on"
-    rows = [f"{number},522301,522301100,522301100200,general,2025-01-05" for number in (NUMBERS if canary in NUMBERS else PHONES)]
+    rows = [
+        f"{number},522301,522301100,522301100200,general,2025-01-05"
+        for number in (NUMBERS if canary in NUMBERS else PHONES)
+    ]
     (folder / "households.csv").write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
-    names = "\n".join(f"m{number},h1,female,1970-01-01,head,2025-01-05,{name}" for number, name in enumerate(NAMES))
+    names = "\n".join(
+        f"m{number},h1,female,1970-01-01,head,2025-01-05,{name}" for number, name in enumerate(NAMES)
+    )
     (folder / "members.csv").write_text(
         f"member_id,household_id,sex,birth_date,relation,known_on,姓名\n{names}\n", encoding="utf-8"
     )
@@ -177,7 +209,11 @@ def test_tables_with_identities_are_refused_without_repeating_them(tmp_path, own
     ):
         command = [Path(sys.executable).with_name("riskmodel"), *arguments, "--project", own_project.root]
         done = subprocess.run(
-            list(map(str, command)), capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "300"}
+            list(map(str, command)),
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "COLUMNS": "300"},
         )
         assert done.returncode == 1
         told(done.stdout + done.stderr, "what `riskmodel check` says")

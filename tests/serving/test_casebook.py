@@ -15,13 +15,13 @@ from alembic.migration import MigrationContext
 from sqlalchemy import select, text
 from sqlalchemy.engine import make_url
 
+from riskmodel.casebook import Casebook, audit
+from riskmodel.casebook.schema import audit as audit_table
+from riskmodel.casebook.schema import cycles, list_rows, lists, metadata
+from riskmodel.casebook.store import address, connect, reading, writing
 from riskmodel.errors import UserError
 from riskmodel.project import Project
-from riskmodel.screening.returns import Result
-from riskmodel.serving.casebook import Casebook, audit
-from riskmodel.serving.casebook.schema import audit as audit_table
-from riskmodel.serving.casebook.schema import cycles, list_rows, lists, metadata
-from riskmodel.serving.casebook.store import address, connect, reading, writing
+from riskmodel.visits.returns import Result
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,12 +38,34 @@ def url(request, tmp_path):
 def book(url):
     made = Casebook(connect(make_url(url)))
     with writing(made.engine) as connection:
-        connection.execute(cycles.insert().values(county_code="522301", cycle="2026-01", opened_at=audit.now()))
-        head = {"list_hash": "0" * 64, "county_code": "522301", "cycle": "2026-01", "as_of": dt.date(2025, 12, 31), "capacity": 9}
-        head |= {"model_version": "m", "settings": "{}", "notes": "[]", "issued_at": audit.now(), "issued_number": 1}
+        connection.execute(
+            cycles.insert().values(county_code="522301", cycle="2026-01", opened_at=audit.now())
+        )
+        head = {
+            "list_hash": "0" * 64,
+            "county_code": "522301",
+            "cycle": "2026-01",
+            "as_of": dt.date(2025, 12, 31),
+            "capacity": 9,
+        }
+        head |= {
+            "model_version": "m",
+            "settings": "{}",
+            "notes": "[]",
+            "issued_at": audit.now(),
+            "issued_number": 1,
+        }
         connection.execute(lists.insert().values(head))
-        row = {"list_hash": "0" * 64, "grade": "none", "listed_as": "model", "inclusion_probability": 1.0, "content": "{}"}
-        connection.execute(list_rows.insert(), [row | {"household_id": f"h{n}", "number": n, "place": n} for n in range(99)])
+        row = {
+            "list_hash": "0" * 64,
+            "grade": "none",
+            "listed_as": "model",
+            "inclusion_probability": 1.0,
+            "content": "{}",
+        }
+        connection.execute(
+            list_rows.insert(), [row | {"household_id": f"h{n}", "number": n, "place": n} for n in range(99)]
+        )
     yield made
     made.close()
 
@@ -78,7 +100,8 @@ def test_sqlite_writes_through_to_the_disk(tmp_path):
     engine = connect(make_url(f"sqlite:///{tmp_path / 'c.db'}"))
     with reading(engine) as connection:
         pragma = {
-            name: connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous", "foreign_keys")
+            name: connection.execute(text(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
         }
     assert pragma == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
@@ -136,15 +159,27 @@ def test_every_result_has_its_audit_entry_with_who_and_which_model(book):
     take(book, result())
     with reading(book.engine) as connection:
         entry = connection.execute(select(audit_table)).mappings().one()
-    assert (entry["actor"], entry["action"], entry["subject"], entry["model_version"]) == ("tester", "result recorded", "h1", "m")
+    assert (entry["actor"], entry["action"], entry["subject"], entry["model_version"]) == (
+        "tester",
+        "result recorded",
+        "h1",
+        "m",
+    )
 
 
 def test_scores_are_kept_once_and_give_a_history(book):
     import polars as pl
 
     def scores(day, probability):
-        columns = {"household_id": ["h1", "h2"], "as_of": [day] * 2, "horizon_months": [12] * 2, "model_version": ["m"] * 2}
-        return pl.DataFrame(columns | {"margin": [1.0, 0.5], "probability": [probability, 0.01], "rank": [1, 2]})
+        columns = {
+            "household_id": ["h1", "h2"],
+            "as_of": [day] * 2,
+            "horizon_months": [12] * 2,
+            "model_version": ["m"] * 2,
+        }
+        return pl.DataFrame(
+            columns | {"margin": [1.0, 0.5], "probability": [probability, 0.01], "rank": [1, 2]}
+        )
 
     assert book.keep_scores(scores(dt.date(2025, 11, 30), 0.02)) == 2
     assert book.keep_scores(scores(dt.date(2025, 12, 31), 0.30)) == 2

@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 from sqlalchemy.engine import make_url
 
-from riskmodel.screening.returns import Result
-from riskmodel.serving.casebook import Casebook, lookups
-from riskmodel.serving.casebook.lookups import Filters
-from riskmodel.serving.casebook.store import connect
-from riskmodel.serving.casebook.stored import stored_list
+from riskmodel.casebook import Casebook, lookups
+from riskmodel.casebook.lookups import Filters
+from riskmodel.casebook.store import connect
+from riskmodel.casebook.stored import stored_list
+from riskmodel.visits.returns import Result
 from tests.serving.test_casebook import url  # noqa: F401  (fixture: an empty database of each kind)
 
 AS_OF = dt.date(2025, 12, 31)
@@ -26,7 +26,9 @@ def kept(url, screened_county):  # noqa: F811
     assert book.keep_scores(county.scores) == len(county.scores) and book.keep_scores(county.scores) == 0
     book.issue(county.visit_list)
     household = county.visit_list.rows["household_id"][3]
-    result = Result(0, county.visit_list.hash, household, dt.date(2026, 1, 6), "risk_confirmed", "illness", "", "t", "")
+    result = Result(
+        0, county.visit_list.hash, household, dt.date(2026, 1, 6), "risk_confirmed", "illness", "", "t", ""
+    )
     book.take_in([result], known_on=dt.date(2026, 1, 7), by="tester")
     yield book, county, household
     book.close()
@@ -37,7 +39,9 @@ def test_pages_counts_and_households_are_those_of_the_list_and_the_scores(kept):
     engine, areas, rows, frame = book.engine, (county.code,), county.visit_list.rows, county.scores.frame
     (head,) = lookups.list_heads(engine, areas)
     assert (head.listed + head.standby, head.visited, head.unreachable) == (rows.height, 1, 0)
-    assert dict(head.data_dates) == {name: day.isoformat() for name, day in county.scores.reference.data_dates.items()}
+    assert dict(head.data_dates) == {
+        name: day.isoformat() for name, day in county.scores.reference.data_dates.items()
+    }
     page = lookups.list_page(engine, areas, head, Filters(), after=0, limit=20)
     expected = rows.sort("number")["household_id"]
     assert [row["household_id"] for row in page.rows] == expected[:20].to_list() and page.total == rows.height
@@ -48,14 +52,21 @@ def test_pages_counts_and_households_are_those_of_the_list_and_the_scores(kept):
     assert everybody.total == frame.height and everybody.last == 50
     for filters, wanted in (
         (Filters(grade="orange"), frame.filter(pl.col("grade") == "orange")),
-        (Filters(risk_kind="illness"), frame.filter(pl.col("risk_kinds").str.split(";").list.contains("illness"))),
+        (
+            Filters(risk_kind="illness"),
+            frame.filter(pl.col("risk_kinds").str.split(";").list.contains("illness")),
+        ),
         (Filters(township=county.township), frame.filter(pl.col("township_code") == county.township)),
         (Filters(household_id="H0000_"), frame.filter(pl.col("household_id") == "nobody")),
         (Filters(household_id="H00001"), frame.filter(pl.col("household_id").str.starts_with("H00001"))),
     ):
-        assert lookups.scored_page(engine, areas, head, filters, after=0, limit=5).total == wanted.height, filters
+        assert lookups.scored_page(engine, areas, head, filters, after=0, limit=5).total == wanted.height, (
+            filters
+        )
     for status, amount in (("visited", 1), ("unreachable", 0), ("open", rows.height - 1)):
-        assert lookups.list_page(engine, areas, head, Filters(status=status), after=0, limit=5).total == amount
+        assert (
+            lookups.list_page(engine, areas, head, Filters(status=status), after=0, limit=5).total == amount
+        )
     counts = lookups.facets(engine, areas, head, everybody=True)
     assert counts["village"] == dict(frame.group_by("village_code").len().iter_rows())
     assert counts["grade"] == dict(frame.group_by("grade").len().iter_rows())
@@ -77,14 +88,21 @@ def test_pages_counts_and_households_are_those_of_the_list_and_the_scores(kept):
 def test_stored_scores_are_those_of_the_batch_run(kept):
     book, county, _ = kept
     names = county.scores.frame["household_id"][:40].to_list()
-    found = lookups.stored_scores(book.engine, [*names, "nobody"], as_of=AS_OF, horizon_months=12, areas=(county.code,))
+    found = lookups.stored_scores(
+        book.engine, [*names, "nobody"], as_of=AS_OF, horizon_months=12, areas=(county.code,)
+    )
     assert set(found.scores) == set(names) and found.model_version == county.scores.model_version
     for name in names:
         row, told = county.scores.row(name), county.scores.reasons(name)
         for column in ("probability", "low", "high", "margin", "feature_hash"):
             assert found.scores[name][column] == row[column]
         assert [reason["en"] for reason in found.scores[name]["reasons"]] == [reason.en for reason in told]
-    for other in ({"as_of": dt.date(2025, 11, 30)}, {"horizon_months": 3}, {"areas": ("110101",)}, {"areas": ()}):
+    for other in (
+        {"as_of": dt.date(2025, 11, 30)},
+        {"horizon_months": 3},
+        {"areas": ("110101",)},
+        {"areas": ()},
+    ):
         asked = {"as_of": AS_OF, "horizon_months": 12, "areas": (county.code,)} | other
         assert lookups.stored_scores(book.engine, names, **asked).scores == {}
 
@@ -93,7 +111,11 @@ def test_what_lies_outside_the_areas_is_in_no_look_up(kept):
     book, county, _ = kept
     engine, inside = book.engine, (county.township,)
     rows = county.visit_list.rows
-    outside = next(name for name, town in rows.select("household_id", "township_code").iter_rows() if town != county.township)
+    outside = next(
+        name
+        for name, town in rows.select("household_id", "township_code").iter_rows()
+        if town != county.township
+    )
     (head,) = lookups.list_heads(engine, inside)
     assert head.listed + head.standby == rows.filter(pl.col("township_code") == county.township).height
     for read in (lookups.list_page, lookups.scored_page):

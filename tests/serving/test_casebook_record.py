@@ -11,12 +11,12 @@ import openpyxl
 import polars as pl
 import pytest
 
+from riskmodel.casebook import Casebook, next_list, record
 from riskmodel.errors import DataError, UserError
 from riskmodel.project import Project
-from riskmodel.screening.listing import screening_list
-from riskmodel.screening.settings import load_settings
-from riskmodel.serving.casebook import Casebook, next_list, record
+from riskmodel.settings import load_settings
 from riskmodel.tables import from_frames
+from riskmodel.visits.listing import screening_list
 
 AS_OF = dt.date(2025, 12, 31)
 TODAY = dt.date(2026, 1, 25)
@@ -169,7 +169,9 @@ def test_a_row_that_cannot_be_taken_comes_back_with_its_reason(own, visits, tmp_
 
 
 def test_every_reason_of_a_row_is_told_at_once(own, visits, tmp_path):
-    said = record(own, fill(visits, tmp_path / "a.xlsx", {1: {"核实结果": "好", "风险一": "懒"}}), today=TODAY)
+    said = record(
+        own, fill(visits, tmp_path / "a.xlsx", {1: {"核实结果": "好", "风险一": "懒"}}), today=TODAY
+    )
     assert len(said.refused[0].reasons) == 3
 
 
@@ -223,14 +225,22 @@ def test_results_of_a_closed_cycle_are_refused(own, visits, tmp_path):
         next_list(own, scores(), county(), AS_OF, capacity=11, issue=True)
 
 
-def test_a_file_of_a_closed_cycle_that_is_recorded_already_is_known_and_only_new_rows_are_refused(own, visits, tmp_path):
+def test_a_file_of_a_closed_cycle_that_is_recorded_already_is_known_and_only_new_rows_are_refused(
+    own, visits, tmp_path
+):
     path = fill(visits, tmp_path / "a.xlsx", {1: fine(走访组="7")})
     assert record(own, path, today=TODAY).accepted == 1
     corrected = fill(visits, tmp_path / "b.xlsx", {1: found(走访组="7")})
     assert record(own, corrected, today=TODAY).corrected == 1
     Casebook.of(own).close_cycle("522301", "2026-01", by="operator")
-    again = record(own, fill(visits, tmp_path / "c.xlsx", {1: found(走访组="7"), 2: fine(走访组="7")}), today=TODAY)
-    assert (again.accepted, again.unchanged, len(again.refused)) == (0, 1, 1) and "cycle 2026-01 is closed" in again.text()
+    again = record(
+        own, fill(visits, tmp_path / "c.xlsx", {1: found(走访组="7"), 2: fine(走访组="7")}), today=TODAY
+    )
+    assert (again.accepted, again.unchanged, len(again.refused)) == (
+        0,
+        1,
+        1,
+    ) and "cycle 2026-01 is closed" in again.text()
     older = record(own, path, today=TODAY)  # what was corrected since would be a new version
     assert (older.accepted, older.unchanged, len(older.refused)) == (0, 0, 1)
 
@@ -304,7 +314,11 @@ def test_the_next_list_knows_who_was_visited_and_carries_over_the_rest(own, visi
 
 def test_what_the_casebook_gives_back_is_the_list_that_was_given_out(own, visits):
     again = Casebook.of(own).last_list("522301", before=dt.date(2026, 1, 31))
-    assert again.rows.equals(visits.rows) and again.hash == visits.hash and again.drawn_from.equals(visits.drawn_from)
+    assert (
+        again.rows.equals(visits.rows)
+        and again.hash == visits.hash
+        and again.drawn_from.equals(visits.drawn_from)
+    )
     assert Casebook.of(own).last_list("522301", before=AS_OF) is None
 
 

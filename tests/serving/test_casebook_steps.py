@@ -14,19 +14,26 @@ import polars as pl
 import pytest
 
 import riskmodel as rm
+from riskmodel.casebook import Casebook, audit
+from riskmodel.casebook.schema import cycles, drawn_from, list_rows, lists
+from riskmodel.casebook.store import writing
 from riskmodel.errors import UserError
-from riskmodel.screening.returns import Result
-from riskmodel.serving.casebook import Casebook, audit
-from riskmodel.serving.casebook.schema import cycles, drawn_from, list_rows, lists
-from riskmodel.serving.casebook.store import writing
 from riskmodel.tables import from_frames
+from riskmodel.visits.returns import Result
 
 RISKMODEL = Path(sys.executable).with_name("riskmodel")
 
 
 def riskmodel(*arguments, **more):
     environment = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run([RISKMODEL, *map(str, arguments)], capture_output=True, text=True, env=environment, check=False, **more)
+    return subprocess.run(
+        [RISKMODEL, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        **more,
+    )
 
 
 def give_out(project, cycle, as_of, county="522301", number=1, listed=6, outside=40):
@@ -54,13 +61,20 @@ def give_out(project, cycle, as_of, county="522301", number=1, listed=6, outside
             "content": '{"probability": 0.1}',
             "stratum": None,
         }
-        rows = [row | {"household_id": f"h{n}", "number": n, "place": n, "listed_as": "model"} for n in range(listed)]
+        rows = [
+            row | {"household_id": f"h{n}", "number": n, "place": n, "listed_as": "model"}
+            for n in range(listed)
+        ]
         chance = {"listed_as": "random_check", "inclusion_probability": 0.25, "stratum": "t/1"}
-        rows += [row | chance | {"household_id": f"o{n}", "number": 90 + n, "place": 90 + n} for n in range(0, outside, 4)]
+        rows += [
+            row | chance | {"household_id": f"o{n}", "number": 90 + n, "place": 90 + n}
+            for n in range(0, outside, 4)
+        ]
         connection.execute(list_rows.insert(), rows)
         population = {"list_hash": name, "probability": 0.01, "stratum": "t/1", "inclusion_probability": 0.25}
         connection.execute(
-            drawn_from.insert(), [population | {"household_id": f"o{n}", "drawn": n % 4 == 0} for n in range(outside)]
+            drawn_from.insert(),
+            [population | {"household_id": f"o{n}", "drawn": n % 4 == 0} for n in range(outside)],
         )
     book.close()
     return name
@@ -86,7 +100,9 @@ def own(own_project):
 
 def test_without_a_list_there_is_no_cycle_and_it_is_said_what_to_do(own):
     assert rm.cycles(project=own).text() == "No list has been given out yet: riskmodel list"
-    assert rm.recall(project=own).recall.why == "There is no list yet." and rm.disagreements(project=own).empty
+    assert (
+        rm.recall(project=own).recall.why == "There is no list yet." and rm.disagreements(project=own).empty
+    )
     with pytest.raises(UserError, match="no list has been given out yet"):
         rm.close_cycle("2026-01", by="office", project=own)
 
@@ -153,7 +169,11 @@ def test_recall_pools_the_cycles_and_can_be_asked_for_a_county_or_a_time(own):
         drawn = {f"o{n}": "risk_confirmed" if n < 20 else "no_risk" for n in range(0, 40, 4)}
         visit(own, name, dt.date(2026, month, 5), **listed, **drawn)
     alone = rm.recall(since="2026-02-01", project=own)
-    assert alone.checks == 10 and not alone.recall.estimable and "5 confirmed among 10 checks are too few" in alone.recall.why
+    assert (
+        alone.checks == 10
+        and not alone.recall.estimable
+        and "5 confirmed among 10 checks are too few" in alone.recall.why
+    )
     both = rm.recall(project=own)
     # The first decisive result after a list counts: h2 to h5 and o20 to o36 are the same in both months.
     assert both.checks == 20 and both.checks_confirmed == 10
@@ -175,9 +195,13 @@ def swept(villages, confirmed=(), day=dt.date(2026, 1, 15)):
          "outcome": "risk_confirmed" if name in confirmed else "no_risk"}
         for name in seen
     ]  # fmt: skip
-    schema = dict.fromkeys(("event_id", "household_id"), pl.String) | dict.fromkeys(("occurred_on", "known_on"), pl.Date)
+    schema = dict.fromkeys(("event_id", "household_id"), pl.String) | dict.fromkeys(
+        ("occurred_on", "known_on"), pl.Date
+    )
     schema |= dict.fromkeys(("origin", "outcome"), pl.String)
-    return from_frames({"households": pl.DataFrame(rows), "verifications": pl.DataFrame(visits, schema=schema)})
+    return from_frames(
+        {"households": pl.DataFrame(rows), "verifications": pl.DataFrame(visits, schema=schema)}
+    )
 
 
 def test_a_village_that_was_swept_whole_is_counted_and_the_others_are_estimated(own):
@@ -215,18 +239,28 @@ def test_a_sweep_before_the_list_or_long_after_it_says_nothing_about_it(own, day
 
 def test_disagreements_are_told_in_words_by_kind_and_by_nothing_else(own):
     name = give_out(own, "2026-01", dt.date(2025, 12, 31))
-    said = {"h0": ("no_risk", "record_wrong"), "h1": ("no_risk", "remittances"), "h2": ("no_risk", "record_wrong")}
+    said = {
+        "h0": ("no_risk", "record_wrong"),
+        "h1": ("no_risk", "remittances"),
+        "h2": ("no_risk", "record_wrong"),
+    }
     visit(own, name, dt.date(2026, 1, 5), **said)
     table = rm.disagreements(project=own)
     assert table.columns.to_list() == ["kind", "zh", "en", "count"]
-    assert table.iloc[0].to_list() == ["record_wrong", "登记数据有误", "the record is wrong", 2] and len(table) == 2
+    assert (
+        table.iloc[0].to_list() == ["record_wrong", "登记数据有误", "the record is wrong", 2]
+        and len(table) == 2
+    )
 
 
 def test_a_backup_is_one_file_that_can_take_the_place_of_the_casebook(own, tmp_path):
     name = give_out(own, "2026-01", dt.date(2025, 12, 31))
     visit(own, name, dt.date(2026, 1, 5), h0="no_risk")
     said = rm.backup(tmp_path / "copy.db", project=own)
-    assert "1 audit entries" in said and sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "project"]
+    assert "1 audit entries" in said and sorted(path.name for path in tmp_path.iterdir()) == [
+        "copy.db",
+        "project",
+    ]
     visit(own, name, dt.date(2026, 1, 6), h1="no_risk")
     shutil.rmtree(own.root / "casebook")
     (own.root / "casebook").mkdir()
@@ -273,7 +307,11 @@ def test_a_full_disk_leaves_the_old_file_and_the_old_backup(own, tmp_path):
         "except UserError as error: print(error)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "list.xlsx"], preexec_fn=small_disk, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, tmp_path / "list.xlsx"],
+        preexec_fn=small_disk,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "the disk is full" in done.stdout and "What was there before is untouched" in done.stdout
     assert (tmp_path / "list.xlsx").read_bytes() == b"old"
@@ -319,7 +357,7 @@ def test_the_commands_print_what_the_functions_say(own, tmp_path):
 
 
 def audit_entries(project):
-    from riskmodel.serving.casebook.store import reading
+    from riskmodel.casebook.store import reading
 
     book = Casebook.of(project)
     with reading(book.engine) as connection:
@@ -336,7 +374,16 @@ def test_a_month_begins_and_a_quarter_ends_with_one_command_each(trained, county
     rest = ["--tables", str(county_folder), "--as-of", "2025-12-31", "--project", str(root)]
     given = CliRunner().invoke(
         app,
-        ["list", *rest, "--capacity", "60", "--output", str(tmp_path / "list.html"), "--by-township", str(tmp_path / "lists")],
+        [
+            "list",
+            *rest,
+            "--capacity",
+            "60",
+            "--output",
+            str(tmp_path / "list.html"),
+            "--by-township",
+            str(tmp_path / "lists"),
+        ],
     )
     assert given.exit_code == 0, given.output
     row = rm.cycles(project=root).rows[0]

@@ -10,18 +10,18 @@ import numpy as np
 import openpyxl
 import pytest
 
+from riskmodel.casebook import Casebook, next_list
 from riskmodel.features import build, load_catalogue
 from riskmodel.policy import Policy
 from riskmodel.project import Project
-from riskmodel.screening.exits import exit_review, looks_back
-from riskmodel.screening.leads import standing
 from riskmodel.screening.scoring import ScreeningModel
-from riskmodel.screening.settings import Exits
-from riskmodel.serving.casebook import Casebook, next_list
+from riskmodel.settings import Exits
 from riskmodel.training.calibration import BetaCalibration
 from riskmodel.training.labels import labels
 from riskmodel.training.learners.trees import TreeMember
 from riskmodel.training.model import Model
+from riskmodel.visits.exits import exit_review, looks_back
+from riskmodel.visits.leads import standing
 
 NOW = dt.date(2025, 12, 31)
 
@@ -33,14 +33,26 @@ def model(project, county):
     known = labels(county, day, 12, known_until=NOW).drop_nulls("label").sort("household_id")
     names = catalogue.with_status("active")
     matrix = build(
-        county, day, catalogue=catalogue, policy=Policy.load(project, county), households=known["household_id"].to_list()
+        county,
+        day,
+        catalogue=catalogue,
+        policy=Policy.load(project, county),
+        households=known["household_id"].to_list(),
     )
     X, y = matrix.select(names).values, known["label"].to_numpy()
     parameters = {"objective": "binary", "num_leaves": 8, "verbose": -1, "num_threads": 1, "seed": 1}
     member = TreeMember(lgb.train(parameters, lgb.Dataset(X, np.asarray(y)), 30).model_to_string())
     return ScreeningModel.of(
         project,
-        Model("lightgbm", tuple(names), (12,), (member,), BetaCalibration(1.0, 1.0, (0.0,), (12,)), (0,) * len(names), {}),
+        Model(
+            "lightgbm",
+            tuple(names),
+            (12,),
+            (member,),
+            BetaCalibration(1.0, 1.0, (0.0,), (12,)),
+            (0,) * len(names),
+            {},
+        ),
     )
 
 
@@ -64,9 +76,13 @@ def test_every_lead_by_people_is_on_the_list_and_every_visit_has_words(visits, c
         frame["reasons_zh"].drop_nulls().str.len_chars().min() > 4
         and frame.filter(frame["margin"].is_not_null())["check_zh"].drop_nulls().len() > 0
     )
-    people = visits.rows.filter(visits.rows["lead_kinds"].fill_null("").str.contains("self_declared|cadre|petition|guarantee"))
+    people = visits.rows.filter(
+        visits.rows["lead_kinds"].fill_null("").str.contains("self_declared|cadre|petition|guarantee")
+    )
     assert (people["listed_as"] == "lead").all()
-    gone = standing(county, NOW).filter((standing(county, NOW)["people"] == 0) | standing(county, NOW)["monitored"])
+    gone = standing(county, NOW).filter(
+        (standing(county, NOW)["people"] == 0) | standing(county, NOW)["monitored"]
+    )
     assert not set(gone["household_id"]) & set(visits.rows["household_id"])
 
 
@@ -88,5 +104,8 @@ def test_the_casebook_holds_the_list_and_the_scores(visits, own):
 def test_the_exit_review_covers_everybody_who_is_monitored(model, county):
     review = exit_review(county, NOW, looks_back(model, county, NOW, Exits()))
     now = standing(county, NOW)
-    assert sorted(review.rows["household_id"]) == now.filter(now["monitored"] & (now["people"] > 0))["household_id"].to_list()
+    assert (
+        sorted(review.rows["household_id"])
+        == now.filter(now["monitored"] & (now["people"] > 0))["household_id"].to_list()
+    )
     assert review.of("keep_tracking").height > 0

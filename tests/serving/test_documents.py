@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import riskmodel as rm
+from riskmodel.casebook.roles import ROLES
 from riskmodel.serving import examples
-from riskmodel.serving.access import RIGHTS, ROLES
+from riskmodel.serving.access import RIGHTS
 from riskmodel.serving.openapi import TOLD, description
 from tests.serving.conftest import AS_OF, CYCLE
 
@@ -23,11 +24,21 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 def test_every_command_of_the_api_page_works_against_the_running_service(live, tmp_path, needs):
     needs(shutil.which("curl"), "curl")
-    script = "set -eu\n" + "\n".join(re.findall(r"```sh\n(.*?)```", (DOCS / "api.md").read_text(encoding="utf-8"), re.DOTALL))
-    keys = {name.upper(): live.county.own[name] for name in ("case_system", "screener", "auditor", "operator")}
+    script = "set -eu\n" + "\n".join(
+        re.findall(r"```sh\n(.*?)```", (DOCS / "api.md").read_text(encoding="utf-8"), re.DOTALL)
+    )
+    keys = {
+        name.upper(): live.county.own[name] for name in ("case_system", "screener", "auditor", "operator")
+    }
     environment = {**os.environ, **keys, "BASE": live.address, "CYCLE": CYCLE}
     done = subprocess.run(
-        ["bash", "-x", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+        ["bash", "-x", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr[-1500:]
     assert "['grade', 'limit']" in done.stdout
@@ -38,11 +49,19 @@ def test_the_python_client_of_the_api_page_works_against_the_running_service(liv
     county = live.county
     some = county.scores.frame["household_id"][:100].to_list()
     rm.export_households(some, county.tables, AS_OF, tmp_path / "hundred.json")
-    program = "\n".join(re.findall(r"```python\n(.*?)```", (DOCS / "api.md").read_text(encoding="utf-8"), re.DOTALL))
+    program = "\n".join(
+        re.findall(r"```python\n(.*?)```", (DOCS / "api.md").read_text(encoding="utf-8"), re.DOTALL)
+    )
     keys = {name.upper(): county.own[name] for name in ("case_system", "screener")}
     environment = {**os.environ, **keys, "BASE": live.address, "CYCLE": CYCLE}
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr[-1500:]
     assert len(done.stdout.splitlines()) == 5
@@ -51,7 +70,9 @@ def test_the_python_client_of_the_api_page_works_against_the_running_service(liv
 
 @pytest.mark.parametrize("right", RIGHTS, ids=lambda right: f"{right.method} {right.path}")
 def test_every_route_is_told_in_the_documents(right):
-    text = "".join((DOCS / name).read_text(encoding="utf-8") for name in ("api.md", "access.md", "service.md"))
+    text = "".join(
+        (DOCS / name).read_text(encoding="utf-8") for name in ("api.md", "access.md", "service.md")
+    )
     fixed = right.path.split("{")[0].rstrip("/") or "the page's own files"
     assert fixed in text or fixed == "/web"
 
@@ -73,28 +94,43 @@ def test_the_refusals_of_the_description_are_those_of_the_api_page_and_say_how_l
     told = (DOCS / "api.md").read_text(encoding="utf-8")
     for path, methods in description()["paths"].items():
         for method, operation in methods.items():
-            refused = {int(status): answer for status, answer in operation["responses"].items() if int(status) >= 400}
+            refused = {
+                int(status): answer for status, answer in operation["responses"].items() if int(status) >= 400
+            }
             assert {status for status in refused if f"| {status} |" not in told} == set(), (method, path)
             for status in (429, 503, 504):
-                assert status not in refused or "Retry-After" in refused[status]["headers"], (method, path, status)
+                assert status not in refused or "Retry-After" in refused[status]["headers"], (
+                    method,
+                    path,
+                    status,
+                )
             assert (408 in refused) == ("requestBody" in operation), (method, path)
 
 
 def test_no_shape_of_the_api_has_a_field_that_decides():
     forbidden = re.compile(
-        r"eligib|entitle|approv|reject|verdict|decision|decide|qualif|award|grant|poor|determination", re.IGNORECASE
+        r"eligib|entitle|approv|reject|verdict|decision|decide|qualif|award|grant|poor|determination",
+        re.IGNORECASE,
     )
     schemas = description()["components"]["schemas"]
     names = {name for schema in schemas.values() for name in schema.get("properties", {})} | set(schemas)
     named = {name for name in names if forbidden.search(name)} - {"signal_not_determination", "verdict"}
     assert named == set()
     verdicts = [name for name, schema in schemas.items() if "verdict" in schema.get("properties", {})]
-    assert verdicts == ["GroupFinding"], "a verdict is said of how well the model finds a group, never of a household"
+    assert verdicts == ["GroupFinding"], (
+        "a verdict is said of how well the model finds a group, never of a household"
+    )
 
 
 def test_every_answer_with_a_score_or_a_list_carries_the_sentence():
     schemas = description()["components"]["schemas"]
     for name in ("ScoresAnswer", "ListSummary", "ListPage", "HouseholdAnswer", "Areas", "ModelCard"):
         needed = set(schemas[name]["required"])
-        assert {"model_version", "as_of", "data_dates", "valid_until", "signal_not_determination"} <= needed, name
+        assert {
+            "model_version",
+            "as_of",
+            "data_dates",
+            "valid_until",
+            "signal_not_determination",
+        } <= needed, name
         assert schemas[name]["properties"]["signal_not_determination"]["const"] is True

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from riskmodel.serving.access import ROLES
+from riskmodel.casebook.roles import ROLES
 from riskmodel.serving.openapi import description
 from tests.serving.conftest import AS_OF, CYCLE
 
@@ -67,7 +67,12 @@ def ask(client, route, county, key):
     elif route == "POST /v1/scores":
         body = {"as_of": AS_OF, "household_ids": [county.household()]}
     elif route == "POST /v1/verifications":
-        result = {"household_id": county.household(), "visited_on": "2026-01-05", "outcome": "unreachable", "visitor": "matrix"}
+        result = {
+            "household_id": county.household(),
+            "visited_on": "2026-01-05",
+            "outcome": "unreachable",
+            "visitor": "matrix",
+        }
         body = {"list_hash": county.visit_list.hash, "results": [result], "idempotency_key": "matrix-0001"}
     headers = {"content-type": "application/json"} if body is not None else {}
     return client.request(method, path, content=None if body is None else json.dumps(body), headers=headers)
@@ -80,7 +85,9 @@ def test_the_matrix_has_exactly_the_routes_of_the_description():
 def test_every_route_of_the_application_is_in_the_description(service):
     served = set()
     for route in service.app.app.routes:
-        served |= {f"{method} {route.path.replace(':path', '')}" for method in (route.methods or {"POST"}) - {"HEAD"}}
+        served |= {
+            f"{method} {route.path.replace(':path', '')}" for method in (route.methods or {"POST"}) - {"HEAD"}
+        }
     assert served - set(routes()) == set()
     assert set(routes()) - served == PROBES
 
@@ -129,14 +136,20 @@ def test_what_the_table_does_not_name_is_not_there_whatever_the_framework_offers
     nobody, operator = live.client(), live.client(live.county.own["operator"])
     assert {nobody.get(path).status_code for path in strange} == {401}
     assert {operator.get(path).status_code for path in strange} == {404}
-    assert operator.post("/v1/lists").status_code == 405 and operator.post("/v1/lists").headers["allow"] == "GET, HEAD"
+    assert (
+        operator.post("/v1/lists").status_code == 405
+        and operator.post("/v1/lists").headers["allow"] == "GET, HEAD"
+    )
 
 
 def test_the_running_service_agrees_with_the_matrix(live):
     for role in ROLES:
         for route in sorted(OWN):
             key = live.county.own[role]
-            assert ask(live.client(key), route, live.county, key).status_code == OWN[route][role], (route, role)
+            assert ask(live.client(key), route, live.county, key).status_code == OWN[route][role], (
+                route,
+                role,
+            )
     assert all(live.client().get(path).status_code == 200 for path in ("/livez", "/readyz"))
 
 
@@ -157,19 +170,22 @@ def test_a_key_of_one_township_sees_that_township_only(service):
     assert client.get(f"/v1/lists/{CYCLE}/download?format=csv&township={other}").status_code == 404
     downloaded = client.get(f"/v1/lists/{CYCLE}/download?format=csv").text
     assert county.household() in downloaded and county.elsewhere not in downloaded
-    assert [area["code"] for area in client.get(f"/v1/areas/{CYCLE}").json()["townships"]] == [county.township]
+    assert [area["code"] for area in client.get(f"/v1/areas/{CYCLE}").json()["townships"]] == [
+        county.township
+    ]
     stored = {"as_of": AS_OF, "household_ids": [county.household(), county.elsewhere]}
     scored = service.client(county.local["case_system"]).post("/v1/scores", json=stored)
     assert scored.status_code == 404 and county.elsewhere not in scored.text
     result = {"household_id": county.elsewhere, "visited_on": "2026-01-05", "outcome": "no_risk"}
     taken = client.post(
-        "/v1/verifications", json={"list_hash": county.visit_list.hash, "results": [result], "idempotency_key": "township-1"}
+        "/v1/verifications",
+        json={"list_hash": county.visit_list.hash, "results": [result], "idempotency_key": "township-1"},
     ).json()
     assert taken["accepted"] == 0 and taken["refused"][0]["household_id"] is None
 
 
 def test_a_key_without_areas_sees_nobody(service):
-    from riskmodel.serving.casebook import lookups
+    from riskmodel.casebook import lookups
 
     assert lookups.list_heads(service.office.book.engine, ()) == []
     assert lookups.household(service.office.book.engine, (), service.county.household()) is None

@@ -22,12 +22,12 @@ import pytest
 import yaml
 
 from riskmodel.errors import ProjectError
-from riskmodel.screening.settings import Service, load_settings
 from riskmodel.serving.limits import MEGABYTE, BodyLimit, Bounded, Bounds
 from riskmodel.serving.observe import Figures, Tally
 from riskmodel.serving.problems import kind_of
 from riskmodel.serving.requests import scores_request
 from riskmodel.serving.server import STOP_SECONDS
+from riskmodel.settings import Service, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()
@@ -59,7 +59,9 @@ def test_every_metric_is_told_and_every_told_metric_is_there(service):
     assert there == told
 
 
-@pytest.mark.parametrize("change", ["at_once: 0 ", "at_once: many ", "bodies_megabytes: 8 ", "surprise: 1\n  at_once: 64 "])
+@pytest.mark.parametrize(
+    "change", ["at_once: 0 ", "at_once: many ", "bodies_megabytes: 8 ", "surprise: 1\n  at_once: 64 "]
+)
 def test_an_impossible_setting_is_refused_with_its_line(own_project, change):
     path = own_project.root / "serving" / "screening.yaml"
     text = path.read_text()
@@ -79,9 +81,12 @@ def test_a_refused_setting_is_told_in_words_that_make_a_sentence(own_project):
             load_settings(own_project)
         (fault,) = refusal.value.faults
         told.append(str(fault).partition("screening.yaml:")[2])
-    assert re.fullmatch(r"\d+ \(service.at_once\): 0; expected greater than or equal to 1. Correct the value.", told[0])
     assert re.fullmatch(
-        r"\d+ \(service\): keys that do not go together; expected bodies_megabytes holds at least one body: .*", told[1]
+        r"\d+ \(service.at_once\): 0; expected greater than or equal to 1. Correct the value.", told[0]
+    )
+    assert re.fullmatch(
+        r"\d+ \(service\): keys that do not go together; expected bodies_megabytes holds at least one body: .*",
+        told[1],
     )
 
 
@@ -101,12 +106,24 @@ def test_the_log_names_the_database_s_code_of_what_failed_and_never_its_text():
 def test_the_compose_file_hides_the_service_bounds_it_and_lets_it_write_only_its_own(project):
     compose = yaml.safe_load((project.root / "serving" / "deploy" / "compose.yaml").read_text())
     service, proxy = compose["services"]["riskmodel"], compose["services"]["proxy"]
-    assert "ports" not in service and service["networks"] == ["inside"] and compose["networks"]["inside"] == {"internal": True}
+    assert (
+        "ports" not in service
+        and service["networks"] == ["inside"]
+        and compose["networks"]["inside"] == {"internal": True}
+    )
     assert proxy["ports"] == ["443:443"]
-    assert service["read_only"] and service["cap_drop"] == ["ALL"] and service["security_opt"] == ["no-new-privileges:true"]
+    assert (
+        service["read_only"]
+        and service["cap_drop"] == ["ALL"]
+        and service["security_opt"] == ["no-new-privileges:true"]
+    )
     assert service["command"][:2] == ["riskmodel", "serve"], "started as everywhere else"
     written = {volume.split(":")[1] for volume in service["volumes"] if not volume.endswith(":ro")}
-    made = set(re.findall(r"/var/cache/\w+|\$home/\w+", (project.root / "serving" / "deploy" / "image.sh").read_text()))
+    made = set(
+        re.findall(
+            r"/var/cache/\w+|\$home/\w+", (project.root / "serving" / "deploy" / "image.sh").read_text()
+        )
+    )
     inside = {path.replace("$home", "/home/bentoml/bento/src") for path in made}
     assert written == inside, (
         "a volume takes its owner from the folder that image.sh makes: without one it is root's, and nothing can be written"
@@ -131,7 +148,9 @@ def test_the_systemd_unit_is_whole_and_well_shut(project, needs, tmp_path):
     assert service["ReadWritePaths"] == "/srv/riskmodel/casebook" and service["ProtectSystem"] == "strict"
     analyse = shutil.which("systemd-analyze")
     needs(analyse, "systemd-analyze (Debian's package `systemd`)")
-    done = subprocess.run([analyse, "security", "--offline=true", path], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [analyse, "security", "--offline=true", path], capture_output=True, text=True, check=False
+    )
     exposure = re.search(r"Overall exposure level for riskmodel.service: ([\d.]+)", done.stdout)
     assert exposure and float(exposure[1]) <= 2.0, done.stdout[-300:] + done.stderr[-300:]
 
@@ -208,12 +227,17 @@ def test_a_body_that_was_handed_on_is_not_kept_by_what_is_left_of_its_request():
 
     async def requests():
         for _ in range(20):
-            halves = [{"type": "http.request", "body": bytes(MEGABYTE // 2), "more_body": more} for more in (True, False)]
+            halves = [
+                {"type": "http.request", "body": bytes(MEGABYTE // 2), "more_body": more}
+                for more in (True, False)
+            ]
 
             async def receive(halves=halves):
                 return halves.pop(0)
 
-            await BodyLimit(keeper, Bounds())({"type": "http", "method": "POST", "headers": []}, receive, None)
+            await BodyLimit(keeper, Bounds())(
+                {"type": "http", "method": "POST", "headers": []}, receive, None
+            )
 
     tracemalloc.start()
     try:
@@ -280,11 +304,16 @@ def test_sigterm_finishes_what_is_in_the_house(screened_county):
                 time.sleep(0.2)
         names = screened_county.scores.frame["household_id"][:200].to_list()
         body = orjson.dumps(scores_request(screened_county.tables, sorted(names), dt.date(2025, 12, 31)))
-        headers = {"authorization": f"Bearer {screened_county.own['case_system']}", "content-type": "application/json"}
+        headers = {
+            "authorization": f"Bearer {screened_county.own['case_system']}",
+            "content-type": "application/json",
+        }
         held = []
         for _ in range(3):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-            connection.request("POST", "/v1/scores", body, headers)  # returns when the whole body has been taken
+            connection.request(
+                "POST", "/v1/scores", body, headers
+            )  # returns when the whole body has been taken
             held.append(connection)
         process.send_signal(signal.SIGTERM)
         answers = [connection.getresponse() for connection in held]
@@ -303,7 +332,9 @@ def test_where_compiled_code_can_be_kept_nowhere_one_line_says_what_to_set(monke
     from riskmodel import cli
 
     def refused():
-        raise RuntimeError("cannot cache function 'ranked_sums': no locator available for file '/srv/resampling.py'")
+        raise RuntimeError(
+            "cannot cache function 'ranked_sums': no locator available for file '/srv/resampling.py'"
+        )
 
     monkeypatch.setattr(cli, "app", refused)
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/read/only")
@@ -312,4 +343,7 @@ def test_where_compiled_code_can_be_kept_nowhere_one_line_says_what_to_set(monke
         cli.main()
     assert ended.value.code == 1
     said = capsys.readouterr().err
-    assert said.startswith("NUMBA_CACHE_DIR: /read/only; expected a folder") and "Set NUMBA_CACHE_DIR and RISKMODEL_CACHE" in said
+    assert (
+        said.startswith("NUMBA_CACHE_DIR: /read/only; expected a folder")
+        and "Set NUMBA_CACHE_DIR and RISKMODEL_CACHE" in said
+    )

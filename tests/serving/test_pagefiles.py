@@ -29,7 +29,9 @@ def home(tmp_path):
 
 
 def listed(home):
-    version, files = re.fullmatch(rb'const VERSION = "(\w+)";\nconst FILES = (.*);\n', kept_by_the_worker(home)).groups()
+    version, files = re.fullmatch(
+        rb'const VERSION = "(\w+)";\nconst FILES = (.*);\n', kept_by_the_worker(home)
+    ).groups()
     return version, json.loads(files)
 
 
@@ -49,7 +51,9 @@ def test_a_change_of_any_file_is_another_version_and_another_worker(home):
     assert again.headers["etag"] != worker.headers["etag"]
 
 
-@pytest.mark.parametrize("name", ["../secret.js", "note.txt", "none.js", "", ".", "a\0b.js", "x" * 5000 + ".js"])
+@pytest.mark.parametrize(
+    "name", ["../secret.js", "note.txt", "none.js", "", ".", "a\0b.js", "x" * 5000 + ".js"]
+)
 def test_nothing_else_goes_out(home, name):
     assert page_file(home, name) is None
 

@@ -73,7 +73,10 @@ def client(proxy, key):
     port, folder = proxy
     trust = ssl.create_default_context(cafile=folder / "server.pem")
     return httpx.Client(
-        base_url=f"https://localhost:{port}", verify=trust, headers={"authorization": f"Bearer {key}"}, timeout=60
+        base_url=f"https://localhost:{port}",
+        verify=trust,
+        headers={"authorization": f"Bearer {key}"},
+        timeout=60,
     )
 
 
@@ -81,11 +84,16 @@ def test_a_score_through_the_proxy_is_the_same_answer(proxy, live):
     county = live.county
     body = orjson.dumps(scores_request(county.tables, [county.household()], dt.date(2025, 12, 31)))
     headers = {"content-type": "application/json"}
-    with client(proxy, county.own["case_system"]) as outside, live.client(county.own["case_system"]) as inside:
+    with (
+        client(proxy, county.own["case_system"]) as outside,
+        live.client(county.own["case_system"]) as inside,
+    ):
         through = outside.post("/v1/scores", content=body, headers=headers)
         assert through.status_code == 200
         assert through.content == inside.post("/v1/scores", content=body, headers=headers).content
-        assert "strict-transport-security" in through.headers and "nginx/" not in through.headers.get("server", "")
+        assert "strict-transport-security" in through.headers and "nginx/" not in through.headers.get(
+            "server", ""
+        )
         assert outside.post("/v1/scores", content=b" " * 50_000_000, headers=headers).status_code == 413
 
 
@@ -114,7 +122,10 @@ def test_300_half_open_connections_are_closed_and_others_are_served_meanwhile(pr
     body = orjson.dumps(scores_request(county.tables, [county.household()], dt.date(2025, 12, 31)))
     with live.client(county.own["case_system"]) as inside:
         begun = time.monotonic()
-        assert inside.post("/v1/scores", content=body, headers={"content-type": "application/json"}).status_code == 200
+        assert (
+            inside.post("/v1/scores", content=body, headers={"content-type": "application/json"}).status_code
+            == 200
+        )
         assert time.monotonic() - begun < 10
     deadline = time.monotonic() + 40
     still = set(held)
@@ -132,7 +143,10 @@ def test_300_half_open_connections_are_closed_and_others_are_served_meanwhile(pr
     for connection in held:
         connection.close()
     with client(proxy, county.own["case_system"]) as outside:
-        assert outside.post("/v1/scores", content=body, headers={"content-type": "application/json"}).status_code == 200
+        assert (
+            outside.post("/v1/scores", content=body, headers={"content-type": "application/json"}).status_code
+            == 200
+        )
 
 
 def test_the_proxy_s_log_holds_routes_and_no_household(proxy, live):
@@ -153,7 +167,11 @@ def test_the_delivered_unit_and_compose_file_start_what_the_command_line_starts(
 
     compose = yaml.safe_load((project.root / "serving" / "deploy" / "compose.yaml").read_text())
     service = compose["services"]["riskmodel"]
-    assert service["command"][:2] == ["riskmodel", "serve"] and "ports" not in service and service["networks"] == ["inside"]
+    assert (
+        service["command"][:2] == ["riskmodel", "serve"]
+        and "ports" not in service
+        and service["networks"] == ["inside"]
+    )
     assert compose["networks"]["inside"] == {"internal": True}
     assert int(service["stop_grace_period"].removesuffix("s")) > STOP_SECONDS
     unit = (project.root / "serving" / "deploy" / "riskmodel.service").read_text()
@@ -162,7 +180,9 @@ def test_the_delivered_unit_and_compose_file_start_what_the_command_line_starts(
     analyse = shutil.which("systemd-analyze")
     if analyse:
         said = subprocess.run(
-            [analyse, "verify", project.root / "serving/deploy/riskmodel.service"], capture_output=True, text=True
+            [analyse, "verify", project.root / "serving/deploy/riskmodel.service"],
+            capture_output=True,
+            text=True,
         )
         faults = [
             line

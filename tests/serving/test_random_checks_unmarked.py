@@ -27,7 +27,9 @@ def test_a_row_reads_as_a_lead_exactly_where_it_has_one_whatever_put_it_there(sc
         path = f"/v1/lists/{CYCLE}?listed_as={listed_as}&everybody={'true' if everybody else 'false'}"
         filtered, _ = whole(screener, path)
         assert {row["household_id"] for row in filtered} == {
-            row["household_id"] for row in found if row["on_list"] and row["listed_as"] == listed_as and not row["standby"]
+            row["household_id"]
+            for row in found
+            if row["on_list"] and row["listed_as"] == listed_as and not row["standby"]
         }
 
 
@@ -35,8 +37,8 @@ def test_a_random_check_with_a_lead_reads_like_a_lead_before_and_after_its_visit
     """A department rule may be met by somebody who was drawn. `screening` beside the lead would tell that chance put him there."""
     from sqlalchemy import update
 
-    from riskmodel.serving.casebook.schema import list_rows
-    from riskmodel.serving.casebook.store import writing
+    from riskmodel.casebook.schema import list_rows
+    from riskmodel.casebook.store import writing
 
     rows = service.county.visit_list.rows
     drawn = rows.filter(pl.col("listed_as") == "random_check")["household_id"][-1]
@@ -44,8 +46,16 @@ def test_a_random_check_with_a_lead_reads_like_a_lead_before_and_after_its_visit
     with writing(engine) as connection:
         where = (list_rows.c.list_hash == service.county.visit_list.hash, list_rows.c.household_id == drawn)
         before = connection.execute(list_rows.select().where(*where)).one().content
-        led = json.loads(before) | {"lead_kinds": "rule", "leads_en": "department rule", "leads_zh": "部门规则"}
-        connection.execute(update(list_rows).where(*where).values(content=json.dumps(led, ensure_ascii=False, sort_keys=True)))
+        led = json.loads(before) | {
+            "lead_kinds": "rule",
+            "leads_en": "department rule",
+            "leads_zh": "部门规则",
+        }
+        connection.execute(
+            update(list_rows)
+            .where(*where)
+            .values(content=json.dumps(led, ensure_ascii=False, sort_keys=True))
+        )
     try:
         row = screener.get(f"/v1/lists/{CYCLE}?q={drawn}&listed_as=lead").json()["rows"][0]
         assert row["listed_as"] == "lead" and not row["standby"]
@@ -72,7 +82,14 @@ def test_answers_about_drawn_and_ordered_households_have_the_same_fields_and_wor
             on_list = told["on_list"]
             words.setdefault(kind, set()).add(
                 json.dumps(
-                    [sorted(told), sorted(on_list), on_list["why_zh"], on_list["why_en"], on_list["standby"], told["grade"]]
+                    [
+                        sorted(told),
+                        sorted(on_list),
+                        on_list["why_zh"],
+                        on_list["why_en"],
+                        on_list["standby"],
+                        told["grade"],
+                    ]
                 )
             )
     assert words["random_check"] == {next(iter(words["random_check"]))}

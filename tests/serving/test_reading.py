@@ -63,7 +63,10 @@ def test_many_households_are_read_quickly_too_shocks_of_an_area_once(county, ids
     twice = read_rows(orjson.dumps(tables | {"shocks": [*tables["shocks"], area]}))
     assert twice is not None
     same_rows(twice[0].prepared, got[0].prepared)
-    newest = {row["household_id"]: row["village_code"] for row in sorted(tables["households"], key=lambda row: row["known_on"])}
+    newest = {
+        row["household_id"]: row["village_code"]
+        for row in sorted(tables["households"], key=lambda row: row["known_on"])
+    }
     assert {household.household_id: household.village_code for household in got[0].households} == newest
 
 
@@ -83,7 +86,18 @@ def test_corrections_replace_the_row_they_correct(county, ids):
 
 @pytest.mark.parametrize(
     "number",
-    ["0.1", "123456.78", "0", "1e3", "1E+2", "0.30000000000000004", "9007199254740993", "1234567.0000000001", "5e-324", "2.5e2"],
+    [
+        "0.1",
+        "123456.78",
+        "0",
+        "1e3",
+        "1E+2",
+        "0.30000000000000004",
+        "9007199254740993",
+        "1234567.0000000001",
+        "5e-324",
+        "2.5e2",
+    ],
 )
 def test_numbers_are_read_to_the_last_bit(county, ids, number):
     tables = scores_request(county, [ids[0]], AS_OF)["tables"]
@@ -102,7 +116,24 @@ def test_numbers_are_read_to_the_last_bit(county, ids, number):
         assert got[0].prepared.rows["income"]["amount"].tolist() == [float(number)]
 
 
-WRONG = ["-1", "NaN", "1e999", "-0.0", "01", "1.", ".5", "true", '"1"', "null", "[]", "{}", "1e11", "Infinity", "0x10", "1_0"]
+WRONG = [
+    "-1",
+    "NaN",
+    "1e999",
+    "-0.0",
+    "01",
+    "1.",
+    ".5",
+    "true",
+    '"1"',
+    "null",
+    "[]",
+    "{}",
+    "1e11",
+    "Infinity",
+    "0x10",
+    "1_0",
+]
 
 
 @pytest.mark.parametrize("number", WRONG)
@@ -121,12 +152,20 @@ def test_what_is_no_amount_is_left_to_the_slow_way(county, ids, number):
 
 def test_texts_that_may_be_a_person_are_left_to_the_slow_way(county, ids):
     tables = scores_request(county, [ids[0]], AS_OF)["tables"]
-    lead = {"event_id": "l1", "household_id": ids[0], "occurred_on": "2025-03-01", "known_on": "2025-03-05", "channel": "cadre"}
+    lead = {
+        "event_id": "l1",
+        "household_id": ids[0],
+        "occurred_on": "2025-03-01",
+        "known_on": "2025-03-05",
+        "channel": "cadre",
+    }
     for topic, plain in [
         ("务工不稳定", True), ("住房问题", True), ("王小明", False), ("13812345678", False), ("致电13812345678", False), ("#N/A", True),
         ("110101199003077758", False), (" 住房", False), ("住房\u3000问题", False), ("522301102200", True), ("x" * 201, False),
     ]:  # fmt: skip
-        got = read_rows(json.dumps(tables | {"leads": [lead | {"topic": topic}]}, ensure_ascii=False).encode())
+        got = read_rows(
+            json.dumps(tables | {"leads": [lead | {"topic": topic}]}, ensure_ascii=False).encode()
+        )
         assert (got is not None) == plain, topic
 
 
@@ -147,7 +186,15 @@ def changed(body: bytes, draw: np.random.Generator) -> bytes:
             dates = list(re.finditer(rb"\d{4}-\d\d-\d\d", body))
             found = dates[int(draw.integers(len(dates)))]
             other = draw.choice(
-                [b"2025-02-29", b"2024-02-29", b"1879-12-31", b"2025-13-01", b"2025-1-01", b"2030-01-01", b"0000-01-01"]
+                [
+                    b"2025-02-29",
+                    b"2024-02-29",
+                    b"1879-12-31",
+                    b"2025-13-01",
+                    b"2025-1-01",
+                    b"2030-01-01",
+                    b"0000-01-01",
+                ]
             )
             return body[: found.start()] + bytes(other) + body[found.end() :]
     data = orjson.loads(body)
@@ -161,15 +208,27 @@ def changed(body: bytes, draw: np.random.Generator) -> bytes:
         case 1:
             rows.append(dict(row))
         case 2:
-            row[str(draw.choice(list(row)))] = [None, "", "x", "男", 1, -1, True, 1.5, "2025-01-01", "m" * 201, {"a": 1}][
-                int(draw.integers(11))
-            ]
+            row[str(draw.choice(list(row)))] = [
+                None,
+                "",
+                "x",
+                "男",
+                1,
+                -1,
+                True,
+                1.5,
+                "2025-01-01",
+                "m" * 201,
+                {"a": 1},
+            ][int(draw.integers(11))]
         case 3:
             row["surprise"] = 1
         case 4:
             tables.pop(name)
         case 5:
-            row[str(draw.choice([key for key in row if key.endswith("_id")] or list(row)))] = f"nobody{draw.integers(9)}"
+            row[str(draw.choice([key for key in row if key.endswith("_id")] or list(row)))] = (
+                f"nobody{draw.integers(9)}"
+            )
     return orjson.dumps(data)
 
 
@@ -177,7 +236,10 @@ def test_whatever_is_read_quickly_is_read_slowly_to_the_same_rows(county, ids):
     """1,500 small faults: what the slow way refuses, the quick way never takes."""
     draw = np.random.default_rng(11)
     quick = slow = refused = 0
-    bodies = [orjson.dumps(scores_request(county, [str(name)], AS_OF)) for name in draw.choice(ids, 12, replace=False)]
+    bodies = [
+        orjson.dumps(scores_request(county, [str(name)], AS_OF))
+        for name in draw.choice(ids, 12, replace=False)
+    ]
     bodies = sorted(bodies, key=len)[:6]  # short ones: more of what is changed matters
     for turn in range(1500):
         body = changed(bodies[turn % len(bodies)], draw)

@@ -18,11 +18,11 @@ import pytest
 import riskmodel as rm
 from riskmodel.errors import ModelError
 from riskmodel.files import write_text
-from riskmodel.serving import seal
 from riskmodel.serving.desk import Desk
-from riskmodel.serving.release import newest_release, open_release, verify
+from riskmodel.serving.releases import seal
+from riskmodel.serving.releases.release import newest_release, open_release, verify
+from riskmodel.serving.releases.trial import try_release
 from riskmodel.serving.swap import Watch
-from riskmodel.serving.trial import try_release
 
 FAULTS = 200  # of each kind, as promised
 
@@ -39,10 +39,12 @@ def home(trained, tmp_path):
 
 def sealed_again(project, folder):
     """The folder with a new manifest and a good signature over whatever is in it now: what only the holder of the key can make."""
-    from riskmodel.serving.release import FORMAT, MANIFEST, SIGNATURE, _hashes
+    from riskmodel.serving.releases.release import FORMAT, MANIFEST, SIGNATURE, _hashes
 
     manifest = json.loads((folder / MANIFEST).read_text())
-    content = json.dumps({**manifest, "format": FORMAT, "files": _hashes(folder)}, indent=1, sort_keys=True).encode()
+    content = json.dumps(
+        {**manifest, "format": FORMAT, "files": _hashes(folder)}, indent=1, sort_keys=True
+    ).encode()
     (folder / MANIFEST).write_bytes(content)
     (folder / SIGNATURE).write_text(json.dumps(seal.sign(content, seal.key_path(project))))
 
@@ -141,7 +143,9 @@ def spoilt(content: bytes, kind: str, draw: np.random.Generator) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["truncated", "flipped"])
-def test_no_truncated_file_and_no_flipped_bit_of_a_release_is_loaded_and_the_old_one_serves(home, kind, caplog):
+def test_no_truncated_file_and_no_flipped_bit_of_a_release_is_loaded_and_the_old_one_serves(
+    home, kind, caplog
+):
     good = newest_release(home)
     desk = Desk(open_release(good, seal.trusted_keys(home)))
     release = desk.release
@@ -182,7 +186,9 @@ def test_a_model_text_that_aborts_or_scores_otherwise_under_a_good_seal_dies_in_
                 text = text[: len(text) // 2]
             else:
                 line = next(line for line in text.splitlines() if line.startswith("leaf_value="))
-                text = text.replace(line, "leaf_value=" + " ".join(str(float(value) + 0.25) for value in line[11:].split()))
+                text = text.replace(
+                    line, "leaf_value=" + " ".join(str(float(value) + 0.25) for value in line[11:].split())
+                )
             model.write_text(text)
             stated = json.loads((bad / "model" / "model.json").read_text())
             import hashlib
@@ -206,7 +212,7 @@ def test_a_trial_that_is_killed_or_hangs_is_a_refusal(home, monkeypatch):
     killer = home.root / "killer.py"
     killer.write_text("#!/bin/sh\nkill -ABRT $$\n")
     killer.chmod(0o755)
-    monkeypatch.setattr("riskmodel.serving.trial.sys.executable", str(killer))
+    monkeypatch.setattr("riskmodel.serving.releases.trial.sys.executable", str(killer))
     with pytest.raises(ModelError, match="its trial ended with code -6"):
         try_release(folder, trusted)
 

@@ -11,11 +11,11 @@ import openpyxl
 import polars as pl
 import pytest
 
+from riskmodel.casebook import Casebook, next_list, record
 from riskmodel.errors import DataError
 from riskmodel.project import Project
-from riskmodel.screening.forms import FILL, READ
-from riskmodel.serving.casebook import Casebook, next_list, record
 from riskmodel.tables import from_frames
+from riskmodel.visits.forms import FILL, READ
 
 AS_OF = dt.date(2025, 12, 31)
 TODAY = dt.date(2026, 1, 25)
@@ -75,7 +75,12 @@ def county():
         "village_code": "522301101201",
     }
     same |= {"category": "general", "relocated": False}
-    person = {"known_on": dt.date(2022, 1, 1), "birth_date": dt.date(1970, 1, 1), "sex": "male", "relation": "head"}
+    person = {
+        "known_on": dt.date(2022, 1, 1),
+        "birth_date": dt.date(1970, 1, 1),
+        "sex": "male",
+        "relation": "head",
+    }
     person |= {
         "education": "primary",
         "schooling": "none",
@@ -91,21 +96,43 @@ def county():
 
 def scores(as_of=AS_OF):
     rows = [
-        (f"h{n:03d}", 3.0 - 0.1 * n, 0.5 / (1 + n), as_of, "自付医疗费较高", "High self-paid cost", "illness", "m1")
+        (
+            f"h{n:03d}",
+            3.0 - 0.1 * n,
+            0.5 / (1 + n),
+            as_of,
+            "自付医疗费较高",
+            "High self-paid cost",
+            "illness",
+            "m1",
+        )
         for n in range(40)
     ]
-    names = ["household_id", "margin", "probability", "as_of", "reasons_zh", "reasons_en", "risk_kinds", "model_version"]
+    names = [
+        "household_id",
+        "margin",
+        "probability",
+        "as_of",
+        "reasons_zh",
+        "reasons_en",
+        "risk_kinds",
+        "model_version",
+    ]
     return pl.DataFrame(rows, schema=names, orient="row")
 
 
 def on_sheet(rows):
-    return [(SHEET, PLACE[name], row + 2, text) for row, cells in rows.items() for name, text in cells.items()]
+    return [
+        (SHEET, PLACE[name], row + 2, text) for row, cells in rows.items() for name, text in cells.items()
+    ]
 
 
 def heading_places(path, row):
     sheet = openpyxl.load_workbook(path).worksheets[0]
     zh = {column.zh: column.name for column in (*READ, *FILL)}
-    return {zh[head]: cell.column - 1 for cell in sheet[row] if (head := str(cell.value).split("\n")[0]) in zh}
+    return {
+        zh[head]: cell.column - 1 for cell in sheet[row] if (head := str(cell.value).split("\n")[0]) in zh
+    }
 
 
 def test_a_month_by_hand(office, month, tmp_path, needs):
@@ -115,7 +142,10 @@ def test_a_month_by_hand(office, month, tmp_path, needs):
 
     # Filled in: the form takes what is typed, locked cells take nothing, and drop-downs stop wrong words at the keyboard.
     locked = [(SHEET, PLACE["household_id"], 3, "h999"), (SHEET, PLACE["reasons"], 3, "nothing")]
-    looks = [(SHEET, PLACE[name], 3, "?") for name in ("outcome", "risk_1", "risk_2", "risk_3", "disagreement", "visited_on")]
+    looks = [
+        (SHEET, PLACE[name], 3, "?")
+        for name in ("outcome", "risk_1", "risk_2", "risk_3", "disagreement", "visited_on")
+    ]
     seen = office.type_into(given_out, [*locked, *looks, *on_sheet(TYPED)], tmp_path / "filled.xlsx")
     first = visits.route["household_id"][0]
     assert seen[0][0] == first and seen[1][0] == "自付医疗费较高"
@@ -127,7 +157,10 @@ def test_a_month_by_hand(office, month, tmp_path, needs):
     said = record(own, tmp_path / "filled.xlsx", today=TODAY)
     assert (said.accepted, len(said.refused), said.open) == (3, 6, len(visits) - 9), said.text()
     for row, reason in SAID.items():
-        assert f"row {row + 3}, {visits.route['household_id'][row - 1]}: " in said.text() and reason in said.text()
+        assert (
+            f"row {row + 3}, {visits.route['household_id'][row - 1]}: " in said.text()
+            and reason in said.text()
+        )
 
     # The returned file is mended in the same program, with the same drop-downs, and handed in.
     at = heading_places(said.returned, 1)
@@ -156,7 +189,11 @@ def test_a_month_by_hand(office, month, tmp_path, needs):
 
     # A workbook of another cycle's list, and a closed cycle, have their own words.
     stranger = next_list(own, scores(dt.date(2026, 1, 31)), county(), dt.date(2026, 1, 31), capacity=12)
-    office.type_into(stranger.to_excel(tmp_path / "stranger.xlsx"), on_sheet({1: TYPED[1]}), tmp_path / "stranger-filled.xlsx")
+    office.type_into(
+        stranger.to_excel(tmp_path / "stranger.xlsx"),
+        on_sheet({1: TYPED[1]}),
+        tmp_path / "stranger-filled.xlsx",
+    )
     with pytest.raises(DataError, match=r"a workbook of another list \(cycle 2026-02"):
         record(own, tmp_path / "stranger-filled.xlsx", today=TODAY)
     Casebook.of(own).close_cycle("522301", "2026-01", by="tests")

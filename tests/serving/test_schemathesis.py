@@ -28,8 +28,12 @@ def test_the_running_service_hands_out_the_description_that_is_tried_here(live):
     max_examples=12, derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )  # fmt: skip
 def test_no_request_gets_an_answer_that_is_not_described(case, live):
-    operation = description()["paths"][case.operation.path].get(case.method.lower(), {"x-roles": ["operator"]})
+    operation = description()["paths"][case.operation.path].get(
+        case.method.lower(), {"x-roles": ["operator"]}
+    )
     key = live.county.own[operation["x-roles"][0]]
     answer = case.call(base_url=live.address, headers={"authorization": f"Bearer {key}"})
     assert answer.status_code < 500, answer.text[:500]
-    case.validate_response(answer, excluded_checks=NOT_FOR_US + (RULES_OF_ROWS if case.operation.path == "/v1/scores" else []))
+    case.validate_response(
+        answer, excluded_checks=NOT_FOR_US + (RULES_OF_ROWS if case.operation.path == "/v1/scores" else [])
+    )

@@ -11,10 +11,10 @@ import orjson
 import polars as pl
 import pytest
 
+from riskmodel.casebook.roles import Who
 from riskmodel.errors import ModelError
-from riskmodel.serving.access import Who
 from riskmodel.serving.desk import Desk, score_rows
-from riskmodel.serving.release import newest_release
+from riskmodel.serving.releases.release import newest_release
 from riskmodel.serving.requests import scores_request
 from riskmodel.serving.scores import ScoresAnswer, read_quickly, read_slowly
 
@@ -42,7 +42,9 @@ def agrees(told, scores):
 @pytest.mark.parametrize("read", [read_quickly, read_slowly])
 def test_one_household_by_the_api_is_the_batch_score_bit_for_bit(trained, desk, read):
     _, tables, scores, _ = trained
-    for household in np.random.default_rng(5).choice(scores.frame["household_id"].to_numpy(), 40, replace=False):
+    for household in np.random.default_rng(5).choice(
+        scores.frame["household_id"].to_numpy(), 40, replace=False
+    ):
         asked = read(orjson.dumps(scores_request(tables, [household], AS_OF)))
         (told,) = score_rows(desk.release, asked.rows, AS_OF, 12)
         agrees(told, scores)
@@ -51,7 +53,9 @@ def test_one_household_by_the_api_is_the_batch_score_bit_for_bit(trained, desk, 
 @pytest.mark.parametrize("read", [read_quickly, read_slowly])
 def test_many_households_at_once_are_the_same_bits_as_each_alone(trained, desk, read):
     _, tables, scores, _ = trained
-    some = sorted(np.random.default_rng(6).choice(scores.frame["household_id"].to_numpy(), 120, replace=False).tolist())
+    some = sorted(
+        np.random.default_rng(6).choice(scores.frame["household_id"].to_numpy(), 120, replace=False).tolist()
+    )
     told = score_rows(desk.release, read(orjson.dumps(scores_request(tables, some, AS_OF))).rows, AS_OF, 12)
     assert [one["household_id"] for one in told] == some
     for one in told:
@@ -76,7 +80,9 @@ def test_the_service_scores_without_lightgbm_to_the_bits_of_lightgbm(trained, de
     assert np.array_equal(desk.release.margins(values), desk.release.model.model.margins(values))
     draw = np.random.default_rng(7)
     strange = values[draw.integers(0, len(values), 4000)]
-    strange = np.where(draw.random(strange.shape) < 0.2, np.nan, strange * draw.choice([0, 1e-40, -1, 1, 1e9], strange.shape))
+    strange = np.where(
+        draw.random(strange.shape) < 0.2, np.nan, strange * draw.choice([0, 1e-40, -1, 1, 1e9], strange.shape)
+    )
     assert np.array_equal(desk.release.margins(strange), desk.release.model.model.margins(strange))
 
 
@@ -96,7 +102,11 @@ def test_the_running_service_answers_with_the_offline_score_and_what_it_carries(
     said = ScoresAnswer.model_validate_json(answer.content)
     assert again.content == answer.content
     assert said.signal_not_determination is True and said.signal_zh == "核实优先级信号，非认定结论"
-    assert said.as_of == AS_OF and said.valid_until == dt.date(2026, 4, 2) and said.idempotency_key == "case-4711-a"
+    assert (
+        said.as_of == AS_OF
+        and said.valid_until == dt.date(2026, 4, 2)
+        and said.idempotency_key == "case-4711-a"
+    )
     assert said.model_version == county.scores.model_version
     assert said.data_dates["medical"] <= AS_OF
     assert answer.json()["scores"][0]["reasons"]
@@ -115,7 +125,9 @@ def test_stored_households_are_answered_with_what_was_said_of_them(live):
             assert one["household_id"] == household
             row = county.scores.row(household)
             assert (one["probability"], one["feature_hash"]) == (row["probability"], row["feature_hash"])
-            assert [reason["zh"] for reason in one["reasons"]] == [reason.zh for reason in county.scores.reasons(household)]
+            assert [reason["zh"] for reason in one["reasons"]] == [
+                reason.zh for reason in county.scores.reasons(household)
+            ]
         unknown = client.post("/v1/scores", json=body | {"household_ids": [*some, "nobody-here"]})
     assert unknown.status_code == 404
     assert [fault["where"] for fault in unknown.json()["faults"]] == ["household_ids.5"]
@@ -131,11 +143,18 @@ def test_a_household_outside_the_areas_of_the_key_is_not_there(live):
             answer = client.post("/v1/scores", content=orjson.dumps(body), headers=JSON)
             assert answer.status_code == 404, answer.text
             assert theirs not in answer.text
-        assert client.post("/v1/scores", json={"as_of": "2025-12-31", "household_ids": [theirs]}).status_code == 404
-        answer = client.post("/v1/scores", content=orjson.dumps(scores_request(county.tables, [ours], AS_OF)), headers=JSON)
+        assert (
+            client.post("/v1/scores", json={"as_of": "2025-12-31", "household_ids": [theirs]}).status_code
+            == 404
+        )
+        answer = client.post(
+            "/v1/scores", content=orjson.dumps(scores_request(county.tables, [ours], AS_OF)), headers=JSON
+        )
         assert answer.status_code == 200
     with live.client(county.foreign["case_system"]) as client:
-        answer = client.post("/v1/scores", content=orjson.dumps(scores_request(county.tables, [ours], AS_OF)), headers=JSON)
+        answer = client.post(
+            "/v1/scores", content=orjson.dumps(scores_request(county.tables, [ours], AS_OF)), headers=JSON
+        )
         assert answer.status_code == 404
 
 
@@ -169,12 +188,16 @@ def test_what_the_contract_says_about_rows_is_refused_without_repeating_an_id(li
         assert "nobody77" not in answer.text, "an answer never repeats ids that it was sent"
         other_day = scores_request(county.tables, [county.household()], AS_OF) | {"as_of": "2026-01-15"}
         answer = client.post("/v1/scores", json=other_day)
-        assert answer.status_code == 422 and [fault["where"] for fault in answer.json()["faults"]] == ["as_of"]
+        assert answer.status_code == 422 and [fault["where"] for fault in answer.json()["faults"]] == [
+            "as_of"
+        ]
         gone = scores_request(county.tables, [county.household()], AS_OF)
         for member in gone["tables"]["members"]:
             member["left_on"] = "2025-01-01"
             member["known_on"] = "2025-02-01"
-        gone["tables"]["members"] = list({member["member_id"]: member for member in gone["tables"]["members"]}.values())
+        gone["tables"]["members"] = list(
+            {member["member_id"]: member for member in gone["tables"]["members"]}.values()
+        )
         answer = client.post("/v1/scores", json=gone)
         assert answer.status_code == 422
         assert county.household() not in answer.text
@@ -207,10 +230,19 @@ REFUSED = {
     "nothing": (400, lambda good: b""),
     "a list": (400, lambda good: b"[]"),
     "NaN": (400, lambda good: json.dumps(good).replace('"as_of"', '"extra": NaN, "as_of"', 1).encode()),
-    "an infinite number": (400, lambda good: orjson.dumps(good).replace(b'"as_of"', b'"extra":1e999,"as_of"', 1)),
-    "an infinite amount": (400, lambda good: orjson.dumps(good).replace(b'"amount":', b'"amount":1e999,"x":', 1)),
+    "an infinite number": (
+        400,
+        lambda good: orjson.dumps(good).replace(b'"as_of"', b'"extra":1e999,"as_of"', 1),
+    ),
+    "an infinite amount": (
+        400,
+        lambda good: orjson.dumps(good).replace(b'"amount":', b'"amount":1e999,"x":', 1),
+    ),
     "deep nesting": (400, lambda good: b'{"as_of":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
-    "deep nesting below the parser's own limit": (400, lambda good: b'{"as_of":' + b"[" * 900 + b"]" * 900 + b"}"),
+    "deep nesting below the parser's own limit": (
+        400,
+        lambda good: b'{"as_of":' + b"[" * 900 + b"]" * 900 + b"}",
+    ),
     "not UTF-8": (400, lambda good: b'{"as_of":"\xff\xfe"}'),
     "both kinds of households": (400, lambda good: orjson.dumps(good | {"household_ids": ["h1"]})),
     "neither": (400, lambda good: b'{"as_of":"2025-12-31"}'),
@@ -218,7 +250,10 @@ REFUSED = {
     "a day that is none": (400, lambda good: orjson.dumps(good | {"as_of": "2025-02-30"})),
     "10,001 rows": (413, lambda good: _rows(good, 10_001)),
     "1,001 households": (413, lambda good: _households(good, 1_001)),
-    "1,001 ids": (413, lambda good: orjson.dumps({"as_of": "2025-12-31", "household_ids": [f"h{n}" for n in range(1001)]})),
+    "1,001 ids": (
+        413,
+        lambda good: orjson.dumps({"as_of": "2025-12-31", "household_ids": [f"h{n}" for n in range(1001)]}),
+    ),
     "50 MB": (413, lambda good: b" " * 50_000_000),
     "33 MB of rows": (413, lambda good: orjson.dumps(good)[:-1] + b" " * 34_000_000 + b"}"),
 }
@@ -244,7 +279,14 @@ def test_10_000_rows_are_still_scored(live, good):
 
 
 @pytest.mark.parametrize(
-    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "application/jsonp"]
+    "kind",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "",
+        "application/jsonp",
+    ],
 )
 def test_another_content_type_is_refused(live, good, kind):
     with live.client(live.county.own["case_system"]) as client:

@@ -19,11 +19,11 @@ import pytest
 from riskmodel.errors import ModelError
 from riskmodel.files import write_text
 from riskmodel.project import Project
-from riskmodel.serving import choice, seal
 from riskmodel.serving.desk import Desk, facts_of
 from riskmodel.serving.observe import Figures, Tally
 from riskmodel.serving.office import Office
 from riskmodel.serving.probes import remarks
+from riskmodel.serving.releases import choice, seal
 from riskmodel.serving.swap import Watch
 
 
@@ -46,7 +46,9 @@ def spoil(folder: Path) -> tuple[Path, bytes]:
 
 def test_a_good_current_release_is_opened_once_and_nothing_else_is_tried(home, monkeypatch):
     project, first, _ = home
-    monkeypatch.setattr(choice, "try_release", lambda *_: pytest.fail("a trial costs seconds, and none is needed"))
+    monkeypatch.setattr(
+        choice, "try_release", lambda *_: pytest.fail("a trial costs seconds, and none is needed")
+    )
     opened = []
     monkeypatch.setattr(
         choice,
@@ -65,16 +67,22 @@ def test_with_a_damaged_current_release_the_other_one_serves_and_everything_says
     assert desk.release.folder == second
     assert desk.not_taken.name == first.name
     assert facts_of(desk).not_taken == {"release": first.name, "why": ["model.json: changed"]}
-    assert str(project.root) not in json.dumps(facts_of(desk).not_taken), "who reads it need not know where it lies"
+    assert str(project.root) not in json.dumps(facts_of(desk).not_taken), (
+        "who reads it need not know where it lies"
+    )
     office = Office()
     office.desk = desk
     figures = {
-        metric.name: metric.samples[0].value for metric in Figures(office, desk.tally).collect() if len(metric.samples) == 1
+        metric.name: metric.samples[0].value
+        for metric in Figures(office, desk.tally).collect()
+        if len(metric.samples) == 1
     }
     assert figures["riskmodel_release_not_taken"] == 1 and figures["riskmodel_releases_refused"] == 1
     day = desk.release.valid_until
     assert len(remarks(desk, day)) == 1 and "release/current" in remarks(desk, day)[0]
-    assert len(remarks(desk, day + dt.timedelta(days=1))) == 2, "and that its scores are past their day, where they are"
+    assert len(remarks(desk, day + dt.timedelta(days=1))) == 2, (
+        "and that its scores are past their day, where they are"
+    )
 
 
 @pytest.mark.parametrize("pointer", ["", "gone-2025-12-31", "../elsewhere", "\x00\x00"])
@@ -125,7 +133,9 @@ def test_nobody_brings_in_a_release_by_damaging_another(home):
     (second / "signature.json").write_text("{}")
     with pytest.raises(ModelError) as refusal:
         Desk.open(project)
-    named = {Path(fault.where).relative_to(project.root / "release").parts[0] for fault in refusal.value.faults}
+    named = {
+        Path(fault.where).relative_to(project.root / "release").parts[0] for fault in refusal.value.faults
+    }
     assert named == {first.name, second.name}, "every fault of each is named"
 
 
@@ -135,9 +145,13 @@ def test_the_current_release_is_taken_as_soon_as_it_has_been_mended_and_not_trie
     stat = path.stat()
     desk = Desk.open(project)
     watch = Watch(desk, project)
-    assert watch.look() is False and desk.tally.refused_releases == 1, "nothing has changed since the start: not tried again"
+    assert watch.look() is False and desk.tally.refused_releases == 1, (
+        "nothing has changed since the start: not tried again"
+    )
     path.write_bytes(content)
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as a restored backup may come: size and time as they were
+    os.utime(
+        path, ns=(stat.st_atime_ns, stat.st_mtime_ns)
+    )  # as a restored backup may come: size and time as they were
     assert watch.look() is True
     assert desk.release.folder == first and desk.not_taken is None
     assert desk.tally.swaps == 1
@@ -228,8 +242,8 @@ def waited(ask, seconds: float = 120.0):
 
 
 def test_the_real_service_starts_beside_a_damaged_release_says_so_and_takes_it_when_mended(home):
-    from riskmodel.serving.casebook import Casebook
-    from riskmodel.serving.casebook.doorkeeping import add_key
+    from riskmodel.casebook import Casebook
+    from riskmodel.casebook.doorkeeping import add_key
 
     project, first, second = home
     book = Casebook.of(project)
@@ -243,14 +257,19 @@ def test_the_real_service_starts_beside_a_damaged_release_says_so_and_takes_it_w
         said = waited(lambda: (answer := httpx.get(f"{address}/readyz")).status_code == 200 and answer.text)
         assert "not the release that release/current names" in said
         line = next(line for line in lines_of(log) if line["level"] == "ERROR")
-        assert (line["release"], line["meant"]) == (second.name, first.name) and "model.json" in line["faults"][0]
+        assert (line["release"], line["meant"]) == (second.name, first.name) and "model.json" in line[
+            "faults"
+        ][0]
         headers = {"authorization": f"Bearer {key}"}
         card = httpx.get(f"{address}/v1/model", headers=headers).json()
         assert card["not_taken"] == {"release": first.name, "why": ["model.json: changed"]}
         assert "riskmodel_release_not_taken 1.0" in httpx.get(f"{address}/metrics", headers=headers).text
         path.write_bytes(content)
         waited(lambda: "not the release" not in httpx.get(f"{address}/readyz").text)
-        assert httpx.get(f"{address}/v1/model", headers=headers).json()["model_version"] == first.name.split("-")[0]
+        assert (
+            httpx.get(f"{address}/v1/model", headers=headers).json()["model_version"]
+            == first.name.split("-")[0]
+        )
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)

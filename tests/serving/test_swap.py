@@ -16,9 +16,9 @@ import pytest
 import riskmodel as rm
 from riskmodel.errors import ModelError
 from riskmodel.files import write_text
-from riskmodel.serving import seal
 from riskmodel.serving.desk import Desk, score_rows
-from riskmodel.serving.release import open_release
+from riskmodel.serving.releases import seal
+from riskmodel.serving.releases.release import open_release
 from riskmodel.serving.requests import scores_request
 from riskmodel.serving.scores import read_quickly
 from riskmodel.serving.swap import Watch
@@ -102,7 +102,7 @@ def test_a_bad_release_is_refused_once_and_taken_when_it_has_been_mended(two_mod
 def test_a_release_without_its_key_in_the_trusted_ones_is_not_taken(two_models, monkeypatch):
     project, _, first, second = two_models
     desk = Desk(open_release(first, seal.trusted_keys(project)))
-    monkeypatch.setattr("riskmodel.serving.seal.trusted_keys", lambda _: {})
+    monkeypatch.setattr("riskmodel.serving.releases.seal.trusted_keys", lambda _: {})
     write_text(project.root / "release" / "current", second.name)
     try:
         assert Watch(desk, project).look() is False
@@ -113,7 +113,9 @@ def test_a_release_without_its_key_in_the_trusted_ones_is_not_taken(two_models, 
         Desk.open(project)
 
 
-def test_a_storm_of_requests_under_swaps_gets_right_answers_or_quick_refusals(two_models, trained, county_folder, tmp_path):
+def test_a_storm_of_requests_under_swaps_gets_right_answers_or_quick_refusals(
+    two_models, trained, county_folder, tmp_path
+):
     """The reduced form of `python benchmarks/load.py`, which sends 10,000 requests with 64 in flight under 20 swaps."""
     project, _, first, second = two_models
     home = tmp_path / "project"

@@ -22,7 +22,13 @@ def simulated(rows, seed, slope=1.0, shift=0.0):
     return slope * logit + shift, sigmoid(logit), np.where(outcome, 0, -1).astype(np.int8)
 
 
-@given(a=st.floats(0.001, 5), b=st.floats(0.001, 5), c=st.floats(-20, 20), margin=st.floats(-800, 800), step=st.floats(1e-6, 50))
+@given(
+    a=st.floats(0.001, 5),
+    b=st.floats(0.001, 5),
+    c=st.floats(-20, 20),
+    margin=st.floats(-800, 800),
+    step=st.floats(1e-6, 50),
+)
 def test_a_higher_margin_never_has_a_lower_probability_and_none_is_0_or_1(a, b, c, margin, step):
     low, high = BetaCalibration(a, b, (c,), (12,)).probability(np.array([margin, margin + step]), 12)
     assert TINY <= low <= high <= 1 - TINY
@@ -38,7 +44,9 @@ def test_a_distorted_margin_is_put_right_on_later_data():
     assert true[top].sum() / given_out[top].sum() == pytest.approx(1, abs=0.15)
     # ECE against the known truth, 15 bins of equal mass
     bins = np.array_split(np.argsort(given_out), 15)
-    assert sum(len(part) / len(true) * abs(true[part].mean() - given_out[part].mean()) for part in bins) < 0.003
+    assert (
+        sum(len(part) / len(true) * abs(true[part].mean() - given_out[part].mean()) for part in bins) < 0.003
+    )
 
 
 def test_identity_is_the_identity():

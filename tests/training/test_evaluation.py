@@ -31,7 +31,13 @@ def lists(rows: list[tuple[str, str, float, float, float | None]], as_of: dt.dat
 
 
 def invented(
-    seed: int, *, households: int = 1500, dates: int = 2, villages: int = 40, noise: float = 0.5, decimals: int = 9
+    seed: int,
+    *,
+    households: int = 1500,
+    dates: int = 2,
+    villages: int = 40,
+    noise: float = 0.5,
+    decimals: int = 9,
 ) -> pl.DataFrame:
     """A county with a village effect, some households unlabelled, and margins that see the truth through noise."""
     chance = np.random.default_rng(seed)
@@ -137,7 +143,11 @@ def test_missing_labels_of_every_pandas_kind_are_unlabelled() -> None:
     import pandas as pd
 
     table = invented(21, households=200, dates=1).to_pandas()
-    kinds = [table, table.assign(label=table["label"].astype("Int64")), table.assign(as_of=pd.to_datetime(table["as_of"]))]
+    kinds = [
+        table,
+        table.assign(label=table["label"].astype("Int64")),
+        table.assign(as_of=pd.to_datetime(table["as_of"])),
+    ]
     kinds.append(table.assign(label=[None if pd.isna(label) else bool(label) for label in table["label"]]))
     one, *others = (evaluate(kind, capacities=[20], draws=5) for kind in kinds)
     assert one.counts["unlabelled"] > 0
@@ -147,7 +157,8 @@ def test_missing_labels_of_every_pandas_kind_are_unlabelled() -> None:
 def test_dates_count_the_same_whatever_their_size() -> None:
     first = lists([("a", "v1", 9, 0.9, 1), ("b", "v2", 8, 0.8, 0)])
     second = lists(
-        [("a", "v1", 9, 0.9, 0), ("b", "v2", 8, 0.8, 1), ("c", "v2", 7, 0.5, 1), ("d", "v2", 6, 0.5, 1)], dt.date(2024, 2, 1)
+        [("a", "v1", 9, 0.9, 0), ("b", "v2", 8, 0.8, 1), ("c", "v2", 7, 0.5, 1), ("d", "v2", 6, 0.5, 1)],
+        dt.date(2024, 2, 1),
     )
     result = evaluate(pl.concat([first, second]), capacities=[1], draws=0)
     assert result.value("recall", 1) == pytest.approx((1 + 0) / 2)
@@ -177,13 +188,20 @@ def test_the_figures_agree_with_scikit_learn(decimals: int) -> None:
     labelled = table.drop_nulls("label")
     assert result.value("auc") == pytest.approx(np.mean(aucs))
     assert result.value("average_precision") == pytest.approx(np.mean(precisions))
-    assert result.value("brier") == pytest.approx(metrics.brier_score_loss(labelled["label"], labelled["probability"]))
-    assert result.value("log_loss") == pytest.approx(metrics.log_loss(labelled["label"], labelled["probability"]))
+    assert result.value("brier") == pytest.approx(
+        metrics.brier_score_loss(labelled["label"], labelled["probability"])
+    )
+    assert result.value("log_loss") == pytest.approx(
+        metrics.log_loss(labelled["label"], labelled["probability"])
+    )
 
 
 def test_ece_is_the_mean_gap_over_fifteen_bins_of_equal_size() -> None:
     table = invented(6, households=1500, dates=1).drop_nulls("label").head(1350)
-    probability, label = table.sort("probability")["probability"].to_numpy(), table.sort("probability")["label"].to_numpy()
+    probability, label = (
+        table.sort("probability")["probability"].to_numpy(),
+        table.sort("probability")["label"].to_numpy(),
+    )
     parts = np.array_split(np.arange(len(label)), 15)
     by_hand = sum(abs(label[part].sum() - probability[part].sum()) for part in parts) / len(label)
     assert evaluate(table, capacities=[30], draws=0).value("ece") == pytest.approx(by_hand)
@@ -202,7 +220,10 @@ def test_a_draw_of_the_bootstrap_equals_the_figures_of_the_rows_drawn() -> None:
         copies = []
         for village, count in zip(villages, weights[draw + 1], strict=True):
             part = table.filter(pl.col("village_code") == village)
-            copies += [part.with_columns(household_id=pl.col("household_id") + f"-{copy}") for copy in range(int(count))]
+            copies += [
+                part.with_columns(household_id=pl.col("household_id") + f"-{copy}")
+                for copy in range(int(count))
+            ]
         copied = evaluate(pl.concat(copies), capacities=[0.1], draws=0)
         average_precision.append(copied.value("average_precision"))
         for metric in ("auc", "brier", "log_loss", "observed_expected", "base_rate"):
@@ -240,7 +261,11 @@ def test_pandas_and_polars_give_the_same_figures() -> None:
 def test_a_model_without_probabilities_is_ranked_and_not_judged_on_calibration() -> None:
     result = evaluate(invented(10).drop("probability"), capacities=[0.05], draws=20)
     assert result.value("auc") > 0.6
-    assert np.isnan(result.value("brier")) and np.isnan(result.value("ece")) and np.isnan(result.value("observed_expected", 0.05))
+    assert (
+        np.isnan(result.value("brier"))
+        and np.isnan(result.value("ece"))
+        and np.isnan(result.value("observed_expected", 0.05))
+    )
     assert result.cell("brier") == "–"
 
 
@@ -303,7 +328,9 @@ def test_a_share_of_what_the_truth_reaches_is_paired() -> None:
     truth, model = invented(19, noise=0.0), invented(19, noise=1.0)
     comparison = compare_predictions({"truth": truth, "model": model}, capacities=[0.05], draws=100)
     row = comparison.ratios("truth").set_index("metric").loc["recall"]
-    assert row["value"] == pytest.approx(comparison["model"].value("recall", 0.05) / comparison["truth"].value("recall", 0.05))
+    assert row["value"] == pytest.approx(
+        comparison["model"].value("recall", 0.05) / comparison["truth"].value("recall", 0.05)
+    )
     assert 0.3 < row["low"] < row["value"] < row["high"]
 
 
@@ -314,7 +341,9 @@ def test_models_that_disagree_about_a_label_are_not_compared() -> None:
         compare_predictions({"a": table, "b": other}, capacities=[0.05], draws=10)
     with pytest.raises(DataError, match="in common"):
         compare_predictions(
-            {"a": table, "b": table.with_columns(household_id=pl.col("household_id") + "x")}, capacities=[0.05], draws=10
+            {"a": table, "b": table.with_columns(household_id=pl.col("household_id") + "x")},
+            capacities=[0.05],
+            draws=10,
         )
 
 
@@ -342,7 +371,11 @@ def test_intervals_hold_the_truth_and_figures_are_not_biased() -> None:
     for key, rows in found.items():
         value, low, high = np.array(rows).T
         # Average precision and ECE belong to a county of this size: their truth is the mean over such counties.
-        truth = np.nanmean(value) if key[0] in ("average_precision", "ece") else np.mean([each.values[key] for each in large])
+        truth = (
+            np.nanmean(value)
+            if key[0] in ("average_precision", "ece")
+            else np.mean([each.values[key] for each in large])
+        )
         assert abs(np.nanmean(value) - truth) < np.nanstd(value), key
         covered[key] = np.mean((low <= truth) & (truth <= high))
     assert np.mean(list(covered.values())) >= 0.93, covered

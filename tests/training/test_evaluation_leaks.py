@@ -39,13 +39,17 @@ def test_a_code_for_missing_that_only_the_confirmed_have_is_found() -> None:
     values, label = matrix()
     values[np.nan_to_num(label) == 1, 1] = np.nan
     suspects = hunt_leaks(values, ["income", "age"], label)
-    assert [(suspect.feature, suspect.kind, suspect.riskier_when) for suspect in suspects] == [("age", "missing", "missing")]
+    assert [(suspect.feature, suspect.kind, suspect.riskier_when) for suspect in suspects] == [
+        ("age", "missing", "missing")
+    ]
 
 
 def test_the_order_of_the_rows_is_tried_when_it_is_given() -> None:
     values, label = matrix()
     order = np.argsort(-np.nan_to_num(label), kind="stable")
-    suspects = hunt_leaks(values[order], ["income", "age"], label[order], extra={"row order": np.arange(len(label))})
+    suspects = hunt_leaks(
+        values[order], ["income", "age"], label[order], extra={"row order": np.arange(len(label))}
+    )
     assert [suspect.feature for suspect in suspects] == ["row order"]
 
 
@@ -62,7 +66,9 @@ def test_the_auc_of_a_feature_agrees_with_scikit_learn_also_with_ties() -> None:
     values, label = matrix()
     keep = np.isfinite(label)
     rounded = np.round(values[:, 0])
-    assert single_auc(rounded[keep], label[keep] == 1) == pytest.approx(metrics.roc_auc_score(label[keep], rounded[keep]))
+    assert single_auc(rounded[keep], label[keep] == 1) == pytest.approx(
+        metrics.roc_auc_score(label[keep], rounded[keep])
+    )
     table = feature_aucs(values, ["income", "age"], label)
     assert table["feature"].tolist() == ["income", "age"] and table["riskier_when"].iloc[0] == "higher"
 
@@ -76,7 +82,9 @@ def test_names_that_do_not_fit_the_columns_are_refused() -> None:
 def test_the_expected_confusion_table_is_the_published_one() -> None:
     # CBPE: TP = sum of p where predicted 1, FP = sum of 1-p there; FN = sum of p where predicted 0, TN = sum of 1-p there.
     expected = expected_confusion([0.9, 0.6, 0.3, 0.1], [1, 1, 0, 0])
-    assert expected == pytest.approx({"true_positive": 1.5, "false_positive": 0.5, "false_negative": 0.4, "true_negative": 1.6})
+    assert expected == pytest.approx(
+        {"true_positive": 1.5, "false_positive": 0.5, "false_negative": 0.4, "true_negative": 1.6}
+    )
     result = expected_performance([0.9, 0.6, 0.3, 0.1], [4, 3, 2, 1], visits=2)
     assert result.precision == pytest.approx(1.5 / 2)
     assert result.recall == pytest.approx(1.5 / 1.9)

@@ -85,7 +85,9 @@ def test_a_list_on_or_after_the_confirmation_or_before_the_look_back_does_not_co
 def test_the_gain_against_the_rules_is_the_difference_of_the_months() -> None:
     rules = rule_hits(
         LISTS.with_columns(
-            rule_dropout=pl.when((pl.col("household_id") == "c") & (pl.col("as_of") == day("2024-02-01"))).then(1.0),
+            rule_dropout=pl.when(
+                (pl.col("household_id") == "c") & (pl.col("as_of") == day("2024-02-01"))
+            ).then(1.0),
             rule_event=pl.lit(0.0),
         ),
         ["rule_dropout", "rule_event"],
@@ -102,10 +104,22 @@ def test_regret_is_what_was_lost_against_the_best_of_each_date() -> None:
     def labelled(frame: pl.DataFrame, confirmed: str) -> pl.DataFrame:
         return frame.with_columns(label=(pl.col("household_id") == confirmed).cast(pl.Float64))
 
-    steady = pl.concat([labelled(scores("2024-01-01", a=9, b=8, c=7), "a"), labelled(scores("2024-02-01", a=9, b=8, c=7), "a")])
-    lucky = pl.concat([labelled(scores("2024-01-01", a=9, b=8, c=7), "a"), labelled(scores("2024-02-01", a=7, b=8, c=9), "a")])
+    steady = pl.concat(
+        [
+            labelled(scores("2024-01-01", a=9, b=8, c=7), "a"),
+            labelled(scores("2024-02-01", a=9, b=8, c=7), "a"),
+        ]
+    )
+    lucky = pl.concat(
+        [
+            labelled(scores("2024-01-01", a=9, b=8, c=7), "a"),
+            labelled(scores("2024-02-01", a=7, b=8, c=9), "a"),
+        ]
+    )
     regret = (
-        compare_predictions({"steady": steady, "lucky": lucky}, capacities=[1], draws=0).regret("recall", 1).set_index("model")
+        compare_predictions({"steady": steady, "lucky": lucky}, capacities=[1], draws=0)
+        .regret("recall", 1)
+        .set_index("model")
     )
     assert regret["mean"].to_dict() == {"steady": 0.0, "lucky": 0.5}
     assert regret.loc["lucky", "worst"] == 1.0 and regret.loc["lucky", "worst_as_of"] == day("2024-02-01")

@@ -10,9 +10,19 @@ import polars as pl
 import pytest
 
 from riskmodel.errors import DataError
-from riskmodel.training.random_checks import ENOUGH_CONFIRMED, NOT_ESTIMABLE, gamma_interval, recall_from_checks
+from riskmodel.training.random_checks import (
+    ENOUGH_CONFIRMED,
+    NOT_ESTIMABLE,
+    gamma_interval,
+    recall_from_checks,
+)
 
-SCHEMA = {"route": pl.String, "inclusion_probability": pl.Float64, "label": pl.Float64, "probability": pl.Float64}
+SCHEMA = {
+    "route": pl.String,
+    "inclusion_probability": pl.Float64,
+    "label": pl.Float64,
+    "probability": pl.Float64,
+}
 
 
 def checks(*groups: tuple[int, str, float | None, float | None, float]) -> pl.DataFrame:
@@ -52,7 +62,9 @@ def test_too_few_confirmed_checks_give_no_single_figure_but_the_interval() -> No
     assert not few.recall.estimable and "9 confirmed among 90 checks are too few" in few.recall.why
     assert few.recall.low < 6 / (6 + 90) < few.recall.high
     assert few.recall.text() == f"not_estimable, between {few.recall.low:.1%} and {few.recall.high:.1%}"
-    assert few.missed.value == pytest.approx(90)  # what is missed is a sum, not a ratio: unbiased however few were found
+    assert few.missed.value == pytest.approx(
+        90
+    )  # what is missed is a sum, not a ratio: unbiased however few were found
     assert enough.recall.value == pytest.approx(6 / (6 + 100)) and enough.recall.why == ""
 
 
@@ -92,19 +104,33 @@ def test_where_a_figure_is_given_its_bias_is_below_a_standard_error(rate: int) -
     row = benchmark.ask(rate, 0.2, 120)
     assert row["waiting_share"] > 0.9 and abs(row["waiting_bias"]) < 0.5
     assert row["coverage"] >= 0.93
-    assert rate > 2 or (row["plain_ratio_mean"] > 0.3 and row["year_share"] == 0)  # what is withheld would have been far off
+    assert rate > 2 or (
+        row["plain_ratio_mean"] > 0.3 and row["year_share"] == 0
+    )  # what is withheld would have been far off
 
 
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
         (checks((5, "listed", None, 1, 0.3), (50, "none", 0.1, None, 0.01)), "by chance"),
-        (checks((5, "listed", None, 1, 0.3), (2, "random_check", 0.1, None, 0.01), (50, "none", 0.1, None, 0.01)), "by chance"),
         (
-            checks((5, "listed", None, 1, 0.3), (5, "random_check", 0.1, 0, 0.01), (50, "none", 0, None, 0.01)),
+            checks(
+                (5, "listed", None, 1, 0.3),
+                (2, "random_check", 0.1, None, 0.01),
+                (50, "none", 0.1, None, 0.01),
+            ),
+            "by chance",
+        ),
+        (
+            checks(
+                (5, "listed", None, 1, 0.3), (5, "random_check", 0.1, 0, 0.01), (50, "none", 0, None, 0.01)
+            ),
             "could not be drawn",
         ),
-        (checks((5, "listed", None, None, 0.3), (5, "random_check", 0.1, 0, 0.01)), "Nobody on the list was reached"),
+        (
+            checks((5, "listed", None, None, 0.3), (5, "random_check", 0.1, 0, 0.01)),
+            "Nobody on the list was reached",
+        ),
         (checks((5, "listed", None, 0, 0.3)), "nothing to miss"),
     ],
 )
@@ -121,7 +147,9 @@ def test_a_confirmation_found_through_a_lead_is_no_random_look() -> None:
 
 
 def test_no_miss_found_is_not_the_proof_of_no_miss() -> None:
-    table = checks((6, "listed", None, 1, 0.3), (30, "random_check", 0.1, 0, 0.01), (270, "none", 0.1, None, 0.01))
+    table = checks(
+        (6, "listed", None, 1, 0.3), (30, "random_check", 0.1, 0, 0.01), (270, "none", 0.1, None, 0.01)
+    )
     result = recall_from_checks(table)
     assert result.recall.value is None
     assert result.recall.text() == "not_estimable, at least 14.0%"
@@ -137,16 +165,22 @@ def test_a_sweep_that_reached_everybody_leaves_no_doubt() -> None:
 
 
 def test_those_reached_stand_for_those_of_their_layer_who_were_not() -> None:
-    one = checks((1, "random_check", 0.5, 1, 0.0), (1, "random_check", 0.5, None, 0.0)).with_columns(layer=pl.lit("a"))
+    one = checks((1, "random_check", 0.5, 1, 0.0), (1, "random_check", 0.5, None, 0.0)).with_columns(
+        layer=pl.lit("a")
+    )
     two = checks((4, "random_check", 0.5, 0, 0.0)).with_columns(layer=pl.lit("b"))
-    three = checks((2, "listed", None, 1, 0.0), (2, "listed", None, None, 0.0)).with_columns(layer=pl.lit("a"))
+    three = checks((2, "listed", None, 1, 0.0), (2, "listed", None, None, 0.0)).with_columns(
+        layer=pl.lit("a")
+    )
     result = recall_from_checks(pl.concat([one, two, three]), layers=["layer"])
     assert result.missed.value == pytest.approx(1 / 0.5 * 2)  # one reached of two drawn
     assert result.confirmed_listed == pytest.approx(4)
 
 
 def test_faults_are_named_at_once() -> None:
-    table = checks((1, "random_check", None, 1, 0.1), (1, "wandering", 0.5, 3, 0.1), (1, "none", 1.5, None, 0.1))
+    table = checks(
+        (1, "random_check", None, 1, 0.1), (1, "wandering", 0.5, 3, 0.1), (1, "none", 1.5, None, 0.1)
+    )
     with pytest.raises(DataError) as caught:
         recall_from_checks(table)
     for piece in ("route", "label", "outside 0 to 1", "without their chance"):
@@ -182,7 +216,11 @@ def test_recall_from_checks_is_unbiased_and_its_interval_holds_the_truth() -> No
         )
         result = recall_from_checks(table, layers=["layer"])
         missed = outcome[~listed].sum()
-        assert result.missed.value is not None and result.missed.low is not None and result.missed.high is not None
+        assert (
+            result.missed.value is not None
+            and result.missed.low is not None
+            and result.missed.high is not None
+        )
         gaps.append(result.missed.value - missed)
         spreads.append(result.missed.value)
         covered.append(result.missed.low <= missed <= result.missed.high)

@@ -13,7 +13,9 @@ from riskmodel.errors import DataError
 from riskmodel.training.fairness import GROUP_NAMES, audit_groups, group_label
 
 
-def county(seed: int, *, households: int = 3000, planted: float = 0.0, rate: float = 0.15, groups: int = 3) -> pl.DataFrame:
+def county(
+    seed: int, *, households: int = 3000, planted: float = 0.0, rate: float = 0.15, groups: int = 3
+) -> pl.DataFrame:
     """Two dates; the list reaches 45 % of the confirmed, `planted` less in minority villages. Confirmations are made frequent to keep it small."""
     chance = np.random.default_rng(seed)
     villages = households // 30
@@ -31,7 +33,11 @@ def county(seed: int, *, households: int = 3000, planted: float = 0.0, rate: flo
             "village_code": village.astype(str),
             "label": label.astype(float),
         }
-        table |= {"margin": reached + 0.9 * chance.random(households) * ~label, "ethnic_minority": minority, **columns}
+        table |= {
+            "margin": reached + 0.9 * chance.random(households) * ~label,
+            "ethnic_minority": minority,
+            **columns,
+        }
         frames.append(pl.DataFrame(table).with_columns(as_of=pl.lit(dt.date(2024, month, 1))))
     return pl.concat(frames)
 
@@ -100,12 +106,21 @@ def test_a_flagged_group_at_lower_risk_outside_the_list_is_told_apart() -> None:
     rows += [(f"d{number}", 1.0, 0.0, False) for number in range(400)]
     audit = audit_groups(small(rows), groups=["remote"], capacity=31, draws=20)
     assert audit.flagged == audit.flagged_at_lower_risk == ["remote=true"]
-    assert audit_groups(county(5, planted=0.3), groups=["ethnic_minority"], capacity=0.1, draws=0).flagged_at_lower_risk == []
+    assert (
+        audit_groups(
+            county(5, planted=0.3), groups=["ethnic_minority"], capacity=0.1, draws=0
+        ).flagged_at_lower_risk
+        == []
+    )
 
 
 def test_a_household_confirmed_at_many_dates_counts_once_towards_thirty() -> None:
-    rows = [(f"a{number}", 9.0, 1.0, False) for number in range(40)] + [(f"b{number}", 1.0, 1.0, True) for number in range(10)]
-    table = pl.concat([small(rows).with_columns(as_of=pl.lit(dt.date(2024, month, 1))) for month in range(1, 13)])
+    rows = [(f"a{number}", 9.0, 1.0, False) for number in range(40)] + [
+        (f"b{number}", 1.0, 1.0, True) for number in range(10)
+    ]
+    table = pl.concat(
+        [small(rows).with_columns(as_of=pl.lit(dt.date(2024, month, 1))) for month in range(1, 13)]
+    )
     audit = audit_groups(table, groups=["remote"], capacity=40)
     assert audit.rows.filter(pl.col("value") == "true")["confirmed"].item() == 10
     assert audit.flagged == []
@@ -113,7 +128,13 @@ def test_a_household_confirmed_at_many_dates_counts_once_towards_thirty() -> Non
 
 def test_the_word_pass_is_never_said() -> None:
     audit = audit_groups(county(1), groups=["ethnic_minority", "group_0"], capacity=0.1)
-    assert set(audit.rows["verdict"]) <= {"flagged", "others missed more", "no gap found", "insufficient", "unknown"}
+    assert set(audit.rows["verdict"]) <= {
+        "flagged",
+        "others missed more",
+        "no gap found",
+        "insufficient",
+        "unknown",
+    }
     assert "pass" not in audit.text().lower()
     assert "would find" in audit.text()
     assert max(map(len, audit.text().splitlines())) <= 120
@@ -124,14 +145,19 @@ def test_a_planted_gap_of_twenty_points_is_flagged_and_no_gap_is_not() -> None:
     names = ["ethnic_minority", "group_0", "group_1", "group_2"]
     planted, none = 0, 0
     for seed in range(40):
-        planted += "ethnic_minority=true" in audit_groups(county(seed, planted=0.2), groups=names, capacity=0.1, draws=0).flagged
+        planted += (
+            "ethnic_minority=true"
+            in audit_groups(county(seed, planted=0.2), groups=names, capacity=0.1, draws=0).flagged
+        )
         none += bool(audit_groups(county(seed + 1000), groups=names, capacity=0.1, draws=0).flagged)
     assert planted >= 0.9 * 40
     assert none <= 0.05 * 40
 
 
 def test_more_than_two_values_are_each_compared_with_all_others() -> None:
-    table = county(3).with_columns(category=pl.col("village_code").cast(pl.Int64).mod(3).replace_strict({0: "a", 1: "b", 2: "c"}))
+    table = county(3).with_columns(
+        category=pl.col("village_code").cast(pl.Int64).mod(3).replace_strict({0: "a", 1: "b", 2: "c"})
+    )
     rows = audit_groups(table, groups=["category"], capacity=0.1).rows
     assert rows["value"].to_list() == ["a", "b", "c"]
     assert rows["gap"].is_not_null().all()
@@ -143,7 +169,15 @@ def test_a_group_column_that_is_not_there_is_named() -> None:
 
 
 def test_every_audited_group_has_a_name_in_both_languages() -> None:
-    assert {"ethnic_minority", "female_head", "elderly_only", "disability", "remote", "relocated", "category"} == set(GROUP_NAMES)
+    assert {
+        "ethnic_minority",
+        "female_head",
+        "elderly_only",
+        "disability",
+        "remote",
+        "relocated",
+        "category",
+    } == set(GROUP_NAMES)
     assert group_label("female_head", "true") == "female head"
     assert group_label("female_head", "false", "zh") == "女性户主：否"
     assert group_label("category", "lifted", "zh") == "户类型：脱贫户"

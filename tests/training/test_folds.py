@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riskmodel.calendar import add_months
 from riskmodel.errors import PlanError
 from riskmodel.training.folds import grid, make_folds
-from riskmodel.training.labels import add_months, matures_on
+from riskmodel.training.labels import matures_on
 from riskmodel.training.plan import Plan
 
 FOUR_YEARS = {"first_day": dt.date(2022, 1, 1), "until": dt.date(2025, 12, 31)}
@@ -26,7 +27,12 @@ def test_four_years_are_enough_for_twelve_months():
     assert folds.evaluation.test == (dt.date(2024, 7, 1), dt.date(2024, 10, 1))
     # 2023-04-01 + 12 months + 60 days = 2024-05-31, before the first test date; 2023-07-01 would be known on 2024-08-30
     assert folds.evaluation.calibrate == (dt.date(2023, 4, 1),)
-    assert folds.evaluation.train == (dt.date(2022, 4, 1), dt.date(2022, 7, 1), dt.date(2022, 10, 1), dt.date(2023, 1, 1))
+    assert folds.evaluation.train == (
+        dt.date(2022, 4, 1),
+        dt.date(2022, 7, 1),
+        dt.date(2022, 10, 1),
+        dt.date(2023, 1, 1),
+    )
     assert folds.final.calibrate == (dt.date(2024, 10, 1),)
     assert folds.final.known_until == dt.date(2025, 12, 31)
 
@@ -35,7 +41,11 @@ def test_two_years_are_too_short_and_the_error_says_how_many_months_it_takes():
     with pytest.raises(PlanError) as refused:
         make_folds(plan(), first_day=dt.date(2024, 1, 1), until=dt.date(2025, 12, 31))
     text = str(refused.value)
-    assert "23 months" in text and "months of data at a horizon of 12 months" in text and "shorter horizon_months" in text
+    assert (
+        "23 months" in text
+        and "months of data at a horizon of 12 months" in text
+        and "shorter horizon_months" in text
+    )
 
 
 def test_the_months_named_in_the_error_are_enough():
@@ -72,7 +82,9 @@ def test_no_window_reaches_into_a_test_window(horizon, lag, step, test, calibrat
         assert matures_on(tested, horizon, lag) <= until
     assert max(folds.evaluation.train) < min(folds.evaluation.calibrate)
     assert len(folds.evaluation.test) == test and len(folds.evaluation.calibrate) == calibrate
-    assert all(matures_on(learned, horizon, lag) <= until for learned in folds.final.train + folds.final.calibrate)
+    assert all(
+        matures_on(learned, horizon, lag) <= until for learned in folds.final.train + folds.final.calibrate
+    )
 
 
 def test_month_ends_are_month_ends():

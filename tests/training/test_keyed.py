@@ -52,4 +52,8 @@ def test_a_rule_of_ties_agrees_with_itself():
 
 
 def test_numbers_hang_on_name_and_key_alone():
-    assert keyed_numbers(["a", "b"], "k")["a"] == keyed_numbers(["a"], "k")["a"] != keyed_numbers(["a"], "other")["a"]
+    assert (
+        keyed_numbers(["a", "b"], "k")["a"]
+        == keyed_numbers(["a"], "k")["a"]
+        != keyed_numbers(["a"], "other")["a"]
+    )

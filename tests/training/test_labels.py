@@ -7,9 +7,10 @@ import datetime as dt
 import polars as pl
 import pytest
 
+from riskmodel.calendar import add_months
 from riskmodel.tables import from_frames
 from riskmodel.training.cohorts import audit_groups, cohort, monitored
-from riskmodel.training.labels import add_months, labels, matures_on
+from riskmodel.training.labels import labels, matures_on
 from riskmodel.training.samples import interval_of
 
 T = dt.date(2024, 3, 1)
@@ -97,13 +98,20 @@ def test_a_label_is_not_used_while_its_window_is_open():
 
 
 def test_a_confirmation_that_was_not_known_at_the_cut_is_not_used():
-    tables = county([("A", "2025-02-20", "2025-05-01", "risk_confirmed"), ("A", "2024-10-01", "2024-10-20", "no_risk")])
+    tables = county(
+        [("A", "2025-02-20", "2025-05-01", "risk_confirmed"), ("A", "2024-10-01", "2024-10-20", "no_risk")]
+    )
     assert label_of(tables, known_until=dt.date(2025, 4, 30)) == 0  # why a reporting lag is waited for
     assert label_of(tables, known_until=dt.date(2025, 5, 1)) == 1
 
 
 def test_a_corrected_outcome_counts_from_the_day_the_correction_is_known():
-    tables = county([("A", "2024-10-01", "2024-10-20", "risk_confirmed", "V"), ("A", "2024-10-01", "2025-06-01", "no_risk", "V")])
+    tables = county(
+        [
+            ("A", "2024-10-01", "2024-10-20", "risk_confirmed", "V"),
+            ("A", "2024-10-01", "2025-06-01", "no_risk", "V"),
+        ]
+    )
     assert label_of(tables, known_until=dt.date(2025, 5, 31)) == 1
     assert label_of(tables, known_until=dt.date(2025, 6, 1)) == 0
 
@@ -133,20 +141,30 @@ def test_a_household_that_moved_away_is_unlabelled_and_one_that_died_out_leaves_
 
 
 def test_three_and_six_months_end_earlier():
-    tables = county([("A", "2024-08-01", "2024-08-20", "risk_confirmed"), ("A", "2024-05-15", "2024-05-20", "no_risk")])
+    tables = county(
+        [("A", "2024-08-01", "2024-08-20", "risk_confirmed"), ("A", "2024-05-15", "2024-05-20", "no_risk")]
+    )
     assert [label_of(tables, horizon) for horizon in (3, 6, 12)] == [0, 1, 1]
 
 
 def test_a_tie_of_decisive_verifications_counts_as_monitored():
-    same_day = [("A", "2024-01-10", "2024-01-20", "risk_eliminated"), ("A", "2024-01-10", "2024-01-20", "risk_confirmed")]
+    same_day = [
+        ("A", "2024-01-10", "2024-01-20", "risk_eliminated"),
+        ("A", "2024-01-10", "2024-01-20", "risk_confirmed"),
+    ]
     assert monitored(county(same_day), T)["household_id"].to_list() == ["A"]
     # Same day, but the elimination came in later: it is the newer one.
-    later = [("A", "2024-01-10", "2024-01-20", "risk_confirmed"), ("A", "2024-01-10", "2024-01-25", "risk_eliminated")]
+    later = [
+        ("A", "2024-01-10", "2024-01-20", "risk_confirmed"),
+        ("A", "2024-01-10", "2024-01-25", "risk_eliminated"),
+    ]
     assert monitored(county(later), T).height == 0
 
 
 def test_a_household_whose_row_comes_in_after_the_date_is_not_in_the_cohort():
-    tables = county(households=("A", "B"), members=[person("A1", "A"), person("B1", "B", known_on=dt.date(2024, 3, 2))])
+    tables = county(
+        households=("A", "B"), members=[person("A1", "A"), person("B1", "B", known_on=dt.date(2024, 3, 2))]
+    )
     assert cohort(tables, T)["household_id"].to_list() == ["A"]
 
 
@@ -155,7 +173,11 @@ def test_rows_known_after_the_date_change_neither_cohort_nor_groups():
     late = county(
         [("A", "2023-05-01", "2023-05-10", "no_risk"), ("B", "2024-02-01", "2024-03-02", "risk_confirmed")],
         households=("A", "B"),
-        members=[person("A1", "A"), person("B1", "B"), person("B1", "B", known_on=dt.date(2024, 3, 2), sex="female")],
+        members=[
+            person("A1", "A"),
+            person("B1", "B"),
+            person("B1", "B", known_on=dt.date(2024, 3, 2), sex="female"),
+        ],
     )
     assert cohort(early, T).equals(cohort(late, T))
     assert audit_groups(early, T).equals(audit_groups(late, T))
@@ -165,7 +187,9 @@ def test_audit_groups_say_unknown_where_nothing_is_known():
     groups = audit_groups(county(households=("A",)), T).row(0, named=True)
     assert groups["ethnic_minority"] is None  # the optional column is absent
     assert groups["disability"] is None  # the optional table is absent
-    assert groups["female_head"] is False and groups["elderly_only"] is False and groups["category"] == "general"
+    assert (
+        groups["female_head"] is False and groups["elderly_only"] is False and groups["category"] == "general"
+    )
 
 
 def test_months_end_where_the_month_ends():
@@ -176,5 +200,12 @@ def test_months_end_where_the_month_ends():
 
 
 def test_the_interval_of_a_confirmation_is_closed_at_its_end():
-    days = [dt.date(2024, 6, 1), dt.date(2024, 6, 2), dt.date(2024, 9, 1), dt.date(2025, 3, 1), dt.date(2025, 3, 2), None]
+    days = [
+        dt.date(2024, 6, 1),
+        dt.date(2024, 6, 2),
+        dt.date(2024, 9, 1),
+        dt.date(2025, 3, 1),
+        dt.date(2025, 3, 2),
+        None,
+    ]
     assert interval_of(pl.Series(days, dtype=pl.Date), T).tolist() == [0, 1, 1, 2, -1, -1]

@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 
 from riskmodel.errors import ModelError
+from riskmodel.explaining.trees import trees_hash
 from riskmodel.training.calibration import fit_beta
 from riskmodel.training.fits import fit_round, intervals_of, months_of, task_of
 from riskmodel.training.learners.base import household_weights
 from riskmodel.training.learners.linear import fit_ridge, prepare_inputs
-from riskmodel.training.learners.trees import lived_through, trees_hash
+from riskmodel.training.learners.trees import lived_through
 from riskmodel.training.lessons import Round
 from riskmodel.training.model import Model
 from riskmodel.training.plan import Plan
@@ -43,11 +44,17 @@ def simulated(day, seed, households=1500, base=-3.5):
 
 @pytest.fixture(scope="module")
 def rows():
-    return Round(simulated(dt.date(2023, 1, 1), 1), simulated(dt.date(2023, 7, 1), 2), simulated(dt.date(2024, 7, 1), 3))
+    return Round(
+        simulated(dt.date(2023, 1, 1), 1),
+        simulated(dt.date(2023, 7, 1), 2),
+        simulated(dt.date(2024, 7, 1), 3),
+    )
 
 
 def plan_with(learner, parameters=None, **changes):
-    return Plan.model_validate({"title": {"zh": "试", "en": "t"}, "learner": {learner: parameters or {}}, **changes})
+    return Plan.model_validate(
+        {"title": {"zh": "试", "en": "t"}, "learner": {learner: parameters or {}}, **changes}
+    )
 
 
 QUICK = {"rounds_at_most": 120, "patience": 40, "learning_rate": 0.1, "rows_in_leaf_at_least": 20}
@@ -66,7 +73,15 @@ def fitted(rows, plan, threads=1):
 
 
 def model_of(plan, fit):
-    return Model(plan.learner.name, NAMES, months_of(plan), fit.ensemble.members, fit.calibration, SIGNS, {"plan": "test"})
+    return Model(
+        plan.learner.name,
+        NAMES,
+        months_of(plan),
+        fit.ensemble.members,
+        fit.calibration,
+        SIGNS,
+        {"plan": "test"},
+    )
 
 
 def auc(value, label):
@@ -85,7 +100,9 @@ def test_every_learner_finds_a_plain_signal_and_is_calibrated(name, rows, fits):
     margin = fits[name].margin(rows.test.features)
     assert auc(margin, rows.test.label) > 0.75
     expected = fits[name].calibration.probability(margin, 12).sum()
-    assert rows.test.label.sum() / expected == pytest.approx(1, abs=0.25)  # about 120 confirmations: a standard error of 0.09
+    assert rows.test.label.sum() / expected == pytest.approx(
+        1, abs=0.25
+    )  # about 120 confirmations: a standard error of 0.09
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -97,7 +114,8 @@ def test_a_model_read_back_gives_the_same_bytes(name, rows, fits, tmp_path):
     assert again.version == model.version and again.horizons == model.horizons
     horizon = again.horizons[-1]
     assert np.array_equal(
-        again.probability(again.margin(rows.test.features), horizon), model.probability(model.margin(rows.test.features), horizon)
+        again.probability(again.margin(rows.test.features), horizon),
+        model.probability(model.margin(rows.test.features), horizon),
     )
 
 
@@ -119,11 +137,15 @@ def test_one_and_two_threads_grow_the_same_trees(name, rows, fits):
 
 def test_four_threads_grow_the_same_trees(rows, fits):
     again = fitted(rows, PLANS["lightgbm"], threads=4)
-    assert [m.trees_hash for m in again.ensemble.members] == [m.trees_hash for m in fits["lightgbm"].ensemble.members]
+    assert [m.trees_hash for m in again.ensemble.members] == [
+        m.trees_hash for m in fits["lightgbm"].ensemble.members
+    ]
 
 
 def test_the_trees_hash_leaves_the_parameters_out():
-    assert trees_hash("trees\nparameters:\n[num_threads: 1]") == trees_hash("trees\nparameters:\n[num_threads: 4]")
+    assert trees_hash("trees\nparameters:\n[num_threads: 1]") == trees_hash(
+        "trees\nparameters:\n[num_threads: 4]"
+    )
     assert trees_hash("trees\nparameters:\n") != trees_hash("other\nparameters:\n")
 
 
@@ -180,9 +202,13 @@ def test_both_parts_of_a_member_are_joined_in_their_shares(rows, share):
 
     features, label = rows.train.features, rows.train.label
     quiet = {"verbosity": -1, "num_threads": 1, "deterministic": True, "force_col_wise": True}
-    told = lgb.train({**quiet, "objective": "regression"}, lgb.Dataset(features, np.nan_to_num(features[:, 0]) / 900), 7)
+    told = lgb.train(
+        {**quiet, "objective": "regression"}, lgb.Dataset(features, np.nan_to_num(features[:, 0]) / 900), 7
+    )
     outcomes = lgb.train(
-        {**quiet, "objective": "binary", "bagging_freq": 1, "bagging_fraction": 0.6}, lgb.Dataset(features, label), 30
+        {**quiet, "objective": "binary", "bagging_freq": 1, "bagging_fraction": 0.6},
+        lgb.Dataset(features, label),
+        30,
     )
     text = joined(told, outcomes, share, 20)
     whole = lgb.Booster(model_str=text)
@@ -223,7 +249,9 @@ def test_with_a_prior_the_trees_are_still_the_whole_margin(name, rows, fits):
     assert fit.notes["logistic_share"] == 0.6
     for member in fit.ensemble.members:
         parts, base = member.contributions(rows.test.features[:200])
-        np.testing.assert_allclose(parts.sum(axis=1) + base, member.margin(rows.test.features[:200]), atol=1e-9)
+        np.testing.assert_allclose(
+            parts.sum(axis=1) + base, member.margin(rows.test.features[:200]), atol=1e-9
+        )
 
 
 def test_the_prior_and_its_trees_do_not_hang_on_the_threads_of_linear_algebra(rows, fits):
@@ -309,12 +337,19 @@ def test_department_rules_count_grave_ones_twice_and_unknown_ones_not(rows):
     names = ["noise", "rule_event"]
     few = Round(rows.train.select(names), rows.calibrate.select(names), None)
     fit = fit_round(plan, few, task_of(plan, few, (0, 1)))
-    assert fit.margin(np.array([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [np.nan, 0.0]])).tolist() == [3.0, 2.0, 1.0, 0.0]
+    assert fit.margin(np.array([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [np.nan, 0.0]])).tolist() == [
+        3.0,
+        2.0,
+        1.0,
+        0.0,
+    ]
 
 
 def test_the_hazard_lives_through_the_intervals_before_a_confirmation():
     sample = simulated(dt.date(2023, 1, 1), 9, households=4)
-    sample = replace(sample, label=np.array([0.0, 1.0, 1.0, 1.0]), interval=np.array([-1, 0, 1, 2], dtype=np.int8))
+    sample = replace(
+        sample, label=np.array([0.0, 1.0, 1.0, 1.0]), interval=np.array([-1, 0, 1, 2], dtype=np.int8)
+    )
     long, interval = lived_through(sample, 3)
     seen = sorted(zip(long.household_id.tolist(), interval.tolist(), long.label.tolist(), strict=True))
     assert seen == [

@@ -37,7 +37,11 @@ def predictions(noise: float) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def comparison() -> Comparison:
-    tables = {"income_rule": predictions(3.0), "logistic_12m": predictions(0.8), "lightgbm_12m": predictions(0.5)}
+    tables = {
+        "income_rule": predictions(3.0),
+        "logistic_12m": predictions(0.8),
+        "lightgbm_12m": predictions(0.5),
+    }
     return compare_predictions(tables, capacities=[0.05, 100], draws=40)
 
 
@@ -51,7 +55,12 @@ REASONS = [
     {"zh": "自付医疗费用高", "en": "high self-paid medical cost", "count": 55},
 ]
 FOLDS = [
-    {"fold": 1, "part": "training", "as_of": [dt.date(2021, 1, 1), dt.date(2021, 7, 1)], "known_until": dt.date(2022, 8, 1)},
+    {
+        "fold": 1,
+        "part": "training",
+        "as_of": [dt.date(2021, 1, 1), dt.date(2021, 7, 1)],
+        "known_until": dt.date(2022, 8, 1),
+    },
     {"fold": 1, "part": "calibration", "as_of": [dt.date(2022, 8, 1)], "known_until": dt.date(2023, 9, 1)},
     {"fold": 1, "part": "test", "as_of": [dt.date(2023, 9, 1)], "known_until": dt.date(2024, 10, 1)},
 ]
@@ -59,7 +68,9 @@ FOLDS = [
 
 def every_picture(comparison: Comparison, audit: GroupAudit, language: str) -> dict[str, object]:
     return {
-        "calibration": plots.calibration_plot([comparison["lightgbm_12m"], comparison["logistic_12m"]], language=language),  # type: ignore[arg-type]
+        "calibration": plots.calibration_plot(
+            [comparison["lightgbm_12m"], comparison["logistic_12m"]], language=language
+        ),  # type: ignore[arg-type]
         "recall": plots.recall_plot(comparison, capacity=0.05, language=language),  # type: ignore[arg-type]
         "reasons": plots.reasons_plot(REASONS, households=60, language=language),  # type: ignore[arg-type]
         "folds": plots.folds_plot(FOLDS, until=dt.date(2024, 12, 31), language=language),  # type: ignore[arg-type]
@@ -75,7 +86,9 @@ def words_of(figure: object) -> str:
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_every_picture_draws_without_a_missing_glyph(comparison: Comparison, audit: GroupAudit, language: str) -> None:
+def test_every_picture_draws_without_a_missing_glyph(
+    comparison: Comparison, audit: GroupAudit, language: str
+) -> None:
     for name, figure in every_picture(comparison, audit, language).items():
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # matplotlib warns of a glyph that no font has
@@ -124,7 +137,9 @@ def test_the_most_frequent_reason_stands_on_top() -> None:
 
 def test_colours_are_never_the_only_difference_between_models() -> None:
     looks = [(plots.LINES[place], plots.MARKERS[place]) for place in range(len(plots.MODEL_COLOURS))]
-    assert len({line for line, _ in looks}) == len({marker for _, marker in looks}) == len(plots.MODEL_COLOURS)
+    assert (
+        len({line for line, _ in looks}) == len({marker for _, marker in looks}) == len(plots.MODEL_COLOURS)
+    )
 
 
 def test_what_cannot_be_drawn_is_said(comparison: Comparison) -> None:

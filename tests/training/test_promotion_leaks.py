@@ -34,7 +34,10 @@ def with_backdated_leads(tables):
     confirmed = tables["verifications"].filter(pl.col("outcome") == "risk_confirmed")
     before = pl.col("occurred_on") - dt.timedelta(350)
     rows = confirmed.select(
-        event_id="filled-in-" + pl.col("event_id"), household_id="household_id", occurred_on=before, known_on=before
+        event_id="filled-in-" + pl.col("event_id"),
+        household_id="household_id",
+        occurred_on=before,
+        known_on=before,
     )
     leads = tables["leads"].drop("replaced_on")
     rows = rows.with_columns(channel=pl.lit("self_declared").cast(leads.schema["channel"]))
@@ -72,7 +75,10 @@ def test_without_the_leak_the_same_plan_raises_no_suspicion(own, county):
 )
 def test_more_than_60_percent_of_the_gain_or_an_auc_above_0_9_alone_is_enough(own, features, share, passed):
     hunt = load_acceptance(own).leak_hunt
-    found = {"features": features, "gain": {"measure": "split gain", "features": [{"feature": "f", "share": share}]}}
+    found = {
+        "features": features,
+        "gain": {"measure": "split gain", "features": [{"feature": "f", "share": share}]},
+    }
     check = _leaks(hunt, 0.7, (5.0, (2.0, 8.0)), found)
     assert check.passed == passed
     assert passed or "f " in check.found

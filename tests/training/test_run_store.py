@@ -35,7 +35,11 @@ def fresh(project, tmp_path):
 def started(project, plan, tables, **more):
     environment = {**os.environ, "RISKMODEL_PROJECT": str(project.root), **more}
     return subprocess.Popen(
-        [RISKMODEL, "train", plan, "--tables", tables], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+        [RISKMODEL, "train", plan, "--tables", tables],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        text=True,
     )
 
 
@@ -64,7 +68,9 @@ def test_two_trainings_at_once_on_a_fresh_store_both_succeed(kind, fresh, small,
     assert set(compared.runs) == {"income_rule", "department_rules"}
     run = compared.runs["income_rule"]
     failed = [check.name for check in examine(fresh, run) if not check.passed]
-    promotion = promote(fresh, run, by="Wang Fang", because="first", waive=dict.fromkeys(failed, "a trial of the store"))
+    promotion = promote(
+        fresh, run, by="Wang Fang", because="first", waive=dict.fromkeys(failed, "a trial of the store")
+    )
     assert registry.champion(fresh) == {"run_id": run, "version": promotion.version}
     assert (load_model_folder(fresh) / "model.json").is_file()
 
@@ -77,7 +83,9 @@ def test_ctrl_c_while_members_are_grown_leaves_a_run_that_is_marked_as_stopped(f
     )
     process = started(fresh, "long", small)
     deadline = time.monotonic() + 300
-    while process.poll() is None and time.monotonic() < deadline and not (fresh.mlruns / "mlflow.db").exists():
+    while (
+        process.poll() is None and time.monotonic() < deadline and not (fresh.mlruns / "mlflow.db").exists()
+    ):
         time.sleep(0.2)
     while process.poll() is None and time.monotonic() < deadline and statuses(fresh) != [("long", "RUNNING")]:
         time.sleep(0.5)

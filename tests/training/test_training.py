@@ -39,7 +39,9 @@ def own(project, tmp_path_factory):
     """A project of our own with a quick LightGBM plan; runs of this module share its store."""
     made = Project.find(start_project(tmp_path_factory.mktemp("own") / "project", project.root))
     (made.root / "training" / "plans" / "quick.yaml").write_text(QUICK, encoding="utf-8")
-    (made.root / "training" / "plans" / "quick_other_seed.yaml").write_text(QUICK + "seed: 2\n", encoding="utf-8")
+    (made.root / "training" / "plans" / "quick_other_seed.yaml").write_text(
+        QUICK + "seed: 2\n", encoding="utf-8"
+    )
     return made
 
 
@@ -50,7 +52,10 @@ def bench(own, county):
 
 @pytest.fixture(scope="module")
 def runs(own, county, bench):
-    return {run.plan: run for run in train_many(own, ["income_rule", "department_rules", "quick"], county, bench=bench)}
+    return {
+        run.plan: run
+        for run in train_many(own, ["income_rule", "department_rules", "quick"], county, bench=bench)
+    }
 
 
 def test_every_shipped_plan_is_read(project):
@@ -70,7 +75,10 @@ def test_every_shipped_plan_is_read(project):
 
 def test_a_misspelt_key_is_refused_with_its_line(own):
     path = own.root / "training" / "plans" / "misspelt.yaml"
-    path.write_text("title: {zh: 试, en: t}\nlearner:\n  lightgbm:\n    leafs: 8\n    learning_rate: 7\n", encoding="utf-8")
+    path.write_text(
+        "title: {zh: 试, en: t}\nlearner:\n  lightgbm:\n    leafs: 8\n    learning_rate: 7\n",
+        encoding="utf-8",
+    )
     with pytest.raises(PlanError) as refused:
         load_plan(own, "misspelt")
     text = str(refused.value)
@@ -84,7 +92,10 @@ def test_a_misspelt_key_is_refused_with_its_line(own):
     [
         ({"learner": {"lightgbm": {}, "logistic": {}}}, "exactly one of"),
         ({"learner": {"lightgbm": {}}, "source": "table"}, "belong together"),
-        ({"learner": {"lightgbm": {}}, "tuning": {"trials": 3, "ranges": {"leafs": [2, 8]}}}, "leafs is no parameter"),
+        (
+            {"learner": {"lightgbm": {}}, "tuning": {"trials": 3, "ranges": {"leafs": [2, 8]}}},
+            "leafs is no parameter",
+        ),
         ({"learner": {"lightgbm": {}}, "members": 1}, "at least 2"),
         ({"learner": {"hazard": {}}, "horizon_months": 6}, "12"),
     ],
@@ -113,7 +124,17 @@ def test_a_run_keeps_all_that_is_needed_to_judge_and_repeat_it(own, runs):
     } <= there  # fmt: skip
     assert not [name for name in there if name.endswith((".pkl", ".pickle", ".skops"))]
     record = Model.load(runs["quick"].folder).record
-    for key in ("plan_hash", "catalogue_hash", "commit", "facts", "folds", "metrics", "profile", "versions", "statement"):
+    for key in (
+        "plan_hash",
+        "catalogue_hash",
+        "commit",
+        "facts",
+        "folds",
+        "metrics",
+        "profile",
+        "versions",
+        "statement",
+    ):
         assert record[key], key
     assert record["facts"]["tables_hash"] and record["facts"]["until"] == "2025-12-31"
 
@@ -126,10 +147,17 @@ def test_a_run_keeps_confirmations_rules_and_reasons_of_its_test_dates(own, runs
     )
     days = set(predictions["as_of"])
     assert confirmed["confirmed_on"].min() > min(days)
-    assert confirmed["household_id"].n_unique() == predictions.filter(pl.col("label") == 1)["household_id"].n_unique()
+    assert (
+        confirmed["household_id"].n_unique()
+        == predictions.filter(pl.col("label") == 1)["household_id"].n_unique()
+    )
     assert set(rules["as_of"]) <= days and set(reasons["as_of"]) == days
-    first = predictions.sort("margin", descending=True).group_by("as_of").head(5).select("household_id", "as_of")
-    assert first.join(reasons, on=["household_id", "as_of"], how="anti").is_empty(), "the first of each list have reasons"
+    first = (
+        predictions.sort("margin", descending=True).group_by("as_of").head(5).select("household_id", "as_of")
+    )
+    assert first.join(reasons, on=["household_id", "as_of"], how="anti").is_empty(), (
+        "the first of each list have reasons"
+    )
     assert reasons["because"].list.len().max() <= 3
 
 
@@ -138,9 +166,15 @@ def test_predictions_hold_the_whole_cohort_of_the_test_dates_and_nobody_else(own
     days = sorted(predictions["as_of"].unique().to_list())
     assert [str(day) for day in days] == ["2024-07-01", "2024-10-01"]
     for day in days:
-        assert predictions.filter(pl.col("as_of") == day)["household_id"].to_list() == bench.cohort(day)["household_id"].to_list()
+        assert (
+            predictions.filter(pl.col("as_of") == day)["household_id"].to_list()
+            == bench.cohort(day)["household_id"].to_list()
+        )
     assert predictions["label"].null_count() > 0  # the unlabelled are listed, and not as 0
-    assert predictions["margin"].is_finite().all() and predictions["probability"].is_between(0, 1, closed="none").all()
+    assert (
+        predictions["margin"].is_finite().all()
+        and predictions["probability"].is_between(0, 1, closed="none").all()
+    )
 
 
 def test_the_same_plan_on_the_same_tables_gives_the_same_trees(own, county, bench, runs):
@@ -156,9 +190,15 @@ def test_what_became_known_after_the_cut_changes_nothing(own, county, runs):
     from riskmodel.tables.schema import TABLES
 
     until = dt.date(2025, 8, 31)
-    (own.root / "training" / "plans" / "short.yaml").write_text(QUICK + "as_of: {test: 1, train_at_least: 1}\n", encoding="utf-8")
+    (own.root / "training" / "plans" / "short.yaml").write_text(
+        QUICK + "as_of: {test: 1, train_at_least: 1}\n", encoding="utf-8"
+    )
     known = {
-        name: (frame if TABLES[name].form == "values" else frame.filter(pl.col("known_on") <= until).drop("replaced_on"))
+        name: (
+            frame
+            if TABLES[name].form == "values"
+            else frame.filter(pl.col("known_on") <= until).drop("replaced_on")
+        )
         for name, frame in county.frames.items()
     }
     then = train(own, "short", from_frames(known), until=until)
@@ -252,7 +292,11 @@ def test_compare_tells_regret_months_earlier_and_why_the_champions_list_changes(
     """After the test above the department rules are the champion."""
     text = compare(own, [run.id for run in runs.values()], draws=60).text()
     assert "lost against the best of each as-of date" in text
-    assert "quick: Of " in text and "months earlier" in text and "Against the department rules the gain is" in text
+    assert (
+        "quick: Of " in text
+        and "months earlier" in text
+        and "Against the department rules the gain is" in text
+    )
     assert "Against the lists of the champion" in text and "enters: what puts them there most often: " in text
     assert "leaves: what had put them there in the champion most often: rule_" in text
     assert "department_rules: At a capacity" not in text, "the champion is not compared with itself"
@@ -266,10 +310,17 @@ def test_the_champion_is_compared_and_set(own, runs):
 
 def test_two_trainings_with_other_seeds_give_much_the_same_list(own, county, bench, runs):
     other = train(own, "quick_other_seed", county, bench=bench)
-    first, second = (pl.read_parquet(run.folder.parent / "predictions.parquet") for run in (runs["quick"], other))
+    first, second = (
+        pl.read_parquet(run.folder.parent / "predictions.parquet") for run in (runs["quick"], other)
+    )
     day = first["as_of"].max()
     tops = [
-        set(frame.filter(pl.col("as_of") == day).sort("margin", descending=True).head(200)["household_id"].to_list())
+        set(
+            frame.filter(pl.col("as_of") == day)
+            .sort("margin", descending=True)
+            .head(200)["household_id"]
+            .to_list()
+        )
         for frame in (first, second)
     ]
     assert (
@@ -293,7 +344,10 @@ def test_an_external_challenger_is_compared_and_never_promoted(own, county, benc
     import datetime as dt
 
     days = sorted(
-        {dt.date.fromisoformat(row["as_of"]) for row in json.loads((runs["quick"].folder.parent / "folds.json").read_text())}
+        {
+            dt.date.fromisoformat(row["as_of"])
+            for row in json.loads((runs["quick"].folder.parent / "folds.json").read_text())
+        }
     )
     chance = np.random.default_rng(1)
     rows = [
@@ -332,7 +386,9 @@ with registry.logging_run(project, "plan", {"riskmodel.plan": "plan"}) as log:
 def test_two_processes_on_a_fresh_store_both_succeed(project, tmp_path):
     fresh = Project.find(start_project(tmp_path / "fresh", project.root))
     both = [
-        subprocess.Popen([sys.executable, "-c", START, str(fresh.root)], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", START, str(fresh.root)], stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         for _ in range(2)
     ]
     for process in both:

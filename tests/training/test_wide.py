@@ -18,7 +18,8 @@ from riskmodel.training.wide import read_rows, sample_of, table_lesson
 ROOT = Path(__file__).resolve().parents[2]
 REAL = Path(os.environ.get("RISKMODEL_REAL_DATA", ROOT.parent / "shared" / "data"))
 real = pytest.mark.skipif(
-    not (REAL / "us-ce-2015").is_dir(), reason=f"the real tables are not at {REAL}; RISKMODEL_REAL_DATA names their folder"
+    not (REAL / "us-ce-2015").is_dir(),
+    reason=f"the real tables are not at {REAL}; RISKMODEL_REAL_DATA names their folder",
 )
 
 
@@ -51,18 +52,30 @@ def test_a_row_is_labelled_by_the_outcome_some_waves_later(tmp_path):
         "c,3,0,5\n"  # nothing later than wave 3 is known of anybody: not used
     )
     rows = read_rows(tmp_path / "panel.csv", wide())
-    assert rows.select("id", "wave", "label").rows() == [("a", 1, 1.0), ("b", 1, 0.0), ("b", 2, None), ("c", 2, 0.0)]
+    assert rows.select("id", "wave", "label").rows() == [
+        ("a", 1, 1.0),
+        ("b", 1, 0.0),
+        ("b", 2, None),
+        ("c", 2, 0.0),
+    ]
 
 
 def test_one_row_a_household_is_laid_out_by_wave(tmp_path):
     (tmp_path / "panel.csv").write_text("id,age,inc1,inc2,poor1,poor2\na,30,9,8,0,1\nb,40,7,6,0,0\n")
-    form = wide(waves={"income": "inc{wave}", "poor": "poor{wave}"}, wave_numbers=[1, 2], predictors=["income", "age"])
+    form = wide(
+        waves={"income": "inc{wave}", "poor": "poor{wave}"}, wave_numbers=[1, 2], predictors=["income", "age"]
+    )
     rows = read_rows(tmp_path / "panel.csv", form)
-    assert rows.select("id", "wave", "income", "age", "label").rows() == [("a", 1, 9.0, 30, 1.0), ("b", 1, 7.0, 40, 0.0)]
+    assert rows.select("id", "wave", "income", "age", "label").rows() == [
+        ("a", 1, 9.0, 30, 1.0),
+        ("b", 1, 7.0, 40, 0.0),
+    ]
 
 
 def test_not_reported_is_unknown_and_codes_become_flags(tmp_path):
-    (tmp_path / "panel.csv").write_text("id,wave,poor,income,line,kind\na,1,0,0,5,x\na,2,0,9,5,y\nb,1,0,10,5,\nb,2,1,9,5,y\n")
+    (tmp_path / "panel.csv").write_text(
+        "id,wave,poor,income,line,kind\na,1,0,0,5,x\na,2,0,9,5,y\nb,1,0,10,5,\nb,2,1,9,5,y\n"
+    )
     form = wide(
         missing_when={"income": 0},
         ratios={"to_line": ("income", "line")},
@@ -76,7 +89,10 @@ def test_not_reported_is_unknown_and_codes_become_flags(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("id,wave,poor\na,1,0\n", "no column income"), ("id,wave,poor,income\na,1,0,1\na,1,0,2\n", "repeat a household and wave")],
+    [
+        ("id,wave,poor\na,1,0\n", "no column income"),
+        ("id,wave,poor,income\na,1,0,1\na,1,0,2\n", "repeat a household and wave"),
+    ],
 )
 def test_faults_of_the_table_are_said(tmp_path, text, words):
     (tmp_path / "panel.csv").write_text(text)
@@ -119,7 +135,12 @@ def plan_of(**table):
         "only": {"poor": 0},
     }
     return Plan.model_validate(
-        {"title": {"zh": "试", "en": "t"}, "source": "table", "table": form | table, "learner": {"logistic": {}}}
+        {
+            "title": {"zh": "试", "en": "t"},
+            "source": "table",
+            "table": form | table,
+            "learner": {"logistic": {}},
+        }
     )
 
 
@@ -179,15 +200,25 @@ def test_a_ready_made_table_goes_the_whole_way_but_is_never_champion(own, tmp_pa
         ({"predictors": ["income", "verifier_age"]}, "verifier_age", "predictors"),
         ({"predictors": ["income", "识别时间"]}, "识别时间", "predictors"),
         ({"predictors": ["income", "监测对象类别"]}, "监测对象类别", "predictors"),
-        ({"predictors": ["per"], "ratios": {"per": ["income", "object_class"]}}, "object_class", "ratios.per"),
-        ({"predictors": ["m"], "waves": {"m": "ethnic{wave}"}, "wave_numbers": [1, 2]}, "ethnic{wave}", "waves.m"),
+        (
+            {"predictors": ["per"], "ratios": {"per": ["income", "object_class"]}},
+            "object_class",
+            "ratios.per",
+        ),
+        (
+            {"predictors": ["m"], "waves": {"m": "ethnic{wave}"}, "wave_numbers": [1, 2]},
+            "ethnic{wave}",
+            "waves.m",
+        ),
         ({"predictors": ["income", "id"]}, "id", "predictors"),
         ({"predictors": ["income", "wave"]}, "wave", "predictors"),
         ({"predictors": ["income", "area"]}, "area", "predictors"),
         ({"predictors": ["income", "poor"], "ahead": 0, "only": {}}, "poor", "predictors"),
     ],
 )
-def test_a_column_that_never_predicts_is_refused_with_file_column_and_remedy(own, tmp_path, table, column, key):
+def test_a_column_that_never_predicts_is_refused_with_file_column_and_remedy(
+    own, tmp_path, table, column, key
+):
     panel(tmp_path / "panel.csv", waves=2)
     with pytest.raises(PlanError) as refused:
         table_lesson(own, "t", plan_of(**table), tmp_path)
@@ -198,13 +229,18 @@ def test_a_column_that_never_predicts_is_refused_with_file_column_and_remedy(own
 def test_all_columns_that_never_predict_are_named_at_once(own, tmp_path):
     panel(tmp_path / "panel.csv", waves=2)
     with pytest.raises(PlanError) as refused:
-        table_lesson(own, "t", plan_of(predictors=["income", "ethnic_minority", "risk_kinds", "phone"]), tmp_path)
+        table_lesson(
+            own, "t", plan_of(predictors=["income", "ethnic_minority", "risk_kinds", "phone"]), tmp_path
+        )
     assert len(refused.value.faults) == 3
 
 
 @real
 def test_the_consumer_expenditure_survey_comes_out_where_its_readme_says(own):
-    runs = {learner: train(own, f"us_ce_2015_{learner}", REAL) for learner in ("income_rule", "logistic", "lightgbm")}
+    runs = {
+        learner: train(own, f"us_ce_2015_{learner}", REAL)
+        for learner in ("income_rule", "logistic", "lightgbm")
+    }
     # Reference (untuned, 5-fold grouped): 0.647, 0.661 and 0.661 with a standard error of about 0.016.
     for learner, reference in (("income_rule", 0.647), ("logistic", 0.661), ("lightgbm", 0.661)):
         assert runs[learner].metrics["auc"] == pytest.approx(reference, abs=0.035), learner

@@ -53,13 +53,15 @@ class Service:
         """What the casebook holds of a household, oldest first, every version."""
         from sqlalchemy import select
 
-        from riskmodel.serving.casebook import Casebook
-        from riskmodel.serving.casebook.schema import visits
+        from riskmodel.casebook import Casebook
+        from riskmodel.casebook.schema import visits
 
         book = Casebook.of(self.project)
         try:
             with book.engine.connect() as connection:
-                rows = connection.execute(select(visits).where(visits.c.household_id == household).order_by(visits.c.number))
+                rows = connection.execute(
+                    select(visits).where(visits.c.household_id == household).order_by(visits.c.number)
+                )
                 return [dict(row) for row in rows.mappings()]
         finally:
             book.close()
@@ -69,10 +71,10 @@ class Service:
 def screened(trained, tmp_path_factory) -> Any:
     """The trained project with two scorings in its casebook, a list in force with a standby part, and a key for each desk."""
     import riskmodel as rm
+    from riskmodel.casebook import Casebook
+    from riskmodel.casebook.book import next_list
+    from riskmodel.casebook.doorkeeping import add_key
     from riskmodel.project import Project
-    from riskmodel.serving.casebook import Casebook
-    from riskmodel.serving.casebook.book import next_list
-    from riskmodel.serving.casebook.doorkeeping import add_key
 
     theirs, county, scores, _ = trained
     # A casebook of its own: other tests give lists out and record visits, too.
@@ -83,7 +85,9 @@ def screened(trained, tmp_path_factory) -> Any:
     book = Casebook.of(project)
     try:
         book.keep_scores(rm.score(county, EARLIER, project=theirs))
-        visit_list = next_list(project, scores, county, dt.date.fromisoformat(AS_OF), capacity=CAPACITY, issue=True)
+        visit_list = next_list(
+            project, scores, county, dt.date.fromisoformat(AS_OF), capacity=CAPACITY, issue=True
+        )
         townships = visit_list.rows["township_code"].unique().sort().to_list()
         desks = {
             "screener": ("screener", [code]),
@@ -93,7 +97,9 @@ def screened(trained, tmp_path_factory) -> Any:
             "auditor": ("auditor", []),
         }
         keys = {
-            name: add_key(book.engine, name=f"{name} desk", role=role, areas=areas, purpose="tests of the page").secret
+            name: add_key(
+                book.engine, name=f"{name} desk", role=role, areas=areas, purpose="tests of the page"
+            ).secret
             for name, (role, areas) in desks.items()
         }
     finally:
@@ -110,7 +116,14 @@ def service(screened) -> Iterator[Service]:
     log = project.root / "service.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [Path(sys.executable).with_name("riskmodel"), "serve", "--port", str(port), "--project", str(project.root)],
+            [
+                Path(sys.executable).with_name("riskmodel"),
+                "serve",
+                "--port",
+                str(port),
+                "--project",
+                str(project.root),
+            ],
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -161,7 +174,9 @@ class Visitor:
     def __init__(self, chromium: Any, service: Service, size: tuple[int, int], language: str) -> None:
         self.service = service
         self.context = chromium.new_context(
-            viewport={"width": size[0], "height": size[1]}, locale="zh-CN" if language == "zh" else "en-GB", accept_downloads=True
+            viewport={"width": size[0], "height": size[1]},
+            locale="zh-CN" if language == "zh" else "en-GB",
+            accept_downloads=True,
         )
         self.page = self.context.new_page()
         self.page.set_default_timeout(15_000)
@@ -169,7 +184,10 @@ class Visitor:
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.page.on(
-            "console", lambda message: self.complaints.append(message.text) if message.type in ("error", "warning") else None
+            "console",
+            lambda message: (
+                self.complaints.append(message.text) if message.type in ("error", "warning") else None
+            ),
         )
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -227,7 +245,9 @@ def visitor(chromium, service) -> Iterator[Any]:
 
     yield open_one
     complaints = [text for one in opened for text in one.complaints]
-    strangers = [url for one in opened for url in one.requests if not url.startswith((service.address, "blob:"))]
+    strangers = [
+        url for one in opened for url in one.requests if not url.startswith((service.address, "blob:"))
+    ]
     for one in opened:
         one.context.close()
     assert complaints == [], "the page complains in the console"

@@ -10,7 +10,9 @@ def test_a_wrong_key_is_refused_in_plain_words(visitor):
     for wrong in ("rm_000000000000_" + "0" * 64, "hello", "王"):
         one.page.fill("#key", wrong)
         one.page.keyboard.press("Enter")
-        one.page.wait_for_function("() => document.querySelector('#key-fault').textContent.startsWith('密钥不对')")
+        one.page.wait_for_function(
+            "() => document.querySelector('#key-fault').textContent.startsWith('密钥不对')"
+        )
         one.page.evaluate("document.querySelector('#key-fault').textContent = ''")
     assert one.page.evaluate("document.activeElement.id") == "key"
     one.excuse_the_network()

@@ -54,7 +54,11 @@ def test_filters_narrow_the_list_and_can_be_cleared(visitor, rows):
 def test_a_filter_by_risk_kind_shows_only_households_of_that_kind(visitor, rows):
     one = visitor().sign_in()
     kind = next(kinds for kinds in rows["risk_kinds"] if kinds).split(";")[0]
-    expected = [name for name, kinds in rows.select("household_id", "risk_kinds").iter_rows() if kind in (kinds or "").split(";")]
+    expected = [
+        name
+        for name, kinds in rows.select("household_id", "risk_kinds").iter_rows()
+        if kind in (kinds or "").split(";")
+    ]
     chosen(one.page, "risk_kind", kind)
     settled(one.page)
     assert one.ids() == expected[:50]
@@ -128,7 +132,11 @@ def test_the_excel_file_opens_and_holds_the_list(visitor, rows):
     assert file.suggested_filename.endswith(".xlsx")
     book = openpyxl.load_workbook(io.BytesIO(open(file.path(), "rb").read()))  # noqa: SIM115
     text = "\n".join(
-        str(cell) for sheet in book for line in sheet.iter_rows(values_only=True) for cell in line if cell is not None
+        str(cell)
+        for sheet in book
+        for line in sheet.iter_rows(values_only=True)
+        for cell in line
+        if cell is not None
     )
     assert "核实优先级信号，非认定结论" in text
     assert all(name in text for name in rows["household_id"])
@@ -140,7 +148,10 @@ def test_the_language_is_switched_and_remembered(visitor):
     one.page.click("#top button >> text=English")
     one.page.wait_for_selector("html[lang=en]")
     one.page.wait_for_selector('h1:text-is("Today\'s list")')
-    assert one.page.locator("header .signal").inner_text() == "A priority signal for verification, not a finding about anybody"
+    assert (
+        one.page.locator("header .signal").inner_text()
+        == "A priority signal for verification, not a finding about anybody"
+    )
     one.page.reload()
     one.page.wait_for_selector("#rows")
     assert one.page.inner_text("h1") == "Today's list"
@@ -160,7 +171,9 @@ def test_filters_in_force_are_seen_and_each_can_be_taken_away(visitor, rows, siz
         f"优先级 {word}",
     ]
     if size == PHONE:
-        assert not one.page.locator("#grade").is_visible(), "the list stands below, not two screens of filters"
+        assert not one.page.locator("#grade").is_visible(), (
+            "the list stands below, not two screens of filters"
+        )
     one.page.get_by_role("button", name=f"去掉筛选：优先级 {word}").click()
     settled(one.page)
     assert one.ids() == rows.filter(rows["township_code"] == township)["household_id"].to_list()[:50]

@@ -28,7 +28,9 @@ def open_without_network(one, wait=".offline"):
     return one.page
 
 
-def test_a_record_written_after_opening_the_page_without_a_network_is_sent_once_and_then_shown_as_saved(visitor, service):
+def test_a_record_written_after_opening_the_page_without_a_network_is_sent_once_and_then_shown_as_saved(
+    visitor, service
+):
     one, household = visitor().sign_in(), service.take()
     one.see(f"#/list?q={household}", "#rows")
     page = open_without_network(one)
@@ -55,7 +57,12 @@ def test_a_record_written_after_opening_the_page_without_a_network_is_sent_once_
     page.wait_for_selector(".result.good")
     assert "已保存到系统" in page.inner_text(".result")
     (kept,) = service.visits(household)
-    assert (kept["outcome"], kept["risk_kinds"], kept["visitor"], kept["version"]) == ("risk_confirmed", "illness", "03", 1)
+    assert (kept["outcome"], kept["risk_kinds"], kept["visitor"], kept["version"]) == (
+        "risk_confirmed",
+        "illness",
+        "03",
+        1,
+    )
     assert one.stored().get("riskmodel.queue") is None
     assert "screener desk" in page.inner_text("#foot"), "the session is known again"
     one.excuse_the_network()
@@ -66,7 +73,10 @@ def test_the_form_waits_for_nobody_when_the_service_is_gone_but_the_network_is_n
     one.see(f"#/list?q={household}", "#rows")
     kept_by_the_browser(one)
     # A proxy in front that finds no service behind it.
-    one.page.route("**/v1/**", lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>502 Bad Gateway</h1>"))
+    one.page.route(
+        "**/v1/**",
+        lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>502 Bad Gateway</h1>"),
+    )
     page = one.fill_visit(household)
     assert "没有连上系统" in page.inner_text("main")
     page.click("#save")
@@ -78,14 +88,18 @@ def test_the_form_waits_for_nobody_when_the_service_is_gone_but_the_network_is_n
     one.excuse_the_network()
 
 
-def test_what_is_kept_for_the_way_is_the_page_and_numbers_of_households_and_nothing_about_them(visitor, screened):
+def test_what_is_kept_for_the_way_is_the_page_and_numbers_of_households_and_nothing_about_them(
+    visitor, screened
+):
     rows = screened[3].rows.sort("number")
     one = visitor().sign_in()
     one.see(f"#/household/{rows['household_id'][0]}", ".columns")
     one.see("#/area", ".tiles")
     held = kept_by_the_browser(one)
     assert {"/", "/web/app.js", "/web/words.js", "/web/look.css"} <= set(held["paths"])
-    assert all(path == "/" or path.startswith("/web/") for path in held["paths"]), "no answer of the service is kept"
+    assert all(path == "/" or path.startswith("/web/") for path in held["paths"]), (
+        "no answer of the service is kept"
+    )
     known = one.stored()["riskmodel.known"]
     assert set(known) == {"owner", "at", "lists", "households"}
     assert [name for name, _ in known["households"]] == rows["household_id"].to_list()[:50]
@@ -93,8 +107,15 @@ def test_what_is_kept_for_the_way_is_the_page_and_numbers_of_households_and_noth
         assert set(on) == {"cycle", "county_code", "as_of", "outcomes", "risk_kind_codes", "disagreements"}
     text = json.dumps(one.stored(), ensure_ascii=False)
     cycle = known["lists"][known["households"][0][1]]["cycle"]
-    page = one.page.evaluate("cycle => fetch(`v1/lists/${cycle}?limit=50`).then((answer) => answer.json())", cycle)
-    told = {row[name] for row in page["rows"] for name in ("village_code", "first_reason_zh", "why_zh") if row[name]}
+    page = one.page.evaluate(
+        "cycle => fetch(`v1/lists/${cycle}?limit=50`).then((answer) => answer.json())", cycle
+    )
+    told = {
+        row[name]
+        for row in page["rows"]
+        for name in ("village_code", "first_reason_zh", "why_zh")
+        if row[name]
+    }
     assert len(told) > 10
     assert [line for line in told if line in text] == []
 
@@ -157,7 +178,9 @@ def test_a_household_not_seen_before_is_not_offered_without_a_network(visitor):
     assert "not known on this device" in page.inner_text("#offline-id-fault")
     assert page.evaluate("document.activeElement.id") == "offline-id"
     one.context.set_offline(False)
-    page.wait_for_function("() => !document.querySelector('.offline') || document.querySelector('.offline .notice.good')")
+    page.wait_for_function(
+        "() => !document.querySelector('.offline') || document.querySelector('.offline .notice.good')"
+    )
     one.excuse_the_network()
 
 
@@ -214,7 +237,10 @@ def test_files_that_do_not_fit_together_are_not_taken(visitor, service):
     before = kept_by_the_browser(one)
     home = service.project.root / "serving" / "web"
     half = home / "half.js"
-    listed = {"web/words.js": hashlib.sha256((home / "words.js").read_bytes()).hexdigest(), "web/app.js": "0" * 64}
+    listed = {
+        "web/words.js": hashlib.sha256((home / "words.js").read_bytes()).hexdigest(),
+        "web/app.js": "0" * 64,
+    }
     lines = f'const VERSION = "half";\nconst FILES = {json.dumps(listed)};\n'
     half.write_text(lines + (home / "worker.js").read_text(encoding="utf-8"), encoding="utf-8")
     try:
@@ -268,8 +294,8 @@ def test_opening_the_page_for_the_first_time_costs_little_on_a_bad_connection(vi
     assert len(sizes) > 20 and read > 100_000
     assert sent < 80_000, "all files of the page together, as they go over the network"
     assert (
-        one.context.request.get(f"{one.service.address}/web/app.js", headers={"Accept-Encoding": "identity"}).headers.get(
-            "content-encoding"
-        )
+        one.context.request.get(
+            f"{one.service.address}/web/app.js", headers={"Accept-Encoding": "identity"}
+        ).headers.get("content-encoding")
         is None
     )

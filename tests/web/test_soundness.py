@@ -33,7 +33,9 @@ def accessible(page, where):
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(page).response["violations"]
-    assert [(where, item["id"], item["help"], [node["html"][:160] for node in item["nodes"]]) for item in found] == []
+    assert [
+        (where, item["id"], item["help"], [node["html"][:160] for node in item["nodes"]]) for item in found
+    ] == []
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
@@ -50,7 +52,9 @@ def test_each_view_has_no_accessibility_fault_and_fits_the_screen(visitor, house
     for name, (address, wait) in views(household).items():
         one.see(address, wait)
         accessible(page, name)
-        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], f"{name}: the page is wider than the screen"
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], (
+            f"{name}: the page is wider than the screen"
+        )
         assert page.locator("h1").count() == 1, name
         assert page.locator("header .signal").is_visible(), name
         if name == "list":
@@ -142,7 +146,12 @@ def test_from_sign_in_to_a_recorded_visit_with_the_keyboard_alone(visitor, servi
     page.wait_for_selector(".result.good")
     assert "已保存到系统" in page.evaluate("document.activeElement.textContent")
     (kept,) = service.visits(household)
-    assert (kept["outcome"], kept["risk_kinds"], kept["visitor"], kept["note"]) == ("risk_confirmed", "education", "05", "ok")
+    assert (kept["outcome"], kept["risk_kinds"], kept["visitor"], kept["note"]) == (
+        "risk_confirmed",
+        "education",
+        "05",
+        "ok",
+    )
 
 
 def test_the_skip_link_comes_first_and_leads_past_the_menu(visitor):
@@ -154,7 +163,9 @@ def test_the_skip_link_comes_first_and_leads_past_the_menu(visitor):
             break
     else:
         pytest.fail("the skip link is not reached")
-    assert page.evaluate("document.querySelector('a, button, input, select').id") == "skip", "nothing stands before it"
+    assert page.evaluate("document.querySelector('a, button, input, select').id") == "skip", (
+        "nothing stands before it"
+    )
     assert page.locator("#skip").bounding_box()["x"] >= 0, "it is seen while it has the focus"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.tagName") == "H1"
@@ -176,7 +187,9 @@ def test_the_strict_policy_of_the_page_is_in_force(visitor, service):
     policy = one.context.request.get(service.address + "/").headers["content-security-policy"]
     assert "default-src 'self'" in policy and "unsafe" not in policy
     assert one.page.evaluate("""() => { const script = document.createElement('script'); script.textContent = 'window.broken = true';
-        document.body.append(script); return window.broken === undefined; }"""), "an inline script must not run"
+        document.body.append(script); return window.broken === undefined; }"""), (
+        "an inline script must not run"
+    )
     one.complaints.clear()  # the browser says that it refused
 
 
@@ -196,12 +209,16 @@ def test_at_200_percent_and_on_320_points_nothing_is_cut_off_or_needs_sideways_s
 
 
 def test_nothing_moves_and_state_does_not_hang_on_colour_alone(visitor, project):
-    text = "".join(path.read_text(encoding="utf-8") for path in (project.root / "serving" / "web").glob("*.css"))
+    text = "".join(
+        path.read_text(encoding="utf-8") for path in (project.root / "serving" / "web").glob("*.css")
+    )
     assert "transition" not in text and "animation" not in text and "scroll-behavior" not in text
     one = visitor().sign_in()
     one.page.emulate_media(forced_colors="active")
     pressed, other = (
-        one.page.evaluate(f"getComputedStyle(document.querySelector('.switch [aria-pressed={value}]')).borderTopWidth")
+        one.page.evaluate(
+            f"getComputedStyle(document.querySelector('.switch [aria-pressed={value}]')).borderTopWidth"
+        )
         for value in ("true", "false")
     )
     assert pressed == "3px" and other == "1px"
@@ -216,7 +233,9 @@ def test_what_is_saved_and_what_is_not_is_told_to_those_who_listen(visitor, serv
     page.click("#save")
     page.wait_for_selector("#send")
     assert page.get_attribute(".result", "role") == "status"
-    assert "尚未保存" in page.inner_text("#unsent") and "尚未保存" in page.evaluate("document.activeElement.textContent")
+    assert "尚未保存" in page.inner_text("#unsent") and "尚未保存" in page.evaluate(
+        "document.activeElement.textContent"
+    )
     page.unroute("**/v1/verifications")
     page.click("#send")
     page.wait_for_selector(".result.good")

@@ -28,7 +28,9 @@ def answers(visitor, service):
 def turn_pages(page, answer):
     """Turn twelve pages of this answer, the network taken out. Returns rows and elements drawn, and the median milliseconds of a turn."""
     body = json.dumps(answer | {"next_cursor": "50"})
-    page.route("**/v1/lists/*?*", lambda route: route.fulfill(status=200, content_type="application/json", body=body))
+    page.route(
+        "**/v1/lists/*?*", lambda route: route.fulfill(status=200, content_type="application/json", body=body)
+    )
     page.evaluate("total => { location.hash = `#/list?everybody=true&of=${total}`; }", answer["total"])
     page.wait_for_function("() => document.querySelector('main').dataset.shown === location.hash")
     milliseconds = page.evaluate(

@@ -27,13 +27,25 @@ def test_a_household_shows_reasons_as_bars_and_sentences_with_the_signal(visitor
         assert reason.zh in text
     assert page.locator(".reasons.raises li").count() == sum(reason.raises for reason in told)
     assert page.locator(".reasons.lowers li").count() == sum(not reason.raises for reason in told)
-    widths = page.locator(".bar rect:not(.track)").evaluate_all("bars => bars.map((bar) => Number(bar.getAttribute('width')))")
+    widths = page.locator(".bar rect:not(.track)").evaluate_all(
+        "bars => bars.map((bar) => Number(bar.getAttribute('width')))"
+    )
     assert math.isclose(max(widths), 100) and all(1 <= width <= 100 for width in widths)
     count = round(row["probability"] * 100)
     assert (f"100户中约{count}户" if row["probability"] >= 0.005 and count else "100户中不到1户") in text
     assert page.locator(".hundred .on").count() == count
-    assert text.count("核实优先级信号，非认定结论") == 1 and "核实优先级信号，非认定结论" in page.inner_text("#top")
-    for part in ("为什么排在这里", "核实什么", "与上次评分相比", "各部门数据有多新", "历次评分", "线索和部门规则", "走访记录"):
+    assert text.count("核实优先级信号，非认定结论") == 1 and "核实优先级信号，非认定结论" in page.inner_text(
+        "#top"
+    )
+    for part in (
+        "为什么排在这里",
+        "核实什么",
+        "与上次评分相比",
+        "各部门数据有多新",
+        "历次评分",
+        "线索和部门规则",
+        "走访记录",
+    ):
         assert part in text
     assert page.locator(".plot .point").count() == 2, "two scorings are kept"
     assert row["model_version"] in text
@@ -57,7 +69,9 @@ def test_areas_add_up_and_hide_small_numbers(visitor, screened):
     rows = screened[3].rows
     one = visitor().sign_in()
     page = one.see("#/area?view=table", "table")
-    lines = [[cell.inner_text() for cell in row.locator("th, td").all()] for row in page.locator("tbody tr").all()]
+    lines = [
+        [cell.inner_text() for cell in row.locator("th, td").all()] for row in page.locator("tbody tr").all()
+    ]
     villages = {line[1]: line for line in lines if line[1] != "合计"}
     listed = rows.filter(rows["listed_as"] != "standby").group_by("village_code").len()
     for village, count in listed.iter_rows():
@@ -110,7 +124,10 @@ def test_whom_the_model_misses_is_said_first_and_what_cannot_be_judged_is_kept_a
         {"group": "c=true", "zh": "丙类", "en": "kind c", "verdict": "flagged"} | group,
         {"group": "d=true", "zh": "丁类", "en": "kind d", "verdict": "others missed more"} | group,
     ]
-    one.page.route("**/v1/model", lambda route: route.fulfill(status=200, content_type="application/json", body=json.dumps(told)))
+    one.page.route(
+        "**/v1/model",
+        lambda route: route.fulfill(status=200, content_type="application/json", body=json.dumps(told)),
+    )
     page = one.see("#/model", ".columns")
     panel = page.locator(".panel", has=page.locator("h2", has_text="对谁更容易漏"))
     assert "更容易漏掉：丙类、不属于“丁类”的农户" in panel.inner_text()
@@ -119,7 +136,9 @@ def test_whom_the_model_misses_is_said_first_and_what_cannot_be_judged_is_kept_a
     one.page.unroute("**/v1/model")
 
 
-def test_on_a_phone_what_to_check_comes_before_past_scores_and_the_dates_of_departments_stay_in_rows(visitor, first):
+def test_on_a_phone_what_to_check_comes_before_past_scores_and_the_dates_of_departments_stay_in_rows(
+    visitor, first
+):
     page = visitor((390, 844)).sign_in().see(f"#/household/{first[0]}", ".columns")
     order = page.locator("main h2").all_inner_texts()
     assert order[:2] == ["风险提示", "线索和部门规则"], "leads and rules stand beside the score"
@@ -139,7 +158,8 @@ def test_departments_with_old_or_no_data_are_named_before_the_table(visitor, fir
     told["freshness"][2] |= {"newest": None, "age_days": None}
     names = "、".join(row["zh"] for row in told["freshness"][1:3])
     one.page.route(
-        "**/v1/households/*", lambda route: route.fulfill(status=200, content_type="application/json", body=json.dumps(told))
+        "**/v1/households/*",
+        lambda route: route.fulfill(status=200, content_type="application/json", body=json.dumps(told)),
     )
     page = one.see(f"#/household/{first[0]}", ".columns")
     assert f"偏旧或无记录：{names}" in page.inner_text("main")
@@ -157,7 +177,10 @@ def test_a_township_leads_to_its_part_of_the_list(visitor, screened):
 
 def test_at_a_desk_what_to_check_stands_beside_the_form(visitor, first):
     page = visitor().sign_in().see(f"#/visit/{first[0]}", "form")
-    checks, form = page.locator(".visit details.panel").bounding_box(), page.locator(".visit form").bounding_box()
+    checks, form = (
+        page.locator(".visit details.panel").bounding_box(),
+        page.locator(".visit form").bounding_box(),
+    )
     assert checks["x"] + checks["width"] <= form["x"] and abs(checks["y"] - form["y"]) < 5
 
 
@@ -171,7 +194,8 @@ def test_the_plot_of_past_scores_says_what_it_shows_and_changes_stand_in_lines_o
         "en": "up: this (2 before); that",
     }
     one.page.route(
-        "**/v1/households/*", lambda route: route.fulfill(status=200, content_type="application/json", body=json.dumps(told))
+        "**/v1/households/*",
+        lambda route: route.fulfill(status=200, content_type="application/json", body=json.dumps(told)),
     )
     page = one.see(f"#/household/{first[0]}", ".columns")
     panel = page.locator(".panel", has=page.locator("h2", has_text="与上次评分相比"))

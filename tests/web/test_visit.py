@@ -40,8 +40,16 @@ def test_a_visit_is_recorded_and_the_list_says_so(visitor, service):
     one.page.click("#save")
     one.page.wait_for_selector(".result.good")
     (kept,) = service.visits(household)
-    assert (str(kept["visited_on"]), kept["outcome"], kept["visitor"]) == ("2026-01-15", "risk_confirmed", "03")
-    assert (kept["risk_kinds"], kept["disagreement"], kept["note"]) == ("illness;labour", "help_in_place", "已办理慢病卡")
+    assert (str(kept["visited_on"]), kept["outcome"], kept["visitor"]) == (
+        "2026-01-15",
+        "risk_confirmed",
+        "03",
+    )
+    assert (kept["risk_kinds"], kept["disagreement"], kept["note"]) == (
+        "illness;labour",
+        "help_in_place",
+        "已办理慢病卡",
+    )
     assert one.stored().get("riskmodel.queue") is None
     one.see(f"#/list?q={household}", "#rows")
     assert "已走访" in one.page.inner_text("#rows tbody tr")
@@ -56,7 +64,11 @@ def test_what_is_missing_is_said_at_its_field_and_nothing_is_sent(visitor, servi
     page.click("#save")
     page.wait_for_selector(".summary:not([hidden])")
     said = page.locator(".summary li").all_inner_texts()
-    assert said == ["The day of the visit cannot be after today", "Give the team's code", "Choose what was found"]
+    assert said == [
+        "The day of the visit cannot be after today",
+        "Give the team's code",
+        "Choose what was found",
+    ]
     assert page.evaluate("document.activeElement.textContent") == "This cannot be saved yet. Please mend:"
     page.click(".summary a >> nth=1")
     assert page.evaluate("document.activeElement.id") == "visitor"
@@ -64,7 +76,9 @@ def test_what_is_missing_is_said_at_its_field_and_nothing_is_sent(visitor, servi
     page.fill("#visitor", "03")
     page.check("#outcome-risk_confirmed")
     page.click("#save")
-    assert page.locator(".summary li").all_inner_texts() == ["A risk was found: choose at least one risk kind"]
+    assert page.locator(".summary li").all_inner_texts() == [
+        "A risk was found: choose at least one risk kind"
+    ]
     for kind in ("illness", "labour", "education", "water"):
         page.check(f"#risk-{kind}")
     page.click("#save")
@@ -75,7 +89,13 @@ def test_what_is_missing_is_said_at_its_field_and_nothing_is_sent(visitor, servi
 
 def test_a_note_with_a_telling_number_is_neither_sent_nor_kept(visitor, service):
     one, household = visitor().sign_in(), service.take()
-    for number in ("13812345678", "１３８１２３４５６７８", "138-1234-5678", "52230119800101123X", "户主：王小明"):
+    for number in (
+        "13812345678",
+        "１３８１２３４５６７８",
+        "138-1234-5678",
+        "52230119800101123X",
+        "户主：王小明",
+    ):
         page = one.fill_visit(household, note=f"请联系，{number}")
         assert number not in json.dumps(one.stored(), ensure_ascii=False)
         page.click("#save")
@@ -107,7 +127,9 @@ def test_the_page_finds_every_telling_note_that_the_service_finds_and_leaves_pla
         "async texts => { const { telling } = await import('/web/telling.js'); return texts.map((text) => telling(text)); }",
         [*telling, *plain],
     )
-    assert [text for text in telling if telling_text(text) is None] == [], "the service itself lets these through"
+    assert [text for text in telling if telling_text(text) is None] == [], (
+        "the service itself lets these through"
+    )
     assert [text for text, hit in zip(telling, found, strict=False) if not hit] == []
     assert [text for text, hit in zip(plain, found[len(telling) :], strict=True) if hit] == []
 
@@ -170,7 +192,9 @@ def test_a_record_changed_while_its_fate_is_unknown_becomes_a_correction_of_the_
     page.wait_for_selector("#send")
     page.click("text=修改记录")
     page.wait_for_selector("form")
-    assert page.get_attribute("#visitor", "readonly") is not None, "another team would make another visit of it"
+    assert page.get_attribute("#visitor", "readonly") is not None, (
+        "another team would make another visit of it"
+    )
     page.check("#outcome-risk_confirmed")
     page.check("#risk-water")
     restore(page)
@@ -189,7 +213,15 @@ def test_what_this_device_keeps_names_nobody(visitor, service):
     assert set(kept) <= {f"riskmodel.{name}" for name in NAMES}
     (entry,) = kept["riskmodel.queue"]
     assert set(entry) == {"key", "owner", "cycle", "list_hash", "result", "refused", "tried"}
-    assert set(entry["result"]) == {"household_id", "visited_on", "outcome", "risk_kinds", "disagreement", "visitor", "note"}
+    assert set(entry["result"]) == {
+        "household_id",
+        "visited_on",
+        "outcome",
+        "risk_kinds",
+        "disagreement",
+        "visitor",
+        "note",
+    }
     text = json.dumps(kept)
     assert service.keys["screener"] not in text and service.keys["screener"].split("_")[1] not in text
     assert "screener desk" not in text
@@ -284,7 +316,9 @@ def test_saving_again_corrects_and_says_so(visitor, service):
     assert [row["outcome"] for row in service.visits(household)] == ["unreachable", "no_risk"]
 
 
-def test_households_looked_at_before_can_be_visited_without_a_network_and_are_sent_when_it_is_back(visitor, service):
+def test_households_looked_at_before_can_be_visited_without_a_network_and_are_sent_when_it_is_back(
+    visitor, service
+):
     one, household, other = visitor().sign_in(), service.take(), service.take()
     one.see(f"#/visit/{household}", "form")
     one.see("#/list", "#rows")

@@ -6,15 +6,18 @@ import re
 
 import pytest
 
-from riskmodel.screening.forms import OUTCOMES
-from riskmodel.serving.access import ROLES
+from riskmodel.casebook.roles import ROLES
 from riskmodel.tables.schema import TABLES
+from riskmodel.visits.forms import OUTCOMES
 from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 
 
 @pytest.fixture(scope="module")
 def scripts(project):
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted((project.root / "serving" / "web").glob("*.js"))}
+    return {
+        path.name: path.read_text(encoding="utf-8")
+        for path in sorted((project.root / "serving" / "web").glob("*.js"))
+    }
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +25,17 @@ def words(scripts):
     pair = r'"((?:[^"\\]|\\.)*)"'
     return {
         name: (zh, en)
-        for name, zh, en in re.findall(rf"^  (\w+): \[\s*{pair},\s*{pair},?\s*\],$", scripts["words.js"], re.MULTILINE)
+        for name, zh, en in re.findall(
+            rf"^  (\w+): \[\s*{pair},\s*{pair},?\s*\],$", scripts["words.js"], re.MULTILINE
+        )
     }
 
 
 def test_every_text_stands_in_both_languages_with_the_same_blanks(words, scripts):
     assert len(words) > 200
-    assert len(words) == len(re.findall(r"^  \w+: \[", scripts["words.js"], re.MULTILINE)), "a text that this test cannot read"
+    assert len(words) == len(re.findall(r"^  \w+: \[", scripts["words.js"], re.MULTILINE)), (
+        "a text that this test cannot read"
+    )
     for name, (zh, en) in words.items():
         assert zh and en, name
         assert set(re.findall(r"\{\w+\}", zh)) == set(re.findall(r"\{\w+\}", en)), name
@@ -91,6 +98,10 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_is_inline(project, scripts
     assert not re.search(r"<style|\sstyle=|<script>|\son\w+=", html)
     for path in sorted(folder.iterdir()):
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
-        assert "//" not in re.sub(r"//\s.*|/\*.*?\*/", "", text, flags=re.DOTALL) or path.suffix == ".js", path.name
+        assert "//" not in re.sub(r"//\s.*|/\*.*?\*/", "", text, flags=re.DOTALL) or path.suffix == ".js", (
+            path.name
+        )
         assert not re.search(r"https?://|@import|url\(", text), path.name
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), path.name
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text
+        ), path.name

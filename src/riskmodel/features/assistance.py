@@ -5,7 +5,14 @@ Measures that answer an identification are known only after it, so they cannot b
 """
 
 from riskmodel.features.common import NAN, Row, Rows, When, flag
-from riskmodel.features.rows import FOR_EMPLOYMENT, FOR_FINANCE, FOR_HEALTH, FOR_INDUSTRY, FOR_PUBLIC_POST, FOR_SAFETY_NET
+from riskmodel.features.rows import (
+    FOR_EMPLOYMENT,
+    FOR_FINANCE,
+    FOR_HEALTH,
+    FOR_INDUSTRY,
+    FOR_PUBLIC_POST,
+    FOR_SAFETY_NET,
+)
 
 
 def _running(measure: Row, when: When) -> bool:
@@ -47,7 +54,9 @@ def work_measure_running(assistance: Rows, when: When) -> float:
     """A measure for employment or a public post is running."""
     found = False
     for measure in assistance:
-        if _running(measure, when) and (measure.measure == FOR_EMPLOYMENT or measure.measure == FOR_PUBLIC_POST):
+        if _running(measure, when) and (
+            measure.measure == FOR_EMPLOYMENT or measure.measure == FOR_PUBLIC_POST
+        ):
             found = True
     return flag(found)
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import calendar
 import datetime as dt
 import itertools
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from riskmodel.calendar import months_before
 from riskmodel.errors import DataError, Fault, ProjectError
 from riskmodel.features import kernel as kernels
 from riskmodel.features.catalogue import Catalogue
@@ -43,18 +43,13 @@ class Clock:
     first: npt.NDArray[np.int32]
 
 
-def months_before(day: dt.date, months: int) -> dt.date:
-    """The same day of an earlier month, or its last day where the month is shorter."""
-    count = day.year * 12 + day.month - 1 - months
-    year, month = divmod(count, 12)
-    return dt.date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
-
-
 @lru_cache(maxsize=512)
 def clock(as_of: dt.date) -> Clock:
     """The clock of an as-of date."""
     back = np.array([day_number(months_before(as_of, months)) for months in range(MONTHS_BACK)], np.int32)
-    first = np.array([day_number(months_before(as_of.replace(day=1), months)) for months in range(MONTHS_BACK)], np.int32)
+    first = np.array(
+        [day_number(months_before(as_of.replace(day=1), months)) for months in range(MONTHS_BACK)], np.int32
+    )
     return Clock(day_number(as_of), as_of.year * 10000 + as_of.month * 100 + as_of.day, back, first)
 
 
@@ -143,7 +138,9 @@ def build_dates(
     def run(part: tuple[int, int]) -> None:
         start, stop = part
         for compiled, out in made:
-            compiled.build_features(targets.union[start:stop], targets.places[start:stop], *given, *prepared.arrays, out)
+            compiled.build_features(
+                targets.union[start:stop], targets.places[start:stop], *given, *prepared.arrays, out
+            )
 
     parts = [(0, len(targets.union))]
     if threads > 1 and len(targets.union) > 1000:
@@ -167,7 +164,9 @@ def build_dates(
     return matrices
 
 
-def _kernels(wanted: tuple[str, ...], own: OwnFunctions, trim: bool) -> list[tuple[tuple[str, ...], ModuleType]]:
+def _kernels(
+    wanted: tuple[str, ...], own: OwnFunctions, trim: bool
+) -> list[tuple[tuple[str, ...], ModuleType]]:
     """The kernels that make these features, each with its features in the order of its columns.
 
     The package's features have a kernel that changes with the package alone; those of the project's own have one beside it, so that an
@@ -238,7 +237,13 @@ def _versions(prepared: Prepared, targets: Places, as_of: dt.date) -> Places:
     rows, starts = prepared.rows, prepared.starts
     out = np.empty(len(targets), np.intp)
     kernels.counting().find_versions(
-        targets, day_number(as_of), rows["households"], starts["households"], rows["members"], starts["members"], out
+        targets,
+        day_number(as_of),
+        rows["households"],
+        starts["households"],
+        rows["members"],
+        starts["members"],
+        out,
     )
     return out
 
@@ -277,7 +282,13 @@ def _counts(prepared: Prepared, targets: _Targets) -> npt.NDArray[np.int64]:
     """What each household contributes to the counts of its areas. Shape (households over all days, counts)."""
     out = np.zeros((targets.total, len(counts())), np.int64)
     kernels.counting().count_neighbours(
-        targets.union, targets.places, *_clocks(targets.days), prepared.present_flags, prepared.limits, *prepared.arrays, out
+        targets.union,
+        targets.places,
+        *_clocks(targets.days),
+        prepared.present_flags,
+        prepared.limits,
+        *prepared.arrays,
+        out,
     )
     return out
 
@@ -337,10 +348,28 @@ def _uncompiled(own: OwnFunctions) -> list[Fault]:
         try:
             _run_on_nobody(nobody, (name,), own)
         except (NumbaError, KeyError) as error:
-            said = [line.strip() for line in str(error).splitlines() if line.strip() and "Failed in nopython" not in line]
+            said = [
+                line.strip()
+                for line in str(error).splitlines()
+                if line.strip() and "Failed in nopython" not in line
+            ]
             expected = "a column of the rows it names, numbers, loops and `if`"
-            faults.append(Fault(f"{OWN_FOLDER}/{one.family}.py ({name})", "; ".join(said[:2]), expected, "Correct the function."))
-    return faults or [Fault(OWN_FOLDER, "the functions do not compile", "functions that compile together", "Rename the helpers.")]
+            faults.append(
+                Fault(
+                    f"{OWN_FOLDER}/{one.family}.py ({name})",
+                    "; ".join(said[:2]),
+                    expected,
+                    "Correct the function.",
+                )
+            )
+    return faults or [
+        Fault(
+            OWN_FOLDER,
+            "the functions do not compile",
+            "functions that compile together",
+            "Rename the helpers.",
+        )
+    ]
 
 
 def _run_on_nobody(nobody: Prepared, only: tuple[str, ...], own: OwnFunctions) -> None:
@@ -351,7 +380,9 @@ def _run_on_nobody(nobody: Prepared, only: tuple[str, ...], own: OwnFunctions) -
     areas = _area_counts(nobody, nobodies.days, None)
     counted = np.zeros((0, len(counts())), np.int64)
     out = np.empty((0, len(only or definitions())))
-    kernels.kernel(only, own).build_features(nobodies.union, nobodies.places, *given, *areas, counted, *nobody.arrays, out)
+    kernels.kernel(only, own).build_features(
+        nobodies.union, nobodies.places, *given, *areas, counted, *nobody.arrays, out
+    )
 
 
 def warm_up(catalogue: Catalogue | None = None) -> float:
@@ -369,7 +400,9 @@ def warm_up(catalogue: Catalogue | None = None) -> float:
     return perf_counter() - start
 
 
-def _policies(prepared: Prepared, policy: Policy, targets: _Targets) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int32]]:
+def _policies(
+    prepared: Prepared, policy: Policy, targets: _Targets
+) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int32]]:
     """Policy values: distinct records, and for each day and village that is asked for the place of its own, shape (days, villages)."""
     found: dict[tuple[float, ...], int] = {}
     policy_of = np.zeros((len(targets.days), len(prepared.villages)), np.int32)

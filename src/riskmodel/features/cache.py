@@ -36,7 +36,9 @@ def loaded(kind: str, text: str) -> ModuleType:
     always compiled anew (numba itself does not notice a changed callee). kind: what the file's name begins with, such as `kernel`."""
     import numba
 
-    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version}\n{text}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(
+        f"{numba.__version__} {np.__version__} {sys.version}\n{text}".encode()
+    ).hexdigest()[:16]
     path = cache_folder() / f"{kind}_{digest}.py"
     if path.is_file():
         _note_use(path)
@@ -72,7 +74,9 @@ def clean_cache(newest: Path, *, keep: int = 2, spared: float = 600.0) -> None:
             return path.stat().st_atime
         return 0.0
 
-    others = sorted((path for path in newest.parent.glob(f"{kind}_*.py") if path != newest), key=used, reverse=True)
+    others = sorted(
+        (path for path in newest.parent.glob(f"{kind}_*.py") if path != newest), key=used, reverse=True
+    )
     for path in others[keep - 1 :]:
         if used(path) < time.time() - spared:
             for old in (path, *(newest.parent / "__pycache__").glob(f"{path.stem}.*")):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, RootModel, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, RootModel, model_validator
 
+from riskmodel.declared import Strict, Words
 from riskmodel.errors import Fault, ProjectError
+from riskmodel.features.denylist import Denylist
 from riskmodel.features.own import NOTHING_OWN, OWN_FOLDER, OwnFunctions, load_own
 from riskmodel.project import Project, fit
 from riskmodel.vocabulary import RISK_KINDS
@@ -57,17 +59,6 @@ TOLD: dict[str, tuple[Telling, ...]] = {
     "lower": ("low_raises", "high_lowers"),
     "unclear": (),
 }
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Words(Strict):
-    """The same thing in both languages."""
-
-    zh: Annotated[str, Field(min_length=1)]
-    en: Annotated[str, Field(min_length=1)]
 
 
 class Sentence(Strict):
@@ -129,7 +120,9 @@ class Feature(Strict):
     def _tells_what_it_declares(self) -> Feature:
         allowed = TOLD[self.riskier_when]
         if self.tell is not None and allowed and not set(self.tell) <= set(allowed):
-            raise ValueError(f"tell may only narrow riskier_when: {self.riskier_when}, that is, {' and '.join(allowed)}")
+            raise ValueError(
+                f"tell may only narrow riskier_when: {self.riskier_when}, that is, {' and '.join(allowed)}"
+            )
         if self.amount is not None and not (self.sentence.zh.after and self.sentence.en.after):
             raise ValueError("a share with an `amount` needs `after` in both sentences")
         return self
@@ -186,7 +179,6 @@ def load_catalogue(project: Project) -> Catalogue:
     `features/own/` without an entry.
     """
     from riskmodel.features.definitions import definitions
-    from riskmodel.features.denylist import Denylist
 
     own = load_own(project)
     document = project.document(CATALOGUE_FILE)
@@ -197,15 +189,29 @@ def load_catalogue(project: Project) -> Catalogue:
         at = document.where(name)
         if name not in functions:
             remedy = f"Write it into {OWN_FOLDER}/{entry.family}.py, or delete the entry."
-            faults.append(Fault(at, "no function of this name", "a function of the package or of the project", remedy))
+            faults.append(
+                Fault(at, "no function of this name", "a function of the package or of the project", remedy)
+            )
         elif functions[name].family != entry.family:
             remedy = "Correct `family`, or move the function."
-            faults.append(Fault(at, f"family {entry.family}", f"{functions[name].family}, whose file holds the function", remedy))
+            faults.append(
+                Fault(
+                    at,
+                    f"family {entry.family}",
+                    f"{functions[name].family}, whose file holds the function",
+                    remedy,
+                )
+            )
     for name, one in functions.items():
         if name not in package and name not in catalogue:
             remedy = "Copy a neighbour's entry and change every line."
             faults.append(
-                Fault(f"{OWN_FOLDER}/{one.family}.py ({name})", "no entry of this name", f"one in {CATALOGUE_FILE}", remedy)
+                Fault(
+                    f"{OWN_FOLDER}/{one.family}.py ({name})",
+                    "no entry of this name",
+                    f"one in {CATALOGUE_FILE}",
+                    remedy,
+                )
             )
     if faults:
         raise ProjectError(faults)

@@ -56,7 +56,11 @@ def at_school(member: Row) -> bool:
 
 def able(member: Row, when: When) -> bool:
     """Counts as labour: skilled or ordinary, 16 or older, not at school."""
-    return (member.labour == SKILLED or member.labour == ORDINARY) and age(member, when) >= 16 and not at_school(member)
+    return (
+        (member.labour == SKILLED or member.labour == ORDINARY)
+        and age(member, when) >= 16
+        and not at_school(member)
+    )
 
 
 def since(flows: Rows, start: int) -> int:

@@ -43,35 +43,52 @@ class AreaContext:
     ) -> AreaContext:
         """Sum the households' own counts, shape (households, counts), by the area of their versions in force, shape (households,)."""
         found: dict[str, tuple[int, ...]] = {}
-        for level, codes in zip(_LEVELS, (prepared.villages, prepared.townships, prepared.counties), strict=True):
+        for level, codes in zip(
+            _LEVELS, (prepared.villages, prepared.townships, prepared.counties), strict=True
+        ):
             area = prepared.rows["households"][level][versions]
             sums = np.zeros((len(codes), counted.shape[1]), np.int64)
             for place in range(counted.shape[1]):
-                sums[:, place] = np.bincount(area, weights=counted[:, place], minlength=len(codes)).astype(np.int64)
+                sums[:, place] = np.bincount(area, weights=counted[:, place], minlength=len(codes)).astype(
+                    np.int64
+                )
             found.update(zip(codes, map(tuple, sums.tolist()), strict=True))
         return cls(as_of, tuple(counts()), found)
 
     def array(self, level: str, codes: Sequence[str]) -> npt.NDArray[np.int64]:
         """Counts of these areas, shape (areas, counts); 0 for an area that was not counted."""
         nothing = (0,) * len(self.names)
-        return np.array([self.counts.get(code, nothing) for code in codes], np.int64).reshape(len(codes), len(self.names))
+        return np.array([self.counts.get(code, nothing) for code in codes], np.int64).reshape(
+            len(codes), len(self.names)
+        )
 
     def refuse_other_day(self, as_of: dt.date) -> None:
         """Raises DataError when the counts are of another day or of other feature functions."""
         if self.as_of != as_of:
             raise DataError(
                 Fault(
-                    "area context", f"counted as of {self.as_of}", f"counts as of {as_of}", "Count the areas again for that day."
+                    "area context",
+                    f"counted as of {self.as_of}",
+                    f"counts as of {as_of}",
+                    "Count the areas again for that day.",
                 )
             )
         if self.names != tuple(counts()):
             raise DataError(
-                Fault("area context", f"holds {', '.join(self.names)}", ", ".join(counts()), "Count the areas again.")
+                Fault(
+                    "area context",
+                    f"holds {', '.join(self.names)}",
+                    ", ".join(counts()),
+                    "Count the areas again.",
+                )
             )
 
     def json(self) -> str:
         """As JSON text: no household in it, only areas and whole numbers."""
-        return json.dumps({"as_of": self.as_of.isoformat(), "names": self.names, "counts": self.counts}, separators=(",", ":"))
+        return json.dumps(
+            {"as_of": self.as_of.isoformat(), "names": self.names, "counts": self.counts},
+            separators=(",", ":"),
+        )
 
     @classmethod
     def from_json(cls, text: str) -> AreaContext:
@@ -82,5 +99,7 @@ class AreaContext:
             return cls(dt.date.fromisoformat(data["as_of"]), tuple(data["names"]), counts)
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
-                Fault("area context", str(error), "JSON written by AreaContext.json", "Count the areas again.")
+                Fault(
+                    "area context", str(error), "JSON written by AreaContext.json", "Count the areas again."
+                )
             ) from error

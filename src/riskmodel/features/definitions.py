@@ -48,7 +48,9 @@ def definitions(own: OwnFunctions = NOTHING_OWN) -> dict[str, Definition]:
             for name, function in functions_of(part).items():
                 if not name.startswith("_"):
                     assert name not in found, f"two features are called {name}"
-                    found[name] = Definition(name, family, function, tuple(inspect.signature(function).parameters))
+                    found[name] = Definition(
+                        name, family, function, tuple(inspect.signature(function).parameters)
+                    )
     return found
 
 

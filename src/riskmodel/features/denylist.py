@@ -9,8 +9,8 @@ from typing import Final
 
 from pydantic import ConfigDict, RootModel
 
+from riskmodel.declared import Words
 from riskmodel.errors import Fault
-from riskmodel.features.catalogue import Words
 from riskmodel.project import Project
 
 DENYLIST_FILE: Final = "features/denylist.yaml"
@@ -46,7 +46,10 @@ class Denylist:
             if words is not None:
                 found.append(
                     Fault(
-                        f"{where} ({name})", words.en, f"a name that {DENYLIST_FILE} does not hold", "Leave this predictor out."
+                        f"{where} ({name})",
+                        words.en,
+                        f"a name that {DENYLIST_FILE} does not hold",
+                        "Leave this predictor out.",
                     )
                 )
         return found

@@ -87,7 +87,10 @@ def severely_disabled_workers(disability: Rows, members: Rows, policy: Row, when
     """Members of 16 to 59 years with a certificate in force of level 1 or 2."""
     count = 0
     for member in members:
-        if of_working_age(member, when) and _gravest(disability, member, when) <= policy.severe_disability_level:
+        if (
+            of_working_age(member, when)
+            and _gravest(disability, member, when) <= policy.severe_disability_level
+        ):
             count += 1
     return float(count)
 

@@ -44,7 +44,12 @@ def _paid(employment: Rows, start: int, end: int) -> float:
     """Monthly wages of reports that say employed, from day `start` up to the day before `end`."""
     total = 0.0
     for report in employment:
-        if report.employed == 1 and report.monthly_wage > 0.0 and report.occurred_on >= start and report.occurred_on < end:
+        if (
+            report.employed == 1
+            and report.monthly_wage > 0.0
+            and report.occurred_on >= start
+            and report.occurred_on < end
+        ):
             total += report.monthly_wage
     return total
 
@@ -115,7 +120,11 @@ def able_without_work(employment: Rows, members: Rows, when: When) -> float:
     count = 0
     for member in members:
         newest = _newest(employment, member)
-        if able(member, when) and newest > when.back[6] and _worked(employment, member, newest - 1, newest) == 0:
+        if (
+            able(member, when)
+            and newest > when.back[6]
+            and _worked(employment, member, newest - 1, newest) == 0
+        ):
             count += 1
     return float(count)
 

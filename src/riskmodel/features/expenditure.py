@@ -33,7 +33,12 @@ def _rigid(expenditure: Rows, medical_cost: float, start: int, end: int) -> floa
     for place in range(since(expenditure, start), since(expenditure, end)):
         flow = expenditure[place]
         amount = flow.amount
-        if flow.purpose == EDUCATION or flow.purpose == CARE or flow.purpose == DISASTER or flow.purpose == HOUSING:
+        if (
+            flow.purpose == EDUCATION
+            or flow.purpose == CARE
+            or flow.purpose == DISASTER
+            or flow.purpose == HOUSING
+        ):
             total += amount
     return total
 
@@ -59,14 +64,16 @@ def education_spending_12m(expenditure: Rows, when: When) -> float:
 def education_share_12m(expenditure: Rows, income: Rows, when: When) -> float:
     """Education spending / all income, last 12 whole months."""
     return share(
-        spent_between(expenditure, EDUCATION, when.first[12], when.first[0]), gross_income(income, when.first[12], when.first[0])
+        spent_between(expenditure, EDUCATION, when.first[12], when.first[0]),
+        gross_income(income, when.first[12], when.first[0]),
     )
 
 
 def debt_share_12m(expenditure: Rows, income: Rows, when: When) -> float:
     """Debt payments / all income, last 12 whole months."""
     return share(
-        spent_between(expenditure, DEBT, when.first[12], when.first[0]), gross_income(income, when.first[12], when.first[0])
+        spent_between(expenditure, DEBT, when.first[12], when.first[0]),
+        gross_income(income, when.first[12], when.first[0]),
     )
 
 
@@ -85,7 +92,10 @@ def production_cost_ratio_12m(expenditure: Rows, income: Rows, when: When) -> fl
 
 def spending_income_ratio_12m(expenditure: Rows, income: Rows, when: When) -> float:
     """All expenditure recorded / all income, last 12 whole months."""
-    return share(money_between(expenditure, when.first[12], when.first[0]), gross_income(income, when.first[12], when.first[0]))
+    return share(
+        money_between(expenditure, when.first[12], when.first[0]),
+        gross_income(income, when.first[12], when.first[0]),
+    )
 
 
 def rigid_above_cutoff_12m(expenditure: Rows, medical: Rows, income: Rows, policy: Row) -> float:

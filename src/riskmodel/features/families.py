@@ -49,6 +49,8 @@ ARGUMENTS: Final = (*TABLE_NAMES[1:], *LAST_12_MONTHS, *ALL_VERSIONS, *GIVEN)
 def functions_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
     """Functions that a module defines itself, in the order of its lines."""
     own = {
-        name: value for name, value in vars(module).items() if inspect.isfunction(value) and value.__module__ == module.__name__
+        name: value
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__
     }
     return dict(sorted(own.items(), key=lambda item: item[1].__code__.co_firstlineno))

@@ -9,7 +9,13 @@ def guarantees_failing(guarantees: Rows) -> float:
     failing = NAN
     for state in guarantees:
         failing = 0.0
-        for answer in (state.food_clothing_ok, state.schooling_ok, state.insured_ok, state.housing_ok, state.water_ok):
+        for answer in (
+            state.food_clothing_ok,
+            state.schooling_ok,
+            state.insured_ok,
+            state.housing_ok,
+            state.water_ok,
+        ):
             if answer == 0:
                 failing += 1.0
     return failing

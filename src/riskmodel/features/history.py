@@ -56,7 +56,11 @@ def unreachable_12m(verifications: Rows, when: When) -> float:
     """Visits of the last 12 months, known at T, at which nobody was reached."""
     count = 0
     for visit in verifications:
-        if visit.outcome == UNREACHABLE and visit.occurred_on > when.back[12] and visit.occurred_on <= when.as_of:
+        if (
+            visit.outcome == UNREACHABLE
+            and visit.occurred_on > when.back[12]
+            and visit.occurred_on <= when.as_of
+        ):
             count += 1
     return float(count)
 

@@ -161,7 +161,11 @@ def children_out_of_school(members: Rows, when: When) -> float:
     count = 0
     for member in members:
         years = age(member, when)
-        if years >= 7 and years <= 15 and (member.schooling == NOT_AT_SCHOOL or member.schooling == PRESCHOOL):
+        if (
+            years >= 7
+            and years <= 15
+            and (member.schooling == NOT_AT_SCHOOL or member.schooling == PRESCHOOL)
+        ):
             count += 1
     return float(count)
 
@@ -302,7 +306,10 @@ def head_or_spouse_left_12m(member_versions: Rows, when: When) -> float:
     found = False
     for place in range(len(member_versions)):
         version = member_versions[place]
-        found = found or ((version.relation == HEAD or version.relation == SPOUSE) and _left_since(member_versions, place, when))
+        found = found or (
+            (version.relation == HEAD or version.relation == SPOUSE)
+            and _left_since(member_versions, place, when)
+        )
     return flag(found)
 
 

@@ -60,7 +60,11 @@ def _largest_month(medical: Rows, members: Rows, when: When) -> float:
         end = 0
         for place in range(member.medical_start, member.medical_end):
             bill = medical[place]
-            if bill.kind == INPATIENT or bill.occurred_on < when.first[12] or bill.occurred_on >= when.first[0]:
+            if (
+                bill.kind == INPATIENT
+                or bill.occurred_on < when.first[12]
+                or bill.occurred_on >= when.first[0]
+            ):
                 continue
             if bill.occurred_on >= end:
                 paid = 0.0
@@ -99,7 +103,8 @@ def self_paid_change_6m(medical_12m: Rows, when: When) -> float:
 def self_paid_income_share_12m(medical_12m: Rows, income: Rows, expenditure: Rows, when: When) -> float:
     """Self-paid cost of the last 12 months / net income of the last 12 whole months; unknown unless that is above 0."""
     return share(
-        self_paid_since(medical_12m, when.back[12], when.as_of), net_income(income, expenditure, when.first[12], when.first[0])
+        self_paid_since(medical_12m, when.back[12], when.as_of),
+        net_income(income, expenditure, when.first[12], when.first[0]),
     )
 
 
@@ -157,7 +162,11 @@ def ill_members_12m(medical: Rows, members: Rows, when: When) -> float:
     for member in members:
         for place in range(member.medical_start, member.medical_end):
             bill = medical[place]
-            if bill.kind != OUTPATIENT and bill.occurred_on > when.back[12] and bill.occurred_on <= when.as_of:
+            if (
+                bill.kind != OUTPATIENT
+                and bill.occurred_on > when.back[12]
+                and bill.occurred_on <= when.as_of
+            ):
                 ill += 1
                 break
     return float(ill)

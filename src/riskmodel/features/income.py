@@ -52,7 +52,10 @@ def income_change_share_12m(income: Rows, expenditure: Rows, when: When) -> floa
 
 def recent_income_gap_pp(income: Rows, expenditure: Rows, members: Rows, policy: Row, when: When) -> float:
     """2 * net income of the last 6 whole months / members - monitoring line: where the year is heading."""
-    return 2.0 * net_income(income, expenditure, when.first[6], when.first[0]) / len(members) - policy.monitoring_line
+    return (
+        2.0 * net_income(income, expenditure, when.first[6], when.first[0]) / len(members)
+        - policy.monitoring_line
+    )
 
 
 def wage_income_pp_12m(income: Rows, members: Rows, when: When) -> float:
@@ -78,20 +81,25 @@ def transfer_income_pp_12m(income: Rows, members: Rows, when: When) -> float:
 
 def wage_share_12m(income: Rows, when: When) -> float:
     """Wages / all income of the last 12 whole months."""
-    return share(income_between(income, WAGE, when.first[12], when.first[0]), gross_income(income, when.first[12], when.first[0]))
+    return share(
+        income_between(income, WAGE, when.first[12], when.first[0]),
+        gross_income(income, when.first[12], when.first[0]),
+    )
 
 
 def business_share_12m(income: Rows, when: When) -> float:
     """Business income / all income of the last 12 whole months, before production cost."""
     return share(
-        income_between(income, BUSINESS, when.first[12], when.first[0]), gross_income(income, when.first[12], when.first[0])
+        income_between(income, BUSINESS, when.first[12], when.first[0]),
+        gross_income(income, when.first[12], when.first[0]),
     )
 
 
 def transfer_share_12m(income: Rows, when: When) -> float:
     """Transfers / all income of the last 12 whole months."""
     return share(
-        income_between(income, TRANSFER, when.first[12], when.first[0]), gross_income(income, when.first[12], when.first[0])
+        income_between(income, TRANSFER, when.first[12], when.first[0]),
+        gross_income(income, when.first[12], when.first[0]),
     )
 
 

@@ -30,7 +30,9 @@ from riskmodel.features.own import NOTHING_OWN, OwnFunctions, own_modules
 from riskmodel.features.rows import ALL_VERSIONS, LAST_12_MONTHS, OF_HOUSEHOLD, OF_PERSON, TABLE_NAMES
 from riskmodel.policy import DAYS, NUMBERS
 
-POLICY_SHAPE: Final = np.dtype([(name, "f8") for name in NUMBERS] + [(name, "i4") for name in DAYS], align=True)
+POLICY_SHAPE: Final = np.dtype(
+    [(name, "f8") for name in NUMBERS] + [(name, "i4") for name in DAYS], align=True
+)
 
 
 # ------------------------------------------------------------------------------------------------------------------------------
@@ -39,9 +41,7 @@ POLICY_SHAPE: Final = np.dtype([(name, "f8") for name in NUMBERS] + [(name, "i4"
 # Rows are read and never kept: nothing is allocated inside, so the compiler need not count references to the arrays. A call hands over seven
 # words for each array, which costs more than most sums: a trimmed kernel puts everything in place of its call. For all features that would
 # double the time of compiling and bring little.
-_INSIDE: Final = (
-    "inside = njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline={inline}, _nrt=False)"
-)
+_INSIDE: Final = "inside = njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline={inline}, _nrt=False)"
 
 
 def _parsed(function: Callable[..., Any]) -> ast.FunctionDef:
@@ -92,13 +92,19 @@ class _Put(ast.NodeTransformer):
 class _Share(ast.NodeTransformer):
     """Puts names in place of calls of helpers that say the same for the whole household; without `names`, counts them."""
 
-    def __init__(self, helpers: Mapping[str, ast.FunctionDef], names: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, helpers: Mapping[str, ast.FunctionDef], names: Mapping[str, str] | None = None
+    ) -> None:
         self._helpers, self._names, self.found = helpers, names, Counter[str]()
         self.used: list[str] = []
         self.fixed: set[str] = set()
 
     def of(self, definition: ast.FunctionDef) -> ast.FunctionDef:
-        written = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        written = {
+            node.id
+            for node in ast.walk(definition)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
         self.fixed = {argument.arg for argument in definition.args.args} - written
         self.used = []
         changed: ast.FunctionDef = self.visit(definition)
@@ -109,7 +115,11 @@ class _Share(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         text = ast.unparse(node)
-        if isinstance(node.func, ast.Name) and node.func.id in self._helpers and all(map(self._is_fixed, node.args)):
+        if (
+            isinstance(node.func, ast.Name)
+            and node.func.id in self._helpers
+            and all(map(self._is_fixed, node.args))
+        ):
             self.found[text] += 1
             if self._names is not None and text in self._names:
                 if self._names[text] not in self.used:
@@ -124,13 +134,18 @@ class _Share(ast.NodeTransformer):
         return all(name in self.fixed or name.isupper() or name in self._helpers for name in names)
 
 
-def _sharing(features: Mapping[str, Definition], helpers: Mapping[str, ast.FunctionDef]) -> tuple[dict[str, str], dict[str, Any]]:
+def _sharing(
+    features: Mapping[str, Definition], helpers: Mapping[str, ast.FunctionDef]
+) -> tuple[dict[str, str], dict[str, Any]]:
     """What is made once a household, by its text, and each feature's function rewritten to be given it, with its arguments."""
     unfolded = {name: _Unfold(helpers).visit(_parsed(one.function)) for name, one in features.items()}
     count = _Share(helpers)
     for definition in unfolded.values():
         count.of(copy.deepcopy(definition))
-    names = {text: f"shared_{place}" for place, text in enumerate(text for text, times in count.found.items() if times > 1)}
+    names = {
+        text: f"shared_{place}"
+        for place, text in enumerate(text for text, times in count.found.items() if times > 1)
+    }
     share = _Share(helpers, names)
     written = {name: share.of(definition) for name, definition in unfolded.items()}
     # What is shared may hold what is shared: the shorter text is made first.
@@ -198,7 +213,11 @@ def _cuts(wanted: set[str]) -> list[str]:
 
 
 def _condition(definition: Definition) -> str:
-    places = [f"present[{TABLE_NAMES.index(table)}]" for table in definition.tables if table not in ("households", "members")]
+    places = [
+        f"present[{TABLE_NAMES.index(table)}]"
+        for table in definition.tables
+        if table not in ("households", "members")
+    ]
     if "assets" in definition.takes:
         places.append("authorised")
     return " and ".join(places) or "True"
@@ -208,7 +227,9 @@ def _helpers(own: OwnFunctions) -> dict[str, ast.FunctionDef]:
     """Everything that a feature function may call, by name."""
     helpers = {name: _parsed(function) for name, function in functions_of(common).items()}
     for module in (*FAMILIES.values(), neighbours, *own_modules(own).values()):
-        helpers |= {name: _parsed(function) for name, function in functions_of(module).items() if name.startswith("_")}
+        helpers |= {
+            name: _parsed(function) for name, function in functions_of(module).items() if name.startswith("_")
+        }
     return helpers
 
 
@@ -233,7 +254,10 @@ def _driver(name: str, given: str, tables: set[str], body: list[str]) -> list[st
         "",
         "@njit(cache=True, nogil=True, error_model='numpy')",
         f"def {name}({given.replace('present, ', 'present, limits, ', 1)}):",
-        *[f"    {name}_scratch = np.empty(limits[{TABLE_NAMES.index(table)}], {table}_shape)" for name, table in space.items()],
+        *[
+            f"    {name}_scratch = np.empty(limits[{TABLE_NAMES.index(table)}], {table}_shape)"
+            for name, table in space.items()
+        ],
         f"    {name}_of_households({', '.join(scratch)}, {given})",
         "",
     ]
@@ -241,7 +265,11 @@ def _driver(name: str, given: str, tables: set[str], body: list[str]) -> list[st
 
 def _module(helpers: Iterable[ast.FunctionDef], lines: list[str], *, inline: bool = False) -> str:
     """A generated module, as text. It says the shapes of the rows, so that its hash changes with them."""
-    constants = [f"{name} = {value!r}" for name, value in vars(rows).items() if name.isupper() and isinstance(value, int)]
+    constants = [
+        f"{name} = {value!r}"
+        for name, value in vars(rows).items()
+        if name.isupper() and isinstance(value, int)
+    ]
     shapes = [f"# {name}: {shape}" for name, shape in (*rows.SHAPES.items(), ("policy", POLICY_SHAPE))]
     return "\n".join(
         [
@@ -275,8 +303,12 @@ def counting_source() -> str:
         f"out[place, {place}] = {one.name}({', '.join(one.takes)}) if {_condition(one)} else 0"
         for place, one in enumerate(own_counts.values())
     ]
-    lines = _driver("count_neighbours", "", {table for one in own_counts.values() for table in one.reads}, body)
-    return _module(helpers.values(), [*lines, "@njit(cache=True, nogil=True, error_model='numpy')", _IN_FORCE])
+    lines = _driver(
+        "count_neighbours", "", {table for one in own_counts.values() for table in one.reads}, body
+    )
+    return _module(
+        helpers.values(), [*lines, "@njit(cache=True, nogil=True, error_model='numpy')", _IN_FORCE]
+    )
 
 
 def source(only: tuple[str, ...] = (), own: OwnFunctions = NOTHING_OWN) -> str:
@@ -298,7 +330,9 @@ def source(only: tuple[str, ...] = (), own: OwnFunctions = NOTHING_OWN) -> str:
         given = ", ".join(argument.arg for argument in written[name].args.args)
         body.append(f"out[place, {place}] = {name}({given}) if {_condition(one)} else NAN")
     given = "policies, policy_of, village_counts, township_counts, county_counts, own_counts, "
-    lines = _driver("build_features", given, {table for one in features.values() for table in one.reads}, body)
+    lines = _driver(
+        "build_features", given, {table for one in features.values() for table in one.reads}, body
+    )
     return _module((*helpers.values(), *written.values()), lines, inline=bool(only))
 
 

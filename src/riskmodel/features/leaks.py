@@ -104,7 +104,9 @@ def _differences(right: FeatureMatrix, other: FeatureMatrix, day: dt.date, hand:
     differs = right.values.view(np.uint64) != other.values.view(np.uint64)
     differs &= ~(np.isnan(right.values) & np.isnan(other.values))
     return [
-        Leak(name, day, hand, int(differs[:, place].sum()), str(right.household_id[differs[:, place].argmax()]))
+        Leak(
+            name, day, hand, int(differs[:, place].sum()), str(right.household_id[differs[:, place].argmax()])
+        )
         for place, name in enumerate(right.names)
         if differs[:, place].any()
     ]
@@ -117,7 +119,9 @@ def _hands(tables: Tables, day: dt.date, seed: int) -> dict[str, Tables]:
     early = {name: frame.filter(pl.col("known_on") <= day) for name, frame in dated.items()}
     late = {name: frame.filter(pl.col("known_on") > day) for name, frame in dated.items()}
     rest = {name: frame for name, frame in frames.items() if name not in dated}
-    added = {name: _with(name, frame, _later(name, early[name], day, random)) for name, frame in dated.items()}
+    added = {
+        name: _with(name, frame, _later(name, early[name], day, random)) for name, frame in dated.items()
+    }
     altered = {name: pl.concat([early[name], _altered(name, late[name], random)]) for name in dated}
     shuffled = {name: frame.sample(fraction=1.0, shuffle=True, seed=seed) for name, frame in frames.items()}
     return {
@@ -145,9 +149,18 @@ def _later(name: str, early: pl.DataFrame, day: dt.date, random: np.random.Gener
     if not early.height:
         return early
     worse = early.with_columns(
-        *(pl.lit(value).cast(early.schema[column]).alias(column) for column, value in _WORSE.get(name, {}).items()),
-        *((pl.col(column.name) * 3 + 1000).alias(column.name) for column in table.columns if column.kind == "money"),
-        pl.Series("known_on", [day + dt.timedelta(int(days)) for days in random.integers(1, 200, early.height)]),
+        *(
+            pl.lit(value).cast(early.schema[column]).alias(column)
+            for column, value in _WORSE.get(name, {}).items()
+        ),
+        *(
+            (pl.col(column.name) * 3 + 1000).alias(column.name)
+            for column in table.columns
+            if column.kind == "money"
+        ),
+        pl.Series(
+            "known_on", [day + dt.timedelta(int(days)) for days in random.integers(1, 200, early.height)]
+        ),
     )
     if name == "members":  # who left before the day, and nobody knew
         gone = pl.Series(random.random(worse.height) < 0.5)
@@ -159,7 +172,9 @@ def _later(name: str, early: pl.DataFrame, day: dt.date, random: np.random.Gener
         new = new.with_columns(occurred_on=pl.min_horizontal("occurred_on", pl.lit(day)))
     corrections = worse.unique(subset=[table.key], keep="first", maintain_order=True)
     half = pl.Series(random.random(corrections.height) < 0.5)
-    return pl.concat([new, corrections.filter(half)]).unique(subset=[table.key, "known_on"], keep="first", maintain_order=True)
+    return pl.concat([new, corrections.filter(half)]).unique(
+        subset=[table.key, "known_on"], keep="first", maintain_order=True
+    )
 
 
 def _with(name: str, frame: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
@@ -174,7 +189,11 @@ def _altered(name: str, late: pl.DataFrame, random: np.random.Generator) -> pl.D
         return late
     keys = {table.key, "known_on", "household_id", "member_id", "occurred_on"}
     keys |= {"county_code", "township_code", "village_code", "birth_date", "area_code"}
-    dealt = [pl.col(column.name).gather(random.permutation(late.height)) for column in table.columns if column.name not in keys]
+    dealt = [
+        pl.col(column.name).gather(random.permutation(late.height))
+        for column in table.columns
+        if column.name not in keys
+    ]
     late = late.with_columns(dealt)
     return late.with_columns(
         (pl.col(column.name) * 2 + 7).alias(column.name) for column in table.columns if column.kind == "money"

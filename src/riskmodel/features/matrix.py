@@ -29,7 +29,9 @@ class FeatureMatrix:
     values: npt.NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        assert self.values.shape == (len(self.household_id), len(self.names)), "one row a household, one column a feature"
+        assert self.values.shape == (len(self.household_id), len(self.names)), (
+            "one row a household, one column a feature"
+        )
 
     def __len__(self) -> int:
         return len(self.household_id)
@@ -55,5 +57,7 @@ class FeatureMatrix:
         """household_id, as_of, village_code and the features, one row a household."""
         import pandas as pd
 
-        left = pd.DataFrame({"household_id": self.household_id, "as_of": self.as_of, "village_code": self.village_code})
+        left = pd.DataFrame(
+            {"household_id": self.household_id, "as_of": self.as_of, "village_code": self.village_code}
+        )
         return pd.concat([left, pd.DataFrame(self.values, columns=list(self.names))], axis=1)

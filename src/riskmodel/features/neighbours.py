@@ -32,7 +32,11 @@ def monitored(verifications: Rows) -> int:
 def confirmed_12m(verifications: Rows, when: When) -> int:
     """Risk was confirmed in the last 12 months, as known at T."""
     for visit in verifications:
-        if visit.outcome == RISK_CONFIRMED and visit.occurred_on > when.back[12] and visit.occurred_on <= when.as_of:
+        if (
+            visit.outcome == RISK_CONFIRMED
+            and visit.occurred_on > when.back[12]
+            and visit.occurred_on <= when.as_of
+        ):
             return 1
     return 0
 
@@ -40,7 +44,11 @@ def confirmed_12m(verifications: Rows, when: When) -> int:
 def visited_12m(verifications: Rows, when: When) -> int:
     """Somebody was reached at a visit of the last 12 months, as known at T."""
     for visit in verifications:
-        if visit.outcome != UNREACHABLE and visit.occurred_on > when.back[12] and visit.occurred_on <= when.as_of:
+        if (
+            visit.outcome != UNREACHABLE
+            and visit.occurred_on > when.back[12]
+            and visit.occurred_on <= when.as_of
+        ):
             return 1
     return 0
 

@@ -78,12 +78,19 @@ def own_modules(own: OwnFunctions) -> Mapping[str, ModuleType]:
         name = f"riskmodel_own_{family}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
         shown = f"<{OWN_FOLDER}/{family}.py as {name}>"
         module = ModuleType(name)
-        linecache.cache[shown] = (len(text), None, text.splitlines(keepends=True), shown)  # where `inspect` finds the source
+        linecache.cache[shown] = (
+            len(text),
+            None,
+            text.splitlines(keepends=True),
+            shown,
+        )  # where `inspect` finds the source
         try:
             exec(compile(text, shown, "exec"), module.__dict__)
         except ImportError as error:
             expected = "a name of riskmodel.features.common, .rows or a family's module"
-            raise ProjectError(Fault(f"{OWN_FOLDER}/{family}.py", str(error), expected, "Correct the import.")) from None
+            raise ProjectError(
+                Fault(f"{OWN_FOLDER}/{family}.py", str(error), expected, "Correct the import.")
+            ) from None
         modules[family] = module
     return modules
 
@@ -97,7 +104,12 @@ def _package_names() -> dict[str, str]:
 def _faults_of(family: str, text: str, where: str, taken: dict[str, str]) -> Iterator[Fault]:
     """What is wrong with one file. Names that it defines are added to `taken`."""
     if family not in FAMILIES:
-        yield Fault(where, f"no family `{family}`", f"a file named after one of {', '.join(FAMILIES)}", "Rename the file.")
+        yield Fault(
+            where,
+            f"no family `{family}`",
+            f"a file named after one of {', '.join(FAMILIES)}",
+            "Rename the file.",
+        )
     try:
         tree = ast.parse(text)
     except SyntaxError as error:
@@ -111,17 +123,33 @@ def _faults_of(family: str, text: str, where: str, taken: dict[str, str]) -> Ite
         if isinstance(statement, ast.FunctionDef):
             yield from _faults_of_function(statement, where, known)
             if statement.name in taken:
-                yield Fault(at, f"`{statement.name}` is a name of {taken[statement.name]}", "a new name", "Rename the function.")
+                yield Fault(
+                    at,
+                    f"`{statement.name}` is a name of {taken[statement.name]}",
+                    "a new name",
+                    "Rename the function.",
+                )
             taken[statement.name] = where
         elif isinstance(statement, ast.ImportFrom):
             source = (statement.module or "").removeprefix("riskmodel.features.")
-            if statement.module != "__future__" and (statement.level or source not in ("common", "rows", *FAMILIES)):
+            if statement.module != "__future__" and (
+                statement.level or source not in ("common", "rows", *FAMILIES)
+            ):
                 remedy = "Write what the function needs into this file."
-                yield Fault(at, f"imports from {statement.module}", "imports from riskmodel.features only", remedy)
+                yield Fault(
+                    at, f"imports from {statement.module}", "imports from riskmodel.features only", remedy
+                )
             for alias in statement.names:
                 if alias.asname or alias.name == "*":
-                    yield Fault(at, f"`{ast.unparse(alias)}`", "names as they are", "Import each name as it is called.")
-        elif not (place == 0 and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+                    yield Fault(
+                        at,
+                        f"`{ast.unparse(alias)}`",
+                        "names as they are",
+                        "Import each name as it is called.",
+                    )
+        elif not (
+            place == 0 and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        ):
             remedy = "Put it into a function; a figure with legal meaning belongs into features/policy/."
             yield Fault(at, f"`{ast.unparse(statement)[:60]}`", "imports and functions, nothing else", remedy)
 
@@ -129,11 +157,22 @@ def _faults_of(family: str, text: str, where: str, taken: dict[str, str]) -> Ite
 def _faults_of_function(function: ast.FunctionDef, where: str, known: frozenset[str]) -> Iterator[Fault]:
     at = f"{where}:{function.lineno} ({function.name})"
     arguments = function.args
-    if function.decorator_list or arguments.defaults or arguments.vararg or arguments.kwarg or arguments.kwonlyargs:
+    if (
+        function.decorator_list
+        or arguments.defaults
+        or arguments.vararg
+        or arguments.kwarg
+        or arguments.kwonlyargs
+    ):
         remedy = "Take away decorators, defaults and stars."
         yield Fault(at, "more than arguments and a body", "a plain function", remedy)
     if ast.get_docstring(function) is None:
-        yield Fault(at, "no docstring", "its formula in words, which people are shown", "Write it below the first line.")
+        yield Fault(
+            at,
+            "no docstring",
+            "its formula in words, which people are shown",
+            "Write it below the first line.",
+        )
     if not function.name.startswith("_"):
         for argument in arguments.args:
             if argument.arg not in ARGUMENTS:
@@ -144,11 +183,31 @@ def _faults_of_function(function: ast.FunctionDef, where: str, known: frozenset[
         if isinstance(node, ast.Call):
             if not isinstance(node.func, ast.Name) or node.func.id not in known:
                 expected = f"{', '.join(sorted(_ARITHMETIC))}, an imported helper or a function of this file"
-                yield Fault(line, f"calls `{ast.unparse(node.func)}`", expected, "Write it with loops, `if` and arithmetic.")
+                yield Fault(
+                    line,
+                    f"calls `{ast.unparse(node.func)}`",
+                    expected,
+                    "Write it with loops, `if` and arithmetic.",
+                )
         elif isinstance(
-            node, (ast.Import, ast.ImportFrom, ast.Global, ast.Lambda, ast.ListComp, ast.Try, ast.With, ast.ClassDef)
+            node,
+            (
+                ast.Import,
+                ast.ImportFrom,
+                ast.Global,
+                ast.Lambda,
+                ast.ListComp,
+                ast.Try,
+                ast.With,
+                ast.ClassDef,
+            ),
         ):
-            yield Fault(line, f"`{ast.unparse(node)[:60]}`", "loops, `if` and arithmetic", "It is compiled: keep it plain.")
+            yield Fault(
+                line,
+                f"`{ast.unparse(node)[:60]}`",
+                "loops, `if` and arithmetic",
+                "It is compiled: keep it plain.",
+            )
         elif isinstance(node, ast.Attribute) and node.attr not in _AFTER_A_DOT:
             expected = "a column of docs/data-contract.md that a feature may read, a policy value or a part of `when`"
             yield Fault(line, f"`{ast.unparse(node)[:60]}`", expected, "Correct the name.")

@@ -182,7 +182,11 @@ def _row(name: str, feature: Feature, formula: str, language: Language) -> str:
     place = 0 if language == "zh" else 1
     directions = _FLAG_DIRECTIONS if feature.unit == "flag" else _DIRECTIONS
     window = WINDOWS.get(feature.window, feature.window) if language == "zh" else feature.window
-    sources = "、".join(TABLES[table].zh for table in feature.sources) if language == "zh" else ", ".join(feature.sources)
+    sources = (
+        "、".join(TABLES[table].zh for table in feature.sources)
+        if language == "zh"
+        else ", ".join(feature.sources)
+    )
     if language == "zh":
         last = feature.sentence.zh.value
         if feature.sentence.zh.negative:

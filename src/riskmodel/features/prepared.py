@@ -69,7 +69,9 @@ class Prepared:
     def limits(self) -> npt.NDArray[np.int64]:
         """Most rows that any household may have in each table, for the kernel's scratch space. Shape (tables,)."""
         if len(self) == 1:  # all rows: more than enough, and quick
-            return np.array([len(self.rows[name]) + len(self.rows["area_shocks"]) * 3 for name in TABLE_NAMES], np.int64)
+            return np.array(
+                [len(self.rows[name]) + len(self.rows["area_shocks"]) * 3 for name in TABLE_NAMES], np.int64
+            )
         limits = np.zeros(len(TABLE_NAMES), np.int64)
         for place, name in enumerate(TABLE_NAMES):
             if name in OF_PERSON:
@@ -181,7 +183,9 @@ def records_of(name: str, frame: pl.DataFrame, now: Prepared) -> Rows:
         whole = now.tables[name].sort(key, "known_on")
         if name == "members":
             ids = pl.Series(now.household_id.tolist(), dtype=pl.String)
-            whole = whole.sort("household_id", "member_id", "known_on").filter(pl.col("household_id").is_in(ids.implode()))
+            whole = whole.sort("household_id", "member_id", "known_on").filter(
+                pl.col("household_id").is_in(ids.implode())
+            )
         places = whole.select(key, "known_on").with_row_index("row")
         found = frame.join(places, on=[key, "known_on"], how="left", maintain_order="left")
         chosen: Rows = now.rows[name][found["row"].to_numpy()]
@@ -236,7 +240,9 @@ def _records(name: str, frame: pl.DataFrame) -> Rows:
 
 def _numbers(values: pl.Series, name: str, kind: str) -> npt.NDArray[Any]:
     if name == "birth_date":
-        return (values.dt.year() * 10000 + values.dt.month().cast(pl.Int32) * 100 + values.dt.day()).to_numpy()
+        return (
+            values.dt.year() * 10000 + values.dt.month().cast(pl.Int32) * 100 + values.dt.day()
+        ).to_numpy()
     if kind == "date":
         return values.to_physical().fill_null(NEVER).to_numpy()
     if kind in ("money", "number"):
@@ -257,8 +263,15 @@ def _since(members: pl.DataFrame) -> pl.DataFrame:
     members = members.with_columns(unable=pl.col("labour").is_in(["lost", "none"]))
     first = pl.col("member_id") != pl.col("member_id").shift(1, fill_value="")
     for since, state in _STATES.items():
-        begins = pl.when(first).then(0).when(pl.col(state) != pl.col(state).shift(1)).then(pl.col("known_on").to_physical())
-        members = members.with_columns(begins.cast(pl.Int32).alias(since)).with_columns(pl.col(since).forward_fill())
+        begins = (
+            pl.when(first)
+            .then(0)
+            .when(pl.col(state) != pl.col(state).shift(1))
+            .then(pl.col("known_on").to_physical())
+        )
+        members = members.with_columns(begins.cast(pl.Int32).alias(since)).with_columns(
+            pl.col(since).forward_fill()
+        )
     return members
 
 
@@ -297,7 +310,10 @@ def prepare_records(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Prepa
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             Fault(
-                "records", f"{type(error).__name__}: {error}", "rows that keep the data contract", "Check them with `tables_of`."
+                "records",
+                f"{type(error).__name__}: {error}",
+                "rows that keep the data contract",
+                "Check them with `tables_of`.",
             )
         ) from error
 
@@ -323,12 +339,22 @@ def _prepare_records(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Prep
     event_areas = sorted({row["area_code"] for row, _ in wide})
     place_of_events = {code: place for place, code in enumerate(event_areas)}
     wide.sort(
-        key=lambda item: (item[0]["area_code"], _day(item[0]["occurred_on"]), _day(item[0]["known_on"]), item[0]["event_id"])
+        key=lambda item: (
+            item[0]["area_code"],
+            _day(item[0]["occurred_on"]),
+            _day(item[0]["known_on"]),
+            item[0]["event_id"],
+        )
     )
-    rows["area_shocks"] = np.array([_shock(row, end, _SCOPE_OF[len(row["area_code"])]) for row, end in wide], SHAPES["shocks"])
+    rows["area_shocks"] = np.array(
+        [_shock(row, end, _SCOPE_OF[len(row["area_code"])]) for row, end in wide], SHAPES["shocks"]
+    )
     starts["area_shocks"] = _count([place_of_events[row["area_code"]] for row, _ in wide], len(event_areas))
 
-    areas = {name: sorted({row[f"{name}_code"] for row, _ in households}) for name in ("village", "township", "county")}
+    areas = {
+        name: sorted({row[f"{name}_code"] for row, _ in households})
+        for name in ("village", "township", "county")
+    }
     place_of_area = {name: {code: place for place, code in enumerate(codes)} for name, codes in areas.items()}
     households.sort(key=lambda item: (item[0]["household_id"], _day(item[0]["known_on"])))
     rows["households"] = np.array(
@@ -349,7 +375,9 @@ def _prepare_records(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Prep
         ],
         SHAPES["households"],
     )
-    starts["households"] = _count([place_of_household[row["household_id"]] for row, _ in households], len(ids))
+    starts["households"] = _count(
+        [place_of_household[row["household_id"]] for row, _ in households], len(ids)
+    )
 
     people = []
     before: Mapping[str, Any] | None = None
@@ -361,7 +389,10 @@ def _prepare_records(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Prep
             since = [0, 0, 0, 0]
         else:
             known = _day(row["known_on"])
-            since = [known if now != then else day for now, then, day in zip(states, states_before, since, strict=True)]
+            since = [
+                known if now != then else day
+                for now, then, day in zip(states, states_before, since, strict=True)
+            ]
         before, states_before = row, states
         if row["household_id"] in place_of_household:
             people.append((row["household_id"], row, end, since))
@@ -396,12 +427,21 @@ def _prepare_records(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Prep
 
     for name in (*OF_HOUSEHOLD, *OF_PERSON):
         items = own if name == "shocks" else versions.get(name, [])
-        owner, place_of = ("member_id", place_of_person) if name in OF_PERSON else ("household_id", place_of_household)
+        owner, place_of = (
+            ("member_id", place_of_person) if name in OF_PERSON else ("household_id", place_of_household)
+        )
         kept = [(place_of[row[owner]], row, end) for row, end in items if row[owner] in place_of]
         if name == "guarantees":
             kept.sort(key=lambda item: (item[0], _day(item[1]["known_on"])))
         else:
-            kept.sort(key=lambda item: (item[0], _day(item[1]["occurred_on"]), _day(item[1]["known_on"]), item[1]["event_id"]))
+            kept.sort(
+                key=lambda item: (
+                    item[0],
+                    _day(item[1]["occurred_on"]),
+                    _day(item[1]["known_on"]),
+                    item[1]["event_id"],
+                )
+            )
         make = _MAKERS[name]
         if name in OF_PERSON:
             made = [make(row, end, place) for place, row, end in kept]
@@ -494,7 +534,14 @@ _OUTCOME: Final = _lookup("verifications", "outcome")
 
 
 def _shock(row: Mapping[str, Any], end: int, scope: int) -> tuple[Any, ...]:
-    return (_money(row.get("loss")), _day(row["occurred_on"]), _day(row["known_on"]), end, _SHOCK[row["kind"]], scope)
+    return (
+        _money(row.get("loss")),
+        _day(row["occurred_on"]),
+        _day(row["known_on"]),
+        end,
+        _SHOCK[row["kind"]],
+        scope,
+    )
 
 
 # Each in the order of the fields in SHAPES; the third argument is the person where the record has one.
@@ -564,7 +611,12 @@ _MAKERS: Final[Mapping[str, Callable[[Mapping[str, Any], int, int], tuple[Any, .
         _end(row.get("ended_on")),
         _MEASURE[row["measure"]],
     ),
-    "leads": lambda row, end, _: (_day(row["occurred_on"]), _day(row["known_on"]), end, _LEAD[row["channel"]]),
+    "leads": lambda row, end, _: (
+        _day(row["occurred_on"]),
+        _day(row["known_on"]),
+        end,
+        _LEAD[row["channel"]],
+    ),
     "authorisations": lambda row, end, _: (
         _day(row["occurred_on"]),
         _day(row["known_on"]),

@@ -140,7 +140,9 @@ SHAPES: Final[dict[str, np.dtype[np.void]]] = {
         dibao=_CODE,
         tekun=_CODE,
     ),
-    "income": _shape(amount=_MONEY, occurred_on=_DAY, known_on=_DAY, replaced_on=_DAY, person="i4", source=_CODE),
+    "income": _shape(
+        amount=_MONEY, occurred_on=_DAY, known_on=_DAY, replaced_on=_DAY, person="i4", source=_CODE
+    ),
     "expenditure": _shape(amount=_MONEY, occurred_on=_DAY, known_on=_DAY, replaced_on=_DAY, purpose=_CODE),
     "medical": _shape(
         total_cost=_MONEY,
@@ -156,7 +158,13 @@ SHAPES: Final[dict[str, np.dtype[np.void]]] = {
         diagnosis_group=_CODE,  # chapter letter, A is 0; -1 missing
     ),
     "disability": _shape(
-        occurred_on=_DAY, known_on=_DAY, replaced_on=_DAY, valid_until=_DAY, person="i4", kind=_CODE, level=_CODE
+        occurred_on=_DAY,
+        known_on=_DAY,
+        replaced_on=_DAY,
+        valid_until=_DAY,
+        person="i4",
+        kind=_CODE,
+        level=_CODE,
     ),
     "employment": _shape(
         monthly_wage=_MONEY,
@@ -178,7 +186,9 @@ SHAPES: Final[dict[str, np.dtype[np.void]]] = {
         housing_ok=_CODE,
         water_ok=_CODE,
     ),
-    "assistance": _shape(amount=_MONEY, occurred_on=_DAY, known_on=_DAY, replaced_on=_DAY, ended_on=_DAY, measure=_CODE),
+    "assistance": _shape(
+        amount=_MONEY, occurred_on=_DAY, known_on=_DAY, replaced_on=_DAY, ended_on=_DAY, measure=_CODE
+    ),
     "leads": _shape(occurred_on=_DAY, known_on=_DAY, replaced_on=_DAY, channel=_CODE),
     "authorisations": _shape(occurred_on=_DAY, known_on=_DAY, replaced_on=_DAY, revoked_on=_DAY, scope=_CODE),
     "assets": _shape(value=_MONEY, occurred_on=_DAY, known_on=_DAY, replaced_on=_DAY, kind=_CODE),

@@ -47,7 +47,9 @@ def rule_medical_self_paid(medical: Rows, members: Rows, household: Row, policy:
     limit = policy.medical_self_paid_share_general
     if household.category == LIFTED:
         limit = policy.medical_self_paid_share_lifted
-    return flag(_largest_of_person(medical, members, when.back[12], when.as_of) > limit * policy.disposable_income)
+    return flag(
+        _largest_of_person(medical, members, when.back[12], when.as_of) > limit * policy.disposable_income
+    )
 
 
 def rule_medical_burden(medical_12m: Rows, members: Rows, policy: Row, when: When) -> float:
@@ -123,7 +125,11 @@ def rule_no_job_3m(employment: Rows, members: Rows, policy: Row, when: When) -> 
     found = False
     for member in members:
         newest = _newest(employment, member)
-        if able(member, when) and newest > when.back[6] and _worked(employment, member, when.back[12], when.as_of) > 0:
+        if (
+            able(member, when)
+            and newest > when.back[6]
+            and _worked(employment, member, when.back[12], when.as_of) > 0
+        ):
             last = _last_worked(employment, member, when)
             found = found or _reports(employment, member, last, newest) >= policy.no_job_months
     return flag(found)
@@ -152,7 +158,9 @@ def rule_transfer_share(income: Rows, policy: Row, when: When) -> float:
     total = gross_income(income, when.first[12], when.first[0])
     if not total > 0.0:
         return NAN
-    return flag(income_between(income, TRANSFER, when.first[12], when.first[0]) > policy.transfer_share * total)
+    return flag(
+        income_between(income, TRANSFER, when.first[12], when.first[0]) > policy.transfer_share * total
+    )
 
 
 def rule_guarantee_failed(guarantees: Rows) -> float:

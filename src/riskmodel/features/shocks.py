@@ -53,7 +53,12 @@ def own_loss_12m(shocks: Rows, when: When) -> float:
     """Losses recorded for shocks of the household itself in the last 12 months; a shock without a figure counts 0."""
     total = 0.0
     for shock in shocks:
-        if shock.scope == OWN and shock.loss > 0.0 and shock.occurred_on > when.back[12] and shock.occurred_on <= when.as_of:
+        if (
+            shock.scope == OWN
+            and shock.loss > 0.0
+            and shock.occurred_on > when.back[12]
+            and shock.occurred_on <= when.as_of
+        ):
             total += shock.loss
     return total
 
@@ -62,7 +67,12 @@ def loss_income_share_12m(shocks: Rows, income: Rows, when: When) -> float:
     """Losses of the household itself, last 12 months / all income of the last 12 whole months."""
     total = 0.0
     for shock in shocks:
-        if shock.scope == OWN and shock.loss > 0.0 and shock.occurred_on > when.back[12] and shock.occurred_on <= when.as_of:
+        if (
+            shock.scope == OWN
+            and shock.loss > 0.0
+            and shock.occurred_on > when.back[12]
+            and shock.occurred_on <= when.as_of
+        ):
             total += shock.loss
     return share(total, gross_income(income, when.first[12], when.first[0]))
 
@@ -124,7 +134,8 @@ def business_share_under_shock_12m(shocks: Rows, income: Rows, when: When) -> fl
     if not hit:
         return 0.0
     return share(
-        income_between(income, BUSINESS, when.first[12], when.first[0]), gross_income(income, when.first[12], when.first[0])
+        income_between(income, BUSINESS, when.first[12], when.first[0]),
+        gross_income(income, when.first[12], when.first[0]),
     )
 
 

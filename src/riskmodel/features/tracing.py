@@ -64,9 +64,12 @@ class ValueTrace:
             f"  unknown when: {self.missing}",
         ]
         lines += [f"  {table}: absent from these tables, so the value is unknown" for table in self.absent]
-        lines += [f"  policy: {name} = {value:,.6g} ({source})" for name, (value, source) in self.policy.items()]
         lines += [
-            f"  {level} without this household: " + ", ".join(f"{name} {count:,}" for name, count in counts.items())
+            f"  policy: {name} = {value:,.6g} ({source})" for name, (value, source) in self.policy.items()
+        ]
+        lines += [
+            f"  {level} without this household: "
+            + ", ".join(f"{name} {count:,}" for name, count in counts.items())
             for level, counts in self.neighbours.items()
         ]
         for table, frame in self.rows.items():
@@ -74,9 +77,15 @@ class ValueTrace:
             lines.append(f"  {table}: {entered.height} of {frame.height} rows known on the day enter")
             shown_rows = entered.drop("counts")
             if shown_rows.height:
-                shown_rows = shown_rows.select(column.name for column in shown_rows if column.null_count() < shown_rows.height)
+                shown_rows = shown_rows.select(
+                    column.name for column in shown_rows if column.null_count() < shown_rows.height
+                )
                 with pl.Config(
-                    tbl_rows=60, tbl_cols=20, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True, tbl_width_chars=160
+                    tbl_rows=60,
+                    tbl_cols=20,
+                    tbl_hide_dataframe_shape=True,
+                    tbl_hide_column_data_types=True,
+                    tbl_width_chars=160,
                 ):
                     lines += ["    " + line for line in str(shown_rows).splitlines()]
         return "\n".join(lines)
@@ -96,7 +105,9 @@ def explain_value(
 
     Raises DataError for a household or feature that is not there, or a household that is not in force with a member then.
     """
-    [trace] = explain_values(tables, household_id, [feature], as_of, catalogue=catalogue, policy=policy, context=context)
+    [trace] = explain_values(
+        tables, household_id, [feature], as_of, catalogue=catalogue, policy=policy, context=context
+    )
     return trace
 
 
@@ -113,15 +124,29 @@ def explain_values(
     """`explain_value` for several features of one household: its rows are cut once."""
     full = tables.tables if isinstance(tables, Prepared) else tables
     if full is None:
-        raise DataError(Fault("tables", "records without tables", "Tables, or `prepare(tables)`", "Pass the tables themselves."))
+        raise DataError(
+            Fault(
+                "tables",
+                "records without tables",
+                "Tables, or `prepare(tables)`",
+                "Pass the tables themselves.",
+            )
+        )
     functions = definitions(catalogue.own)
     strange = [name for name in features if name not in functions or name not in catalogue]
     if strange:
         raise DataError(
-            Fault(name, "no such feature", "a name of features/catalogue.yaml", "Look it up in docs/features.md.")
+            Fault(
+                name,
+                "no such feature",
+                "a name of features/catalogue.yaml",
+                "Look it up in docs/features.md.",
+            )
             for name in strange
         )
-    if context is None and any({"village", "township", "county"} & set(functions[name].takes) for name in features):
+    if context is None and any(
+        {"village", "township", "county"} & set(functions[name].takes) for name in features
+    ):
         context = count_context(tables, as_of)
     case = _Case.of(full, household_id, as_of, policy, context)
     return [case.trace(functions[name], catalogue[name], policy) for name in features]
@@ -169,7 +194,9 @@ class _Case:
     as_of: dt.date
 
     @classmethod
-    def of(cls, full: Tables, household_id: str, as_of: dt.date, policy: Policy, context: AreaContext | None) -> _Case:
+    def of(
+        cls, full: Tables, household_id: str, as_of: dt.date, policy: Policy, context: AreaContext | None
+    ) -> _Case:
         ours = full.of_households([household_id])
         now = prepare(ours)
         now.place_of(household_id)
@@ -188,7 +215,11 @@ class _Case:
         asked = _Asked(policy, village, as_of)
         given: dict[str, Any] = {**rows, "household": home, "when": _when(as_of), "policy": asked}
         if context is not None:
-            codes = {"village": village, "township": now.townships[home.township], "county": now.counties[home.county]}
+            codes = {
+                "village": village,
+                "township": now.townships[home.township],
+                "county": now.counties[home.county],
+            }
             others = {level: _others(context, code, given, full) for level, code in codes.items()}
             given |= {level: SimpleNamespace(**counts) for level, counts in others.items()}
         return cls(given, frames, ours, village, asked, household_id, as_of)
@@ -214,7 +245,9 @@ class _Case:
         absent = tuple(name for name in definition.tables if name not in self.ours)
         open_to_read = not absent and self.readable(definition)
         shown = {}
-        for name in definition.tables if "household" not in definition.takes else ("households", *definition.tables):
+        for name in (
+            definition.tables if "household" not in definition.takes else ("households", *definition.tables)
+        ):
             rows = "member_versions" if name == "members" and "member_versions" in definition.takes else name
             frame = self.frames[rows]
             marks = [name == "households"] * frame.height
@@ -265,11 +298,15 @@ def _when(as_of: dt.date) -> When:
     return When(time.as_of, time.ymd, time.back.tolist(), time.first.tolist())
 
 
-def _cut(ours: Tables, as_of: dt.date, now: Prepared, household_id: str) -> tuple[Rows, dict[str, pl.DataFrame]]:
+def _cut(
+    ours: Tables, as_of: dt.date, now: Prepared, household_id: str
+) -> tuple[Rows, dict[str, pl.DataFrame]]:
     """Rows of one household on the day, as objects for the functions and as frames for people, place by place the same."""
     cut = ours.known_by(as_of)
     frames: dict[str, pl.DataFrame] = {}
-    versions = ours["members"].filter((pl.col("household_id") == household_id) & (pl.col("known_on") <= as_of))
+    versions = ours["members"].filter(
+        (pl.col("household_id") == household_id) & (pl.col("known_on") <= as_of)
+    )
     versions = versions.sort("member_id", "known_on")
     home = cut["households"].filter(pl.col("household_id") == household_id)
     people = cut.get("members").filter(pl.col("household_id") == household_id).sort("member_id")
@@ -279,12 +316,17 @@ def _cut(ours: Tables, as_of: dt.date, now: Prepared, household_id: str) -> tupl
             continue
         frame = cut.get(name)
         if "member_id" in frame.columns and "household_id" not in frame.columns:
-            frame = people.select("member_id").join(frame, on="member_id", how="inner", maintain_order="left_right")
+            frame = people.select("member_id").join(
+                frame, on="member_id", how="inner", maintain_order="left_right"
+            )
             frame = frame.select(cut.get(name).columns)
         elif name == "shocks":
             own = frame.filter(pl.col("household_id") == household_id)
             wide = [
-                frame.filter(pl.col("household_id").is_null() & pl.col("area_code").is_in(home[f"{level}_code"].implode()))
+                frame.filter(
+                    pl.col("household_id").is_null()
+                    & pl.col("area_code").is_in(home[f"{level}_code"].implode())
+                )
                 for level in ("village", "township", "county")
             ]
             wide = [part.sort("occurred_on", "known_on", "event_id") for part in wide]
@@ -292,7 +334,9 @@ def _cut(ours: Tables, as_of: dt.date, now: Prepared, household_id: str) -> tupl
         else:
             frame = frame.filter(pl.col("household_id") == household_id)
         frames[name] = frame.drop("replaced_on", strict=False)
-    known = pl.when(pl.col("replaced_on") <= as_of).then("replaced_on")  # an end that lies later is not known yet
+    known = pl.when(pl.col("replaced_on") <= as_of).then(
+        "replaced_on"
+    )  # an end that lies later is not known yet
     frames["member_versions"] = versions.with_columns(replaced_on=known)
     frames["households"] = home.drop("replaced_on", strict=False)
     frames["members"] = people.drop("replaced_on", strict=False)
@@ -309,7 +353,9 @@ def _objects(name: str, frame: pl.DataFrame, now: Prepared) -> list[SimpleNamesp
 
     made = records_of(name, frame, now)
     fields = made.dtype.names or ()
-    return [SimpleNamespace(**{item: made[item][place].item() for item in fields}) for place in range(len(made))]
+    return [
+        SimpleNamespace(**{item: made[item][place].item() for item in fields}) for place in range(len(made))
+    ]
 
 
 def _run(definition: Definition, given: Mapping[str, Any]) -> float:
@@ -323,7 +369,11 @@ def _arguments(definition: Definition, given: Mapping[str, Any]) -> list[Any]:
     """What the function takes, in its order."""
     when = given["when"]
     return [
-        [row for row in given[LAST_12_MONTHS[name]] if row.occurred_on > when.back[12] and row.occurred_on <= when.as_of]
+        [
+            row
+            for row in given[LAST_12_MONTHS[name]]
+            if row.occurred_on > when.back[12] and row.occurred_on <= when.as_of
+        ]
         if name in LAST_12_MONTHS
         else given[name]
         for name in definition.takes
@@ -347,11 +397,17 @@ def _enters(definition: Definition, given: Mapping[str, Any], table: str, place:
     if table == "member_versions":
         own = [number for number, other in enumerate(given[table]) if other.person == row.person]
         return _differs(value, _without(definition, given, table, own))
-    money = [column.name for column in TABLES[table].columns if column.kind == "money" and hasattr(row, column.name)]
+    money = [
+        column.name
+        for column in TABLES[table].columns
+        if column.kind == "money" and hasattr(row, column.name)
+    ]
     if not money:
         return False
     huge = SimpleNamespace(**vars(row) | dict.fromkeys(money, 1e9))
-    return _differs(value, _run(definition, {**given, table: [*given[table][:place], huge, *given[table][place + 1 :]]}))
+    return _differs(
+        value, _run(definition, {**given, table: [*given[table][:place], huge, *given[table][place + 1 :]]})
+    )
 
 
 def _without(definition: Definition, given: Mapping[str, Any], table: str, places: Sequence[int]) -> float:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 MOST: Final = 3
-STILL: Final = 0.1  # of the margin: a tenth more or less of the odds is no move that anybody should hear about
+STILL: Final = (
+    0.1  # of the margin: a tenth more or less of the odds is no move that anybody should hear about
+)
 SCHEMA: Final = {
     "household_id": pl.String,
     "moved": pl.String,
@@ -114,18 +116,26 @@ def moved_between(before: Standing | None, now: Standing | None) -> Move:
     """
     some = now or before
     if some is None:
-        raise DataError(Fault("scorings", "neither", "at least one scoring of the household", "Score it first."))
+        raise DataError(
+            Fault("scorings", "neither", "at least one scoring of the household", "Score it first.")
+        )
     if before is None or now is None:
         return Move(some.household_id, "new" if before is None else "left", (), ())
     if before.household_id != now.household_id:
         raise DataError(
-            Fault("household", f"{before.household_id}, then {now.household_id}", "one household", "Compare like with like.")
+            Fault(
+                "household",
+                f"{before.household_id}, then {now.household_id}",
+                "one household",
+                "Compare like with like.",
+            )
         )
     _refuse_unlike((before.model_version, before.horizon_months), (now.model_version, now.horizon_months))
     direction = _direction(now.margin - before.margin)
     old, new = ({reason.topic: reason for reason in standing.reasons} for standing in (before, now))
     gains = {
-        topic: direction * ((new[topic].weight if topic in new else 0.0) - (old[topic].weight if topic in old else 0.0))
+        topic: direction
+        * ((new[topic].weight if topic in new else 0.0) - (old[topic].weight if topic in old else 0.0))
         for topic in {**new, **old}
     }
     told: list[tuple[str, str]] = []
@@ -150,17 +160,24 @@ def _of_reasons(old: Reason | None, new: Reason | None, direction: int) -> tuple
         return (zh + new.zh, en + new.en) if pulls else None
     if old.feature != new.feature:
         return (_NOW[0] + new.zh, _NOW[1] + new.en) if pulls else None
-    if new.manner in ("change", "since", "age") or not _fits(new.told, float(np.sign(new.value - old.value)), direction):
+    if new.manner in ("change", "since", "age") or not _fits(
+        new.told, float(np.sign(new.value - old.value)), direction
+    ):
         return None
     if old.value * new.value < 0:
         return _NOW[0] + new.zh, _NOW[1] + new.en
-    zh, en = (last_time(new.unit, new.manner, old.value, new.value, language) for language in wording.LANGUAGES)
+    zh, en = (
+        last_time(new.unit, new.manner, old.value, new.value, language) for language in wording.LANGUAGES
+    )
     return (new.zh + zh, new.en + en) if zh else None
 
 
 # raises -> what is said before a reason that came (went), zh and en
 _CAME: Final = {True: ("新出现：", "new: "), False: ("新的有利情况：", "now in its favour: ")}
-_GONE: Final = {True: ("不再突出：", "no longer stands out: "), False: ("有利情况不再突出：", "no longer in its favour: ")}
+_GONE: Final = {
+    True: ("不再突出：", "no longer stands out: "),
+    False: ("有利情况不再突出：", "no longer in its favour: "),
+}
 _NOW: Final = ("现在：", "now: ")
 
 
@@ -174,7 +191,8 @@ def last_time(unit: str, manner: str, old: float, new: float, language: Language
         return ""
     say = wording.part if unit in wording.PARTS and manner != "nothing" else None
     before, now = (
-        say(abs(value), language) if say else wording.briefly(abs(value), unit, manner, language) for value in (first, second)
+        say(abs(value), language) if say else wording.briefly(abs(value), unit, manner, language)
+        for value in (first, second)
     )
     if before == now:
         return ""
@@ -194,7 +212,9 @@ def what_changed(previous: Scores, current: Scores) -> pl.DataFrame:
     _refuse_unlike((previous.model_version, previous.horizon), (current.model_version, current.horizon))
     before, now = previous.table, current.table
     there = {str(name): place for place, name in enumerate(previous.matrix.household_id)}
-    both_now = np.array([place for place, name in enumerate(current.matrix.household_id) if str(name) in there], np.intp)
+    both_now = np.array(
+        [place for place, name in enumerate(current.matrix.household_id) if str(name) in there], np.intp
+    )
     both_before = np.array([there[str(current.matrix.household_id[place])] for place in both_now], np.intp)
     ids = [str(current.matrix.household_id[place]) for place in both_now]
     step = current.margin[both_now] - previous.margin[both_before]
@@ -205,8 +225,14 @@ def what_changed(previous: Scores, current: Scores) -> pl.DataFrame:
         for name, way, first, second in zip(ids, direction, zh, en, strict=True)
     }
     rows = []
-    old = {row["household_id"]: row for row in previous.frame.select("household_id", "probability", "rank").iter_rows(named=True)}
-    new = {row["household_id"]: row for row in current.frame.select("household_id", "probability", "rank").iter_rows(named=True)}
+    old = {
+        row["household_id"]: row
+        for row in previous.frame.select("household_id", "probability", "rank").iter_rows(named=True)
+    }
+    new = {
+        row["household_id"]: row
+        for row in current.frame.select("household_id", "probability", "rank").iter_rows(named=True)
+    }
     for name in sorted(old.keys() | new.keys()):
         a, b = old.get(name), new.get(name)
         rows.append(
@@ -243,7 +269,14 @@ def _refuse_unlike(before: tuple[str, int], now: tuple[str, int]) -> None:
             )
         )  # fmt: skip
     if before[1] != now[1]:
-        faults.append(Fault("horizon", f"{before[1]}, then {now[1]} months", "one horizon", "Score both with the same horizon."))
+        faults.append(
+            Fault(
+                "horizon",
+                f"{before[1]}, then {now[1]} months",
+                "one horizon",
+                "Score both with the same horizon.",
+            )
+        )
     if faults:
         raise DataError(faults)
 
@@ -266,7 +299,10 @@ def _changes(
     old, new = before.values[rows_before], now.values[rows_now]
     gained = (now.contributions[rows_now] - before.contributions[rows_before]) * direction[:, None]
     # A change speaks for a move only if its direction is a reason for it; that a value is known only now, or no longer, is none.
-    rose, fell = (np.array([[_fits(entry.told, way, side) for entry in entries] for side in (-1, 0, 1)]) for way in (1, -1))
+    rose, fell = (
+        np.array([[_fits(entry.told, way, side) for entry in entries] for side in (-1, 0, 1)])
+        for way in (1, -1)
+    )
     fits = np.where(new > old, rose[direction + 1], np.where(new < old, fell[direction + 1], False))
     # Time passes for everybody: that something is longer ago is no change, that it happened again is one. Nor is a change of a change told.
     manners = np.array([wording.manner(entry) for entry in entries])
@@ -284,13 +320,18 @@ def _changes(
                 entry, first, second = entries[place], float(old[row, place]), float(new[row, place])
                 # once a topic, and not the whole beside its part
                 said_already = any(
-                    entry.topic == entries[other].topic or entry.topic in entries[other].covers or topic in entry.covers
+                    entry.topic == entries[other].topic
+                    or entry.topic in entries[other].covers
+                    or topic in entry.covers
                     for topic, other in told.items()
                 )
                 if not said_already and _change(entry, first, second, "en"):
                     told[entry.topic] = int(place)
         for language in wording.LANGUAGES:
-            parts = [_change(entries[place], float(old[row, place]), float(new[row, place]), language) for place in told.values()]
+            parts = [
+                _change(entries[place], float(old[row, place]), float(new[row, place]), language)
+                for place in told.values()
+            ]
             texts[language].append(wording.join(parts, language))
     return texts["zh"], texts["en"]
 

@@ -30,5 +30,13 @@ def frequent_reasons(scores: Scores, households: Collection[str] | None = None) 
     for topic, count in sorted(topics.items(), key=lambda item: (-item[1], item[0])):
         commonest = min(features[topic].items(), key=lambda item: (-item[1], item[0]))[0]
         entry = table.wordbook.catalogue[commonest]
-        rows.append({"topic": topic, "zh": entry.label.zh, "en": entry.label.en, "risk_kind": entry.risk_kind, "count": count})
+        rows.append(
+            {
+                "topic": topic,
+                "zh": entry.label.zh,
+                "en": entry.label.en,
+                "risk_kind": entry.risk_kind,
+                "count": count,
+            }
+        )
     return rows

@@ -65,15 +65,24 @@ def pass_gate(
     """
     faults: list[Fault] = []
     if matrix.values.dtype != np.float64:
-        faults.append(Fault("features", f"type {matrix.values.dtype}", "float64", "Build the features with riskmodel."))
+        faults.append(
+            Fault("features", f"type {matrix.values.dtype}", "float64", "Build the features with riskmodel.")
+        )
     there = set(matrix.names)
     absent = [name for name in names if name not in there]
     faults += [
         Fault(f"feature {name}", "not among the features", "every feature of the model", "Build the features with the model's catalogue.")
         for name in absent
     ]  # fmt: skip
-    doubled = [] if len(there) == len(matrix.names) else sorted({name for name in there if matrix.names.count(name) > 1})
-    faults += [Fault(f"feature {name}", "stands twice", "each feature once", "Drop one of the two.") for name in doubled]
+    doubled = (
+        []
+        if len(there) == len(matrix.names)
+        else sorted({name for name in there if matrix.names.count(name) > 1})
+    )
+    faults += [
+        Fault(f"feature {name}", "stands twice", "each feature once", "Drop one of the two.")
+        for name in doubled
+    ]
     if faults:
         raise GateError(faults)
     values = matrix.select(names).values
@@ -81,7 +90,9 @@ def pass_gate(
         return values
     for place, name in enumerate(names):
         usual = (profile or {}).get(name)
-        faults += _of_column(name, values[:, place], matrix.household_id, catalogue, usual, accept_missing, picked)
+        faults += _of_column(
+            name, values[:, place], matrix.household_id, catalogue, usual, accept_missing, picked
+        )
     if faults:
         raise GateError(faults)
     return values
@@ -99,7 +110,9 @@ class _Limits:
     typical: Floats
 
 
-def _limits(catalogue: Catalogue, names: tuple[str, ...], profile: Mapping[str, Mapping[str, Any]] | None) -> _Limits:
+def _limits(
+    catalogue: Catalogue, names: tuple[str, ...], profile: Mapping[str, Mapping[str, Any]] | None
+) -> _Limits:
     """The limits of these features; worked out once for a model."""
     key = (id(catalogue), id(profile), names)
     known = _LIMITS.get(key)
@@ -122,7 +135,12 @@ _LIMITS: dict[tuple[int, int, tuple[str, ...]], tuple[Catalogue, Any, _Limits]] 
 
 def _quiet(values: Floats, limits: _Limits, picked: bool) -> bool:
     """Whether there is certainly nothing to say; where there may be, column after column is looked at."""
-    wrong = (values < limits.low) | (values > limits.high) | np.isinf(values) | (limits.flag & (values > 0) & (values < 1))
+    wrong = (
+        (values < limits.low)
+        | (values > limits.high)
+        | np.isinf(values)
+        | (limits.flag & (values > 0) & (values < 1))
+    )
     if wrong.any():
         return False
     if len(values) < FEWEST:  # too few to be compared with a profile
@@ -163,7 +181,11 @@ def _of_column(
             out |= (column > 0) & (column < 1)
         out &= ~infinite
         if out.any():
-            expected = "0, 1 or unknown" if entry.unit == "flag" else f"between {low:,.0f} and {high:,.0f} ({entry.unit})"
+            expected = (
+                "0, 1 or unknown"
+                if entry.unit == "flag"
+                else f"between {low:,.0f} and {high:,.0f} ({entry.unit})"
+            )
             yield Fault(
                 f"{where}, {_households(household_id, out)}", f"{column[out][0]:,.6g}", expected,
                 "Correct the value at its source, then deliver the table again.",

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import polars as pl
 
 from riskmodel.errors import DataError, Fault
+from riskmodel.explaining.contributions import Explainer, as_explanation, drawing
 from riskmodel.files import write_text
 from riskmodel.screening import wording
-from riskmodel.screening.explain import Explainer, as_explanation, drawing
 from riskmodel.screening.reasons import KINDS, MOST_RAISING, ReasonTable
 from riskmodel.screening.wording import Language
 from riskmodel.vocabulary import RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
@@ -48,10 +48,14 @@ def labels(table: ReasonTable, language: Language) -> list[str]:
     return [getattr(table.wordbook.catalogue[name].label, language) for name in table.names]
 
 
-def explanation(table: ReasonTable, base: float, language: Language = "zh", rows: Sequence[int] | None = None) -> Any:
+def explanation(
+    table: ReasonTable, base: float, language: Language = "zh", rows: Sequence[int] | None = None
+) -> Any:
     """The cohort (or some rows of it) as a `shap.Explanation`: every plot of shap works on it."""
     keep = np.arange(len(table)) if rows is None else np.asarray(rows)
-    return as_explanation(table.contributions[keep], base, table.values[keep], labels(table, spoken(language)))
+    return as_explanation(
+        table.contributions[keep], base, table.values[keep], labels(table, spoken(language))
+    )
 
 
 def waterfall(table: ReasonTable, base: float, row: int, language: Language = "zh", most: int = 12) -> Figure:
@@ -61,7 +65,10 @@ def waterfall(table: ReasonTable, base: float, row: int, language: Language = "z
 
         language = spoken(language)
         entries = [table.wordbook.catalogue[name] for name in table.names]
-        names = [wording.labelled(entry, float(value), language) for entry, value in zip(entries, table.values[row], strict=True)]
+        names = [
+            wording.labelled(entry, float(value), language)
+            for entry, value in zip(entries, table.values[row], strict=True)
+        ]
         one = as_explanation(table.contributions[[row]], base, None, names)[0]
         plt.figure(figsize=(10, 6))
         drawing().plots.waterfall(one, max_display=most, show=False)
@@ -82,11 +89,20 @@ def importance(table: ReasonTable) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     for place, name in enumerate(table.names):
         label = catalogue[name].label
-        rows.append({"kind": "feature", "name": name, "zh": label.zh, "en": label.en, "importance": float(size[place])})
+        rows.append(
+            {
+                "kind": "feature",
+                "name": name,
+                "zh": label.zh,
+                "en": label.en,
+                "importance": float(size[place]),
+            }
+        )
     for place, topic in enumerate(table.topic_names):
         # a topic is called by its heaviest feature
         heaviest = max(
-            (number for number, name in enumerate(table.names) if catalogue[name].topic == topic), key=lambda number: size[number]
+            (number for number, name in enumerate(table.names) if catalogue[name].topic == topic),
+            key=lambda number: size[number],
         )
         words = catalogue[table.names[heaviest]].label
         rows.append(
@@ -101,7 +117,13 @@ def importance(table: ReasonTable) -> pl.DataFrame:
     for place, kind in enumerate(KINDS):
         zh, en = RISK_KINDS[kind]
         rows.append(
-            {"kind": "risk_kind", "name": kind, "zh": zh, "en": en, "importance": float(np.abs(table.kinds[:, place]).mean())}
+            {
+                "kind": "risk_kind",
+                "name": kind,
+                "zh": zh,
+                "en": en,
+                "importance": float(np.abs(table.kinds[:, place]).mean()),
+            }
         )
     frame = pl.DataFrame(rows).with_columns(share=pl.col("importance") / total)
     return frame.sort(["kind", "importance", "name"], descending=[False, True, False])
@@ -115,12 +137,16 @@ def importance_plot(table: ReasonTable, language: Language = "zh", most: int = 1
         language, frame = spoken(language), importance(table)
         panels = {"feature": ("按指标", "by feature"), "risk_kind": ("按风险类型", "by risk kind")}
         figure: Figure
-        figure, both = plt.subplots(1, 2, figsize=(12, 1.6 + 0.3 * most), width_ratios=(1.3, 1), layout="constrained")
+        figure, both = plt.subplots(
+            1, 2, figsize=(12, 1.6 + 0.3 * most), width_ratios=(1.3, 1), layout="constrained"
+        )
         for axes, (kind, words) in zip(both, panels.items(), strict=True):
             shown = frame.filter(pl.col("kind") == kind).head(most).sort("importance")
             axes.barh(shown[language].to_list(), shown["importance"].to_list(), color="#1f77b4")
             axes.set_title(words[0] if language == "zh" else words[1], loc="left")
-            axes.set_xlabel("平均绝对贡献（原始分）" if language == "zh" else "mean absolute contribution (margin)")
+            axes.set_xlabel(
+                "平均绝对贡献（原始分）" if language == "zh" else "mean absolute contribution (margin)"
+            )
             axes.spines[["top", "right"]].set_visible(False)
         plt.close(figure)
         return figure
@@ -141,7 +167,11 @@ class Interactions:
         """
         size = np.abs(self.values).mean(axis=0)
         total = float(size.sum()) or 1.0
-        pairs = [(first, second) for first, second in zip(*np.triu_indices(len(size), 1), strict=True) if size[first, second] > 0]
+        pairs = [
+            (first, second)
+            for first, second in zip(*np.triu_indices(len(size), 1), strict=True)
+            if size[first, second] > 0
+        ]
         pairs.sort(key=lambda pair: (-size[pair], pair))
         names, zh, en = self.table.names, labels(self.table, "zh"), labels(self.table, "en")
         rows = [
@@ -162,7 +192,9 @@ class Interactions:
         return pl.DataFrame(rows, schema=schema)
 
 
-def interactions(table: ReasonTable, explainer: Explainer, *, sample: int = 400, seed: int = 1) -> Interactions:
+def interactions(
+    table: ReasonTable, explainer: Explainer, *, sample: int = 400, seed: int = 1
+) -> Interactions:
     """Exact interaction values of `sample` households, drawn by the seed."""
     draw = np.random.default_rng(seed)
     rows = np.sort(draw.choice(len(table), min(sample, len(table)), replace=False))
@@ -178,11 +210,17 @@ def interaction_plot(found: Interactions, language: Language = "zh", most: int =
         shown = found.strongest(most).sort("importance")
         figure: Figure
         figure, axes = plt.subplots(figsize=(10, 1.4 + 0.5 * max(len(shown), 1)), layout="constrained")
-        axes.barh([pair.replace(" × ", "\n× ") for pair in shown[language]], shown["importance"].to_list(), color="#6a51a3")
+        axes.barh(
+            [pair.replace(" × ", "\n× ") for pair in shown[language]],
+            shown["importance"].to_list(),
+            color="#6a51a3",
+        )
         axes.locator_params(axis="x", nbins=5)
         axes.tick_params(axis="y", labelsize=8)
         axes.set_xlabel(
-            "两项共同的平均绝对贡献（原始分）" if language == "zh" else "mean absolute contribution of the pair together (margin)"
+            "两项共同的平均绝对贡献（原始分）"
+            if language == "zh"
+            else "mean absolute contribution of the pair together (margin)"
         )
         axes.spines[["top", "right"]].set_visible(False)
         plt.close(figure)
@@ -200,11 +238,15 @@ def pair_plot(found: Interactions, first: str, second: str, language: Language =
         figure, axes = plt.subplots(figsize=(9, 5.5), layout="constrained")
         values = found.table.values[found.rows]
         pair = (names.index(first), names.index(second))
-        drawing().dependence_plot(pair, found.values, values, feature_names=words, ax=axes, show=False, dot_size=12, alpha=0.7)
+        drawing().dependence_plot(
+            pair, found.values, values, feature_names=words, ax=axes, show=False, dot_size=12, alpha=0.7
+        )
         along = values[:, pair[0]]
         if not np.isnan(along).all():
             axes.set_xlim(*_wide_enough(np.nanpercentile(along, [0.5, 99.5])))
-        axes.set_ylabel("两项共同的贡献（原始分）" if language == "zh" else "what the two do together (margin)")
+        axes.set_ylabel(
+            "两项共同的贡献（原始分）" if language == "zh" else "what the two do together (margin)"
+        )
         plt.close(figure)
         return figure
 
@@ -250,11 +292,21 @@ def frequent_reasons(scores: Scores, language: Language = "zh", most: int = 12, 
         figure: Figure
         figure, axes = plt.subplots(figsize=(9, 0.42 * len(told) + 1.6), layout="constrained")
         rows = np.arange(len(told))
-        words = (f"前{first:,}户", "全部") if language == "zh" else (f"first {first:,} households", "whole cohort")
-        axes.barh(rows + 0.2, [100 * share[name][0] for name in told], height=0.4, color="#b3412f", label=words[0])
-        axes.barh(rows - 0.2, [100 * share[name][1] for name in told], height=0.4, color="#9aa7b3", label=words[1])
+        words = (
+            (f"前{first:,}户", "全部")
+            if language == "zh"
+            else (f"first {first:,} households", "whole cohort")
+        )
+        axes.barh(
+            rows + 0.2, [100 * share[name][0] for name in told], height=0.4, color="#b3412f", label=words[0]
+        )
+        axes.barh(
+            rows - 0.2, [100 * share[name][1] for name in told], height=0.4, color="#9aa7b3", label=words[1]
+        )
         axes.set_yticks(rows, [getattr(catalogue[name].label, language) for name in told])
-        axes.set_xlabel("提到该理由的农户（%）" if language == "zh" else "households for which it is told as a reason (%)")
+        axes.set_xlabel(
+            "提到该理由的农户（%）" if language == "zh" else "households for which it is told as a reason (%)"
+        )
         axes.set_title(SIGNAL_ZH if language == "zh" else SIGNAL_EN, fontsize=9, color="0.35")
         axes.legend()
         plt.close(figure)
@@ -270,8 +322,12 @@ def reasons_by_township(table: ReasonTable, township_code: Sequence[str], fewest
     frame = pl.DataFrame({"township_code": list(township_code), "risk_kind": first})
     counts = frame.group_by("township_code", "risk_kind").agg(households=pl.len())
     totals = frame.group_by("township_code").agg(total=pl.len()).filter(pl.col("total") >= fewest)
-    joined = counts.join(totals, on="township_code").with_columns(share=pl.col("households") / pl.col("total"))
-    return joined.drop("total").sort("township_code", "households", "risk_kind", descending=[False, True, False])
+    joined = counts.join(totals, on="township_code").with_columns(
+        share=pl.col("households") / pl.col("total")
+    )
+    return joined.drop("total").sort(
+        "township_code", "households", "risk_kind", descending=[False, True, False]
+    )
 
 
 def reasons_by_township_plot(
@@ -284,23 +340,31 @@ def reasons_by_township_plot(
     frame = reasons_by_township(table, township_code, fewest)
     if not frame.height:
         found = f"{len(table)} households in {len(set(township_code))} townships"
-        raise DataError(Fault("townships", found, f"{fewest} households in at least one", "Take a larger cohort."))
+        raise DataError(
+            Fault("townships", found, f"{fewest} households in at least one", "Take a larger cohort.")
+        )
     with _plotting(language):
         from matplotlib import pyplot as plt
 
         language = spoken(language)
         towns = frame["township_code"].unique().sort().to_list()
         kinds = (
-            frame.group_by("risk_kind").agg(pl.col("households").sum()).sort("households", "risk_kind", descending=[True, False])
+            frame.group_by("risk_kind")
+            .agg(pl.col("households").sum())
+            .sort("households", "risk_kind", descending=[True, False])
         )
         columns = kinds["risk_kind"].to_list()
         percent = np.zeros((len(towns), len(columns)))
         for town, kind, share in frame.select("township_code", "risk_kind", "share").iter_rows():
             percent[towns.index(town), columns.index(kind)] = 100 * share
-        words = {kind: RISK_KINDS[kind][0 if language == "zh" else 1] for kind in columns if kind in RISK_KINDS}
+        words = {
+            kind: RISK_KINDS[kind][0 if language == "zh" else 1] for kind in columns if kind in RISK_KINDS
+        }
         words["none"] = "无升高风险的理由" if language == "zh" else "nothing raises the risk"
         figure: Figure
-        figure, axes = plt.subplots(figsize=(2.6 + 0.85 * len(columns), 2.4 + 0.36 * len(towns)), layout="constrained")
+        figure, axes = plt.subplots(
+            figsize=(2.6 + 0.85 * len(columns), 2.4 + 0.36 * len(towns)), layout="constrained"
+        )
         axes.imshow(percent, cmap="Blues", aspect="auto", vmin=0)
         for row, column in np.ndindex(*percent.shape):
             value = percent[row, column]
@@ -342,6 +406,8 @@ def _plotting(language: Language) -> Iterator[None]:
     font = _chinese_font()
     settings: dict[str, Any] = {"axes.unicode_minus": False}
     if font:
-        settings |= {"font.family": [font, "DejaVu Sans"]}  # by name: figures are often drawn after this block
+        settings |= {
+            "font.family": [font, "DejaVu Sans"]
+        }  # by name: figures are often drawn after this block
     with matplotlib.rc_context(settings):
         yield

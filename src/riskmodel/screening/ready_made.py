@@ -45,7 +45,10 @@ def score_table(project: Project, run: str, folder: Path, as_of: dt.date) -> Sco
     if as_of not in waves:
         raise DataError(
             Fault(
-                f"as of {as_of}", "no such wave", f"one of {', '.join(map(str, waves))}", f"Wave 2 is {wave_date(2)}, and so on."
+                f"as of {as_of}",
+                "no such wave",
+                f"one of {', '.join(map(str, waves))}",
+                f"Wave 2 is {wave_date(2)}, and so on.",
             )
         )
     now = sample.rows(np.array([day == as_of for day in sample.as_of.tolist()])).select(model.feature_names)
@@ -56,5 +59,7 @@ def score_table(project: Project, run: str, folder: Path, as_of: dt.date) -> Sco
     signs = [SIGNS[plan.table.riskier_when.get(name, "unclear")] for name in matrix.names]
     entries = {name: plain_entry(name, sign) for name, sign in zip(matrix.names, signs, strict=True)}
     catalogue = Catalogue.model_construct(root=entries)
-    ready = replace(ScreeningModel.of(project, model), catalogue=catalogue, wordbook=Wordbook.load(project, catalogue))
+    ready = replace(
+        ScreeningModel.of(project, model), catalogue=catalogue, wordbook=Wordbook.load(project, catalogue)
+    )
     return ready.score_matrix(matrix, plan.horizon_months, reference=Reference.nothing(as_of, matrix.names))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from riskmodel.screening.compiled import compiled
+from riskmodel.compiled import compiled
 
 
 @compiled
@@ -131,10 +131,14 @@ def choose_reasons(
                     value = values[row, column]
                     if given <= best_weight or np.isnan(value):
                         continue
-                    here, there, count = stand(start, known, cut, below, upto, township[row], column, value, fewest)
+                    here, there, count = stand(
+                        start, known, cut, below, upto, township[row], column, value, fewest
+                    )
                     where = 1
                     if count == 0:
-                        here, there, count = stand(start, known, cut, below, upto, county[row], column, value, fewest)
+                        here, there, count = stand(
+                            start, known, cut, below, upto, county[row], column, value, fewest
+                        )
                         where = 2
                     if count == 0:
                         where = 0

@@ -19,8 +19,9 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import TypeAdapter
 
+from riskmodel.declared import Strict, Words
 from riskmodel.errors import DataError, Fault, ProjectError
-from riskmodel.features.catalogue import Catalogue, Feature, Sentence, Sentences, Strict, Words
+from riskmodel.features.catalogue import Catalogue, Feature, Sentence, Sentences
 from riskmodel.project import Project
 from riskmodel.screening import wording
 from riskmodel.screening.reason_kernels import choose_reasons, kinds_told, summed
@@ -147,7 +148,9 @@ class About:
         covers = np.zeros((len(topics), len(topics)), np.bool_)
         pair = np.full(len(entries), -1, np.int64)
         for place, entry in enumerate(entries):
-            covers[topics.index(entry.topic), [topics.index(topic) for topic in entry.covers if topic in topics]] = True
+            covers[
+                topics.index(entry.topic), [topics.index(topic) for topic in entry.covers if topic in topics]
+            ] = True
             if entry.amount in names:
                 amount = names.index(entry.amount)
                 pair[place], pair[amount] = amount, place
@@ -208,9 +211,17 @@ class Wordbook:
         unknown = [kind for kind in checks if kind not in RISK_KINDS]
         if absent or unknown:
             raise ProjectError(
-                [Fault(document.where(), f"no entry `{kind}`", "an entry for each risk kind", "Add it.") for kind in absent]
+                [
+                    Fault(document.where(), f"no entry `{kind}`", "an entry for each risk kind", "Add it.")
+                    for kind in absent
+                ]
                 + [
-                    Fault(document.where(kind), f"unknown risk kind `{kind}`", "one of " + ", ".join(KINDS), "Correct it.")
+                    Fault(
+                        document.where(kind),
+                        f"unknown risk kind `{kind}`",
+                        "one of " + ", ".join(KINDS),
+                        "Correct it.",
+                    )
                     for kind in unknown
                 ]
             )
@@ -235,10 +246,18 @@ class Wordbook:
         for kind in kinds:
             check = self.checks[kind]
             zh = language == "zh"
-            families = {True: [check.with_labour], False: [check.without_labour], None: [check.with_labour, check.without_labour]}
+            families = {
+                True: [check.with_labour],
+                False: [check.without_labour],
+                None: [check.with_labour, check.without_labour],
+            }
             words = [getattr(words, language) for words in families[has_labour]]
             if has_labour is None:
-                measure = f"有劳动力：{words[0]}；无劳动力：{words[1]}" if zh else f"with labour: {words[0]}; without: {words[1]}"
+                measure = (
+                    f"有劳动力：{words[0]}；无劳动力：{words[1]}"
+                    if zh
+                    else f"with labour: {words[0]}; without: {words[1]}"
+                )
             else:
                 measure = words[0]
             verify, name = getattr(check.verify, language), RISK_KINDS[kind][0 if zh else 1]
@@ -286,7 +305,12 @@ class Reason:
         if wanted != stored.keys():
             wrong = ", ".join(sorted(wanted ^ stored.keys()))
             raise DataError(
-                Fault("stored reason", f"missing or foreign: {wrong}", ", ".join(sorted(wanted)), "Score the household again.")
+                Fault(
+                    "stored reason",
+                    f"missing or foreign: {wrong}",
+                    ", ".join(sorted(wanted)),
+                    "Score the household again.",
+                )
             )
         return cls(**{**stored, "sources": tuple(stored["sources"]), "told": tuple(stored["told"])})
 
@@ -351,7 +375,9 @@ class ReasonTable:
         entry = self.wordbook.catalogue[self.names[place]]
         rows = cells // PLACES
         values = wording.shown(self.values[rows, place], entry.unit)
-        side, percent, level = (part.ravel()[cells].astype(np.int64) for part in (self.side, self.percent, self.level))
+        side, percent, level = (
+            part.ravel()[cells].astype(np.int64) for part in (self.side, self.percent, self.level)
+        )
         below_zero = (values < 0) & (getattr(entry.sentence, language).negative is not None)
         manner = wording.manner(entry)
         code = (((side + 1) * 101 + percent) * 3 + level) * 2 + below_zero
@@ -360,14 +386,18 @@ class ReasonTable:
             number, below = divmod(number, 2)
             number, area = divmod(number, 3)
             way, share = divmod(number, 101)
-            return wording.compare(way - 1, share, LEVELS[area], language, manner=manner, below_zero=bool(below))
+            return wording.compare(
+                way - 1, share, LEVELS[area], language, manner=manner, below_zero=bool(below)
+            )
 
         comparison = _written(code, compare)
         source = _main_source(entry, self.wordbook.sources)
         tail = _written(self._tail_days.ravel()[cells], lambda days: self._tail(source, int(days), language))
         alone = _written(values, lambda value: wording.sentence(entry, float(value), language))
         partner = self.partner.ravel()[cells].astype(np.int64)
-        other = int(partner.max(initial=-1))  # a feature has one partner: the amount of a share, or the share of an amount
+        other = int(
+            partner.max(initial=-1)
+        )  # a feature has one partner: the amount of a share, or the share of an amount
         if other < 0:
             return alone + comparison + tail
         told = self.wordbook.catalogue[self.names[other]]
@@ -378,7 +408,11 @@ class ReasonTable:
             share = _written(values, lambda value: wording.after(entry, float(value), language))
             both = amount + share + comparison
         else:
-            both = alone + comparison + _written(second, lambda value: between + wording.after(told, float(value), language))
+            both = (
+                alone
+                + comparison
+                + _written(second, lambda value: between + wording.after(told, float(value), language))
+            )
         return both.zip_with(pl.Series(partner >= 0), alone + comparison) + tail
 
     @cached_property
@@ -401,7 +435,9 @@ class ReasonTable:
             self.percent[rows, slots],
             self.level[rows, slots],
         )
-        return list(zip(*(part.tolist() for part in parts), self._tail_days[rows, slots].tolist(), strict=True))
+        return list(
+            zip(*(part.tolist() for part in parts), self._tail_days[rows, slots].tolist(), strict=True)
+        )
 
     def _one_by_one(self, language: Language) -> list[list[str]]:
         """The sentences, written one by one in the same words as `_said`: n lists of seven, empty text where there is no reason."""
@@ -417,7 +453,9 @@ class ReasonTable:
             tail = self._tail(about.sources[about.source[place]] if days >= 0 else "", days, language)
             if partner < 0:
                 text = about.piece(place, value, language, "sentence") + comparison + tail
-            elif about.entries[place].amount == self.names[partner]:  # the amount first, then the share that is compared
+            elif (
+                about.entries[place].amount == self.names[partner]
+            ):  # the amount first, then the share that is compared
                 first = about.piece(partner, second, language, "sentence")
                 text = first + between + about.piece(place, value, language, "after") + comparison + tail
             else:
@@ -431,7 +469,10 @@ class ReasonTable:
         if days < 0 or not source:
             return ""
         return _data_tail(
-            getattr(self.wordbook.sources[source].label, language), None if days else self.data_dates[source], days, language
+            getattr(self.wordbook.sources[source].label, language),
+            None if days else self.data_dates[source],
+            days,
+            language,
         )
 
     def _columns(self, language: Language) -> list[pl.Series]:
@@ -455,7 +496,9 @@ class ReasonTable:
 
     def sentences(self, language: Language) -> npt.NDArray[np.object_]:
         """Shape (n, 7): one sentence a reason, empty text where there is none."""
-        if len(self) <= FEW:  # without the machinery for columns, which costs as much as some hundred sentences
+        if (
+            len(self) <= FEW
+        ):  # without the machinery for columns, which costs as much as some hundred sentences
             return np.array(self._one_by_one(language), dtype=object).reshape(len(self), PLACES)
         columns = [column.fill_null("").to_list() for column in self._columns(language)]
         return np.array(columns, dtype=object).reshape(PLACES, len(self)).T
@@ -466,10 +509,14 @@ class ReasonTable:
 
     def text_column(self, language: Language) -> pl.Series:
         """The same as a column."""
-        between, turn, end = ("；", "。另一方面：", "。") if language == "zh" else (". ", ". On the other hand: ", ".")
+        between, turn, end = (
+            ("；", "。另一方面：", "。") if language == "zh" else (". ", ". On the other hand: ", ".")
+        )
         frame = pl.DataFrame({f"{slot}": column for slot, column in enumerate(self._columns(language))})
         up = pl.concat_str([f"{slot}" for slot in range(MOST_RAISING)], separator=between, ignore_nulls=True)
-        down = pl.concat_str([f"{slot}" for slot in range(MOST_RAISING, PLACES)], separator=between, ignore_nulls=True)
+        down = pl.concat_str(
+            [f"{slot}" for slot in range(MOST_RAISING, PLACES)], separator=between, ignore_nulls=True
+        )
         up = pl.when(up == "").then(pl.lit(NOTHING[language])).otherwise(up)
         whole = up + pl.when(down == "").then(pl.lit("")).otherwise(pl.lit(turn) + down) + pl.lit(end)
         if language == "en":
@@ -481,7 +528,14 @@ class ReasonTable:
         """Risk kinds of each household's raising reasons, heaviest first, `other` last, joined by `;`. Empty where nothing raises the risk."""
         code = np.empty(len(self), np.int64)
         # `other` (mostly income) names no risk that a visitor could look for: it stands last.
-        kinds_told(self.feature, self.wordbook.about(self.names).kind, self.kinds, MOST_RAISING, KINDS.index("other"), code)
+        kinds_told(
+            self.feature,
+            self.wordbook.about(self.names).kind,
+            self.kinds,
+            MOST_RAISING,
+            KINDS.index("other"),
+            code,
+        )
         return [_kinds_in_words(number) for number in code.tolist()]
 
     def of(self, row: int) -> list[Reason]:
@@ -533,7 +587,9 @@ class ReasonTable:
 def _written(values: npt.NDArray[Any], write: Callable[[Any], str]) -> pl.Series:
     """What `write` makes of each value; it is asked once for each different one."""
     different, place = np.unique(values, return_inverse=True)
-    return pl.Series([write(value) for value in different.tolist()], dtype=pl.String).gather(place.astype(np.uint32))
+    return pl.Series([write(value) for value in different.tolist()], dtype=pl.String).gather(
+        place.astype(np.uint32)
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -546,7 +602,9 @@ def _kinds_in_words(code: int) -> str:
 def _data_tail(label: str, day: dt.date | None, days: int, language: Language) -> str:
     if day is None:
         ago = wording.gap(days, language)
-        return f"（{label}数据已{ago}未更新）" if language == "zh" else f" ({label} data not renewed for {ago})"
+        return (
+            f"（{label}数据已{ago}未更新）" if language == "zh" else f" ({label} data not renewed for {ago})"
+        )
     until = wording.format_date(day, language)
     return f"（{label}数据截至{until}）" if language == "zh" else f" ({label} data to {until})"
 
@@ -556,7 +614,10 @@ def _in_steps(days: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     return np.where(days < 60, days, np.minimum(days // 30 * 30, 65_535)).astype(np.int32)
 
 
-NOTHING: Final = {"zh": "记录中没有哪一方面明显抬高风险", "en": "nothing in the records clearly raises the risk"}
+NOTHING: Final = {
+    "zh": "记录中没有哪一方面明显抬高风险",
+    "en": "nothing in the records clearly raises the risk",
+}
 
 
 def give_reasons(
@@ -601,7 +662,9 @@ def give_reasons(
     )  # fmt: skip
 
 
-def _without_small_villages(entries: Sequence[Feature], contributions: Floats, few: npt.NDArray[np.bool_]) -> Floats:
+def _without_small_villages(
+    entries: Sequence[Feature], contributions: Floats, few: npt.NDArray[np.bool_]
+) -> Floats:
     """Contributions from which reasons are chosen: what is counted about the neighbours is not told where they are few."""
     if not few.any():
         return contributions
@@ -617,7 +680,9 @@ def _without_small_villages(entries: Sequence[Feature], contributions: Floats, f
 def _absent(wordbook: Wordbook, read: Collection[str], dates: Mapping[str, dt.date]) -> tuple[str, ...]:
     """Sources that the features read and that delivered nothing. Without any date nothing is known about that."""
     return tuple(
-        name for name, source in wordbook.sources.items() if dates and source.say_absent and name in read and name not in dates
+        name
+        for name, source in wordbook.sources.items()
+        if dates and source.say_absent and name in read and name not in dates
     )
 
 

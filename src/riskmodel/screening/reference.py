@@ -86,7 +86,9 @@ class Reference:
         )  # fmt: skip
 
     @classmethod
-    def nothing(cls, as_of: dt.date, names: Sequence[str], data_dates: Mapping[str, dt.date] | None = None) -> Reference:
+    def nothing(
+        cls, as_of: dt.date, names: Sequence[str], data_dates: Mapping[str, dt.date] | None = None
+    ) -> Reference:
         """No area to compare with: reasons are then told without comparison."""
         p = len(names)
         none = np.zeros(0)
@@ -179,7 +181,9 @@ class Reference:
         except Exception as error:  # a damaged file fails in many ways; the answer is one
             raise ModelError(Fault(str(path), str(error) or type(error).__name__, "comparison distributions", "Write the release again.")) from None  # fmt: skip
         shapes = start.shape == (len(areas), len(names) + 1) and known.shape == (len(areas), len(names))
-        within = not start.size or (start.min() >= 0 and start.max() <= len(cut) and (np.diff(start, axis=1) >= 0).all())
+        within = not start.size or (
+            start.min() >= 0 and start.max() <= len(cut) and (np.diff(start, axis=1) >= 0).all()
+        )
         if not (shapes and within and len(cut) == len(below) == len(upto)):
             raise ModelError(Fault(str(path), "arrays that do not fit each other", "comparison distributions", "Write the release again."))  # fmt: skip
         return cls(as_of, names, areas, start, known, cut, below, upto, dates, households)

@@ -30,7 +30,15 @@ COMPARED: Final = (
     "reasons_zh",
     "reasons_en",
 )
-NEEDED: Final = ("household_id", "as_of", "horizon_months", "model_version", "catalogue_hash", "policy_hash", *COMPARED)
+NEEDED: Final = (
+    "household_id",
+    "as_of",
+    "horizon_months",
+    "model_version",
+    "catalogue_hash",
+    "policy_hash",
+    *COMPARED,
+)
 
 
 @dataclass(frozen=True)
@@ -49,10 +57,15 @@ class Replay:
 
     def text(self) -> str:
         """For a terminal."""
-        lines = [f"{self.same:,} of {self.checked:,} scores came out the same, bit for bit, reasons included."]
+        lines = [
+            f"{self.same:,} of {self.checked:,} scores came out the same, bit for bit, reasons included."
+        ]
         lines += [f"Not computed again: {number:,} scores. {sentence}" for sentence, number in self.gone]
         for household, column, stored, now in self.different[:20]:
-            lines.append(f"{household}: {column} was {stored!r}, is {now!r}." + (f" {_WHY[column]}" if column in _WHY else ""))
+            lines.append(
+                f"{household}: {column} was {stored!r}, is {now!r}."
+                + (f" {_WHY[column]}" if column in _WHY else "")
+            )
         if len(self.different) > 20:
             lines.append(f"… and {len(self.different) - 20:,} more.")
         return "\n".join(lines)
@@ -83,7 +96,12 @@ def replay(
     absent = [name for name in NEEDED if name not in frame.columns]
     if absent:
         raise DataError(
-            Fault("stored scores", f"no column {', '.join(absent)}", "a file written by `riskmodel score`", "Name such a file.")
+            Fault(
+                "stored scores",
+                f"no column {', '.join(absent)}",
+                "a file written by `riskmodel score`",
+                "Name such a file.",
+            )
         )
     if len(frame) > most:
         frame = frame[np.unique(np.linspace(0, len(frame) - 1, most).astype(int)).tolist()]
@@ -107,7 +125,9 @@ def replay(
                 continue
             checked += 1
             wrong = [
-                (row["household_id"], name, row[name], again[name]) for name in COMPARED if not _equal(row[name], again[name])
+                (row["household_id"], name, row[name], again[name])
+                for name in COMPARED
+                if not _equal(row[name], again[name])
             ]
             same += not wrong
             different += wrong
@@ -115,15 +135,25 @@ def replay(
 
 
 def _again(
-    find: Callable[[str], ScreeningModel], tables: Tables, as_of: dt.date, horizon: int, version: str, catalogue: str, policy: str
+    find: Callable[[str], ScreeningModel],
+    tables: Tables,
+    as_of: dt.date,
+    horizon: int,
+    version: str,
+    catalogue: str,
+    policy: str,
 ) -> Scores:
     """The cohort of that day, scored as then. Raises UserError that says what is gone."""
     model = find(version)
     faults = []
     if model.catalogue_hash != catalogue:
-        faults.append(_changed("features/catalogue.yaml and features/codelists", catalogue, model.catalogue_hash))
+        faults.append(
+            _changed("features/catalogue.yaml and features/codelists", catalogue, model.catalogue_hash)
+        )
     if model.policy_hash_with(tables) != policy:
-        faults.append(_changed("features/policy and the table policy", policy, model.policy_hash_with(tables)))
+        faults.append(
+            _changed("features/policy and the table policy", policy, model.policy_hash_with(tables))
+        )
     if faults:
         raise DataError(faults)
     return model.score(tables, as_of, horizon)
@@ -131,7 +161,10 @@ def _again(
 
 def _changed(what: str, stored: str, now: str) -> Fault:
     return Fault(
-        what, f"hash {now[:12]}", f"hash {stored[:12]}, as when the scores were made", "Check out the project as it was then."
+        what,
+        f"hash {now[:12]}",
+        f"hash {stored[:12]}, as when the scores were made",
+        "Check out the project as it was then.",
     )
 
 
@@ -145,7 +178,9 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(Fault(str(path), str(error).splitlines()[0], "a Parquet file of scores", "Name one.")) from None
+        raise DataError(
+            Fault(str(path), str(error).splitlines()[0], "a Parquet file of scores", "Name one.")
+        ) from None
 
 
 def model_of_version(project: Project, version: str) -> ScreeningModel:

@@ -19,16 +19,16 @@ import numpy.typing as npt
 import polars as pl
 
 from riskmodel.errors import DataError, Fault, ModelError
+from riskmodel.explaining.contributions import Explainer
 from riskmodel.features.catalogue import Catalogue, catalogue_files, load_catalogue
 from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.policy import Policy
 from riskmodel.project import Project
 from riskmodel.screening import wording
-from riskmodel.screening.explain import Explainer
 from riskmodel.screening.gate import pass_gate
 from riskmodel.screening.reasons import NOTHING, Reason, ReasonTable, Wordbook, give_reasons, plain_entry
 from riskmodel.screening.reference import Reference
-from riskmodel.screening.settings import ScreeningSettings, load_settings
+from riskmodel.settings import ScreeningSettings, load_settings
 from riskmodel.tables import Tables
 from riskmodel.tables.schema import TABLES
 from riskmodel.training.cohorts import cohort
@@ -51,7 +51,10 @@ def feature_hashes(values: Floats) -> list[str]:
     """
     plain = np.ascontiguousarray(values, dtype="<f8") + 0.0  # -0.0 + 0.0 is 0.0
     plain[np.isnan(plain)] = np.nan
-    return [hashlib.blake2b(row, digest_size=HASH_BYTES).hexdigest() for row in plain.view(f"V{8 * plain.shape[1]}").ravel()]
+    return [
+        hashlib.blake2b(row, digest_size=HASH_BYTES).hexdigest()
+        for row in plain.view(f"V{8 * plain.shape[1]}").ravel()
+    ]
 
 
 def in_order(margin: Floats, household_id: npt.NDArray[np.object_], key: str) -> npt.NDArray[np.intp]:
@@ -126,7 +129,11 @@ class Explained:
             *(["降低风险："] if self.lowering else []),
             *(f"  · {reason.zh}" for reason in self.lowering),
             *([f"数据提示：{notes_zh}"] if notes_zh else []),
-            *(["入户核实：", *(f"  {line}" for line in self.checks_zh.splitlines())] if self.checks_zh else []),
+            *(
+                ["入户核实：", *(f"  {line}" for line in self.checks_zh.splitlines())]
+                if self.checks_zh
+                else []
+            ),
             SIGNAL_ZH,
         ]
         kinds = ", ".join(RISK_KINDS[kind][1] for kind in self.risk_kinds)
@@ -140,7 +147,11 @@ class Explained:
             *(["Lowers it:"] if self.lowering else []),
             *(f"  · {_capital(reason.en)}" for reason in self.lowering),
             *([f"About the data: {notes_en}"] if notes_en else []),
-            *(["To verify:", *(f"  {line}" for line in self.checks_en.splitlines())] if self.checks_en else []),
+            *(
+                ["To verify:", *(f"  {line}" for line in self.checks_en.splitlines())]
+                if self.checks_en
+                else []
+            ),
             SIGNAL_EN,
         ]
         return "\n".join([*zh, "", *en])
@@ -253,7 +264,9 @@ class Scores:
         place = self.place(household_id)
         one = self.table.only(np.array([place]))
         village = str(self.matrix.village_code[place])
-        rules = {name: float(self.matrix.values[place, self.matrix.names.index(name)]) for name in self._rules}
+        rules = {
+            name: float(self.matrix.values[place, self.matrix.names.index(name)]) for name in self._rules
+        }
         return {
             "household_id": household_id,
             "as_of": self.as_of,
@@ -359,7 +372,12 @@ class ScreeningModel:
 
     @classmethod
     def of(
-        cls, project: Project, model: Model, *, explainer: Explainer | None = None, reference: Reference | None = None
+        cls,
+        project: Project,
+        model: Model,
+        *,
+        explainer: Explainer | None = None,
+        reference: Reference | None = None,
     ) -> ScreeningModel:
         """Around a model that is already there (a release, a test). `reference`: what single households are compared with."""
         if model.kind in ("arrays", "none"):
@@ -377,7 +395,9 @@ class ScreeningModel:
             for name, sign in zip(model.feature_names, model.signs, strict=True)
             if name not in catalogue
         }
-        if own and model.record.get("source") == "table":  # an analyst's own table: its columns speak for themselves
+        if (
+            own and model.record.get("source") == "table"
+        ):  # an analyst's own table: its columns speak for themselves
             catalogue = Catalogue.model_construct(root={**catalogue.root, **own})
         if explainer is None and model.booster_texts:
             explainer = Explainer.from_booster_texts(model.booster_texts)
@@ -400,13 +420,21 @@ class ScreeningModel:
         rows = json.dumps(sorted(map(str, tables["policy"].rows())), ensure_ascii=False)
         return hashlib.sha256((self.policy_hash + rows).encode()).hexdigest()
 
-    def features(self, tables: Tables, as_of: dt.date, households: Sequence[str] | None = None) -> FeatureMatrix:
+    def features(
+        self, tables: Tables, as_of: dt.date, households: Sequence[str] | None = None
+    ) -> FeatureMatrix:
         """All features of the cohort (or of these households) on the day."""
         from riskmodel.features import build
 
         if households is None:
             households = cohort(tables, as_of)["household_id"].to_list()
-        return build(tables, as_of, catalogue=self.catalogue, policy=Policy.load(self.project, tables), households=households)
+        return build(
+            tables,
+            as_of,
+            catalogue=self.catalogue,
+            policy=Policy.load(self.project, tables),
+            households=households,
+        )
 
     def score(
         self,
@@ -459,7 +487,9 @@ class ScreeningModel:
         probability = model.probability(margin, horizon)
         contributions, base = self.contributions(values)
         if reference is None:
-            given = FeatureMatrix(matrix.as_of, matrix.household_id, matrix.village_code, tuple(model.feature_names), values)
+            given = FeatureMatrix(
+                matrix.as_of, matrix.household_id, matrix.village_code, tuple(model.feature_names), values
+            )
             reference = self.reference or Reference.of(given, dates)
         ages = ages_of(matrix, self.wordbook)
         table = give_reasons(
@@ -488,7 +518,9 @@ class ScreeningModel:
             return self.explainer.contributions(values)
         return self.model.contributions(values)
 
-    def grades(self, rank: npt.NDArray[np.int64], probability: Floats, flags: Mapping[str, Floats]) -> npt.NDArray[np.object_]:
+    def grades(
+        self, rank: npt.NDArray[np.int64], probability: Floats, flags: Mapping[str, Floats]
+    ) -> npt.NDArray[np.object_]:
         """Order of urgency from rules, the county's capacity and probability, as `serving/screening.yaml` says. Leads are added by the list."""
         rules = self.settings.grades
         place = list(GRADES)
@@ -497,7 +529,9 @@ class ScreeningModel:
         whole = len(rank) > self.settings.capacity
         for name in ("yellow", "orange"):
             cut = getattr(rules, name)
-            hit = (whole & (rank <= cut.capacity_share * self.settings.capacity)) | (probability >= cut.probability)
+            hit = (whole & (rank <= cut.capacity_share * self.settings.capacity)) | (
+                probability >= cut.probability
+            )
             grade[hit] = place.index(name)
         for name, column in flags.items():
             given = rules.leads.get("guarantee" if name == "rule_guarantee_failed" else "rule", "none")

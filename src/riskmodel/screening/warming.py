@@ -8,18 +8,22 @@ from typing import Final
 
 import numpy as np
 
+from riskmodel.compiled import Compiled
+from riskmodel.explaining import tree_kernels
+from riskmodel.explaining.contributions import Explainer
+from riskmodel.explaining.margins import Walker
+from riskmodel.explaining.trees import read_forest
 from riskmodel.features.catalogue import Catalogue
 from riskmodel.features.matrix import FeatureMatrix
-from riskmodel.screening import reason_kernels, tree_kernels
-from riskmodel.screening.compiled import Compiled
-from riskmodel.screening.explain import Explainer
-from riskmodel.screening.margins import Walker
+from riskmodel.screening import reason_kernels
 from riskmodel.screening.reasons import Wordbook, give_reasons, plain_entry
 from riskmodel.screening.reference import FEWEST, Reference
-from riskmodel.screening.trees import read_forest
 
 KERNELS: Final = [
-    part for module in (tree_kernels, reason_kernels) for part in vars(module).values() if isinstance(part, Compiled)
+    part
+    for module in (tree_kernels, reason_kernels)
+    for part in vars(module).values()
+    if isinstance(part, Compiled)
 ]
 
 # A whole LightGBM model of one tree with two questions.

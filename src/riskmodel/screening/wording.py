@@ -58,7 +58,11 @@ def format_value(value: float, unit: str, language: Language) -> str:
         if value < 0:
             return zh.format("约0") if language == "zh" else f"about {many.format(0)}"
         least = "1" if digits == 0 else "0." + "0" * (digits - 1) + "1"
-        return "不到" + zh.format(least) if language == "zh" else "less than " + (one if least == "1" else many).format(least)
+        return (
+            "不到" + zh.format(least)
+            if language == "zh"
+            else "less than " + (one if least == "1" else many).format(least)
+        )
     if language == "zh":
         if unit in MONEY and abs(value) >= 100_000:
             return zh.format(_number(value / 10_000, 1) + "万")
@@ -121,7 +125,11 @@ def _filled(feature: Feature, template: str, value: float, language: Language) -
         text = getattr(feature.levels[int(value)], language)
     elif how == "change" and value >= MUCH and unit == "share":
         text = "10倍以上" if zh else "more than 1,000%"
-    elif how not in ("change", "nothing") and unit in PARTS and ("的{value}" if zh else "{value} of ") in template:
+    elif (
+        how not in ("change", "nothing")
+        and unit in PARTS
+        and ("的{value}" if zh else "{value} of ") in template
+    ):
         text = part(value, language)
         if text.endswith(("times", "twice")):
             template = template.replace("{value} of ", "{value} ")
@@ -195,7 +203,15 @@ _COMPARED: Final = {
 
 
 @lru_cache(maxsize=4096)
-def compare(side: int, percent: int, level: str, language: Language, *, manner: str = "amount", below_zero: bool = False) -> str:
+def compare(
+    side: int,
+    percent: int,
+    level: str,
+    language: Language,
+    *,
+    manner: str = "amount",
+    below_zero: bool = False,
+) -> str:
     """A comparison a person can picture, to be put after a sentence.
 
     side: 1 higher than `percent` of the households of the area, -1 lower, 2: so many share it; 0: nothing. level: township or county. manner: see
@@ -209,7 +225,9 @@ def compare(side: int, percent: int, level: str, language: Language, *, manner: 
     if side == 2:
         if zh:
             return f"，{area}约{percent}%的农户有此情况" if percent else f"，{area}不到1%的农户有此情况"
-        return f", true of {'about ' + str(percent) + '%' if percent else 'less than 1%'} of households {area}"
+        return (
+            f", true of {'about ' + str(percent) + '%' if percent else 'less than 1%'} of households {area}"
+        )
     if below_zero:
         return f"，处于{area}最低的{100 - percent}%" if zh else f", among the lowest {100 - percent}% {area}"
     words = _COMPARED[manner]
@@ -235,7 +253,11 @@ def format_date(day: dt.date, language: Language) -> str:
         "November",
         "December",
     ]
-    return f"{day.year}年{day.month}月{day.day}日" if language == "zh" else f"{day.day} {months[day.month - 1]} {day.year}"
+    return (
+        f"{day.year}年{day.month}月{day.day}日"
+        if language == "zh"
+        else f"{day.day} {months[day.month - 1]} {day.year}"
+    )
 
 
 def gap(days: int, language: Language) -> str:
@@ -281,7 +303,9 @@ _FROM: Final = np.array([1e3, 1e4, 1e5, 1e6, 1e7, 1e8])
 _STEPS: Final = np.array([1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6])
 
 
-def render(feature: Feature, values: npt.NDArray[np.float64], language: Language) -> tuple[list[str], npt.NDArray[np.intp]]:
+def render(
+    feature: Feature, values: npt.NDArray[np.float64], language: Language
+) -> tuple[list[str], npt.NDArray[np.intp]]:
     """Sentences for many values: (the different sentences, for each value the place of its sentence). Each is written once."""
     different, place = np.unique(shown(values, feature.unit), return_inverse=True)
     return [sentence(feature, float(value), language) for value in different], place
@@ -295,4 +319,7 @@ def join(sentences: Sequence[str], language: Language) -> str:
 def unsaid(notes: str, sentences: Sequence[str], language: Language) -> str:
     """The notes (joined by `join`) that stand in none of the sentences."""
     between = "；" if language == "zh" else "; "
-    return join([note for note in notes.split(between) if note and not any(note in text for text in sentences)], language)
+    return join(
+        [note for note in notes.split(between) if note and not any(note in text for text in sentences)],
+        language,
+    )

@@ -1,25 +1,18 @@
 """Who may do what: roles, and the rights of each on every route, as one table. What is not in it is refused.
 
-A key carries a role, areas and a purpose. The role opens routes (here), the areas say whose rows are seen (`riskmodel.serving.casebook.areas`, the
+A key carries a role, areas and a purpose. The role opens routes (here), the areas say whose rows are seen (`riskmodel.casebook.areas`, the
 one place through which every look-up goes), the purpose stands in the audit.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-# Role -> what it is for, in zh and en.
-ROLES: Final[Mapping[str, tuple[str, str]]] = {
-    "analyst": ("分析人员：为研究模型而评分", "analyst: scores households to study the model"),
-    "screener": ("核实人员：看清单、走访、记录结果", "screener: reads lists, visits, records what was found"),
-    "case_system": ("业务系统：请求评分、读取清单", "case system: asks for scores, reads lists"),
-    "auditor": ("审计人员：只看审计记录", "auditor: reads the audit only"),
-    "operator": ("运维人员：看运行指标", "operator: reads the metrics of the running service"),
-}
+from riskmodel.casebook.roles import ROLES
+
 EVERYBODY: Final = tuple(ROLES)
 OPEN: Final = ("open",)  # no sign-in needed: nothing of any household stands there
 
@@ -60,7 +53,13 @@ RIGHTS: Final = (
     Right("GET", "/v1/lists", ("screener", "case_system"), audit="lists seen", by_area=True),
     Right("GET", "/v1/lists/{cycle}", ("screener", "case_system"), audit="list seen", by_area=True),
     Right("GET", "/v1/lists/{cycle}/download", ("screener",), audit="list downloaded", by_area=True),
-    Right("GET", "/v1/households/{household_id}", ("screener", "case_system"), audit="household seen", by_area=True),
+    Right(
+        "GET",
+        "/v1/households/{household_id}",
+        ("screener", "case_system"),
+        audit="household seen",
+        by_area=True,
+    ),
     Right("POST", "/v1/verifications", ("screener",), by_area=True),
     Right("GET", "/v1/areas/{cycle}", ("screener",), audit="areas seen", by_area=True),
     Right("GET", "/v1/model", EVERYBODY),
@@ -68,31 +67,6 @@ RIGHTS: Final = (
     Right("GET", "/metrics", ("operator",)),
     Right("GET", "/openapi.json", EVERYBODY),
 )
-
-
-# Roles that see rows of households: their keys need areas. The others see nothing of an area, or (the auditor) the audit as a whole, and carry none.
-ROLES_OF_AREAS: Final = tuple(role for role in ROLES if any(right.by_area and role in right.roles for right in RIGHTS))
-
-
-@dataclass(frozen=True)
-class Who:
-    """Who is asking: what a key carries. areas: prefixes of area codes (province 2, prefecture 4, county 6, township 9, village 12 digits).
-
-    csrf: what a session must send with every change; empty where the key itself came with the request.
-    """
-
-    key_id: str
-    name: str
-    role: str
-    areas: tuple[str, ...]
-    purpose: str
-    expires_at: str
-    csrf: str = ""
-    session: str = ""
-
-    def sees(self, area_code: str | None) -> bool:
-        """Whether a village, township or county lies wholly within the areas of the key. An unknown area does not."""
-        return bool(area_code) and str(area_code).startswith(self.areas)
 
 
 def right_of(method: str, path: str) -> Right | None:

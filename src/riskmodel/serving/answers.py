@@ -7,14 +7,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from riskmodel.casebook.lookups import STATUSES, Household, ListHead, Page
+from riskmodel.casebook.roles import Who
 from riskmodel.errors import Fault
 from riskmodel.screening.changes import Standing, moved_between
-from riskmodel.screening.forms import OUTCOMES
 from riskmodel.screening.reasons import Reason
-from riskmodel.screening.settings import load_settings
-from riskmodel.serving.access import Who
-from riskmodel.serving.casebook.lookups import STATUSES, Household, ListHead, Page
 from riskmodel.serving.office import Office, ReleaseFacts
+from riskmodel.settings import load_settings
+from riskmodel.visits.forms import OUTCOMES
 from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH, TOWNSHIP_DIGITS
 
 HIDDEN_BELOW: Final = 5
@@ -78,7 +78,10 @@ def list_page(
 
 
 def _counted(words: Mapping[str, tuple[str, str]], counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    return [{"code": code, "zh": zh, "en": en, "count": max(0, counts.get(code, 0))} for code, (zh, en) in words.items()]
+    return [
+        {"code": code, "zh": zh, "en": en, "count": max(0, counts.get(code, 0))}
+        for code, (zh, en) in words.items()
+    ]
 
 
 def list_row(row: Mapping[str, Any], *, everybody: bool) -> dict[str, Any]:
@@ -139,11 +142,14 @@ def household(office: Office, found: Household) -> dict[str, Any]:
         "notes_en": said.get("notes_en", ""),
         "checks_zh": said.get("checks_zh", ""),
         "checks_en": said.get("checks_en", ""),
-        "rules": [{"name": name, **rules.get(name, {"zh": name, "en": name})} for name in said.get("rules", [])],
+        "rules": [
+            {"name": name, **rules.get(name, {"zh": name, "en": name})} for name in said.get("rules", [])
+        ],
         "changes": changes(found),
         "freshness": freshness(as_of, dates, json.loads(found.scoring["sources"]), said.get("ages", {})),
         "history": [
-            {name: row[name] for name in ("as_of", "probability", "low", "high", "rank", "model_version")} for row in found.scores
+            {name: row[name] for name in ("as_of", "probability", "low", "high", "rank", "model_version")}
+            for row in found.scores
         ],
         "visits": [_visit(row) for row in found.visits],
         "last_visit": _last_visit(found),
@@ -154,7 +160,10 @@ def household(office: Office, found: Household) -> dict[str, Any]:
 def _last_visit(found: Household) -> dt.date | None:
     """The newest visit known: recorded here, or brought along by the list from the county's own records."""
     days = [row["visited_on"] for row in found.visits if row["outcome"] != "unreachable"]
-    if found.on_list is not None and (brought := _day(found.on_list["content"].get("last_visit"))) is not None:
+    if (
+        found.on_list is not None
+        and (brought := _day(found.on_list["content"].get("last_visit"))) is not None
+    ):
         days.append(brought)
     return max(days, default=None)
 
@@ -191,7 +200,10 @@ def _why(content: Mapping[str, Any], language: str) -> str:
 
 
 def freshness(
-    as_of: dt.date, dates: Mapping[str, str], sources: Mapping[str, Mapping[str, Any]], ages: Mapping[str, int]
+    as_of: dt.date,
+    dates: Mapping[str, str],
+    sources: Mapping[str, Mapping[str, Any]],
+    ages: Mapping[str, int],
 ) -> list[dict[str, Any]]:
     """How new each department's data are: about the household where that is known, else of the county. newest null: nothing came."""
     told = []
@@ -203,7 +215,16 @@ def freshness(
         newest = as_of - dt.timedelta(days=ages[table]) if own else county
         age = None if newest is None else max(0, (as_of - newest).days)
         stale = age is None or age > source["stale_after_days"]
-        told.append({"table": table, "zh": source["zh"], "en": source["en"], "newest": newest, "age_days": age, "stale": stale})
+        told.append(
+            {
+                "table": table,
+                "zh": source["zh"],
+                "en": source["en"],
+                "newest": newest,
+                "age_days": age,
+                "stale": stale,
+            }
+        )
     return told
 
 
@@ -227,7 +248,10 @@ def changes(found: Household) -> dict[str, Any] | None:
 
 def _standing(row: Mapping[str, Any], said: Mapping[str, Any]) -> Standing | None:
     """What was kept of one scoring, as `screening.changes` compares it; None where the score came without its reasons table."""
-    reasons = [{name: value for name, value in reason.items() if name != "effect"} for reason in said.get("reasons", [])]
+    reasons = [
+        {name: value for name, value in reason.items() if name != "effect"}
+        for reason in said.get("reasons", [])
+    ]
     if any("weight" not in reason for reason in reasons):
         return None
     return Standing(
@@ -245,7 +269,11 @@ def areas(office: Office, head: ListHead, counts: Mapping[str, Mapping[str, int]
     for township, villages in townships.items():
         cells = [_cell(village, numbers) for village, numbers in villages.items()]
         whole = _cell(
-            township, {name: sum(numbers[name] for numbers in villages.values()) for name in next(iter(villages.values()))}
+            township,
+            {
+                name: sum(numbers[name] for numbers in villages.values())
+                for name in next(iter(villages.values()))
+            },
         )
         for name in ("households", "confirmed"):
             _hide(cells, whole, name)
@@ -264,7 +292,10 @@ def _hide(cells: list[dict[str, Any]], whole: dict[str, Any], name: str) -> None
     """Take small numbers out. Where one village alone would be hidden, its township's sum would give it away: then another goes with it."""
     small = [cell for cell in cells if 0 < cell[name] < HIDDEN_BELOW]
     if len(small) == 1:
-        others = sorted((cell for cell in cells if cell[name] >= HIDDEN_BELOW), key=lambda cell: (cell[name], cell["code"]))
+        others = sorted(
+            (cell for cell in cells if cell[name] >= HIDDEN_BELOW),
+            key=lambda cell: (cell[name], cell["code"]),
+        )
         small += others[:1] or [whole]
     if 0 < whole[name] < HIDDEN_BELOW and whole not in small:
         small.append(whole)
@@ -312,7 +343,9 @@ def model(facts: ReleaseFacts) -> dict[str, Any]:
         if name not in measured:
             continue
         value, low, high = measured[name], measured.get(f"{name}_low"), measured.get(f"{name}_high")
-        words = {key: _figure(name, number) for key, number in (("value", value), ("low", low), ("high", high))}
+        words = {
+            key: _figure(name, number) for key, number in (("value", value), ("low", low), ("high", high))
+        }
         metrics.append(
             {"name": name, "zh": zh, "en": en, "value": value, "low": low, "high": high, "text_zh": text_zh.format(**words), "text_en": text_en.format(**words)}
         )  # fmt: skip

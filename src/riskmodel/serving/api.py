@@ -1,6 +1,6 @@
 """The routes beside scoring: sign-in, lists, households, areas, results of visits, the model, the audit, and the page's own files.
 
-Each is a few lines: it reads the request strictly, looks up through `riskmodel.serving.casebook` with the areas of whoever asks, and answers.
+Each is a few lines: it reads the request strictly, looks up through `riskmodel.casebook` with the areas of whoever asks, and answers.
 Who may use which stands in `riskmodel.serving.access`, not here.
 """
 
@@ -21,12 +21,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from riskmodel.casebook import lookups
+from riskmodel.casebook.lookups import Filters, ListHead
+from riskmodel.casebook.roles import Who
 from riskmodel.errors import Fault, UserError
 from riskmodel.serving import answers, downloads, pagefiles, results, shapes
-from riskmodel.serving.access import Who
 from riskmodel.serving.bodies import repeated_keys, said_wrongly
-from riskmodel.serving.casebook import lookups
-from riskmodel.serving.casebook.lookups import Filters, ListHead
 from riskmodel.serving.door import COOKIE, TooManyTries
 from riskmodel.serving.observe import Metrics
 from riskmodel.serving.office import Office
@@ -42,7 +42,11 @@ class Refused(Exception):
     """A refusal with its status, a sentence, and every fault."""
 
     def __init__(
-        self, status: int, detail: str, faults: list[Fault] | None = None, headers: dict[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        faults: list[Fault] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.faults, self.headers = status, detail, faults or [], headers or {}
@@ -128,7 +132,9 @@ async def one_list(office: Office, request: Request) -> Response:
     read = lookups.scored_page if asked.everybody else lookups.list_page
 
     def work() -> tuple[lookups.Page, lookups.Counts]:
-        page = read(office.book.engine, who.areas, head, filters, after=int(asked.cursor or 0), limit=asked.limit)
+        page = read(
+            office.book.engine, who.areas, head, filters, after=int(asked.cursor or 0), limit=asked.limit
+        )
         return page, lookups.facets(office.book.engine, who.areas, head, everybody=asked.everybody)
 
     page, counts = await to_thread.run_sync(work)
@@ -140,7 +146,9 @@ async def one_list(office: Office, request: Request) -> Response:
         "list": head.list_hash[:12],
     } | narrowed
     details |= {"after": int(asked.cursor)} if asked.cursor else {}
-    say(request, subject=f"{head.county_code} {head.cycle}", model_version=head.model_version, details=details)
+    say(
+        request, subject=f"{head.county_code} {head.cycle}", model_version=head.model_version, details=details
+    )
     return _json(shapes.ListPage, answers.list_page(office, head, page, counts, everybody=asked.everybody))
 
 
@@ -150,8 +158,15 @@ async def download(office: Office, request: Request) -> Response:
     made = await to_thread.run_sync(downloads.file_of, office, who, head, asked.format, asked.township)
     if made is None:
         raise Refused(404, "no row of this list lies in that township and in the areas of this key")
-    details = {"rows": made.rows, "format": asked.format, "township": asked.township or "", "sha256": made.sha256}
-    say(request, subject=f"{head.county_code} {head.cycle}", model_version=head.model_version, details=details)
+    details = {
+        "rows": made.rows,
+        "format": asked.format,
+        "township": asked.township or "",
+        "sha256": made.sha256,
+    }
+    say(
+        request, subject=f"{head.county_code} {head.cycle}", model_version=head.model_version, details=details
+    )
     headers = {"content-disposition": f"attachment; filename*=UTF-8''{urllib.parse.quote(made.name)}"}
     return Response(made.content, media_type=made.media_type, headers=headers)
 
@@ -165,7 +180,12 @@ async def one_household(office: Office, request: Request) -> Response:
     if found is None:
         raise Refused(404, "no such household has a score here")
     newest = found.scores[0]
-    say(request, subject=name, model_version=newest["model_version"], details={"as_of": newest["as_of"].isoformat()})
+    say(
+        request,
+        subject=name,
+        model_version=newest["model_version"],
+        details={"as_of": newest["as_of"].isoformat()},
+    )
     return _json(shapes.HouseholdAnswer, answers.household(office, found))
 
 
@@ -186,7 +206,12 @@ async def areas(office: Office, request: Request) -> Response:
     who, asked = who_asks(request), query(request, shapes.CountyQuery)
     head = await to_thread.run_sync(list_in_force, office, who, request.path_params["cycle"], asked.county)
     counts = await to_thread.run_sync(lookups.area_counts, office.book.engine, who.areas, head)
-    say(request, subject=f"{head.county_code} {head.cycle}", model_version=head.model_version, details={"villages": len(counts)})
+    say(
+        request,
+        subject=f"{head.county_code} {head.cycle}",
+        model_version=head.model_version,
+        details={"villages": len(counts)},
+    )
     return _json(shapes.Areas, answers.areas(office, head, counts))
 
 
@@ -200,7 +225,9 @@ async def model(office: Office, request: Request) -> Response:
 async def audit_entries(office: Office, request: Request) -> Response:
     asked = query(request, shapes.AuditQuery)
     page = await to_thread.run_sync(
-        lambda: office.book.audit_page(since=asked.since, limit=asked.limit, actor=asked.actor, action=asked.action)
+        lambda: office.book.audit_page(
+            since=asked.since, limit=asked.limit, actor=asked.actor, action=asked.action
+        )
     )
     say(request, subject="audit", details={"entries": len(page["entries"])})
     return _json(shapes.AuditPage, page)
@@ -268,7 +295,11 @@ def query(request: Request, shape: type[Shape]) -> Shape:
     except ValidationError as error:
         faults += shapes.faults_of(error)
     if not faults and telling_text(given.get("q", "")):
-        faults.append(Fault("q", "a number of a person", "the beginning of a household id", "Search by household id only."))
+        faults.append(
+            Fault(
+                "q", "a number of a person", "the beginning of a household id", "Search by household id only."
+            )
+        )
     if faults:
         raise Refused(400, answers.amount(faults), faults)
     return asked
@@ -314,8 +345,12 @@ async def _not_possible(request: Request, error: Exception) -> Response:
 
 async def _not_here(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _problem(error.status_code, TITLES.get(error.status_code, "Refused"), [], dict(error.headers or {}))
+    return _problem(
+        error.status_code, TITLES.get(error.status_code, "Refused"), [], dict(error.headers or {})
+    )
 
 
 def _problem(status: int, detail: str, faults: list[Fault], headers: dict[str, str]) -> Response:
-    return Response(problem(status, detail, faults), status, headers=headers, media_type="application/problem+json")
+    return Response(
+        problem(status, detail, faults), status, headers=headers, media_type="application/problem+json"
+    )

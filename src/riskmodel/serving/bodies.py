@@ -21,11 +21,21 @@ def said_wrongly(headers: Mapping[bytes, bytes]) -> Fault | None:
     """
     kind, _, parameters = headers.get(b"content-type", b"").decode("latin-1").partition(";")
     if kind.strip().lower() != "application/json":
-        return Fault("content-type", kind.strip()[:100] or "none", "application/json", "Send the body as JSON and say so.")
+        return Fault(
+            "content-type",
+            kind.strip()[:100] or "none",
+            "application/json",
+            "Send the body as JSON and say so.",
+        )
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in UTF_8:
-            return Fault("content-type", "another character set than UTF-8", "UTF-8", "Send UTF-8; leave `charset` out.")
+            return Fault(
+                "content-type",
+                "another character set than UTF-8",
+                "UTF-8",
+                "Send UTF-8; leave `charset` out.",
+            )
     if headers.get(b"content-encoding", b"").decode("latin-1").strip().lower() not in PLAIN:
         return Fault("content-encoding", "a compressed body", "the body as it is", "Send it uncompressed.")
     return None
@@ -46,4 +56,6 @@ def repeated_keys(content: bytes) -> list[Fault]:
         json.loads(content, object_pairs_hook=look)
     except (ValueError, RecursionError):  # said in better words by whoever reads it
         return []
-    return [Fault(name, "given more than once in one object", "each key once", "Say it once.") for name in found]
+    return [
+        Fault(name, "given more than once in one object", "each key once", "Say it once.") for name in found
+    ]

@@ -18,13 +18,14 @@ from riskmodel.screening import warming
 from riskmodel.screening.gate import pass_gate
 from riskmodel.screening.reasons import MOST_RAISING, ReasonTable, give_reasons
 from riskmodel.screening.scoring import ages_of, feature_hashes
-from riskmodel.screening.settings import Service, load_settings
-from riskmodel.serving import reading, seal
-from riskmodel.serving.choice import NotTaken, Seen, choose
+from riskmodel.serving import reading
 from riskmodel.serving.observe import Tally
 from riskmodel.serving.office import ReleaseFacts
 from riskmodel.serving.reading import ReadRows
-from riskmodel.serving.release import Release
+from riskmodel.serving.releases import seal
+from riskmodel.serving.releases.choice import NotTaken, Seen, choose
+from riskmodel.serving.releases.release import Release
+from riskmodel.settings import Service, load_settings
 from riskmodel.training.model import band_of_members, mean_of_members
 
 
@@ -115,7 +116,9 @@ def _scores(release: Release, matrix: FeatureMatrix, horizon: int) -> list[dict[
         model.feature_names,
         np.ascontiguousarray(matrix.values[:, release.places]),
     )
-    values = pass_gate(asked, model.feature_names, screening.catalogue, profile=screening.profile, picked=True)
+    values = pass_gate(
+        asked, model.feature_names, screening.catalogue, profile=screening.profile, picked=True
+    )
     margins = release.margins(values)
     margin = mean_of_members(margins)
     low, high, probability = model.probability(np.stack([*band_of_members(margins), margin]), horizon)
@@ -126,7 +129,12 @@ def _scores(release: Release, matrix: FeatureMatrix, horizon: int) -> list[dict[
         as_of=matrix.as_of, ages=ages_of(matrix, screening.wordbook),
     )  # fmt: skip
     reasons = _reasons(table)
-    kinds, notes_zh, notes_en, hashes = table.risk_kinds, table.notes("zh"), table.notes("en"), feature_hashes(values)
+    kinds, notes_zh, notes_en, hashes = (
+        table.risk_kinds,
+        table.notes("zh"),
+        table.notes("en"),
+        feature_hashes(values),
+    )
     numbers = zip(
         matrix.household_id.tolist(), probability.tolist(), np.minimum(low, probability).tolist(),
         np.maximum(high, probability).tolist(), margin.tolist(), strict=True,
@@ -158,7 +166,10 @@ def _reasons(table: ReasonTable) -> list[list[dict[str, Any]]]:
             if place >= 0
         ]
         for zh, en, places in zip(
-            table.sentences("zh").tolist(), table.sentences("en").tolist(), table.feature.tolist(), strict=True
+            table.sentences("zh").tolist(),
+            table.sentences("en").tolist(),
+            table.feature.tolist(),
+            strict=True,
         )
     ]
 

@@ -12,12 +12,14 @@ from typing import Final
 from anyio import to_thread
 from sqlalchemy import Engine
 
-from riskmodel.serving.access import Who
-from riskmodel.serving.casebook.doorkeeping import Unknown, end_session, open_session, who_has, who_sits
+from riskmodel.casebook.doorkeeping import Unknown, end_session, open_session, who_has, who_sits
+from riskmodel.casebook.roles import Who
 from riskmodel.serving.trail import Trail
 
 COOKIE: Final = "riskmodel_session"
-REMEMBERED: Final = 2.0  # seconds for which a key is not looked up again: a revoked one is refused within them
+REMEMBERED: Final = (
+    2.0  # seconds for which a key is not looked up again: a revoked one is refused within them
+)
 TRIES: Final = 10  # wrong keys a minute from one address; right ones always pass
 MINUTE: Final = 60.0
 
@@ -44,7 +46,9 @@ class Door:
         presented = headers.get(b"authorization", b"").decode("latin-1")
         if presented:
             scheme, _, token = presented.partition(" ")
-            return await self._look(token.strip() if scheme.lower() == "bearer" else "", client, session=False)
+            return await self._look(
+                token.strip() if scheme.lower() == "bearer" else "", client, session=False
+            )
         secret = session_cookie(headers)
         return await self._look(secret, client, session=True) if secret else None
 
@@ -87,7 +91,9 @@ class Door:
         tries.append(now)
         action = "sign-ins limited" if len(tries) > TRIES else "sign-in refused"
         details = {"why": unknown.why, "from": client}
-        await self._trail.write(actor=unknown.key_id or "unknown", action=action, subject="key", details=details)
+        await self._trail.write(
+            actor=unknown.key_id or "unknown", action=action, subject="key", details=details
+        )
 
 
 def session_cookie(headers: Mapping[bytes, bytes]) -> str:

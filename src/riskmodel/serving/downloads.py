@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from riskmodel.serving.access import Who
-from riskmodel.serving.casebook.lookups import ListHead
-from riskmodel.serving.casebook.stored import stored_list
+from riskmodel.casebook.lookups import ListHead
+from riskmodel.casebook.roles import Who
+from riskmodel.casebook.stored import stored_list
 from riskmodel.serving.office import Office
 
 MEDIA_TYPES: Final = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from riskmodel.screening.forms import OUTCOMES
+from riskmodel.visits.forms import OUTCOMES
 from riskmodel.vocabulary import RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 
 HASH: Final = "5f2c" * 16

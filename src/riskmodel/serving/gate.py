@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from riskmodel.casebook.roles import Who
 from riskmodel.errors import Fault, UserError
-from riskmodel.serving.access import OPEN, Right, Who, methods_of, right_of
+from riskmodel.serving.access import OPEN, Right, methods_of, right_of
 from riskmodel.serving.door import TooManyTries
 from riskmodel.serving.office import Office
 from riskmodel.serving.problems import kind_of, refuse
@@ -73,11 +74,17 @@ class Gate:
             await self._pass_on(scope, receive, send, right, who, trail)
             return
         status, detail, extra = refused
-        if who is not None and status in WRITTEN_DOWN and not await _written(trail, who, _refused_entry(right, status)):
+        if (
+            who is not None
+            and status in WRITTEN_DOWN
+            and not await _written(trail, who, _refused_entry(right, status))
+        ):
             status, detail, extra = 503, "the refusal could not be written down", [(b"retry-after", b"5")]
         await refuse(send, status, detail, (), extra)
 
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, right: Right, who: Who | None, trail: Trail) -> None:
+    async def _pass_on(
+        self, scope: Scope, receive: Receive, send: Send, right: Right, who: Who | None, trail: Trail
+    ) -> None:
         """Let the request through; hold the answer until its entry in the audit is on disk."""
         started = withheld = False
 
@@ -93,7 +100,10 @@ class Gate:
                 if entry is not None and not await _written(trail, who, entry):
                     withheld = started = True
                     fault = Fault(
-                        "audit", "the entry could not be written", "every answer with its entry", "Nothing was handed out."
+                        "audit",
+                        "the entry could not be written",
+                        "every answer with its entry",
+                        "Nothing was handed out.",
                     )
                     await refuse(send, 503, "the audit cannot be written", [fault], [(b"retry-after", b"5")])
             if not withheld:
@@ -122,7 +132,11 @@ def _refusal(
     if right is not None and right.roles == OPEN:
         return None
     if who is None:
-        return 401, "no key in force came with the request, and no session", [(b"www-authenticate", b"Bearer")]
+        return (
+            401,
+            "no key in force came with the request, and no session",
+            [(b"www-authenticate", b"Bearer")],
+        )
     if right is None:
         methods = methods_of(scope["path"])
         if methods:

@@ -7,8 +7,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from riskmodel.screening.settings import Service
 from riskmodel.serving.problems import refuse
+from riskmodel.settings import Service
 
 MEGABYTE: Final = 1024 * 1024
 RETRY_AFTER: Final = (b"retry-after", b"1")
@@ -35,7 +35,13 @@ class Bounded:
             await self.app(scope, receive, send)
             return
         if self.inside >= self.bounds.settings.at_once:
-            await refuse(send, 503, "the service is busy; ask again in a second", (), [RETRY_AFTER, (b"connection", b"close")])
+            await refuse(
+                send,
+                503,
+                "the service is busy; ask again in a second",
+                (),
+                [RETRY_AFTER, (b"connection", b"close")],
+            )
             return
         started = False
 
@@ -98,7 +104,9 @@ class BodyLimit:
                         await _too_large(send, settings.body_megabytes)
                         return None
                     if self.held > settings.bodies_megabytes * MEGABYTE:
-                        await refuse(send, 503, "the service is busy with other large requests", (), [RETRY_AFTER])
+                        await refuse(
+                            send, 503, "the service is busy with other large requests", (), [RETRY_AFTER]
+                        )
                         return None
                     if not message.get("more_body"):
                         return _once(parts, receive)
@@ -124,4 +132,6 @@ def _once(parts: list[bytes], receive: Receive) -> Receive:
 
 
 async def _too_large(send: Send, megabytes: int) -> None:
-    await refuse(send, 413, f"the body is larger than {megabytes} MB; send fewer rows", (), [(b"connection", b"close")])
+    await refuse(
+        send, 413, f"the body is larger than {megabytes} MB; send fewer rows", (), [(b"connection", b"close")]
+    )

@@ -18,7 +18,7 @@ ROWS_AT_MOST: Final = 10_000  # of a request; more where it is of many household
 ROWS_A_HOUSEHOLD: Final = 400
 
 
-class Strict(BaseModel):
+class Message(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
 
@@ -46,10 +46,12 @@ def row_model(table: Table) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for column in table.columns:
         kind = _type_of(column)
-        described = Field(description=column.zh, default=None) if column.optional else Field(description=column.zh)
+        described = (
+            Field(description=column.zh, default=None) if column.optional else Field(description=column.zh)
+        )
         fields[column.name] = (kind | None if column.optional else kind, described)
     name = "".join(part.title() for part in table.name.split("_")) + "Row"
-    return create_model(name, __base__=Strict, **fields)
+    return create_model(name, __base__=Message, **fields)
 
 
 def _tables_model() -> type[BaseModel]:
@@ -60,15 +62,17 @@ def _tables_model() -> type[BaseModel]:
         needed = table.name in {"households", "members"}
         rows: Any = Annotated[list[row_model(table)], Field(min_length=1 if needed else 0)]  # type: ignore[misc]
         fields[table.name] = (
-            (rows, Field(description=table.zh)) if needed else (rows | None, Field(default=None, description=table.zh))
+            (rows, Field(description=table.zh))
+            if needed
+            else (rows | None, Field(default=None, description=table.zh))
         )
-    return create_model("HouseholdTables", __base__=Strict, **fields)
+    return create_model("HouseholdTables", __base__=Message, **fields)
 
 
 HouseholdTables = _tables_model()
 
 
-class ScoresRequest(Strict):
+class ScoresRequest(Message):
     """Households, and the day as of which they are scored: their rows (`tables`), or ids of households that were scored in a batch run.
 
     In `tables`, a table that is left out is unknown; an empty list says that the department has no row for these households. At most 1,000
@@ -83,7 +87,10 @@ class ScoresRequest(Strict):
     )
     tables: HouseholdTables | None = None  # type: ignore[valid-type]
     household_ids: (
-        Annotated[list[Annotated[str, Field(max_length=200, pattern="^[^\\x00-\\x1f\\x7f]+$")]], Field(min_length=1)] | None
+        Annotated[
+            list[Annotated[str, Field(max_length=200, pattern="^[^\\x00-\\x1f\\x7f]+$")]], Field(min_length=1)
+        ]
+        | None
     ) = None
 
     @model_validator(mode="after")
@@ -93,7 +100,7 @@ class ScoresRequest(Strict):
         return self
 
 
-class Reason(Strict):
+class Reason(Message):
     """One reason in words."""
 
     zh: str
@@ -102,19 +109,25 @@ class Reason(Strict):
     raises: bool = Field(description="true: raises the risk; false: lowers it")
 
 
-class HouseholdScore(Strict):
+class HouseholdScore(Message):
     """A priority signal for verification. It says nothing about what anybody is or gets."""
 
     household_id: str
-    probability: float = Field(description="of a confirmed risk within the horizon, given the help in place; calibrated")
+    probability: float = Field(
+        description="of a confirmed risk within the horizon, given the help in place; calibrated"
+    )
     low: float | None = Field(description="10 % of the ensemble members lie below: model instability")
     high: float | None = Field(description="10 % of the ensemble members lie above")
-    margin: float | None = Field(description="raw margin, by which lists are ordered; null for a stored score")
+    margin: float | None = Field(
+        description="raw margin, by which lists are ordered; null for a stored score"
+    )
     risk_kinds: list[str]
     reasons: list[Reason]
     notes_zh: str = Field(description="gaps and stale records in the data, empty when there are none")
     notes_en: str
-    feature_hash: str | None = Field(description="hash of the feature vector: the same bytes as in a batch run")
+    feature_hash: str | None = Field(
+        description="hash of the feature vector: the same bytes as in a batch run"
+    )
 
 
 class Problem(BaseModel):

@@ -104,8 +104,12 @@ class Figures(Collector):
         households = CounterMetricFamily("riskmodel_households_scored", "Households scored through the API")
         households.add_metric([], tally.households)
         yield households
-        answers = CounterMetricFamily("riskmodel_answers", "Answers by route and status", labels=["route", "status"])
-        refusals = CounterMetricFamily("riskmodel_refusals", "Answers of 400 and above, by status", labels=["status"])
+        answers = CounterMetricFamily(
+            "riskmodel_answers", "Answers by route and status", labels=["route", "status"]
+        )
+        refusals = CounterMetricFamily(
+            "riskmodel_refusals", "Answers of 400 and above, by status", labels=["status"]
+        )
         refused: Counter[int] = Counter()
         for (route, status), number in sorted(tally.answers.items()):
             answers.add_metric([route, str(status)], number)
@@ -115,7 +119,9 @@ class Figures(Collector):
             refusals.add_metric([str(status)], number)
         yield answers
         yield refusals
-        latency = HistogramMetricFamily("riskmodel_answer_seconds", "Time to the end of an answer", labels=["route"])
+        latency = HistogramMetricFamily(
+            "riskmodel_answer_seconds", "Time to the end of an answer", labels=["route"]
+        )
         for route, counts in sorted(tally.seconds.items()):
             running, buckets = 0, []
             for bound, number in zip([*map(str, BUCKETS), "+Inf"], counts, strict=True):
@@ -137,11 +143,15 @@ class Figures(Collector):
         if self.office.desk is None:
             return
         release, today = self.office.desk.release, dt.date.today()
-        info = GaugeMetricFamily("riskmodel_release", "The release in force", labels=["model_version", "as_of", "valid_until"])
+        info = GaugeMetricFamily(
+            "riskmodel_release", "The release in force", labels=["model_version", "as_of", "valid_until"]
+        )
         info.add_metric([release.version, release.as_of.isoformat(), release.valid_until.isoformat()], 1)
         yield info
         yield GaugeMetricFamily(
-            "riskmodel_model_age_days", "Days since the as-of date of the release", (today - release.as_of).days
+            "riskmodel_model_age_days",
+            "Days since the as-of date of the release",
+            (today - release.as_of).days,
         )
         yield GaugeMetricFamily(
             "riskmodel_release_not_taken",
@@ -149,9 +159,13 @@ class Figures(Collector):
             int(self.office.desk.not_taken is not None),
         )
         left = (release.valid_until - today).days
-        yield GaugeMetricFamily("riskmodel_valid_days_left", "Days until its scores are not to be used any more", left)
+        yield GaugeMetricFamily(
+            "riskmodel_valid_days_left", "Days until its scores are not to be used any more", left
+        )
         data = GaugeMetricFamily(
-            "riskmodel_data_age_days", "Days since the newest row of a table known to the release", labels=["table"]
+            "riskmodel_data_age_days",
+            "Days since the newest row of a table known to the release",
+            labels=["table"],
         )
         for table, newest in sorted(release.data_dates.items()):
             data.add_metric([table], (today - newest).days)
@@ -181,7 +195,12 @@ class Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         at = dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds")
-        line: dict[str, Any] = {"at": at, "level": record.levelname, "logger": record.name, "message": record.getMessage()}
+        line: dict[str, Any] = {
+            "at": at,
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
         line |= getattr(record, "said", {})
         if record.exc_info and record.exc_info[0] is not None:
             trace = record.exc_info[2]

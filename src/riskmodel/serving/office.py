@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from riskmodel.casebook import Casebook, lookups
 from riskmodel.project import Project
-from riskmodel.screening.settings import load_settings
-from riskmodel.serving.casebook import Casebook, lookups
 from riskmodel.serving.door import Door
-from riskmodel.serving.release import valid_until
+from riskmodel.serving.releases.release import valid_until
 from riskmodel.serving.trail import Trail
+from riskmodel.settings import load_settings
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
 
 
@@ -74,7 +74,10 @@ class Office:
 
     def carried(self, model_version: str, as_of: dt.date, data_dates: Mapping[str, Any]) -> dict[str, Any]:
         """What every answer with a kept score or a list carries. data_dates: table -> day, as a date or written YYYY-MM-DD."""
-        dates = {name: day if isinstance(day, dt.date) else dt.date.fromisoformat(day) for name, day in data_dates.items()}
+        dates = {
+            name: day if isinstance(day, dt.date) else dt.date.fromisoformat(day)
+            for name, day in data_dates.items()
+        }
         return {
             "model_version": model_version,
             "as_of": as_of,
@@ -85,9 +88,13 @@ class Office:
             "signal_en": SIGNAL_EN,
         }
 
-    def stored_scores(self, ids: Sequence[str], *, as_of: dt.date, horizon_months: int, areas: Sequence[str]) -> Stored:
+    def stored_scores(
+        self, ids: Sequence[str], *, as_of: dt.date, horizon_months: int, areas: Sequence[str]
+    ) -> Stored:
         """Scores that a batch run kept, with what they said then; households outside the areas, or not scored then, are not in it."""
-        found = lookups.stored_scores(self.book.engine, ids, as_of=as_of, horizon_months=horizon_months, areas=areas)
+        found = lookups.stored_scores(
+            self.book.engine, ids, as_of=as_of, horizon_months=horizon_months, areas=areas
+        )
         return Stored(self.carried(found.model_version, as_of, found.data_dates), found.scores)
 
     def valid_until(self, as_of: dt.date) -> dt.date:

@@ -15,8 +15,9 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from riskmodel.casebook.roles import ROLES
 from riskmodel.serving import examples, shapes
-from riskmodel.serving.access import OPEN, RIGHTS, ROLES, Right
+from riskmodel.serving.access import OPEN, RIGHTS, Right
 from riskmodel.serving.messages import ScoresRequest
 from riskmodel.serving.problems import TITLES
 from riskmodel.serving.scores import ScoresAnswer
@@ -45,7 +46,10 @@ class Told:
 TEXT: Final = {"text/plain": {"schema": {"type": "string"}}}
 FILE: Final = {"type": "string", "format": "binary"}
 PATHS: Final[Mapping[str, Any]] = {
-    "cycle": {"schema": {"type": "string", "pattern": r"^\d{4}-(W\d{2}|\d{2}|Q[1-4])$"}, "example": "2026-01"},
+    "cycle": {
+        "schema": {"type": "string", "pattern": r"^\d{4}-(W\d{2}|\d{2}|Q[1-4])$"},
+        "example": "2026-01",
+    },
     "household_id": {"schema": {"type": "string", "pattern": shapes.ID}, "example": "h000042"},
     "path": {"schema": {"type": "string"}, "example": "app.js"},
 }
@@ -97,7 +101,10 @@ TOLD: Final[Mapping[tuple[str, str], Told]] = {
 
 ASK_AGAIN: Final = (429, 503, 504)
 RETRY_AFTER: Final = {
-    "Retry-After": {"description": "seconds to wait before the same is sent again", "schema": {"type": "integer", "minimum": 1}}
+    "Retry-After": {
+        "description": "seconds to wait before the same is sent again",
+        "schema": {"type": "integer", "minimum": 1},
+    }
 }
 
 
@@ -105,7 +112,10 @@ RETRY_AFTER: Final = {
 def description() -> dict[str, Any]:
     """The whole document, OpenAPI 3.1, made once."""
     models: set[type[BaseModel]] = {
-        model for told in TOLD.values() for model in (told.body, told.query, told.answer) if isinstance(model, type)
+        model
+        for told in TOLD.values()
+        for model in (told.body, told.query, told.answer)
+        if isinstance(model, type)
     }
     models.add(Problem)
     named = [(model, "validation") for model in sorted(models, key=lambda model: model.__name__)]
@@ -126,7 +136,11 @@ def description() -> dict[str, Any]:
         "components": {
             "schemas": schemas,
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "rm_<key id>_<secret>, from `riskmodel keys add`"},
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "rm_<key id>_<secret>, from `riskmodel keys add`",
+                },
                 "session": {"type": "apiKey", "in": "cookie", "name": "riskmodel_session"},
             },
         },
@@ -141,7 +155,9 @@ def _operation(right: Right, told: Told) -> dict[str, Any]:
     parameters = [{"name": name, "in": "path", "required": True, **PATHS[name]} for name in named]
     if told.query is not None:
         parameters += _query(told.query)
-    words = right.path.replace("{", "").replace("}", "").strip("/").replace("/", "_").replace(".", "_") or "page"
+    words = (
+        right.path.replace("{", "").replace("}", "").strip("/").replace("/", "_").replace(".", "_") or "page"
+    )
     operation: dict[str, Any] = {
         "operationId": f"{right.method.lower()}_{words}",
         "summary": told.summary,
@@ -170,7 +186,9 @@ def _responses(right: Right, told: Told) -> dict[str, Any]:
     good: dict[str, Any] = {"description": told.summary}
     if isinstance(told.answer, type):
         name = told.answer.__name__
-        good["content"] = {JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}, "example": examples.ANSWERS[name]}}
+        good["content"] = {
+            JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}, "example": examples.ANSWERS[name]}
+        }
     elif told.answer is not None:
         good["content"] = {kind: dict(content) for kind, content in told.answer.items()}
     refusals = {*told.refusals, 503, 504} | ({408} if told.body else set())
@@ -180,7 +198,10 @@ def _responses(right: Right, told: Told) -> dict[str, Any]:
     answers: dict[str, Any] = {str(told.status): good}
     for status in sorted(refusals):
         example = examples.problem(status, TITLES[status])
-        answers[str(status)] = {"description": TITLES[status], "content": {PROBLEM: problem[PROBLEM] | {"example": example}}}
+        answers[str(status)] = {
+            "description": TITLES[status],
+            "content": {PROBLEM: problem[PROBLEM] | {"example": example}},
+        }
         if status in ASK_AGAIN:
             answers[str(status)]["headers"] = RETRY_AFTER
     return answers
@@ -198,7 +219,12 @@ def _query(model: type[BaseModel]) -> list[dict[str, Any]]:
             if key not in ("title", "default") or (key == "default" and value is not None)
         }
         required = model.model_fields[name].is_required()
-        one: dict[str, Any] = {"name": name, "in": "query", "required": required, "schema": plain | (kinds[0] if kinds else {})}
+        one: dict[str, Any] = {
+            "name": name,
+            "in": "query",
+            "required": required,
+            "schema": plain | (kinds[0] if kinds else {}),
+        }
         if "description" in one["schema"]:
             one["description"] = one["schema"].pop("description")
         told.append(one)

@@ -61,7 +61,9 @@ def page_file(home: Path, name: str, *, zipped: bool = False) -> PageFile | None
 def takes_gzip(accepted: str) -> bool:
     """Whether an Accept-Encoding header names gzip and does not rule it out."""
     parts = [part.replace(" ", "").lower().partition(";") for part in accepted.split(",")]
-    return any(name == "gzip" and weight not in ("q=0", "q=0.0", "q=0.00", "q=0.000") for name, _, weight in parts)
+    return any(
+        name == "gzip" and weight not in ("q=0", "q=0.0", "q=0.00", "q=0.000") for name, _, weight in parts
+    )
 
 
 def kept_by_the_worker(home: Path) -> bytes:

@@ -34,5 +34,7 @@ def remarks(desk: Desk, today: dt.date) -> list[str]:
     if desk.not_taken is not None:
         lines.append("not the release that release/current names: it did not pass, see the log and /v1/model")
     if desk.release.valid_until < today:
-        lines.append(f"its scores were valid until {desk.release.valid_until.isoformat()}: make a new release")
+        lines.append(
+            f"its scores were valid until {desk.release.valid_until.isoformat()}: make a new release"
+        )
     return lines

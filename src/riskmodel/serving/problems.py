@@ -45,11 +45,20 @@ def problem(status: int, detail: str, faults: Iterable[Fault] = ()) -> bytes:
 
 
 async def refuse(
-    send: Send, status: int, detail: str, faults: Iterable[Fault] = (), headers: Sequence[tuple[bytes, bytes]] = ()
+    send: Send,
+    status: int,
+    detail: str,
+    faults: Iterable[Fault] = (),
+    headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
     """Send a refusal as the whole answer. headers: further ones, such as `retry-after`."""
     body = problem(status, detail, faults)
-    head = [PROBLEM_JSON, (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store"), *headers]
+    head = [
+        PROBLEM_JSON,
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        *headers,
+    ]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
 

@@ -80,16 +80,24 @@ class _Layout:
         self.shape = tuple(np.ascontiguousarray(part) for part in parts_of)
 
         def places(name: str) -> npt.NDArray[np.int64]:
-            return np.array([table.names.index(name) if name in table.names else -1 for table in tables], np.int64)
+            return np.array(
+                [table.names.index(name) if name in table.names else -1 for table in tables], np.int64
+            )
 
         self.key, self.known, self.occurred = (
             np.array([table.names.index(table.key) for table in tables], np.int64), places("known_on"), places("occurred_on"),
         )  # fmt: skip
         self.household, self.member = places("household_id"), places("member_id")
-        self.in_order = np.array([table.form == "event" and not table.announced for table in tables], np.int64)
+        self.in_order = np.array(
+            [table.form == "event" and not table.announced for table in tables], np.int64
+        )
         self.by_event = np.array([table.form == "event" for table in tables], np.int64)
-        self.households, self.members, self.shocks = (READ.index(name) for name in ("households", "members", "shocks"))
-        self.areas = np.array([TABLES["households"].names.index(f"{name}_code") for name in ("county", "township", "village")])
+        self.households, self.members, self.shocks = (
+            READ.index(name) for name in ("households", "members", "shocks")
+        )
+        self.areas = np.array(
+            [TABLES["households"].names.index(f"{name}_code") for name in ("county", "township", "village")]
+        )
         members = TABLES["members"]
         self.birth = members.names.index("birth_date")
         self.states = np.array([members.names.index(name) for name in _STATES])
@@ -111,7 +119,9 @@ class _Layout:
             source = _source(slots[slot], name)
             assert source is not None
             parts.append((offset, kinds[kind.str[1:]], source, date))
-        self.offset, self.type, self.source, self.date = (np.ascontiguousarray(part) for part in np.array(parts, np.int64).T)
+        self.offset, self.type, self.source, self.date = (
+            np.ascontiguousarray(part) for part in np.array(parts, np.int64).T
+        )
         self.sizes = np.array([SHAPES[table].itemsize for table in slots], np.int64)
         self.slots = slots
 
@@ -119,7 +129,9 @@ class _Layout:
 def _kind(column: Column) -> int:
     match column.kind:
         case "id":
-            return {"household_id": kernels.ID_HOUSEHOLD, "member_id": kernels.ID_MEMBER}.get(column.name, kernels.ID_EVENT)
+            return {"household_id": kernels.ID_HOUSEHOLD, "member_id": kernels.ID_MEMBER}.get(
+                column.name, kernels.ID_EVENT
+            )
         case "money" | "number":
             return kernels.MONEY
         case "text":
@@ -165,7 +177,11 @@ def read_rows(body: bytes, at: int = 0) -> tuple[ReadRows, int] | None:
     cells = np.empty((most, shape.width))
     row_table, keyed = np.empty(most, np.int64), np.empty(most, np.int64)
     most_ids = 2 * most + 16
-    starts, stops, spaces = np.empty(most_ids, np.int64), np.empty(most_ids, np.int64), np.empty(most_ids, np.int64)
+    starts, stops, spaces = (
+        np.empty(most_ids, np.int64),
+        np.empty(most_ids, np.int64),
+        np.empty(most_ids, np.int64),
+    )
     slots = np.full(1 << (2 * most_ids).bit_length(), -1, np.int32)
     hard, texts = np.empty((most, 4), np.int64), np.empty((most, 2), np.int64)
     of_table = np.full((len(READ), 2), -1, np.int64)
@@ -177,7 +193,10 @@ def read_rows(body: bytes, at: int = 0) -> tuple[ReadRows, int] | None:
     if end < 0:
         return None
     rows, ids, hards, looks = counts.tolist()
-    if of_table[shape.households, 0] == of_table[shape.households, 1] or of_table[shape.members, 0] == of_table[shape.members, 1]:
+    if (
+        of_table[shape.households, 0] == of_table[shape.households, 1]
+        or of_table[shape.members, 0] == of_table[shape.members, 1]
+    ):
         return None
     for row, column, start, stop in hard[:hards].tolist():
         value = float(body[start:stop])
@@ -231,7 +250,10 @@ def _laid_out(
     if of_table[shape.shocks, 0] >= 0:
         start, stop = of_table[shape.shocks].tolist()
         owned, codes = cells[start:stop, shape.household[shape.shocks]], cells[start:stop, shape.area]
-        given = [int(code) if owner != owner else 0 for owner, code in zip(owned.tolist(), codes.tolist(), strict=True)]
+        given = [
+            int(code) if owner != owner else 0
+            for owner, code in zip(owned.tolist(), codes.tolist(), strict=True)
+        ]
         wide = sorted({code for code in given if code}, key=str)
         place_of = {code: place for place, code in enumerate(wide)}
         wide_place = np.array([place_of.get(code, -1) for code in given], np.int64)
@@ -247,7 +269,9 @@ def _laid_out(
             places[row, level], places[row, 3 + level] = place_of[code], events.get(code, -1)
         if level == 0:
             owner = rank[cells[first:last, shape.household[shape.households]].astype(np.int64)].tolist()
-            for place, day, code in zip(owner, cells[first:last, shape.known[shape.households]].tolist(), codes_of, strict=True):
+            for place, day, code in zip(
+                owner, cells[first:last, shape.known[shape.households]].tolist(), codes_of, strict=True
+            ):
                 if place not in newest or newest[place][0] < day:
                     newest[place] = (day, code)
     begin, end = of_table[shape.members].tolist()
@@ -270,7 +294,9 @@ def _laid_out(
         return None, ()
     records: dict[str, Any] = {}
     first_of: dict[str, Any] = {}
-    for slot, (offset, (begun, ended)) in enumerate(zip(offsets.tolist(), pairwise(begins.tolist()), strict=False)):
+    for slot, (offset, (begun, ended)) in enumerate(
+        zip(offsets.tolist(), pairwise(begins.tolist()), strict=False)
+    ):
         name = shape.slots[slot] if slot < len(READ) else "area_shocks"
         first_of[name] = counted[begun:ended]
         records[name] = np.frombuffer(buffer, SHAPES[shape.slots[slot]], int(counted[ended - 1]), offset)
@@ -281,9 +307,13 @@ def _laid_out(
         counties=areas[2],
         rows=records,
         starts=first_of,
-        present=frozenset(name for name, (start, _) in zip(READ, of_table.tolist(), strict=True) if start >= 0),
+        present=frozenset(
+            name for name, (start, _) in zip(READ, of_table.tolist(), strict=True) if start >= 0
+        ),
     )
-    return prepared, tuple(Household(name.decode(), str(newest[place][1])) for place, name in enumerate(names[0]))
+    return prepared, tuple(
+        Household(name.decode(), str(newest[place][1])) for place, name in enumerate(names[0])
+    )
 
 
 _LONG_NUMBER: Final = re.compile(r"\d{15}")

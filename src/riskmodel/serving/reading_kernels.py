@@ -12,14 +12,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from riskmodel.screening.compiled import compiled
+from riskmodel.compiled import compiled
 
-PROBES = 64  # slots looked at before giving up: nobody can make a table of ids slow by choosing ids that collide
+PROBES = (
+    64  # slots looked at before giving up: nobody can make a table of ids slow by choosing ids that collide
+)
 VERSIONS = 64  # rows of one key, the same
 FIRST_YEAR, LAST_YEAR = 1880, 2100
 # the first day of each month, in days since 1970-01-01
-MONTHS = np.arange(f"{FIRST_YEAR}-01", f"{LAST_YEAR + 1}-02", dtype="datetime64[M]").astype("datetime64[D]").astype(np.int64)
-STRING, ID_EVENT, ID_HOUSEHOLD, ID_MEMBER, AREA, DATE, MONEY, INTEGER, BOOLEAN, CODE, CODES, TEXT, LETTER = range(13)
+MONTHS = (
+    np.arange(f"{FIRST_YEAR}-01", f"{LAST_YEAR + 1}-02", dtype="datetime64[M]")
+    .astype("datetime64[D]")
+    .astype(np.int64)
+)
+STRING, ID_EVENT, ID_HOUSEHOLD, ID_MEMBER, AREA, DATE, MONEY, INTEGER, BOOLEAN, CODE, CODES, TEXT, LETTER = (
+    range(13)
+)
 
 
 @compiled
@@ -242,7 +250,13 @@ def read(
         if at >= len(body) or body[at] != 58:
             return -1
         at = blank(body, at + 1)
-        if at + 4 < len(body) and body[at] == 110 and body[at + 1] == 117 and body[at + 2] == 108 and body[at + 3] == 108:
+        if (
+            at + 4 < len(body)
+            and body[at] == 110
+            and body[at + 1] == 117
+            and body[at + 2] == 108
+            and body[at + 3] == 108
+        ):
             at = blank(body, at + 4)
         else:
             if at >= len(body) or body[at] != 91:
@@ -272,7 +286,9 @@ def read(
                             if (
                                 end < len(body)
                                 and body[end] == 34
-                                and same(body, at + 1, end, pool, key_start[first + guess], key_stop[first + guess])
+                                and same(
+                                    body, at + 1, end, pool, key_start[first + guess], key_stop[first + guess]
+                                )
                             ):
                                 column = guess
                         if column < 0:
@@ -280,7 +296,9 @@ def read(
                             if end < 0:
                                 return -1
                             for tried in range(width):
-                                if same(body, at + 1, end, pool, key_start[first + tried], key_stop[first + tried]):
+                                if same(
+                                    body, at + 1, end, pool, key_start[first + tried], key_stop[first + tried]
+                                ):
                                     column = tried
                                     break
                         if column < 0 or (seen >> column) & 1:
@@ -313,13 +331,17 @@ def read(
                             at = end + 1
                             if what == ID_HOUSEHOLD or what == ID_MEMBER:
                                 number = last_household if what == ID_HOUSEHOLD else last_member
-                                if number >= 0 and same(body, start, end, body, starts[number], stops[number]):
+                                if number >= 0 and same(
+                                    body, start, end, body, starts[number], stops[number]
+                                ):
                                     pass
                                 else:
                                     if not plain_id(body, start, end):
                                         return -1
                                     space = 0 if what == ID_HOUSEHOLD else 1
-                                    number = intern(body, start, end, space, slots, starts, stops, spaces, ids)
+                                    number = intern(
+                                        body, start, end, space, slots, starts, stops, spaces, ids
+                                    )
                                     if number < 0:
                                         return -1
                                     if number == ids:
@@ -332,7 +354,9 @@ def read(
                             elif what == ID_EVENT:
                                 if not plain_id(body, start, end):
                                     return -1
-                                number = intern(body, start, end, 2 + table, slots, starts, stops, spaces, ids)
+                                number = intern(
+                                    body, start, end, 2 + table, slots, starts, stops, spaces, ids
+                                )
                                 if number < 0:
                                     return -1
                                 if number == ids:
@@ -373,8 +397,12 @@ def read(
                                     while stop < end and body[stop] != 59:
                                         stop += 1
                                     found = -1
-                                    for number in range(code_first[first + column], code_last[first + column]):
-                                        if same(body, begin, stop, pool, code_start[number], code_stop[number]):
+                                    for number in range(
+                                        code_first[first + column], code_last[first + column]
+                                    ):
+                                        if same(
+                                            body, begin, stop, pool, code_start[number], code_stop[number]
+                                        ):
                                             found = number
                                             break
                                     if found <= newest:
@@ -400,7 +428,12 @@ def read(
                         elif byte == 116 or byte == 102:
                             if what != BOOLEAN:
                                 return -1
-                            if byte == 116 and body[at + 1] == 114 and body[at + 2] == 117 and body[at + 3] == 101:
+                            if (
+                                byte == 116
+                                and body[at + 1] == 114
+                                and body[at + 2] == 117
+                                and body[at + 3] == 101
+                            ):
                                 cells[rows, column] = 1.0
                                 at += 4
                             elif (
@@ -417,12 +450,21 @@ def read(
                         else:
                             start = at
                             at, value, exact = number_at(body, at, tens)
-                            if exact == 0 or (what != MONEY and what != INTEGER) or (what == INTEGER and exact != 1):
+                            if (
+                                exact == 0
+                                or (what != MONEY and what != INTEGER)
+                                or (what == INTEGER and exact != 1)
+                            ):
                                 return -1
                             if exact == 3:
                                 if hards >= len(hard):
                                     return -1
-                                hard[hards, 0], hard[hards, 1], hard[hards, 2], hard[hards, 3] = rows, column, start, at
+                                hard[hards, 0], hard[hards, 1], hard[hards, 2], hard[hards, 3] = (
+                                    rows,
+                                    column,
+                                    start,
+                                    at,
+                                )
                                 hards += 1
                             elif value < low[first + column] or value > high[first + column]:
                                 return -1
@@ -474,7 +516,11 @@ def judge(
     """
     for row in range(of_table[households, 0], of_table[households, 1]):
         defined[np.int64(cells[row, household_column[households]])] = 1
-        county, township, village = cells[row, area_columns[0]], cells[row, area_columns[1]], cells[row, area_columns[2]]
+        county, township, village = (
+            cells[row, area_columns[0]],
+            cells[row, area_columns[1]],
+            cells[row, area_columns[2]],
+        )
         if np.floor(township / 1000) != county or np.floor(village / 1000) != township:
             return False
     elsewhere = False
@@ -485,7 +531,9 @@ def judge(
             defined[np.int64(cells[row, member_column[members]])] = 1
         else:
             elsewhere = True
-    if elsewhere:  # people who lived elsewhere at some time: their rows there are read, the household's are not needed
+    if (
+        elsewhere
+    ):  # people who lived elsewhere at some time: their rows there are read, the household's are not needed
         for row in range(of_table[members, 0], of_table[members, 1]):
             if defined[np.int64(cells[row, member_column[members]])] == 0:
                 return False
@@ -599,7 +647,9 @@ def sorted_rows(keys, chosen, keyed, starts, stops, body, by_event):
 
 
 @compiled
-def since(cells, first, last, rank, member_column, known_column, state_columns, labour_column, unable_from, out):
+def since(
+    cells, first, last, rank, member_column, known_column, state_columns, labour_column, unable_from, out
+):
     """For each row of members since when each of four states has held without a break (0: from the beginning), into `out` (rows, 4)."""
     keys = np.empty(last - first, np.int64)
     for row in range(first, last):

@@ -9,20 +9,23 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
-from riskmodel.screening.forms import RISK_COLUMNS
-from riskmodel.screening.returns import FilledFile, FilledRow, Judged, OpenList, judge
-from riskmodel.screening.settings import load_settings
+from riskmodel.casebook.areas import within
+from riskmodel.casebook.book import recorded_in
+from riskmodel.casebook.doorkeeping import answered_before, keep_answer
+from riskmodel.casebook.roles import Who
+from riskmodel.casebook.schema import cycles, list_rows, lists
+from riskmodel.casebook.store import writing
 from riskmodel.serving import shapes
-from riskmodel.serving.access import Who
-from riskmodel.serving.casebook.areas import within
-from riskmodel.serving.casebook.book import recorded_in
-from riskmodel.serving.casebook.doorkeeping import answered_before, keep_answer
-from riskmodel.serving.casebook.schema import cycles, list_rows, lists
-from riskmodel.serving.casebook.store import writing
 from riskmodel.serving.office import Office
+from riskmodel.settings import load_settings
+from riskmodel.visits.forms import RISK_COLUMNS
+from riskmodel.visits.returns import FilledFile, FilledRow, Judged, OpenList, judge
 
 ROUTE: Final = "POST /v1/verifications"
-NOT_LISTED: Final = ("该户不在本清单（或不在本密钥的范围）", "no such household is on this list, within the areas of this key")
+NOT_LISTED: Final = (
+    "该户不在本清单（或不在本密钥的范围）",
+    "no such household is on this list, within the areas of this key",
+)
 
 
 class OtherRequest:
@@ -45,7 +48,13 @@ def take_in(office: Office, who: Who, asked: shapes.Verifications) -> bytes | Ot
             return None
         judged = judge(_as_filled(asked), {open_list.list_hash: open_list}, settings, today)
         new, corrected, unchanged, conflicts = office.book.take(
-            connection, judged.accepted, known_on=today, by=who.key_id, role=who.role, purpose=who.purpose, source="api"
+            connection,
+            judged.accepted,
+            known_on=today,
+            by=who.key_id,
+            role=who.role,
+            purpose=who.purpose,
+            source="api",
         )
         answer = shapes.Taken(
             accepted=new,
@@ -108,7 +117,7 @@ def _refused(judged: Judged, ours: frozenset[str]) -> list[shapes.RefusedResult]
             shapes.RefusedResult(
                 row=refusal.row.line,
                 household_id=name if name in ours else None,
-                reasons=[shapes.Words(zh=zh, en=en) for zh, en in reasons],
+                reasons=[shapes.Bilingual(zh=zh, en=en) for zh, en in reasons],
             )
         )
     return told

@@ -18,11 +18,11 @@ from anyio import to_thread
 from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
+from riskmodel.casebook import lookups
+from riskmodel.casebook.roles import Who
 from riskmodel.errors import Fault, UserError
 from riskmodel.features import prepare_records
-from riskmodel.serving.access import Who
 from riskmodel.serving.bodies import repeated_keys, said_wrongly
-from riskmodel.serving.casebook import lookups
 from riskmodel.serving.desk import score_rows
 from riskmodel.serving.messages import (
     HOUSEHOLDS_AT_MOST,
@@ -34,7 +34,7 @@ from riskmodel.serving.messages import (
 from riskmodel.serving.office import Office
 from riskmodel.serving.problems import refuse
 from riskmodel.serving.reading import Household, ReadRows, read_rows
-from riskmodel.serving.release import Release, valid_until
+from riskmodel.serving.releases.release import Release, valid_until
 from riskmodel.serving.shapes import Carried, faults_of
 from riskmodel.tables import tables_of
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
@@ -103,7 +103,11 @@ class Scores:
             await refuse(send, refused.status, refused.detail, refused.faults, wait)
             return
         self.office.desk.tally.scored(len(scores))
-        details = {"households": len(scores), "as_of": asked.as_of.isoformat(), "horizon_months": asked.horizon}
+        details = {
+            "households": len(scores),
+            "as_of": asked.as_of.isoformat(),
+            "horizon_months": asked.horizon,
+        }
         if asked.key:
             details["idempotency_key"] = asked.key
         if len(scores) == 1:
@@ -111,12 +115,16 @@ class Scores:
         else:
             details["household_ids"] = [score["household_id"] for score in scores]
         scope["state"]["audit"].update(model_version=carried["model_version"], details=details)
-        content = orjson.dumps(carried | {"horizon_months": asked.horizon, "idempotency_key": asked.key, "scores": scores})
+        content = orjson.dumps(
+            carried | {"horizon_months": asked.horizon, "idempotency_key": asked.key, "scores": scores}
+        )
         head = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": head})
         await send({"type": "http.response.body", "body": content})
 
-    async def _asked(self, release: Release, who: Who, body: bytes) -> tuple[Asked, list[dict[str, Any]], dict[str, Any]]:
+    async def _asked(
+        self, release: Release, who: Who, body: bytes
+    ) -> tuple[Asked, list[dict[str, Any]], dict[str, Any]]:
         """Read, score and explain: at once where it is little, beside the event loop where it is much."""
         if len(body) <= LARGE:
             async with self._turn:
@@ -128,20 +136,30 @@ class Scores:
             raise Refused(503, "other large requests are being worked on; ask again in a few seconds")
         self._large += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._beside, self._large_one, release, who, body)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._beside, self._large_one, release, who, body
+            )
         finally:
             self._large -= 1
 
-    def _large_one(self, release: Release, who: Who, body: bytes) -> tuple[Asked, list[dict[str, Any]], dict[str, Any]]:
+    def _large_one(
+        self, release: Release, who: Who, body: bytes
+    ) -> tuple[Asked, list[dict[str, Any]], dict[str, Any]]:
         asked = read_quickly(body) or read_slowly(body)
         if asked.rows is None:
             return asked, *self._stored(release, who, asked)
         return asked, _score(release, who, asked, asked.rows), carried_by(release)
 
-    def _stored(self, release: Release, who: Who, asked: Asked) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def _stored(
+        self, release: Release, who: Who, asked: Asked
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Scores that a batch run kept, with what they said then, and what they carry."""
         found = lookups.stored_scores(
-            self.office.book.engine, asked.ids, as_of=asked.as_of, horizon_months=asked.horizon, areas=who.areas
+            self.office.book.engine,
+            asked.ids,
+            as_of=asked.as_of,
+            horizon_months=asked.horizon,
+            areas=who.areas,
         )
         missing = [place for place, name in enumerate(asked.ids) if name not in found.scores]
         if missing:
@@ -159,14 +177,19 @@ def _score(release: Release, who: Who, asked: Asked, given: ReadRows) -> list[di
     households = len(given.households)
     if households > HOUSEHOLDS_AT_MOST or given.rows > rows_at_most(households):
         raise _too_many(given.rows, households)
-    named = [place for place, household in enumerate(given.households, 1) if not household.household_id.isascii()]
+    named = [
+        place for place, household in enumerate(given.households, 1) if not household.household_id.isascii()
+    ]
     if named:  # it would stand in the answer and in the audit; numbers of persons are refused with the rows
         remedy = "Replace it by a keyed pseudonym at its source."
         faults = [
-            Fault(f"tables.households, number {place}", "an id in words", "a pseudonym in ASCII", remedy) for place in named
+            Fault(f"tables.households, number {place}", "an id in words", "a pseudonym in ASCII", remedy)
+            for place in named
         ]
         raise Refused(422, _count(len(faults), "in the rows"), faults)
-    foreign = [place for place, household in enumerate(given.households, 1) if not who.sees(household.village_code)]
+    foreign = [
+        place for place, household in enumerate(given.households, 1) if not who.sees(household.village_code)
+    ]
     if foreign:
         raise _not_there("tables.households, number", foreign)
     try:
@@ -214,7 +237,10 @@ def read_slowly(body: bytes) -> Asked:
         data = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         fault = Fault(
-            f"body, line {error.lineno} column {error.colno}", error.msg, "JSON (UTF-8, no NaN, no infinity)", "Send JSON."
+            f"body, line {error.lineno} column {error.colno}",
+            error.msg,
+            "JSON (UTF-8, no NaN, no infinity)",
+            "Send JSON.",
         )
         raise Refused(400, "the body is not JSON", [fault]) from None
     _refuse_sizes(data)
@@ -229,7 +255,9 @@ def read_slowly(body: bytes) -> Asked:
     except RecursionError:
         raise Refused(400, "the body is nested too deeply") from None
     if request.household_ids is not None:
-        return Asked(request.as_of, request.horizon_months, request.idempotency_key, None, request.household_ids)
+        return Asked(
+            request.as_of, request.horizon_months, request.idempotency_key, None, request.household_ids
+        )
     given = request.tables.model_dump(exclude_none=True)  # type: ignore[attr-defined]
     try:
         tables_of(without_stays_elsewhere(given))

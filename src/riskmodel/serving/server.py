@@ -12,8 +12,8 @@ import sys
 
 from riskmodel.errors import Fault, UserError
 from riskmodel.project import Project
-from riskmodel.screening.settings import load_settings
-from riskmodel.serving.choice import candidates
+from riskmodel.serving.releases.choice import candidates
+from riskmodel.settings import load_settings
 
 APPLICATION = "serving.service:application"
 STOP_SECONDS = 30  # what is in the house is finished, for so long at most
@@ -34,7 +34,14 @@ def environment(project: Project) -> dict[str, str]:
 
 def command(host: str, port: int) -> list[str]:
     """The command that serves the project from its root folder."""
-    bounds = ["--timeout-keep-alive", "75", "--timeout-graceful-shutdown", str(STOP_SECONDS), "--backlog", "512"]
+    bounds = [
+        "--timeout-keep-alive",
+        "75",
+        "--timeout-graceful-shutdown",
+        str(STOP_SECONDS),
+        "--backlog",
+        "512",
+    ]
     quiet = ["--no-access-log", "--no-server-header", "--log-level", "warning"]
     where = ["--host", host, "--port", str(port), "--app-dir", "."]
     return [sys.executable, "-m", "uvicorn", "--factory", APPLICATION, *where, *bounds, *quiet]
@@ -50,7 +57,12 @@ def run(project: Project, *, host: str = "127.0.0.1", port: int = 3000) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise UserError(
-                Fault(f"{host}:{port}", error.strerror or str(error), "an address that is free", "Name another with --port.")
+                Fault(
+                    f"{host}:{port}",
+                    error.strerror or str(error),
+                    "an address that is free",
+                    "Name another with --port.",
+                )
             ) from None
     print(
         f"Starting with {release.name} on http://{host}:{port}  (page at /, description at /openapi.json; stop with Ctrl-C)",
@@ -59,4 +71,6 @@ def run(project: Project, *, host: str = "127.0.0.1", port: int = 3000) -> None:
     sys.stdout.flush()
     os.chdir(project.root)
     os.environ.update(environment(project))
-    os.execv(sys.executable, command(host, port))  # this process becomes the service: signals reach it directly
+    os.execv(
+        sys.executable, command(host, port)
+    )  # this process becomes the service: signals reach it directly

@@ -8,21 +8,33 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from riskmodel.errors import Fault
-from riskmodel.serving.messages import Strict
+from riskmodel.serving.messages import Message
 from riskmodel.tables.identity import telling_text
 from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 
 # Digits are written out: \d would take those of every script.
 CYCLE: Final = "^[0-9]{4}-(W[0-9]{2}|[0-9]{2}|Q[1-4])$"
 Cycle = Annotated[str, Field(pattern=CYCLE, examples=["2026-01"])]
-AreaCode = Annotated[str, Field(pattern="^[0-9]{2}([0-9]{2}([0-9]{2}([0-9]{3}([0-9]{3})?)?)?)?$", examples=["522301001"])]
+AreaCode = Annotated[
+    str, Field(pattern="^[0-9]{2}([0-9]{2}([0-9]{2}([0-9]{3}([0-9]{3})?)?)?)?$", examples=["522301001"])
+]
 ID: Final = "^[!-.0-~一-鿿]{1,200}$"  # what a pseudonym may be made of: printable ASCII without the slash, and Han characters
 # Text that a database can hold and a person can read: no control characters but tab and line ends.
 TEXT: Final = "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$"
 HouseholdId = Annotated[str, Field(pattern=ID, examples=["h000042"])]
 GradeCode = Literal["red", "orange", "yellow", "none"]
 RiskKind = Literal[
-    "illness", "disability", "education", "disaster", "accident", "industry", "employment", "labour", "housing", "water", "other"
+    "illness",
+    "disability",
+    "education",
+    "disaster",
+    "accident",
+    "industry",
+    "employment",
+    "labour",
+    "housing",
+    "water",
+    "other",
 ]
 Outcome = Literal["risk_confirmed", "no_risk", "risk_eliminated", "unreachable"]
 Status = Literal["open", "visited", "unreachable"]
@@ -38,7 +50,7 @@ def _date(value: object) -> object:
 Day = Annotated[dt.date, BeforeValidator(_date)]
 
 
-class FaultShape(Strict):
+class FaultShape(Message):
     """One thing that is wrong, in four answers."""
 
     where: str
@@ -47,7 +59,7 @@ class FaultShape(Strict):
     remedy: str
 
 
-class Problem(Strict):
+class Problem(Message):
     """RFC 9457 problem details: one shape for every refusal, all faults at once."""
 
     type: Literal["about:blank"]
@@ -57,13 +69,13 @@ class Problem(Strict):
     faults: list[FaultShape]
 
 
-class SignIn(Strict):
+class SignIn(Message):
     """A key, as `riskmodel keys add` showed it."""
 
     key: Annotated[str, Field(min_length=1, max_length=200, examples=["rm_0123456789ab_" + "0" * 64])]
 
 
-class Session(Strict):
+class Session(Message):
     """Who is signed in. csrf: to be sent as X-CSRF-Token with every POST and DELETE of the session; empty where a key came with the request."""
 
     role: Literal["analyst", "screener", "case_system", "auditor", "operator"]
@@ -74,7 +86,7 @@ class Session(Strict):
     expires_at: str
 
 
-class Carried(Strict):
+class Carried(Message):
     """What every answer with a score or a list carries."""
 
     model_version: str
@@ -86,16 +98,16 @@ class Carried(Strict):
     signal_en: str = SIGNAL_EN
 
 
-class Words(Strict):
+class Bilingual(Message):
     zh: str
     en: str
 
 
-class Coded(Words):
+class Coded(Bilingual):
     code: str
 
 
-class AreaCount(Strict):
+class AreaCount(Message):
     code: AreaCode
     count: Count
 
@@ -116,11 +128,11 @@ class ListSummary(Carried):
     closed: bool
 
 
-class Lists(Strict):
+class Lists(Message):
     lists: list[ListSummary]
 
 
-class ListFilters(Strict):
+class ListFilters(Message):
     townships: list[AreaCount]
     villages: list[AreaCount]
     grades: list[CodedCount]
@@ -128,7 +140,7 @@ class ListFilters(Strict):
     statuses: list[CodedCount]
 
 
-class ListRow(Strict):
+class ListRow(Message):
     """One household. number, list_hash: null where it is not on the list. rank: place in the model's order, only where everybody is paged."""
 
     number: Count | None
@@ -166,11 +178,11 @@ class ListPage(Carried):
     disagreements: list[Coded]
     risk_kind_codes: list[Coded]
     outcomes: list[Coded]
-    notes: list[Words]
+    notes: list[Bilingual]
     rows: list[ListRow]
 
 
-class ListQuery(Strict):
+class ListQuery(Message):
     """How a list is narrowed and paged."""
 
     county: AreaCode | None = None
@@ -181,30 +193,32 @@ class ListQuery(Strict):
     status: Status | None = None
     listed_as: Literal["lead", "screening", "standby"] | None = None
     q: Annotated[str, Field(pattern=ID)] | None = Field(None, description="beginning of a household id")
-    everybody: bool = Field(False, description="page through everybody who was scored, by rank, not only through the list")
+    everybody: bool = Field(
+        False, description="page through everybody who was scored, by rank, not only through the list"
+    )
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str, Field(pattern="^[0-9]{1,9}$")] | None = None
 
 
-class DownloadQuery(Strict):
+class DownloadQuery(Message):
     format: Literal["xlsx", "csv"]
     county: AreaCode | None = None
     township: AreaCode | None = None
 
 
-class CountyQuery(Strict):
+class CountyQuery(Message):
     county: AreaCode | None = None
 
 
-class NoQuery(Strict):
+class NoQuery(Message):
     """No query."""
 
 
-class HouseholdQuery(Strict):
+class HouseholdQuery(Message):
     as_of: Day | None = None
 
 
-class ToldReason(Strict):
+class ToldReason(Message):
     """effect: part of the largest told effect on this score, -1 to 1, for bars only."""
 
     zh: str
@@ -216,23 +230,23 @@ class ToldReason(Strict):
     effect: Annotated[float, Field(ge=-1, le=1)]
 
 
-class MetRule(Words):
+class MetRule(Bilingual):
     name: str
 
 
-class Changes(Words):
+class Changes(Bilingual):
     since: dt.date
     moved: Literal["up", "down", "same", "unknown"]
 
 
-class Freshness(Words):
+class Freshness(Bilingual):
     table: str
     newest: dt.date | None
     age_days: Count | None
     stale: bool
 
 
-class PastScore(Strict):
+class PastScore(Message):
     as_of: dt.date
     probability: Share
     low: Share | None
@@ -241,7 +255,7 @@ class PastScore(Strict):
     model_version: str
 
 
-class PastVisit(Strict):
+class PastVisit(Message):
     visited_on: dt.date
     origin: str
     outcome: Outcome
@@ -250,7 +264,7 @@ class PastVisit(Strict):
     risk_kinds: list[RiskKind]
 
 
-class OnList(Strict):
+class OnList(Message):
     """The newest list that the household stands on, with what a visit form needs."""
 
     cycle: Cycle
@@ -295,7 +309,7 @@ class HouseholdAnswer(Carried):
     on_list: OnList | None
 
 
-class VisitResult(Strict):
+class VisitResult(Message):
     """What one visit found."""
 
     household_id: HouseholdId
@@ -305,13 +319,15 @@ class VisitResult(Strict):
     disagreement: Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")] | None = Field(
         None, description="a code of serving/screening.yaml (disagreements)"
     )
-    visitor: Annotated[str, Field(max_length=40, pattern=TEXT)] = Field("", description="code of the team, no name")
+    visitor: Annotated[str, Field(max_length=40, pattern=TEXT)] = Field(
+        "", description="code of the team, no name"
+    )
     note: Annotated[str, Field(max_length=500, pattern=TEXT)] = Field(
         "", description="no names, no numbers of persons: such a row is refused"
     )
 
 
-class Verifications(Strict):
+class Verifications(Message):
     """Results of visits to households of one list."""
 
     cycle: Cycle | None = None
@@ -320,20 +336,20 @@ class Verifications(Strict):
     idempotency_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$", examples=["9b2c7d4e-visit-17"])]
 
 
-class RefusedResult(Strict):
+class RefusedResult(Message):
     """row: place in `results`, from 0. household_id: null where no such household is on the list, so that nothing is repeated."""
 
     row: Count
     household_id: str | None
-    reasons: list[Words]
+    reasons: list[Bilingual]
 
 
-class ConflictingResults(Strict):
+class ConflictingResults(Message):
     household_id: str
     visits: list[str]
 
 
-class Taken(Strict):
+class Taken(Message):
     """accepted: new results, corrections among them; unchanged: known already. What stands here is on disk."""
 
     accepted: Count
@@ -343,7 +359,7 @@ class Taken(Strict):
     conflicts: list[ConflictingResults]
 
 
-class VillageCounts(Strict):
+class VillageCounts(Message):
     """null: from 1 to 4 (or what would give such a number away), not shown; `hidden` says so."""
 
     code: AreaCode
@@ -368,7 +384,7 @@ class Areas(Carried):
     townships: list[TownshipCounts]
 
 
-class Metric(Words):
+class Metric(Bilingual):
     name: str
     value: float
     low: float | None
@@ -377,7 +393,7 @@ class Metric(Words):
     text_en: str
 
 
-class GroupFinding(Words):
+class GroupFinding(Bilingual):
     group: str
     recall: float | None
     low: float | None
@@ -385,13 +401,13 @@ class GroupFinding(Words):
     verdict: str
 
 
-class Waiver(Strict):
+class Waiver(Message):
     check: str
     by: str
     reason: str
 
 
-class NotTaken(Strict):
+class NotTaken(Message):
     """release: the name in `release/current` ("": it names none). why: what was found, a line each."""
 
     release: str
@@ -402,7 +418,7 @@ class ModelCard(Carried):
     """not_taken: the release that should be in force and did not pass its checks; null, as a rule: the one that is meant is in force."""
 
     learner: str
-    title: Words
+    title: Bilingual
     trained_until: str
     horizon_months: list[int]
     metrics: list[Metric]
@@ -414,14 +430,14 @@ class ModelCard(Carried):
     not_taken: NotTaken | None
 
 
-class AuditQuery(Strict):
+class AuditQuery(Message):
     since: Annotated[int, Field(ge=0, le=999_999_999)] = Field(0, description="number of the first entry")
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     actor: Annotated[str, Field(pattern=r"^[0-9a-f]{1,16}$")] | None = Field(None, description="id of a key")
     action: Annotated[str, Field(pattern=r"^[a-z -]{1,64}$")] | None = None
 
 
-class AuditEntry(Strict):
+class AuditEntry(Message):
     number: Count
     at: str
     actor: str
@@ -435,12 +451,12 @@ class AuditEntry(Strict):
     hash: str
 
 
-class AuditHead(Strict):
+class AuditHead(Message):
     number: Count
     hash: str
 
 
-class AuditPage(Strict):
+class AuditPage(Message):
     """head: the newest entry of all, to be written down outside this machine."""
 
     entries: list[AuditEntry]
@@ -454,5 +470,12 @@ def faults_of(error: ValidationError) -> list[Fault]:
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         parts = [str(part) for part in item["loc"]]
         where = ".".join("…" if telling_text(part) or len(part) > 64 else part for part in parts)
-        faults.append(Fault(where or "body", item["type"], item["msg"], "The shape stands in /openapi.json and docs/api.md."))
+        faults.append(
+            Fault(
+                where or "body",
+                item["type"],
+                item["msg"],
+                "The shape stands in /openapi.json and docs/api.md.",
+            )
+        )
     return faults

@@ -7,11 +7,11 @@ import threading
 
 from riskmodel.errors import UserError
 from riskmodel.project import Project
-from riskmodel.serving import seal
-from riskmodel.serving.choice import NotTaken, faults_of, look, say_if_out_of_date, stamps
 from riskmodel.serving.desk import Desk
-from riskmodel.serving.release import newest_release, open_release, verify
-from riskmodel.serving.trial import try_release
+from riskmodel.serving.releases import seal
+from riskmodel.serving.releases.choice import NotTaken, faults_of, look, say_if_out_of_date, stamps
+from riskmodel.serving.releases.release import newest_release, open_release, verify
+from riskmodel.serving.releases.trial import try_release
 
 log = logging.getLogger("riskmodel.releases")
 
@@ -22,8 +22,13 @@ class Watch:
     def __init__(self, desk: Desk, project: Project) -> None:
         self.desk, self.project = desk, project
         folder = desk.release.folder
-        self._seen = desk.seen  # what was looked at last, so that a bad one is tried again only when something has changed
-        self._in_force = (folder.name, desk.seen.files if desk.seen and desk.not_taken is None else stamps(folder))
+        self._seen = (
+            desk.seen
+        )  # what was looked at last, so that a bad one is tried again only when something has changed
+        self._in_force = (
+            folder.name,
+            desk.seen.files if desk.seen and desk.not_taken is None else stamps(folder),
+        )
         self._stop = threading.Event()
         self._one_look = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="releases", daemon=True)
@@ -58,7 +63,9 @@ class Watch:
         if (seen.name, seen.files) == self._in_force:
             if desk.not_taken is not None:
                 desk.not_taken = None
-                log.info("release/current names the release in force again", extra={"said": {"release": seen.name}})
+                log.info(
+                    "release/current names the release in force again", extra={"said": {"release": seen.name}}
+                )
             return False
         try:
             folder = newest_release(self.project)
@@ -79,6 +86,9 @@ class Watch:
         desk.not_taken = None
         self._in_force = (seen.name, seen.files)
         desk.tally.swaps += 1
-        log.info("another release is in force", extra={"said": {"release": folder.name, "before": before.folder.name}})
+        log.info(
+            "another release is in force",
+            extra={"said": {"release": folder.name, "before": before.folder.name}},
+        )
         say_if_out_of_date(release)
         return True

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from sqlalchemy import Engine
 
-from riskmodel.serving.casebook import audit
-from riskmodel.serving.casebook.schema import audit as audit_table
-from riskmodel.serving.casebook.store import WRITERS
+from riskmodel.casebook import audit
+from riskmodel.casebook.schema import audit as audit_table
+from riskmodel.casebook.store import WRITERS
 
 MOST_AT_ONCE: Final = 500
 
@@ -79,7 +79,9 @@ class Trail:
             cursor.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1")
             newest = cursor.fetchone()
             rows = audit.chained(audit.Head(*newest) if newest else audit.Head(0, audit.BEGINNING), some)
-            statement = f"INSERT INTO audit ({', '.join(_COLUMNS)}) VALUES ({', '.join([mark] * len(_COLUMNS))})"
+            statement = (
+                f"INSERT INTO audit ({', '.join(_COLUMNS)}) VALUES ({', '.join([mark] * len(_COLUMNS))})"
+            )
             cursor.executemany(statement, [tuple(row[name] for name in _COLUMNS) for row in rows])
             connection.commit()
         except BaseException:

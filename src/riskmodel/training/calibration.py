@@ -52,7 +52,9 @@ class BetaCalibration:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> BetaCalibration:
-        return cls(float(data["a"]), float(data["b"]), tuple(map(float, data["c"])), tuple(map(int, data["months"])))
+        return cls(
+            float(data["a"]), float(data["b"]), tuple(map(float, data["c"])), tuple(map(int, data["months"]))
+        )
 
 
 def log_share(margin: Floats) -> Floats:
@@ -82,7 +84,9 @@ def fit_beta(
     for rows, outcome in zip(lives, falls, strict=True):
         confirmed = float((weight[rows] * outcome).sum()) + 0.5
         share = confirmed / (float(weight[rows].sum()) + 1.0)
-        start.append(np.log(share / (1 - share)) - float(np.mean(up[rows] - down[rows])) if len(rows) else -5.0)
+        start.append(
+            np.log(share / (1 - share)) - float(np.mean(up[rows] - down[rows])) if len(rows) else -5.0
+        )
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         a, b, c = parameters[0], parameters[1], parameters[2:]
@@ -90,7 +94,9 @@ def fit_beta(
         slope[:2] = PRIOR * (a - 1 - (b - a)), PRIOR * (b - a)
         for place, (rows, outcome) in enumerate(zip(lives, falls, strict=True)):
             logit = a * up[rows] - b * down[rows] + c[place]
-            total -= float((weight[rows] * (outcome * log_share(logit) + (1 - outcome) * log_share(-logit))).sum())
+            total -= float(
+                (weight[rows] * (outcome * log_share(logit) + (1 - outcome) * log_share(-logit))).sum()
+            )
             error = weight[rows] * (np.exp(log_share(logit)) - outcome)
             slope[0] += float(error @ up[rows])
             slope[1] -= float(error @ down[rows])
@@ -98,7 +104,14 @@ def fit_beta(
         return total, slope
 
     bounds = [(LEAST_SLOPE, 20.0), (LEAST_SLOPE, 20.0)] + [(-60.0, 60.0)] * intervals
-    best = minimize(loss, np.array([1.0, 1.0, *start]), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500})
+    best = minimize(
+        loss,
+        np.array([1.0, 1.0, *start]),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": 500},
+    )
     # Rounded so that the stored decimal number is the number that is used.
     a, b, *c = (round(float(value), 12) for value in best.x)
     return BetaCalibration(a, b, tuple(c), tuple(months))

@@ -43,7 +43,15 @@ def cohort(tables: Tables, as_of: dt.date) -> pl.DataFrame:
         known.get("households")
         .join(peopled, on="household_id", how="semi")
         .join(monitored(tables, as_of), on="household_id", how="anti")
-        .select("household_id", "county_code", "township_code", "village_code", "category", "relocated", "distance_km")
+        .select(
+            "household_id",
+            "county_code",
+            "township_code",
+            "village_code",
+            "category",
+            "relocated",
+            "distance_km",
+        )
         .sort("household_id")
     )
 
@@ -78,13 +86,21 @@ def audit_groups(tables: Tables, as_of: dt.date) -> pl.DataFrame:
     born_before = pl.lit(as_of).dt.offset_by(f"-{ELDERLY_AGE}y")
     households = people.group_by("household_id").agg(
         ethnic_minority=pl.col("ethnic_minority").any(ignore_nulls=False),
-        female_head=(pl.col("sex").cast(pl.String) == "female").filter(pl.col("relation").cast(pl.String) == "head").first(),
+        female_head=(pl.col("sex").cast(pl.String) == "female")
+        .filter(pl.col("relation").cast(pl.String) == "head")
+        .first(),
         elderly_only=(pl.col("birth_date") <= born_before).all(),
     )
     if "disability" in tables:
         certified = known.get("disability").select("member_id").unique()
-        disabled = people.join(certified, on="member_id", how="semi").select("household_id", disability=pl.lit(True)).unique()
-        households = households.join(disabled, on="household_id", how="left").with_columns(pl.col("disability").fill_null(False))
+        disabled = (
+            people.join(certified, on="member_id", how="semi")
+            .select("household_id", disability=pl.lit(True))
+            .unique()
+        )
+        households = households.join(disabled, on="household_id", how="left").with_columns(
+            pl.col("disability").fill_null(False)
+        )
     else:
         households = households.with_columns(disability=pl.lit(None, pl.Boolean))
     far = pl.col("distance_km").quantile(REMOTE_SHARE)

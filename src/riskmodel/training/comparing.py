@@ -83,13 +83,20 @@ def compare(
     if not runs:
         raise ModelError(
             Fault(
-                str(project.mlruns), "no finished run", "at least one", "Train a plan first: `riskmodel train PLAN --tables DIR`."
+                str(project.mlruns),
+                "no finished run",
+                "at least one",
+                "Train a plan first: `riskmodel train PLAN --tables DIR`.",
             )
         )
     hashes = {run["tags"].get("riskmodel.tables_hash") for run in runs}
     horizons = {run["tags"].get("riskmodel.horizon_months") for run in runs}
     if len(hashes) > 1 or len(horizons) > 1:
-        what = "different tables" if len(hashes) > 1 else f"different horizons ({', '.join(sorted(map(str, horizons)))} months)"
+        what = (
+            "different tables"
+            if len(hashes) > 1
+            else f"different horizons ({', '.join(sorted(map(str, horizons)))} months)"
+        )
         raise ModelError(
             Fault(
                 ", ".join(run["id"][:8] for run in runs),
@@ -122,7 +129,10 @@ def share_of_truth(result: evaluation.Comparison, names: Sequence[str]) -> tuple
         TRUTH_NOTE,
         "Recall at 1, 2 and 5 %, as a share of what the true probability reaches (of what the best run reaches):",
     ]
-    reached = {name: [result[name].value("recall", share) for share in (0.01, 0.02, 0.05)] for name in (*names, TRUTH)}
+    reached = {
+        name: [result[name].value("recall", share) for share in (0.01, 0.02, 0.05)]
+        for name in (*names, TRUTH)
+    }
     best = [max(reached[name][place] for name in names) for place in range(3)]
     for name in names:
         cells = [
@@ -148,9 +158,16 @@ def newest_of_each_plan(project: Project) -> list[dict[str, Any]]:
             newest.setdefault(run["plan"], run)
     # A plan with a grid of its own would leave nothing in common: the test dates that most plans share decide.
     dates = [run["tags"].get("riskmodel.test_dates") for run in newest.values()]
-    newest = {name: run for name, run in newest.items() if run["tags"].get("riskmodel.test_dates") == max(dates, key=dates.count)}
+    newest = {
+        name: run
+        for name, run in newest.items()
+        if run["tags"].get("riskmodel.test_dates") == max(dates, key=dates.count)
+    }
     baselines = ("income_rule", "department_rules")
-    return sorted(newest.values(), key=lambda run: (run["tags"].get("riskmodel.learner") not in baselines, run["started"]))
+    return sorted(
+        newest.values(),
+        key=lambda run: (run["tags"].get("riskmodel.learner") not in baselines, run["started"]),
+    )
 
 
 def predictions_of(project: Project, run_id: str) -> pl.DataFrame:
@@ -170,18 +187,27 @@ def plan_of(project: Project, run_id: str) -> Plan:
 
 def _names(runs: Sequence[dict[str, Any]]) -> list[str]:
     plans = [run["plan"] for run in runs]
-    return [name if plans.count(name) == 1 else f"{name} {run['id'][:8]}" for name, run in zip(plans, runs, strict=True)]
+    return [
+        name if plans.count(name) == 1 else f"{name} {run['id'][:8]}"
+        for name, run in zip(plans, runs, strict=True)
+    ]
 
 
 def _something_common(predictions: dict[str, pl.DataFrame]) -> None:
-    days: set[dt.date] = set.intersection(*(set(frame["as_of"].unique().to_list()) for frame in predictions.values()))
+    days: set[dt.date] = set.intersection(
+        *(set(frame["as_of"].unique().to_list()) for frame in predictions.values())
+    )
     if not days:
         listed = "; ".join(
-            f"{name}: {', '.join(map(str, sorted(frame['as_of'].unique())))}" for name, frame in predictions.items()
+            f"{name}: {', '.join(map(str, sorted(frame['as_of'].unique())))}"
+            for name, frame in predictions.items()
         )
         raise ModelError(
             Fault(
-                "test dates", listed, "at least one as-of date in common", "Give the plans the same as_of grid, and train again."
+                "test dates",
+                listed,
+                "at least one as-of date in common",
+                "Give the plans the same as_of grid, and train again.",
             )
         )
 
@@ -191,7 +217,11 @@ def true_predictions(truth: Path | pl.DataFrame, like: pl.DataFrame) -> pl.DataF
     if isinstance(truth, Path):
         truth = pl.read_parquet(truth / "truth.parquet" if truth.is_dir() else truth)
     joined = like.join(
-        truth.select("household_id", pl.col("as_of").cast(pl.Date), true=pl.col("true_probability_12m").cast(pl.Float64)),
+        truth.select(
+            "household_id",
+            pl.col("as_of").cast(pl.Date),
+            true=pl.col("true_probability_12m").cast(pl.Float64),
+        ),
         on=["household_id", "as_of"],
         how="inner",
     )
@@ -221,8 +251,12 @@ def in_practice(
             f"Recall at {at} lost against the best of each as-of date (regret, percentage points; even equals show some):"
         )
         for row in table[table["model"].isin(list(runs))].to_dict("records"):
-            mean, low, high, worst = (f"{100 * float(row[name]):.1f}" for name in ("mean", "low", "high", "worst"))
-            lines.append(f"  {row['model']}: {mean} [{low}, {high}], at worst {worst} as of {row['worst_as_of']}")
+            mean, low, high, worst = (
+                f"{100 * float(row[name]):.1f}" for name in ("mean", "low", "high", "worst")
+            )
+            lines.append(
+                f"  {row['model']}: {mean} [{low}, {high}], at worst {worst} as of {row['worst_as_of']}"
+            )
     lines += _months_earlier(project, predictions, runs, capacity)
     return (*lines, *_against_champion(project, predictions, runs, capacity))
 
@@ -242,11 +276,20 @@ def _months_earlier(
 
     lines = []
     for name, run in runs.items():
-        confirmed, rules = _kept(project, run, "confirmations.parquet"), _kept(project, run, "rule_hits.parquet")
+        confirmed, rules = (
+            _kept(project, run, "confirmations.parquet"),
+            _kept(project, run, "rule_hits.parquet"),
+        )
         if confirmed is None or not confirmed.height:
             continue
-        lines.append(f"  {name}: {months_earlier(predictions[name], confirmed, capacity=capacity, rules=rules).text()}")
-    return ["Months earlier than current practice, had the test dates' lists been visited:", *lines] if lines else []
+        lines.append(
+            f"  {name}: {months_earlier(predictions[name], confirmed, capacity=capacity, rules=rules).text()}"
+        )
+    return (
+        ["Months earlier than current practice, had the test dates' lists been visited:", *lines]
+        if lines
+        else []
+    )
 
 
 def _against_champion(
@@ -263,7 +306,9 @@ def _against_champion(
         if run == champion["run_id"]:
             continue
         try:
-            lists = stability(predictions_of(project, champion["run_id"]), predictions[name], capacity=capacity)
+            lists = stability(
+                predictions_of(project, champion["run_id"]), predictions[name], capacity=capacity
+            )
         except (DataError, ModelError):
             continue
         lines.append(f"  {name}: {lists.text()}")
@@ -272,7 +317,10 @@ def _against_champion(
             ("leaves", champion["run_id"], "had put them there in the champion"),
         ):
             lines += _why(
-                lists.changes.filter(pl.col("change") == change), _kept(project, of_run, "reasons.parquet"), change, words
+                lists.changes.filter(pl.col("change") == change),
+                _kept(project, of_run, "reasons.parquet"),
+                change,
+                words,
             )
     head = f"Against the lists of the champion (version {champion['version']}, run {champion['run_id'][:8]}):"
     return [head, *lines] if lines else []
@@ -286,7 +334,9 @@ def _why(changed: pl.DataFrame, reasons: pl.DataFrame | None, change: str, words
     if not told.height:
         return []
     most = told.explode("because")["because"].drop_nulls().value_counts(sort=True, name="households").head(3)
-    often = ", ".join(f"{row['because']} ({row['households']} of {told.height})" for row in most.iter_rows(named=True))
+    often = ", ".join(
+        f"{row['because']} ({row['households']} of {told.height})" for row in most.iter_rows(named=True)
+    )
     shown = "; ".join(
         f"{row['household_id']} as of {row['as_of']}, place {row['rank_before']} to {row['rank_after']}, {' + '.join(row['because'] or ['?'])}"
         for row in told.head(SHOWN_CHANGES).iter_rows(named=True)

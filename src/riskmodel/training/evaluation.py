@@ -55,7 +55,9 @@ Key = tuple[str, str]  # metric, capacity ("" for a metric of the whole order)
 DRAWS: Final = 400
 CALIBRATION_BINS: Final = 15
 RELIABILITY_BINS: Final = 10
-CURVE_SHARES: Final = np.concatenate([np.linspace(0.0025, 0.05, 20), np.linspace(0.06, 0.3, 25), np.linspace(0.35, 1, 14)])
+CURVE_SHARES: Final = np.concatenate(
+    [np.linspace(0.0025, 0.05, 20), np.linspace(0.06, 0.3, 25), np.linspace(0.35, 1, 14)]
+)
 TINY: Final = 1e-15
 # Both depend on how much data there is: drawing rows twice pushes average precision up (a copy stands beside its original) and ECE too
 # (noise never cancels). Their draws are centred on the figure itself, which stands for a county of this size.
@@ -136,7 +138,11 @@ class Prepared:
 def prepare_predictions(predictions: Frame, *, name: str = "predictions") -> Prepared:
     """Check and sort a frame of predictions (see the module). Raises DataError with every fault at once."""
     frame = pl.from_pandas(predictions) if not isinstance(predictions, pl.DataFrame) else predictions
-    missing = [column for column in ("household_id", "village_code", "as_of", "margin", "label") if column not in frame.columns]
+    missing = [
+        column
+        for column in ("household_id", "village_code", "as_of", "margin", "label")
+        if column not in frame.columns
+    ]
     if missing:
         raise DataError(
             Fault(
@@ -162,7 +168,9 @@ def prepare_predictions(predictions: Frame, *, name: str = "predictions") -> Pre
         as_of=tuple(frame["as_of"].to_numpy()[starts[:-1]].astype("datetime64[D]").tolist()),
         starts=starts,
         villages=villages,
-        village=np.searchsorted(np.array(villages), frame["village_code"].to_numpy().astype(str)).astype(np.int32),
+        village=np.searchsorted(np.array(villages), frame["village_code"].to_numpy().astype(str)).astype(
+            np.int32
+        ),
         label=frame["label"].fill_null(-1).cast(pl.Int8).to_numpy(),
         probability=frame["probability"].fill_null(float("nan")).to_numpy(),
         ends_tie=ends_tie,
@@ -184,7 +192,9 @@ def _typed(frame: pl.DataFrame, name: str) -> pl.DataFrame:
         try:
             read[column] = frame[column].cast(dtype)
         except pl.exceptions.PolarsError:
-            faults.append(Fault(f"{name}.{column}", f"type {frame[column].dtype}", str(dtype()), "Convert the column."))
+            faults.append(
+                Fault(f"{name}.{column}", f"type {frame[column].dtype}", str(dtype()), "Convert the column.")
+            )
     _refuse(faults)
     numbers = [read[column].fill_nan(None) for column in ("probability", "label")]
     return frame.with_columns(*read.values()).with_columns(*numbers)
@@ -192,7 +202,14 @@ def _typed(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 
 def _faults(frame: pl.DataFrame, name: str) -> list[Fault]:
     if not frame.height:
-        return [Fault(name, "no rows", "one row a household and as-of date", "Give the predictions of the whole cohort.")]
+        return [
+            Fault(
+                name,
+                "no rows",
+                "one row a household and as-of date",
+                "Give the predictions of the whole cohort.",
+            )
+        ]
     faults: list[Fault] = []
 
     def count(condition: pl.Expr) -> int:
@@ -201,11 +218,18 @@ def _faults(frame: pl.DataFrame, name: str) -> list[Fault]:
     for column in ("household_id", "village_code", "as_of"):
         empty = frame[column].null_count()
         faults += (
-            [Fault(f"{name}.{column}", f"{empty} rows without a value", "a value in every row", "Fill it.")] if empty else []
+            [Fault(f"{name}.{column}", f"{empty} rows without a value", "a value in every row", "Fill it.")]
+            if empty
+            else []
         )
     if wrong := frame["margin"].null_count() + count(~pl.col("margin").is_finite()):
         faults.append(
-            Fault(f"{name}.margin", f"{wrong} values are missing or infinite", "a number", "Give every household a margin.")
+            Fault(
+                f"{name}.margin",
+                f"{wrong} values are missing or infinite",
+                "a number",
+                "Give every household a margin.",
+            )
         )
     bare = frame["probability"].null_count()
     if 0 < bare < frame.height:
@@ -218,13 +242,30 @@ def _faults(frame: pl.DataFrame, name: str) -> list[Fault]:
             )
         )
     if wrong := count(~pl.col("probability").is_between(0, 1)):
-        faults.append(Fault(f"{name}.probability", f"{wrong} values outside 0 to 1", "probabilities", "Calibrate the margin."))
+        faults.append(
+            Fault(
+                f"{name}.probability",
+                f"{wrong} values outside 0 to 1",
+                "probabilities",
+                "Calibrate the margin.",
+            )
+        )
     if wrong := count(~pl.col("label").is_in([0.0, 1.0])):
-        faults.append(Fault(f"{name}.label", f"{wrong} values other than 1, 0 or missing", "1, 0 or missing", "Mend the labels."))
+        faults.append(
+            Fault(
+                f"{name}.label",
+                f"{wrong} values other than 1, 0 or missing",
+                "1, 0 or missing",
+                "Mend the labels.",
+            )
+        )
     if twice := frame.height - frame.select("as_of", "household_id").unique().height:
         faults.append(
             Fault(
-                name, f"{twice} rows repeat a household and as-of date", "one row a household and date", "Keep one row of each."
+                name,
+                f"{twice} rows repeat a household and as-of date",
+                "one row a household and date",
+                "Keep one row of each.",
             )
         )
     return faults
@@ -294,12 +335,19 @@ class Evaluation:
         """The same for the as-of date `as_of[place]` alone."""
         if metric == "visits_per_confirmed":
             return _turned(self.date_interval("precision", capacity, place))
-        draws, value = self.date_draws[metric, capacity][:, place], float(self.date_values[metric, capacity][place])
+        draws, value = (
+            self.date_draws[metric, capacity][:, place],
+            float(self.date_values[metric, capacity][place]),
+        )
         return self._interval(metric, capacity, draws, value, len(self.as_of))
 
-    def _interval(self, metric: str, capacity: str, draws: Floats, value: float, parts: int = 1) -> tuple[float, float]:
+    def _interval(
+        self, metric: str, capacity: str, draws: Floats, value: float, parts: int = 1
+    ) -> tuple[float, float]:
         trials = self.trials.get((metric, capacity), 0) / parts
-        return interval(draws, villages=self.counts["villages"], value=value, most=METRICS[metric].most, trials=trials)
+        return interval(
+            draws, villages=self.counts["villages"], value=value, most=METRICS[metric].most, trials=trials
+        )
 
     @cached_property
     def curve(self) -> pl.DataFrame:
@@ -309,7 +357,9 @@ class Evaluation:
             row = {"share": float(share), "visits": float(share * self.households_a_date)}
             for metric, figures in self.curve_draws.items():
                 value = float(figures[0, place])
-                low, high = interval(figures[1:, place], villages=self.counts["villages"], value=value, most=1)
+                low, high = interval(
+                    figures[1:, place], villages=self.counts["villages"], value=value, most=1
+                )
                 row |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}
             rows.append(row)
         return pl.DataFrame(rows)
@@ -321,7 +371,11 @@ class Evaluation:
         for (metric, capacity), value in self.values.items():
             low, high = self.interval(metric, capacity)
             row: dict[str, Any] = {"model": self.name, "metric": metric, "capacity": capacity, "as_of": None}
-            rows.append(row | {"value": value, "low": low, "high": high} | dict(self.bounds.get((metric, capacity), {})))
+            rows.append(
+                row
+                | {"value": value, "low": low, "high": high}
+                | dict(self.bounds.get((metric, capacity), {}))
+            )
         if by_date:
             for (metric, capacity), values in self.date_values.items():
                 for place, day in enumerate(self.as_of):
@@ -347,7 +401,9 @@ class Evaluation:
 def _turned(limits: tuple[float, float]) -> tuple[float, float]:
     """Limits of one over a figure that is not negative."""
     low, high = limits
-    return 1 / high if high > 0 else float("nan"), 1 / low if low > 0 else (float("inf") if low == 0 else float("nan"))
+    return 1 / high if high > 0 else float("nan"), 1 / low if low > 0 else (
+        float("inf") if low == 0 else float("nan")
+    )
 
 
 def heading(metric: str, capacity: str = "") -> str:
@@ -378,19 +434,35 @@ def evaluate(
     return _evaluate(prepare_predictions(predictions, name=name), capacities, draws, seed, name)
 
 
-def _evaluate(prepared: Prepared, capacities: Sequence[float], draws: int, seed: int, name: str) -> Evaluation:
+def _evaluate(
+    prepared: Prepared, capacities: Sequence[float], draws: int, seed: int, name: str
+) -> Evaluation:
     names = tuple(capacity_name(capacity) for capacity in capacities)
     if not names or len(set(names)) < len(names):
         raise DataError(
-            Fault("capacities", f"{list(capacities)}", "at least one, each once", "Name the visits that can be given.")
+            Fault(
+                "capacities",
+                f"{list(capacities)}",
+                "at least one, each once",
+                "Name the visits that can be given.",
+            )
         )
-    weights = village_weights(len(prepared.villages), draws if len(prepared.villages) >= resampling.MIN_VILLAGES else 0, seed)
+    weights = village_weights(
+        len(prepared.villages), draws if len(prepared.villages) >= resampling.MIN_VILLAGES else 0, seed
+    )
     sizes = prepared.sizes[:, None]
     visits = visits_of(capacities, prepared.sizes)
     shares = np.hstack([visits / sizes, np.broadcast_to(CURVE_SHARES, (len(sizes), len(CURVE_SHARES)))])
     order = np.argsort(shares, axis=1, kind="stable").astype(np.int64)
     sums = ranked_sums(
-        prepared.starts, prepared.village, prepared.label, prepared.probability, prepared.ends_tie, weights, shares, order
+        prepared.starts,
+        prepared.village,
+        prepared.label,
+        prepared.probability,
+        prepared.ends_tie,
+        weights,
+        shares,
+        order,
     )
     pooled, dated = _along_the_list(sums, names)
     pooled_calibration, dated_calibration, reliability = _calibration(prepared, weights)
@@ -398,7 +470,9 @@ def _evaluate(prepared: Prepared, capacities: Sequence[float], draws: int, seed:
     for metric in SIZE_BOUND:
         pooled[metric, ""] = _centred(pooled[metric, ""])
     dated |= dated_calibration
-    ordered = sorted(pooled, key=lambda key: (list(METRICS).index(key[0]), names.index(key[1]) if key[1] else -1))
+    ordered = sorted(
+        pooled, key=lambda key: (list(METRICS).index(key[0]), names.index(key[1]) if key[1] else -1)
+    )
     label = prepared.label
     counts = {
         "rows": len(label),
@@ -447,13 +521,19 @@ def _along_the_list(sums: Floats, names: tuple[str, ...]) -> tuple[dict[Key, Flo
     both = (positives > 0) & (negatives > 0)
     dated: dict[Key, Floats] = {
         ("auc", ""): np.where(both, ratio(sums[..., resampling.PAIRS], positives * negatives), np.nan),
-        ("average_precision", ""): np.where(both, ratio(sums[..., resampling.AVERAGE_PRECISION], positives), np.nan),
+        ("average_precision", ""): np.where(
+            both, ratio(sums[..., resampling.AVERAGE_PRECISION], positives), np.nan
+        ),
         ("base_rate", ""): ratio(positives, positives + negatives),
     }
     pooled = {key: _mean_of_dates(values) for key, values in dated.items()}
     for place, name in enumerate(names):
         part = sums[..., resampling.HEAD + resampling.PER_CAPACITY * place :]
-        hits, labelled, expected = part[..., resampling.HITS], part[..., resampling.LABELLED], part[..., resampling.EXPECTED]
+        hits, labelled, expected = (
+            part[..., resampling.HITS],
+            part[..., resampling.LABELLED],
+            part[..., resampling.EXPECTED],
+        )
         precision, recall = ratio(hits, labelled), ratio(hits, positives)
         dated["precision", name], dated["recall", name] = precision, recall
         dated["lift", name] = ratio(precision, dated["base_rate", ""])
@@ -473,7 +553,11 @@ def _bounds(sums: Floats, names: tuple[str, ...]) -> dict[Key, dict[str, float]]
     unlabelled = sums[:, resampling.TOTAL] - positives - sums[:, resampling.NEGATIVES]
     for place, name in enumerate(names):
         part = sums[:, resampling.HEAD + resampling.PER_CAPACITY * place :]
-        listed, hits, labelled = part[:, resampling.LISTED], part[:, resampling.HITS], part[:, resampling.LABELLED]
+        listed, hits, labelled = (
+            part[:, resampling.LISTED],
+            part[:, resampling.HITS],
+            part[:, resampling.LABELLED],
+        )
         best, worst = part[:, resampling.HITS_BEST], part[:, resampling.HITS_WORST]
         open_on_list = np.maximum(0.0, listed - labelled)
         pairs = {
@@ -531,7 +615,9 @@ def _bins_of_equal_mass(probability: Floats, mass: Floats, bins: int) -> npt.NDA
     return place
 
 
-def _calibration(prepared: Prepared, weights: Floats) -> tuple[dict[Key, Floats], dict[Key, Floats], pl.DataFrame]:
+def _calibration(
+    prepared: Prepared, weights: Floats
+) -> tuple[dict[Key, Floats], dict[Key, Floats], pl.DataFrame]:
     """Figures that hang on the probability, all of them sums over villages: pooled, by date, and the reliability table."""
     villages, dates = len(prepared.villages), len(prepared.as_of)
     labelled = prepared.label >= 0
@@ -550,7 +636,11 @@ def _calibration(prepared: Prepared, weights: Floats) -> tuple[dict[Key, Floats]
     observed, expected = summed(outcome, date, dates), summed(probability, date, dates)
     square = summed((probability - outcome) ** 2, date, dates)
     surprise = summed(-np.where(outcome == 1, np.log(inside), np.log1p(-inside)), date, dates)
-    parts = {("brier", ""): (square, rows), ("log_loss", ""): (surprise, rows), ("observed_expected", ""): (observed, expected)}
+    parts = {
+        ("brier", ""): (square, rows),
+        ("log_loss", ""): (surprise, rows),
+        ("observed_expected", ""): (observed, expected),
+    }
     dated = {key: ratio(over, under) for key, (over, under) in parts.items()}
     pooled = {key: ratio(over.sum(axis=1), under.sum(axis=1)) for key, (over, under) in parts.items()}
     if not has_probability:
@@ -569,11 +659,21 @@ def _calibration(prepared: Prepared, weights: Floats) -> tuple[dict[Key, Floats]
     table = []
     for place in np.flatnonzero(size[0] > 0):
         low, high = interval(
-            share[1:, place], villages=villages, value=float(share[0, place]), most=1, trials=float(size[0, place])
+            share[1:, place],
+            villages=villages,
+            value=float(share[0, place]),
+            most=1,
+            trials=float(size[0, place]),
         )
         confirmed = float(share[0, place] * size[0, place])
-        table.append([float(mean[0, place]), float(share[0, place]), low, high, float(size[0, place]), confirmed])
-    return pooled, dated, pl.DataFrame(table, schema=dict.fromkeys(RELIABILITY_COLUMNS, pl.Float64), orient="row")
+        table.append(
+            [float(mean[0, place]), float(share[0, place]), low, high, float(size[0, place]), confirmed]
+        )
+    return (
+        pooled,
+        dated,
+        pl.DataFrame(table, schema=dict.fromkeys(RELIABILITY_COLUMNS, pl.Float64), orient="row"),
+    )
 
 
 RELIABILITY_COLUMNS: Final = ("expected", "observed", "low", "high", "households", "confirmed")
@@ -609,7 +709,10 @@ class Comparison:
         """The raw figures of every model, as in `Evaluation.numbers`."""
         import pandas as pd
 
-        return pd.concat([evaluation.numbers(by_date=by_date) for evaluation in self.evaluations.values()], ignore_index=True)
+        return pd.concat(
+            [evaluation.numbers(by_date=by_date) for evaluation in self.evaluations.values()],
+            ignore_index=True,
+        )
 
     def differences(self, baseline: str | None = None) -> pd.DataFrame:
         """Paired differences, model minus baseline, on the same draws: model, baseline, metric, capacity, value, low, high, verdict.
@@ -630,7 +733,9 @@ class Comparison:
                 value, spread = _difference(evaluation, base, (metric, capacity))
                 low, high = interval(spread, villages=evaluation.counts["villages"])
                 row = {"model": name, "baseline": base.name, "metric": metric, "capacity": capacity}
-                rows.append(row | {"value": value, "low": low, "high": high, "verdict": _verdict(metric, low, high)})
+                rows.append(
+                    row | {"value": value, "low": low, "high": high, "verdict": _verdict(metric, low, high)}
+                )
         columns = ["model", "baseline", "metric", "capacity", "value", "low", "high", "verdict"]
         return pd.DataFrame(rows, columns=columns)
 
@@ -661,7 +766,9 @@ class Comparison:
                 low, high = interval(spread, villages=evaluation.counts["villages"])
                 row = {"model": name, "reference": reference, "metric": metric, "capacity": capacity}
                 rows.append(row | {"value": float(share[0]), "low": low, "high": high})
-        return pd.DataFrame(rows, columns=["model", "reference", "metric", "capacity", "value", "low", "high"])
+        return pd.DataFrame(
+            rows, columns=["model", "reference", "metric", "capacity", "value", "low", "high"]
+        )
 
     def regret(self, metric: str = "recall", capacity: float | str = "") -> pd.DataFrame:
         """How much each model lost against the best model of each as-of date, so that one lucky date does not choose it.
@@ -711,7 +818,9 @@ def _difference(model: Evaluation, base: Evaluation, key: Key) -> tuple[float, F
     value, base_value = np.array([model.values[key]]), np.array([base.values[key]])
     spread, base_spread = model.draws[key], base.draws[key]
     if METRICS[key[0]].better == 0:
-        value, base_value, spread, base_spread = (_distance(item) for item in (value, base_value, spread, base_spread))
+        value, base_value, spread, base_spread = (
+            _distance(item) for item in (value, base_value, spread, base_spread)
+        )
     return float((value - base_value)[0]), spread - base_spread
 
 
@@ -769,7 +878,14 @@ def compare_predictions(
         for what, count in (("village", village), ("label", label)):
             if count:
                 found = f"{count} households have another {what} than in `{first}`"
-                faults.append(Fault(name, found, f"the same {what} in every model", "Train and score them on the same tables."))
+                faults.append(
+                    Fault(
+                        name,
+                        found,
+                        f"the same {what} in every model",
+                        "Train and score them on the same tables.",
+                    )
+                )
         common = common.drop("village_there", "label_there")
     if not common.height:
         faults.append(
@@ -834,13 +950,23 @@ def _rendered(comparison: Comparison, width: int) -> str:
         for name, evaluation in comparison.evaluations.items():
             yield name, [evaluation.cell(*key).replace(" [", "\n[", 1) for key in keys]
 
-    shown: list[Key] = [("precision", main), ("recall", main), ("auc", ""), ("average_precision", ""), ("brier", "")]
+    shown: list[Key] = [
+        ("precision", main),
+        ("recall", main),
+        ("auc", ""),
+        ("average_precision", ""),
+        ("brier", ""),
+    ]
     all_of_them: list[Key] = [*shown, ("observed_expected", "")]
     show("Comparison", [heading(*key) for key in all_of_them], figures(all_of_them))
     if len(first.capacities) > 1:
         for metric in ("recall", "precision"):
             keys = [(metric, name) for name in first.capacities]
-            show(f"{METRICS[metric].en.capitalize()} by capacity", [f"at {name}" for name in first.capacities], figures(keys))
+            show(
+                f"{METRICS[metric].en.capitalize()} by capacity",
+                [f"at {name}" for name in first.capacities],
+                figures(keys),
+            )
     base = comparison.baseline
 
     def differences() -> Iterable[tuple[str, Sequence[str]]]:
@@ -850,7 +976,9 @@ def _rendered(comparison: Comparison, width: int) -> str:
             cells = []
             for key in shown:
                 value, low, high = comparison.difference(name, *key)
-                cells.append(f"{_signed(key[0], value, low, high)}\n{_verdict(key[0], low, high) if np.isfinite(low) else ''}")
+                cells.append(
+                    f"{_signed(key[0], value, low, high)}\n{_verdict(key[0], low, high) if np.isfinite(low) else ''}"
+                )
             yield name, cells
 
     if len(comparison.evaluations) > 1:
@@ -862,5 +990,8 @@ def _rendered(comparison: Comparison, width: int) -> str:
 def _signed(metric: str, value: float, low: float, high: float) -> str:
     """`+1.2` over `[+0.4, +2.0]`; differences of shares in percentage points."""
     form = METRICS[metric]
-    figures = [form.write(end) if not np.isfinite(end) or end < 0 else f"+{form.write(end)}" for end in (value, low, high)]
+    figures = [
+        form.write(end) if not np.isfinite(end) or end < 0 else f"+{form.write(end)}"
+        for end in (value, low, high)
+    ]
     return figures[0] + (f"\n[{figures[1]}, {figures[2]}]" if np.isfinite(low) else "")

@@ -34,14 +34,21 @@ class ExpectedPerformance:
     brier: float
 
 
-def expected_performance(probability: npt.ArrayLike, margin: npt.ArrayLike, *, visits: int) -> ExpectedPerformance:
+def expected_performance(
+    probability: npt.ArrayLike, margin: npt.ArrayLike, *, visits: int
+) -> ExpectedPerformance:
     """Expected confirmations, precision, recall, AUC and Brier of the first `visits` households by margin.
 
     probability: calibrated, (n,), between 0 and 1; margin: (n,), the order of the list (higher first). Equal margins at the cut count
     with their share. Raises DataError for values that are no probabilities or lengths that do not fit.
     """
     chance, order = np.asarray(probability, dtype=np.float64), np.asarray(margin, dtype=np.float64)
-    if chance.shape != order.shape or not len(chance) or not ((chance >= 0) & (chance <= 1)).all() or visits < 1:
+    if (
+        chance.shape != order.shape
+        or not len(chance)
+        or not ((chance >= 0) & (chance <= 1)).all()
+        or visits < 1
+    ):
         raise DataError(
             Fault(
                 "probability",

@@ -90,7 +90,9 @@ class GroupAudit:
     def flagged_at_lower_risk(self) -> list[str]:
         """Those flagged whose false omission is lower than that of the others as well: outside the list they are at less risk, not at
         more. Such a gap may come from where the risk lies and not from the model; a person has to judge it."""
-        chosen = self.rows.filter((pl.col("verdict") == FLAGGED) & (pl.col("false_omission") < pl.col("false_omission_others")))
+        chosen = self.rows.filter(
+            (pl.col("verdict") == FLAGGED) & (pl.col("false_omission") < pl.col("false_omission_others"))
+        )
         return [f"{group}={value}" for group, value in chosen.select("group", "value").iter_rows()]
 
     @property
@@ -145,7 +147,9 @@ class GroupAudit:
                 "others": f"{100 * row['recall_others']:.1f}%" if np.isfinite(row["recall_others"]) else "–",
                 "gap (points)": span(row, "gap", "gap_low", "gap_high", ""),
                 "false omission": span(row, "false_omission", "false_omission_low", "false_omission_high"),
-                "would find": f"{100 * row['detectable']:.0f} points" if np.isfinite(row["detectable"]) else "–",
+                "would find": f"{100 * row['detectable']:.0f} points"
+                if np.isfinite(row["detectable"])
+                else "–",
                 "verdict": row["verdict"],
             }
             for row in self.rows.iter_rows(named=True)
@@ -209,7 +213,10 @@ def audit_groups(
     if absent := [column for column in groups if column not in prepared.frame.columns]:
         raise DataError(
             Fault(
-                name, f"no column {', '.join(absent)}", "a column for every group", "Add it, or leave the group out of the plan."
+                name,
+                f"no column {', '.join(absent)}",
+                "a column for every group",
+                "Add it, or leave the group out of the plan.",
             )
         )
     listed = on_the_list(prepared, capacity)
@@ -225,7 +232,9 @@ def audit_groups(
         for value in [*shown, *([MISSING] if not known.all() else [])]:
             member = (column == value).to_numpy()
             rest = known & ~member if value != MISSING else np.zeros_like(member)
-            rows.append({"group": group, "value": value} | _audit_one(prepared, listed, member, rest, weights))
+            rows.append(
+                {"group": group, "value": value} | _audit_one(prepared, listed, member, rest, weights)
+            )
     _judge(rows)
     frame = pl.DataFrame(rows, schema=_SCHEMA, orient="row") if rows else pl.DataFrame(schema=_SCHEMA)
     return GroupAudit(name, capacity_name(capacity), len(weights) - 1, frame)
@@ -261,7 +270,11 @@ _SCHEMA: Final = (
 
 
 def _audit_one(
-    prepared: Prepared, listed: Floats, member: npt.NDArray[np.bool_], rest: npt.NDArray[np.bool_], weights: Floats
+    prepared: Prepared,
+    listed: Floats,
+    member: npt.NDArray[np.bool_],
+    rest: npt.NDArray[np.bool_],
+    weights: Floats,
 ) -> dict[str, Any]:
     """The figures of one group, before the verdict. `_confirmed_rest` is a note for `_judge`."""
     villages = len(prepared.villages)
@@ -269,16 +282,26 @@ def _audit_one(
     household = prepared.frame["household_id"]
 
     def by_village(value: Floats, where: npt.NDArray[np.bool_]) -> Floats:
-        return np.bincount(prepared.village[where], weights=value[where], minlength=villages).astype(np.float64)
+        return np.bincount(prepared.village[where], weights=value[where], minlength=villages).astype(
+            np.float64
+        )
 
     def distinct(where: npt.NDArray[np.bool_]) -> int:
         return int(household.filter(pl.Series(where)).n_unique())
 
     def shares(where: npt.NDArray[np.bool_]) -> tuple[Floats, Floats, Floats, Floats]:
         """Hits and confirmed a village; and recall and false omission a draw."""
-        hits, confirmed = by_village(listed, where & positive), by_village(np.ones_like(listed), where & positive)
+        hits, confirmed = (
+            by_village(listed, where & positive),
+            by_village(np.ones_like(listed), where & positive),
+        )
         missed, outside = by_village(1 - listed, where & positive), by_village(1 - listed, where & labelled)
-        return hits, confirmed, ratio(weights @ hits, weights @ confirmed), ratio(weights @ missed, weights @ outside)
+        return (
+            hits,
+            confirmed,
+            ratio(weights @ hits, weights @ confirmed),
+            ratio(weights @ missed, weights @ outside),
+        )
 
     hits, confirmed, recall, omission = shares(member)
     hits_rest, confirmed_rest, recall_rest, omission_rest = shares(rest)
@@ -319,7 +342,9 @@ def _span(figures: Floats, villages: int, trials: int) -> tuple[float, float]:
     return min(low, plain_low), max(high, plain_high)
 
 
-def _score_test(hits: Floats, confirmed: Floats, hits_rest: Floats, confirmed_rest: Floats) -> tuple[float, float]:
+def _score_test(
+    hits: Floats, confirmed: Floats, hits_rest: Floats, confirmed_rest: Floats
+) -> tuple[float, float]:
     """One-sided p that recall is not lower, and the standard error of the gap, clustered by village. All arguments: sums, shape (villages,).
 
     Residuals are taken from the common recall, as in a score test: with few confirmed households that keeps its level where a test from

@@ -43,7 +43,11 @@ def intervals_of(sample: Sample, months: tuple[int, ...]) -> npt.NDArray[np.int8
 
 
 def task_of(
-    plan: Plan, rows: Round, signs: tuple[int, ...], threads: int = 1, progress: Callable[[str, float], None] | None = None
+    plan: Plan,
+    rows: Round,
+    signs: tuple[int, ...],
+    threads: int = 1,
+    progress: Callable[[str, float], None] | None = None,
 ) -> Task:
     """The learner's task of a round."""
     return Task(

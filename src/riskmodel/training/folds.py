@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from riskmodel.calendar import add_months
 from riskmodel.errors import Fault, PlanError
-from riskmodel.training.labels import add_months, matures_on
+from riskmodel.training.labels import matures_on
 from riskmodel.training.plan import Plan
 
 if TYPE_CHECKING:
@@ -69,7 +70,10 @@ class Folds:
         from riskmodel.training.words import table_text
 
         title = f"Folds: horizon {self.horizon_months} months, reporting lag {self.reporting_lag_days} days, cut {self.until}"
-        rows = [[row["fold"], row["use"], row["as_of"], row["window_ends"], row["usable_from"]] for row in self.rows()]
+        rows = [
+            [row["fold"], row["use"], row["as_of"], row["window_ends"], row["usable_from"]]
+            for row in self.rows()
+        ]
         return table_text(title, ["fold", "use", "as of", "label window ends", "label usable from"], rows)
 
     def figure(self) -> Figure:
@@ -81,15 +85,22 @@ class Folds:
         picture = Figure(figsize=(9, 1 + 0.28 * len(rows)), layout="constrained")
         axes = picture.subplots()
         for place, row in enumerate(rows):
-            start, end, usable = (dt.date.fromisoformat(row[name]) for name in ("as_of", "window_ends", "usable_from"))
+            start, end, usable = (
+                dt.date.fromisoformat(row[name]) for name in ("as_of", "window_ends", "usable_from")
+            )
             axes.barh(place, (end - start).days, left=_number(start), color=colours[row["use"]], height=0.7)
             axes.barh(place, (usable - end).days, left=_number(end), color=colours[row["use"]], height=0.2)
-        axes.set_yticks(range(len(rows)), [f"{row['fold']} · {row['use']} · {row['as_of']}" for row in rows], fontsize=8)
+        axes.set_yticks(
+            range(len(rows)), [f"{row['fold']} · {row['use']} · {row['as_of']}" for row in rows], fontsize=8
+        )
         axes.invert_yaxis()
         for fold, style in ((self.evaluation, "--"), (self.final, "-")):
             axes.axvline(_number(fold.known_until), color="black", linestyle=style, linewidth=1)
         axes.xaxis_date()
-        axes.set_title("Label windows (thick) and reporting lag (thin); dashed: first test date, solid: the cut", fontsize=9)
+        axes.set_title(
+            "Label windows (thick) and reporting lag (thin); dashed: first test date, solid: the cut",
+            fontsize=9,
+        )
         return picture
 
 
@@ -148,7 +159,13 @@ def make_folds(
     if evaluation is None or final is None:
         raise PlanError(_too_short(plan, first_day, until, days, before, left_out))
     folds = Folds(
-        plan.horizon_months, plan.label.reporting_lag_days, first_day, until, evaluation, final, tuple(reversed(left_out))
+        plan.horizon_months,
+        plan.label.reporting_lag_days,
+        first_day,
+        until,
+        evaluation,
+        final,
+        tuple(reversed(left_out)),
     )
     check_clock(folds)
     return folds
@@ -158,7 +175,9 @@ def _mature(plan: Plan, day: dt.date, cut: dt.date) -> bool:
     return matures_on(day, plan.horizon_months, plan.label.reporting_lag_days) <= cut
 
 
-def _fold(plan: Plan, name: str, days: Sequence[dt.date], test: tuple[dt.date, ...], known_until: dt.date) -> Fold | None:
+def _fold(
+    plan: Plan, name: str, days: Sequence[dt.date], test: tuple[dt.date, ...], known_until: dt.date
+) -> Fold | None:
     calibrate = tuple(reversed(days[: plan.as_of.calibrate]))
     train = tuple(reversed(days[plan.as_of.calibrate : plan.as_of.calibrate + plan.as_of.train_at_most]))
     if len(calibrate) < plan.as_of.calibrate or len(train) < plan.as_of.train_at_least:
@@ -170,15 +189,18 @@ def check_clock(folds: Folds) -> None:
     """The rules of the clock, checked on the folds themselves. A fault here is a bug, not a user's mistake."""
     for fold in (folds.evaluation, folds.final):
         learned = fold.train + fold.calibrate
-        assert all(matures_on(day, folds.horizon_months, folds.reporting_lag_days) <= fold.known_until for day in learned), (
-            "a label is used only when its window and the reporting lag have passed"
-        )
+        assert all(
+            matures_on(day, folds.horizon_months, folds.reporting_lag_days) <= fold.known_until
+            for day in learned
+        ), "a label is used only when its window and the reporting lag have passed"
         assert max(fold.train) < min(fold.calibrate), "calibration is later than training"
-        assert all(add_months(day, folds.horizon_months) <= start for day in learned for start in fold.test[:1]), (
-            "no training window reaches into a test window"
-        )
+        assert all(
+            add_months(day, folds.horizon_months) <= start for day in learned for start in fold.test[:1]
+        ), "no training window reaches into a test window"
     newest = folds.evaluation.test[-1]
-    assert matures_on(newest, folds.horizon_months, folds.reporting_lag_days) <= folds.until, "test labels are mature"
+    assert matures_on(newest, folds.horizon_months, folds.reporting_lag_days) <= folds.until, (
+        "test labels are mature"
+    )
 
 
 def _too_short(
@@ -189,9 +211,16 @@ def _too_short(
     before: Sequence[dt.date],
     left_out: Sequence[tuple[dt.date, str]],
 ) -> Fault:
-    grid_months = plan.as_of.every_months * (plan.as_of.train_at_least + plan.as_of.calibrate - 1 + plan.as_of.test - 1)
+    grid_months = plan.as_of.every_months * (
+        plan.as_of.train_at_least + plan.as_of.calibrate - 1 + plan.as_of.test - 1
+    )
     lag_months = -(-plan.label.reporting_lag_days // 30)
-    needed = plan.as_of.history_months + grid_months + 2 * (plan.horizon_months + lag_months) + plan.as_of.every_months
+    needed = (
+        plan.as_of.history_months
+        + grid_months
+        + 2 * (plan.horizon_months + lag_months)
+        + plan.as_of.every_months
+    )
     have = (until.year - first_day.year) * 12 + until.month - first_day.month
     seen = f"; {len(left_out)} dates left out because too few households were verified" if left_out else ""
     return Fault(

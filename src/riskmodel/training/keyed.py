@@ -25,7 +25,10 @@ def in_list_order(frame: pl.DataFrame, margin: str = "margin") -> pl.DataFrame:
     """
     numbers = keyed_numbers(frame["household_id"].to_list(), "equal margins")
     of_date = {day: keyed_numbers([day], "as-of date")[str(day)] for day in frame["as_of"].unique()}
-    tie = [numbers[str(name)] ^ of_date[day] for name, day in zip(frame["household_id"].to_list(), frame["as_of"], strict=True)]
+    tie = [
+        numbers[str(name)] ^ of_date[day]
+        for name, day in zip(frame["household_id"].to_list(), frame["as_of"], strict=True)
+    ]
     return (
         frame.with_columns(_tie=pl.Series(tie, dtype=pl.UInt64))
         .sort(["as_of", margin, "_tie"], descending=[False, True, False])

@@ -9,17 +9,9 @@ import datetime as dt
 
 import polars as pl
 
+from riskmodel.calendar import add_months
 from riskmodel.tables import Tables
 from riskmodel.training.cohorts import cohort, known_of
-
-
-def add_months(day: dt.date, months: int) -> dt.date:
-    """The same day of the month, months later (or earlier, if negative); the last day where the month is shorter."""
-    place = day.year * 12 + day.month - 1 + months
-    year, month = divmod(place, 12)
-    month += 1
-    first_of_next = dt.date(year + month // 12, month % 12 + 1, 1)
-    return dt.date(year, month, min(day.day, (first_of_next - dt.timedelta(days=1)).day))
 
 
 def matures_on(as_of: dt.date, horizon_months: int, reporting_lag_days: int) -> dt.date:
@@ -44,17 +36,24 @@ def labels(tables: Tables, as_of: dt.date, horizon_months: int, *, known_until: 
     outcome = pl.col("outcome").cast(pl.String)
     seen = known_of(tables, known_until, "verifications").get("verifications")
     known_then = (
-        known_of(tables, as_of, "verifications").get("verifications").filter(outcome == "risk_confirmed").select("event_id")
+        known_of(tables, as_of, "verifications")
+        .get("verifications")
+        .filter(outcome == "risk_confirmed")
+        .select("event_id")
     )
     late = (
-        seen.filter((outcome == "risk_confirmed") & (pl.col("occurred_on") <= as_of) & (pl.col("known_on") > as_of))
+        seen.filter(
+            (outcome == "risk_confirmed") & (pl.col("occurred_on") <= as_of) & (pl.col("known_on") > as_of)
+        )
         .join(known_then, on="event_id", how="anti")  # a mere correction of a confirmation known at the time
         .select("household_id")
         .unique()
     )
     window = seen.filter((pl.col("occurred_on") > as_of) & (pl.col("occurred_on") <= ends))
     confirmed = (
-        window.filter(outcome == "risk_confirmed").group_by("household_id").agg(first_confirmed_on=pl.col("occurred_on").min())
+        window.filter(outcome == "risk_confirmed")
+        .group_by("household_id")
+        .agg(first_confirmed_on=pl.col("occurred_on").min())
     )
     cleared = window.filter(outcome == "no_risk").select("household_id", cleared=pl.lit(True)).unique()
     return (

@@ -71,7 +71,10 @@ def hunt_leaks(
     for name, column in columns.items():
         column = column[labelled]
         known = ~np.isnan(column)
-        for kind, value, truth in (("value", column[known], positive[known]), ("missing", (~known).astype(np.float64), positive)):
+        for kind, value, truth in (
+            ("value", column[known], positive[known]),
+            ("missing", (~known).astype(np.float64), positive),
+        ):
             auc = single_auc(value, truth)
             strength = max(auc, 1 - auc)
             if strength > limit:  # False for NaN
@@ -92,7 +95,12 @@ def feature_aucs(values: npt.ArrayLike, names: Sequence[str], label: npt.ArrayLi
         auc = single_auc(column[keep], outcome[keep] == 1)
         direction = "higher" if auc > 0.5 else "lower" if auc < 0.5 else "unclear"
         rows.append(
-            {"feature": name, "auc": max(auc, 1 - auc), "riskier_when": direction, "known": float((~np.isnan(column)).mean())}
+            {
+                "feature": name,
+                "auc": max(auc, 1 - auc),
+                "riskier_when": direction,
+                "known": float((~np.isnan(column)).mean()),
+            }
         )
     return pd.DataFrame(rows).sort_values(["auc", "feature"], ascending=[False, True], ignore_index=True)
 
@@ -105,4 +113,6 @@ def single_auc(value: Floats, positive: npt.NDArray[np.bool_]) -> float:
         return float("nan")
     _, inverse, counts = np.unique(value, return_inverse=True, return_counts=True)
     middle_rank = np.cumsum(counts) - (counts - 1) / 2
-    return float((middle_rank[inverse][positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    return float(
+        (middle_rank[inverse][positive].sum() - positives * (positives + 1) / 2) / (positives * negatives)
+    )

@@ -57,7 +57,11 @@ class Lesson:
 
 
 def county_lesson(
-    name: str, plan: Plan, bench: Workbench, until: dt.date, tell: Callable[[str, float], None] = lambda _, __: None
+    name: str,
+    plan: Plan,
+    bench: Workbench,
+    until: dt.date,
+    tell: Callable[[str, float], None] = lambda _, __: None,
 ) -> Lesson:
     """The lesson of a plan on a county's tables. Raises PlanError when the tables are too short or the plan names unknown features."""
     _refuse_unfit_tables(name, plan, bench.tables)
@@ -69,7 +73,9 @@ def county_lesson(
         until=until,
         labelled_share=lambda day, known: bench.labelled_share(day, plan.horizon_months, known),
     )
-    days = sorted({day for fold in (folds.evaluation, folds.final) for day in fold.train + fold.calibrate + fold.test})
+    days = sorted(
+        {day for fold in (folds.evaluation, folds.final) for day in fold.train + fold.calibrate + fold.test}
+    )
     external = external_margins(bench, plan) if plan.learner.name == "external" else None
 
     def sample(day: dt.date, known_until: dt.date) -> Sample:
@@ -83,14 +89,19 @@ def county_lesson(
             bench.features(day)
 
     def rows(fold: Fold) -> Round:
-        learned = [stack([sample(day, fold.known_until) for day in part]).labelled() for part in (fold.train, fold.calibrate)]
+        learned = [
+            stack([sample(day, fold.known_until) for day in part]).labelled()
+            for part in (fold.train, fold.calibrate)
+        ]
         test = stack([sample(day, until) for day in fold.test]) if fold.test else None
         return Round(learned[0], learned[1], test)
 
     exam, final = rows(folds.evaluation), rows(folds.final)
     _enough(exam, plan, folds)
     catalogue = bench.catalogue
-    signs = tuple(SIGNS[catalogue[feature].riskier_when] if feature in catalogue else 1 for feature in exam.train.names)
+    signs = tuple(
+        SIGNS[catalogue[feature].riskier_when] if feature in catalogue else 1 for feature in exam.train.names
+    )
     facts = {
         "tables_hash": bench.tables_hash,
         "table_hashes": dict(bench.tables.hashes),
@@ -98,7 +109,9 @@ def county_lesson(
         "until": str(until),
         "first_day": str(folds.first_day),
         "known_from": str(bench.known_from),
-        "policy_not_verified": bench.policy.unverified(bench.tables["households"]["county_code"].unique(), days),
+        "policy_not_verified": bench.policy.unverified(
+            bench.tables["households"]["county_code"].unique(), days
+        ),
     }
     practice = practice_of(bench, folds.evaluation.test, plan.horizon_months, until)
     return Lesson(exam.train.names, signs, (exam,), final, folds, facts, practice)
@@ -164,7 +177,11 @@ def feature_names(name: str, plan: Plan, bench: Workbench) -> tuple[str, ...]:
     else:
         named = [*plan.features.leave_out, *plan.features.also]
         groups = plan.features.groups
-        chosen = {feature for feature in catalogue.with_status("active") if groups is None or catalogue[feature].family in groups}
+        chosen = {
+            feature
+            for feature in catalogue.with_status("active")
+            if groups is None or catalogue[feature].family in groups
+        }
         chosen = (chosen | set(plan.features.also)) - set(plan.features.leave_out)
         wanted = [feature for feature in catalogue.names if feature in chosen]
     unknown = sorted({feature for feature in named if feature not in catalogue})
@@ -196,9 +213,18 @@ def external_margins(bench: Workbench, plan: Plan) -> pl.DataFrame:
     missing = [column for column in ("household_id", "as_of", "margin") if column not in frame.columns]
     if missing:
         raise PlanError(
-            Fault(str(path), f"no column {', '.join(missing)}", "household_id, as_of and margin", "Add what is missing.")
+            Fault(
+                str(path),
+                f"no column {', '.join(missing)}",
+                "household_id, as_of and margin",
+                "Add what is missing.",
+            )
         )
-    return frame.select(pl.col("household_id").cast(pl.String), pl.col("as_of").cast(pl.Date), pl.col("margin").cast(pl.Float64))
+    return frame.select(
+        pl.col("household_id").cast(pl.String),
+        pl.col("as_of").cast(pl.Date),
+        pl.col("margin").cast(pl.Float64),
+    )
 
 
 def with_margin(sample: Sample, external: pl.DataFrame, day: dt.date) -> Sample:
@@ -219,10 +245,14 @@ def with_margin(sample: Sample, external: pl.DataFrame, day: dt.date) -> Sample:
         )
     from dataclasses import replace
 
-    return replace(sample, names=("external_margin",), features=joined["margin"].to_numpy().reshape(-1, 1).copy())
+    return replace(
+        sample, names=("external_margin",), features=joined["margin"].to_numpy().reshape(-1, 1).copy()
+    )
 
 
-def predictions_frame(tests: Sequence[Sample], margins: Sequence[Any], probabilities: Sequence[Any]) -> pl.DataFrame:
+def predictions_frame(
+    tests: Sequence[Sample], margins: Sequence[Any], probabilities: Sequence[Any]
+) -> pl.DataFrame:
     """The frame that `evaluation` takes: household_id, village_code, township_code, as_of, margin, probability, label (null:
     unlabelled) and the audit groups; one row a test row, sorted by as_of and household_id."""
     frames = [
@@ -238,7 +268,11 @@ def predictions_frame(tests: Sequence[Sample], margins: Sequence[Any], probabili
                         "probability": probability,
                         "label": pl.Series(test.label).fill_nan(None).cast(pl.Int8),
                     },
-                    schema_overrides={"household_id": pl.String, "village_code": pl.String, "township_code": pl.String},
+                    schema_overrides={
+                        "household_id": pl.String,
+                        "village_code": pl.String,
+                        "township_code": pl.String,
+                    },
                 ),
                 test.groups,
             ],

@@ -53,14 +53,21 @@ def stability(before: Frame, after: Frame, *, capacity: float) -> Stability:
     household either is on a list or is not; `evaluate` gives the bounds. rank_correlation: Spearman's, mean over dates. Raises
     DataError when the two share no row.
     """
-    first, second = (prepare_predictions(frame, name=name).frame for frame, name in ((before, "before"), (after, "after")))
+    first, second = (
+        prepare_predictions(frame, name=name).frame for frame, name in ((before, "before"), (after, "after"))
+    )
     row = ["as_of", "household_id"]
     both = first.select(*row, "village_code", margin_before="margin").join(
         second.select(*row, margin_after="margin"), on=row, how="inner"
     )
     if not both.height:
         raise DataError(
-            Fault("before, after", "no household and as-of date in common", "the same lists", "Score the same as-of dates.")
+            Fault(
+                "before, after",
+                "no household and as-of date in common",
+                "the same lists",
+                "Score the same as-of dates.",
+            )
         )
     both = in_list_order(both, "margin_before").rename({"rank": "rank_before"})
     both = in_list_order(both, "margin_after").rename({"rank": "rank_after"})
@@ -74,7 +81,9 @@ def stability(before: Frame, after: Frame, *, capacity: float) -> Stability:
         either=(pl.col("on_before") | pl.col("on_after")).sum().cast(pl.Int64),
         correlation=pl.corr("margin_before", "margin_after", method="spearman"),
     )
-    by_date = by_date.with_columns(overlap=pl.col("shared") / pl.col("visits"), jaccard=pl.col("shared") / pl.col("either"))
+    by_date = by_date.with_columns(
+        overlap=pl.col("shared") / pl.col("visits"), jaccard=pl.col("shared") / pl.col("either")
+    )
     changes = (
         both.filter(pl.col("on_before") != pl.col("on_after"))
         .with_columns(
@@ -200,7 +209,9 @@ def months_earlier(
         "months",
         *(["first_rule", "rule_months"] if rules is not None else []),
     ]
-    return MonthsEarlier(capacity_name(capacity), lookback_months, cases.height, figures, cases.select(columns))
+    return MonthsEarlier(
+        capacity_name(capacity), lookback_months, cases.height, figures, cases.select(columns)
+    )
 
 
 def _visits(capacity: float) -> pl.Expr:
@@ -208,7 +219,9 @@ def _visits(capacity: float) -> pl.Expr:
     capacity_name(capacity)
     households = pl.len().over("as_of")
     whole = isinstance(capacity, (int, np.integer))
-    visits = pl.min_horizontal(pl.lit(capacity), households) if whole else (households * capacity).round().clip(1)
+    visits = (
+        pl.min_horizontal(pl.lit(capacity), households) if whole else (households * capacity).round().clip(1)
+    )
     return visits.cast(pl.Int64)
 
 

@@ -106,7 +106,11 @@ class Model:
 
     def contributions(self, features: Floats) -> tuple[Floats, float]:
         """Each feature's part of the mean margin, shape (n, p), and the base; their sum is the margin. Linear models and rules only."""
-        parts = [member.contributions(features) for member in self.members if isinstance(member, (LinearMember, RuleMember))]
+        parts = [
+            member.contributions(features)
+            for member in self.members
+            if isinstance(member, (LinearMember, RuleMember))
+        ]
         if not parts:
             raise ModelError(
                 Fault(
@@ -144,14 +148,21 @@ class Model:
         content = {**self._content(), "version": self.version, "files": files, "record": self.record}
         text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False, default=str)
         seal = hashlib.sha256(_canonical(json.loads(text)).encode()).hexdigest()
-        write_text(folder / MODEL_FILE, json.dumps({**json.loads(text), "seal": seal}, ensure_ascii=False, indent=1) + "\n")
+        write_text(
+            folder / MODEL_FILE,
+            json.dumps({**json.loads(text), "seal": seal}, ensure_ascii=False, indent=1) + "\n",
+        )
 
     @classmethod
     def load(cls, folder: Path) -> Model:
         """Read a model folder. Raises ModelError: missing, damaged (a hash differs), or of another format."""
         path = folder / MODEL_FILE
         if not path.is_file():
-            raise ModelError(Fault(str(path), "no such file", "a model folder", "Name the model folder of a run or release."))
+            raise ModelError(
+                Fault(
+                    str(path), "no such file", "a model folder", "Name the model folder of a run or release."
+                )
+            )
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             seal = content.pop("seal")
@@ -161,7 +172,12 @@ class Model:
             raise ModelError(_damaged(path))
         if content["format"] != FORMAT:
             raise ModelError(
-                Fault(str(path), f"format {content['format']}", f"format {FORMAT}", "Load it with the riskmodel that wrote it.")
+                Fault(
+                    str(path),
+                    f"format {content['format']}",
+                    f"format {FORMAT}",
+                    "Load it with the riskmodel that wrote it.",
+                )
             )
         texts = []
         for name, expected in content["files"].items():

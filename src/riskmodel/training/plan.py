@@ -8,10 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from riskmodel.declared import Strict, Words
 from riskmodel.errors import Fault, PlanError, ProjectError
-from riskmodel.features.catalogue import Family, Words
+from riskmodel.features.catalogue import Family
 from riskmodel.project import Project
 
 PLAN_FOLDER = Path("training") / "plans"
@@ -20,10 +21,6 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class AsOfGrid(Strict):
@@ -149,7 +146,9 @@ class Learner(Strict):
     @model_validator(mode="after")
     def _one(self) -> Learner:
         if len(self.model_fields_set) != 1 or self.parameters is None:
-            raise ValueError(f"exactly one of {', '.join(type(self).model_fields)}, with its parameters ({{}} for none)")
+            raise ValueError(
+                f"exactly one of {', '.join(type(self).model_fields)}, with its parameters ({{}} for none)"
+            )
         return self
 
     @property
@@ -253,16 +252,25 @@ class Plan(Strict):
         if (self.source == "table") != (self.table is not None):
             raise ValueError("`source: table` and the block `table:` belong together")
         if self.learner.name in ("logistic", "lightgbm", "boosting", "hazard") and self.members < 2:
-            raise ValueError("members: at least 2, because each household is calibrated by a member that never saw its village")
+            raise ValueError(
+                "members: at least 2, because each household is calibrated by a member that never saw its village"
+            )
         if self.learner.name == "hazard" and self.horizon_months != 12:
             raise ValueError("horizon_months: a hazard always looks at 12 months, and gives 3 and 6 beside")
-        if self.tuning is not None and self.learner.name not in ("logistic", "lightgbm", "boosting", "hazard"):
+        if self.tuning is not None and self.learner.name not in (
+            "logistic",
+            "lightgbm",
+            "boosting",
+            "hazard",
+        ):
             raise ValueError(f"tuning: {self.learner.name} has nothing to tune")
         if self.tuning is not None:
             known = set(type(self.learner.parameters).model_fields)
             unknown = sorted(set(self.tuning.ranges) - known)
             if unknown:
-                raise ValueError(f"tuning.ranges: {', '.join(unknown)} is no parameter of {self.learner.name}")
+                raise ValueError(
+                    f"tuning.ranges: {', '.join(unknown)} is no parameter of {self.learner.name}"
+                )
         return self
 
 

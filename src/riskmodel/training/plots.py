@@ -14,7 +14,15 @@ import numpy as np
 
 from riskmodel.errors import DataError, Fault
 from riskmodel.training.evaluation import METRICS, Comparison, Evaluation, Metric
-from riskmodel.training.fairness import FLAGGED, INSUFFICIENT, MISSING, NO_GAP, UNKNOWN, GroupAudit, group_label
+from riskmodel.training.fairness import (
+    FLAGGED,
+    INSUFFICIENT,
+    MISSING,
+    NO_GAP,
+    UNKNOWN,
+    GroupAudit,
+    group_label,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +41,15 @@ BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE, GREY, INK = (
     "#22262B",
 )
 MODEL_COLOURS: Final = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, INK)
-LINES: Final = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (2, 2)))
+LINES: Final = (
+    "-",
+    (0, (5, 2)),
+    (0, (1, 1.2)),
+    (0, (5, 1.5, 1, 1.5)),
+    (0, (8, 2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (2, 2)),
+)
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 CHINESE_FONTS: Final = (
     "Noto Sans CJK SC",
@@ -62,7 +78,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "too_high": ("高估风险", "risk overstated"),
     "none_confirmed": ("▽ 该组无确认户：只画区间上限", "▽ nobody confirmed in the bin: upper end only"),
     "confirmed_in_bin": ("每组确认户数", "confirmed in each bin"),
-    "recall_title": ("走访多少户，能提前找到多少确认户？", "How many visits find how many of those confirmed later?"),
+    "recall_title": (
+        "走访多少户，能提前找到多少确认户？",
+        "How many visits find how many of those confirmed later?",
+    ),
     "visits": ("每次名单走访户数", "visits a list"),
     "share_of_cohort": ("占筛查范围的比例", "share of the cohort"),
     "recall": ("覆盖率（名单内确认户占全部确认户）", "recall (share of all confirmed on the list)"),
@@ -94,7 +113,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "少于 30 个确认户的组不作结论。“未见差距”不等于没有差距。",
         "Groups under 30 confirmed get no verdict. No gap found does not mean no gap.",
     ),
-    "forest_title": ("与“{baseline}”相比（同一批农户，配对差异）", "Compared with {baseline} (same households, paired)"),
+    "forest_title": (
+        "与“{baseline}”相比（同一批农户，配对差异）",
+        "Compared with {baseline} (same households, paired)",
+    ),
     "better": ("优于", "better"),
     "worse": ("劣于", "worse"),
     "not certain": ("不能确定", "not certain"),
@@ -131,12 +153,25 @@ class _Pen:
         return figure
 
     def title(self, axes: Axes, text: str, below: str = "") -> None:
-        axes.set_title(text + (f"\n{below}" if below else ""), loc="left", fontsize=12, fontweight="normal", color=INK, pad=10)
+        axes.set_title(
+            text + (f"\n{below}" if below else ""),
+            loc="left",
+            fontsize=12,
+            fontweight="normal",
+            color=INK,
+            pad=10,
+        )
         if below:
             # One Text has one size: the second line is written by itself, smaller, and the title leaves it its place.
             axes.set_title(text + "\n", loc="left", fontsize=12.5, color=INK, pad=6)
             axes.annotate(
-                below, (0, 1), xycoords="axes fraction", xytext=(0, 7), textcoords="offset points", fontsize=8.5, color="#555B63"
+                below,
+                (0, 1),
+                xycoords="axes fraction",
+                xytext=(0, 7),
+                textcoords="offset points",
+                fontsize=8.5,
+                color="#555B63",
             )
 
     def finish(self, figure: Figure) -> Figure:
@@ -189,14 +224,23 @@ def calibration_plot(evaluations: Evaluation | Sequence[Evaluation], *, language
     several = [evaluations] if isinstance(evaluations, Evaluation) else list(evaluations)
     if empty := [evaluation.name for evaluation in several if not evaluation.reliability.height]:
         raise DataError(
-            Fault(", ".join(empty), "no probabilities", "calibrated probabilities", "Calibrate the model before plotting.")
+            Fault(
+                ", ".join(empty),
+                "no probabilities",
+                "calibrated probabilities",
+                "Calibrate the model before plotting.",
+            )
         )
     pen = _Pen(language)
     figure = pen.figure(6.6, 6.2)
     axes = figure.add_subplot()
     expected = np.concatenate([evaluation.reliability["expected"].to_numpy() for evaluation in several])
     heights = np.concatenate(
-        [evaluation.reliability[name].to_numpy() for evaluation in several for name in ("observed", "low", "high")]
+        [
+            evaluation.reliability[name].to_numpy()
+            for evaluation in several
+            for name in ("observed", "low", "high")
+        ]
     )
     positive = np.concatenate([expected[expected > 0], heights[np.isfinite(heights) & (heights > 0)]])
     low, high = max(1e-5, positive.min() / 1.6), min(1.0, positive.max() * 1.6)
@@ -205,7 +249,9 @@ def calibration_plot(evaluations: Evaluation | Sequence[Evaluation], *, language
     axes.fill_between([low, high], low, [low, high], color=BLUE, alpha=0.035, linewidth=0)
     axes.plot([low, high], [low, high], color=GREY, linewidth=1.2, label=pen.say("perfect"), zorder=1)
     axes.text(0.03, 0.97, pen.say("too_low"), transform=axes.transAxes, va="top", fontsize=9, color="#8C5A3C")
-    axes.text(0.97, 0.03, pen.say("too_high"), transform=axes.transAxes, ha="right", fontsize=9, color="#3C6A8C")
+    axes.text(
+        0.97, 0.03, pen.say("too_high"), transform=axes.transAxes, ha="right", fontsize=9, color="#3C6A8C"
+    )
     nothing = False
     for place, evaluation in enumerate(several):
         table, style = evaluation.reliability, _style(place)
@@ -213,7 +259,9 @@ def calibration_plot(evaluations: Evaluation | Sequence[Evaluation], *, language
         x, y = table["expected"].to_numpy() * shift, table["observed"].to_numpy()
         bottom, top = table["low"].to_numpy(), table["high"].to_numpy()
         seen = y > 0
-        spans = np.vstack([y - np.where(np.isfinite(bottom), bottom, y), np.where(np.isfinite(top), top, y) - y])
+        spans = np.vstack(
+            [y - np.where(np.isfinite(bottom), bottom, y), np.where(np.isfinite(top), top, y) - y]
+        )
         label = f"{evaluation.name}   O/E {evaluation.cell('observed_expected')}"
         axes.errorbar(
             x[seen], y[seen], yerr=np.maximum(0, spans[:, seen]), fmt=style["marker"], color=style["color"], markersize=6.5,
@@ -223,7 +271,15 @@ def calibration_plot(evaluations: Evaluation | Sequence[Evaluation], *, language
         if bare.any():
             nothing = True
             axes.vlines(x[bare], low, top[bare], color=style["color"], linewidth=1.5, alpha=0.6)
-            axes.plot(x[bare], top[bare], linestyle="", marker="v", markerfacecolor="white", color=style["color"], zorder=3)
+            axes.plot(
+                x[bare],
+                top[bare],
+                linestyle="",
+                marker="v",
+                markerfacecolor="white",
+                color=style["color"],
+                zorder=3,
+            )
     for axis in (axes.xaxis, axes.yaxis):
         _percent_ticks(axis, low, high)
     axes.set_xlabel(pen.say("predicted"))
@@ -231,7 +287,11 @@ def calibration_plot(evaluations: Evaluation | Sequence[Evaluation], *, language
     axes.set_aspect("equal")
     _bare(axes, "both")
     axes.legend(loc="upper left", bbox_to_anchor=(0.02, 0.93), frameon=False, fontsize=9)
-    pen.title(axes, pen.say("calibration"), pen.say("interval") + (f"    {pen.say('none_confirmed')}" if nothing else ""))
+    pen.title(
+        axes,
+        pen.say("calibration"),
+        pen.say("interval") + (f"    {pen.say('none_confirmed')}" if nothing else ""),
+    )
     return pen.finish(figure)
 
 
@@ -241,7 +301,13 @@ def _percent_ticks(axis: Any, low: float, high: float) -> None:
     decades = np.array([factor * 10.0**power for power in range(-6, 1) for factor in (1, 2, 5)])
     inside = decades[(decades >= low) & (decades <= high)]
     axis.set_major_locator(
-        FixedLocator([float(tick) for tick in inside if len(inside) < 9 or np.isclose(np.log10(tick) % 1, 0, atol=1e-9)])
+        FixedLocator(
+            [
+                float(tick)
+                for tick in inside
+                if len(inside) < 9 or np.isclose(np.log10(tick) % 1, 0, atol=1e-9)
+            ]
+        )
     )
     axis.set_major_formatter(FuncFormatter(_percent))
     axis.set_minor_formatter(NullFormatter())
@@ -276,15 +342,25 @@ def recall_plot(
         recall = np.concatenate([[0.0], curve["recall"].to_numpy()[keep]])
         style = _style(place)
         axes.plot(
-            visits, recall, color=style["color"], linestyle=style["linestyle"], linewidth=2.6 if name == focus else 1.7, zorder=4
+            visits,
+            recall,
+            color=style["color"],
+            linestyle=style["linestyle"],
+            linewidth=2.6 if name == focus else 1.7,
+            zorder=4,
         )
         if name == focus:
-            band = [np.concatenate([[0.0], curve[column].to_numpy()[keep]]) for column in ("recall_low", "recall_high")]
+            band = [
+                np.concatenate([[0.0], curve[column].to_numpy()[keep]])
+                for column in ("recall_low", "recall_high")
+            ]
             axes.fill_between(visits, band[0], band[1], color=style["color"], alpha=0.16, linewidth=0)
         ends.append((float(recall[-1]), name, style["color"]))
     right = most * households
     axes.set(xlim=(0, right), ylim=(0, min(1.0, max(end[0] for end in ends) * 1.12)))
-    for height, (_, name, colour) in zip(_apart([end[0] for end in ends], 0.045 * axes.get_ylim()[1]), ends, strict=True):
+    for height, (_, name, colour) in zip(
+        _apart([end[0] for end in ends], 0.045 * axes.get_ylim()[1]), ends, strict=True
+    ):
         axes.annotate(
             name, (right, height), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9.5, color=colour, annotation_clip=False
         )  # fmt: skip
@@ -337,7 +413,11 @@ def _apart(heights: Sequence[float], gap: float) -> list[float]:
 
 
 def reasons_plot(
-    reasons: Sequence[Mapping[str, Any]], *, households: int | None = None, most: int = 12, language: Language = "zh"
+    reasons: Sequence[Mapping[str, Any]],
+    *,
+    households: int | None = None,
+    most: int = 12,
+    language: Language = "zh",
 ) -> Figure:
     """The most frequent reasons on a list, as bars.
 
@@ -345,7 +425,9 @@ def reasons_plot(
     list, for the shares. Raises DataError when there is none.
     """
     if not reasons:
-        raise DataError(Fault("reasons", "none", "at least one topic with its count", "Explain a list first."))
+        raise DataError(
+            Fault("reasons", "none", "at least one topic with its count", "Explain a list first.")
+        )
     pen = _Pen(language)
     chosen = sorted(reasons, key=lambda reason: (-reason["count"], reason["en"]))[:most][::-1]
     figure = pen.figure(8.2, 1.3 + 0.38 * len(chosen))
@@ -356,7 +438,13 @@ def reasons_plot(
     for place, count in enumerate(counts):
         share = f" · {_percent(round(count / households, 2))}" if households else ""
         axes.annotate(
-            f"{count:,.0f}{share}", (count, place), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9, color=INK
+            f"{count:,.0f}{share}",
+            (count, place),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=INK,
         )
     axes.set_xlim(0, max(counts) * 1.18)
     axes.set_xlabel(pen.say("households"))
@@ -375,7 +463,9 @@ PARTS: Final = {
 }
 
 
-def folds_plot(folds: Sequence[Mapping[str, Any]], *, until: dt.date | None = None, language: Language = "zh") -> Figure:
+def folds_plot(
+    folds: Sequence[Mapping[str, Any]], *, until: dt.date | None = None, language: Language = "zh"
+) -> Figure:
     """Which as-of dates train, calibrate and test, and until when their outcomes are watched.
 
     folds: one mapping a part of a fold: `fold` (its number or name), `part` (`training`, `early_stopping`, `calibration`, `test`), `as_of` (its as-of
@@ -398,8 +488,14 @@ def folds_plot(folds: Sequence[Mapping[str, Any]], *, until: dt.date | None = No
     axes = figure.add_subplot()
     labelled: set[str] = set()
     for fold in folds:
-        parts = [part for part in PARTS if any(item["fold"] == fold["fold"] and item["part"] == part for item in folds)]
-        row = names.index(fold["fold"]) + (parts.index(fold["part"]) - (len(parts) - 1) / 2) * 0.8 / max(1, len(parts))
+        parts = [
+            part
+            for part in PARTS
+            if any(item["fold"] == fold["fold"] and item["part"] == part for item in folds)
+        ]
+        row = names.index(fold["fold"]) + (parts.index(fold["part"]) - (len(parts) - 1) / 2) * 0.8 / max(
+            1, len(parts)
+        )
         word, colour = PARTS[fold["part"]]
         days = np.asarray(date2num(sorted(fold["as_of"])), dtype=np.float64)
         if fold.get("known_until") is not None:
@@ -427,7 +523,9 @@ def folds_plot(folds: Sequence[Mapping[str, Any]], *, until: dt.date | None = No
     locator = AutoDateLocator(minticks=4, maxticks=9)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(
-        ConciseDateFormatter(locator, formats=["%Y", "%Y-%m", "%m-%d", "%H:%M", "%H:%M", "%S"], show_offset=False)
+        ConciseDateFormatter(
+            locator, formats=["%Y", "%Y-%m", "%m-%d", "%H:%M", "%H:%M", "%S"], show_offset=False
+        )
     )
     _bare(axes, "x")
     axes.spines["left"].set_visible(False)
@@ -443,19 +541,35 @@ def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
     rows = [row for row in audit.rows.iter_rows(named=True) if row["value"] != MISSING]
     rows = [row for row in rows if np.isfinite(row["recall"])]
     if not rows:
-        raise DataError(Fault("audit", "no group with a confirmed household", "at least one", "Audit lists with known outcomes."))
+        raise DataError(
+            Fault(
+                "audit",
+                "no group with a confirmed household",
+                "at least one",
+                "Audit lists with known outcomes.",
+            )
+        )
     figure = pen.figure(8.8, 1.9 + 0.46 * len(rows))
     axes = figure.add_subplot()
     for place, row in enumerate(rows):
         unsure = row["verdict"] in (INSUFFICIENT, UNKNOWN)
         colour = VERMILLION if row["verdict"] == FLAGGED else GREY if unsure else BLUE
         ends = [end if np.isfinite(end) else row["recall"] for end in (row["recall_low"], row["recall_high"])]
-        axes.plot(ends, [place, place], color=colour, linewidth=2.4, alpha=0.4 if unsure else 0.9, solid_capstyle="round")
+        axes.plot(
+            ends,
+            [place, place],
+            color=colour,
+            linewidth=2.4,
+            alpha=0.4 if unsure else 0.9,
+            solid_capstyle="round",
+        )
         axes.plot(
             row["recall"], place, marker="D" if row["verdict"] == FLAGGED else "o", color=colour, markersize=8, markeredgecolor="white", zorder=4
         )  # fmt: skip
         if np.isfinite(row["recall_others"]):
-            axes.plot(row["recall_others"], place, marker="|", markersize=17, markeredgewidth=2, color=INK, zorder=3)
+            axes.plot(
+                row["recall_others"], place, marker="|", markersize=17, markeredgewidth=2, color=INK, zorder=3
+            )
         said = pen.say(row["verdict"])
         if row["verdict"] == NO_GAP and np.isfinite(row["detectable"]):
             said += f" · {pen.say('would_find', points=100 * row['detectable'])}"
@@ -491,17 +605,53 @@ def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
     from matplotlib.lines import Line2D
 
     keys = [
-        Line2D([], [], marker="o", color=BLUE, markersize=8, markeredgecolor="white", linewidth=2.4, label=pen.say("group")),
-        Line2D([], [], marker="|", linestyle="", markersize=15, markeredgewidth=2, color=INK, label=pen.say("others")),
         Line2D(
-            [], [], marker="D", color=VERMILLION, markersize=8, markeredgecolor="white", linewidth=2.4, label=pen.say("flagged")
+            [],
+            [],
+            marker="o",
+            color=BLUE,
+            markersize=8,
+            markeredgecolor="white",
+            linewidth=2.4,
+            label=pen.say("group"),
         ),
         Line2D(
-            [], [], marker="o", color=GREY, markersize=8, markeredgecolor="white", linewidth=2.4, label=pen.say("insufficient")
+            [],
+            [],
+            marker="|",
+            linestyle="",
+            markersize=15,
+            markeredgewidth=2,
+            color=INK,
+            label=pen.say("others"),
+        ),
+        Line2D(
+            [],
+            [],
+            marker="D",
+            color=VERMILLION,
+            markersize=8,
+            markeredgecolor="white",
+            linewidth=2.4,
+            label=pen.say("flagged"),
+        ),
+        Line2D(
+            [],
+            [],
+            marker="o",
+            color=GREY,
+            markersize=8,
+            markeredgecolor="white",
+            linewidth=2.4,
+            label=pen.say("insufficient"),
         ),
     ]
     figure.legend(handles=keys, loc="outside lower left", ncols=4, frameon=False, fontsize=9)
-    pen.title(axes, f"{pen.say('audit_title')}  {audit.name}, {pen.say('capacity')} {audit.capacity}", pen.say("audit_note"))
+    pen.title(
+        axes,
+        f"{pen.say('audit_title')}  {audit.name}, {pen.say('capacity')} {audit.capacity}",
+        pen.say("audit_note"),
+    )
     return pen.finish(figure)
 
 
@@ -565,7 +715,14 @@ def forest_plot(
     keys = [
         Line2D([], [], marker="o", color=BLUE, markersize=7.5, linewidth=2.4, label=pen.say("better")),
         Line2D(
-            [], [], marker="o", color=GREY, markerfacecolor="white", markersize=7.5, linewidth=2.4, label=pen.say("not certain")
+            [],
+            [],
+            marker="o",
+            color=GREY,
+            markerfacecolor="white",
+            markersize=7.5,
+            linewidth=2.4,
+            label=pen.say("not certain"),
         ),
         Line2D([], [], marker="D", color=VERMILLION, markersize=7.5, linewidth=2.4, label=pen.say("worse")),
     ]

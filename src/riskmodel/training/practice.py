@@ -42,14 +42,20 @@ def practice_of(bench: Workbench, days: Sequence[dt.date], horizon_months: int, 
     from riskmodel.training.lists import rule_hits
 
     outcomes = [bench.labels(day, horizon_months, until).filter(pl.col("label") == 1) for day in days]
-    confirmed = pl.concat([frame.select("household_id", confirmed_on="first_confirmed_on") for frame in outcomes]).unique()
+    confirmed = pl.concat(
+        [frame.select("household_id", confirmed_on="first_confirmed_on") for frame in outcomes]
+    ).unique()
     flags = [name for name in bench.catalogue.with_status("rule") if bench.catalogue[name].unit == "flag"]
     struck = []
     for day in days:
         matrix = bench.features(day).select(flags)
-        table = pl.DataFrame(matrix.values, schema=flags).with_columns(household_id=pl.Series(matrix.household_id.tolist()))
+        table = pl.DataFrame(matrix.values, schema=flags).with_columns(
+            household_id=pl.Series(matrix.household_id.tolist())
+        )
         struck.append(rule_hits(table, flags, as_of=day))
-    return Practice(confirmed.sort("confirmed_on", "household_id"), pl.concat(struck).sort("as_of", "household_id"))
+    return Practice(
+        confirmed.sort("confirmed_on", "household_id"), pl.concat(struck).sort("as_of", "household_id")
+    )
 
 
 def reasons(fits: Sequence[Fit], tests: Sequence[Sample], capacity: float) -> pl.DataFrame | None:
@@ -61,17 +67,24 @@ def reasons(fits: Sequence[Fit], tests: Sequence[Sample], capacity: float) -> pl
     frames = []
     for fit, test in zip(fits, tests, strict=True):
         order = pl.DataFrame(
-            {"household_id": test.household_id.tolist(), "as_of": test.as_of.tolist(), "margin": fit.margin(test.features)}
+            {
+                "household_id": test.household_id.tolist(),
+                "as_of": test.as_of.tolist(),
+                "margin": fit.margin(test.features),
+            }
         ).with_row_index("row")
         first = in_list_order(order).with_columns(size=pl.len().over("as_of"))
         wanted = pl.col("size") * max(REASONED_SHARE, capacity if capacity < 1 else 0.0)
-        first = first.filter(pl.col("rank") <= pl.max_horizontal(wanted, pl.lit(capacity if capacity >= 1 else 0)))
+        first = first.filter(
+            pl.col("rank") <= pl.max_horizontal(wanted, pl.lit(capacity if capacity >= 1 else 0))
+        )
         parts = parts_of(fit.ensemble, test.features[first["row"].to_numpy()])
         if parts is None:
             return None
         heaviest = np.argsort(-parts, axis=1, kind="stable")[:, :REASONS]
         because = [
-            [test.names[place] for place in places if part[place] > 0] for places, part in zip(heaviest, parts, strict=True)
+            [test.names[place] for place in places if part[place] > 0]
+            for places, part in zip(heaviest, parts, strict=True)
         ]
         told = pl.Series(because, dtype=pl.List(pl.String))
         frames.append(first.select("household_id", pl.col("as_of").cast(pl.Date)).with_columns(because=told))

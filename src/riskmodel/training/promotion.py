@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from riskmodel.declared import Strict
 from riskmodel.errors import Fault, ModelError, PromotionRefused, UserError
 from riskmodel.project import Project
 from riskmodel.training import registry
@@ -19,10 +20,6 @@ from riskmodel.training.running import capacities_of
 
 ACCEPTANCE = Path("training") / "acceptance.yaml"
 Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Beats(Strict):
@@ -82,7 +79,9 @@ class Acceptance(Strict):
     @property
     def named(self) -> list[str]:
         """The checks that this file asks for."""
-        return [name for name in type(self).model_fields if name != "draws" and getattr(self, name) is not None]
+        return [
+            name for name in type(self).model_fields if name != "draws" and getattr(self, name) is not None
+        ]
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,9 @@ class Check:
     remedy: str
 
     def line(self) -> str:
-        return f"{'passed' if self.passed else 'FAILED':7} {self.name}: {self.found} (expected {self.expected})"
+        return (
+            f"{'passed' if self.passed else 'FAILED':7} {self.name}: {self.found} (expected {self.expected})"
+        )
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,9 @@ def load_acceptance(project: Project) -> Acceptance:
     return project.load(ACCEPTANCE, Acceptance)
 
 
-def promote(project: Project, run_id: str, *, by: str, because: str, waive: Mapping[str, str] | None = None) -> Promotion:
+def promote(
+    project: Project, run_id: str, *, by: str, because: str, waive: Mapping[str, str] | None = None
+) -> Promotion:
     """Make a run the champion if it passes every check, or the failed ones are waived by name with a reason.
 
     Raises PromotionRefused with every failed check; UserError without a name or reason; ModelError if the champion changed meanwhile.
@@ -152,7 +155,9 @@ def promote(project: Project, run_id: str, *, by: str, because: str, waive: Mapp
     failed = [check for check in checks if not check.passed]
     standing = [check for check in failed if check.name not in waive]
     if standing:
-        raise PromotionRefused(Fault(check.name, check.found, check.expected, check.remedy) for check in standing)
+        raise PromotionRefused(
+            Fault(check.name, check.found, check.expected, check.remedy) for check in standing
+        )
     waived = {check.name: waive[check.name] for check in failed}
     changes = list_changes(project, run["id"], before["run_id"] if before else None)
     version = registry.register(project, run["id"])
@@ -174,7 +179,13 @@ def promote(project: Project, run_id: str, *, by: str, because: str, waive: Mapp
     registry.annotate(
         project,
         run["id"],
-        {"by": by, "because": because, "version": version, "checks": [asdict(check) for check in checks], "waived": waived},
+        {
+            "by": by,
+            "because": because,
+            "version": version,
+            "checks": [asdict(check) for check in checks],
+            "waived": waived,
+        },
     )
     return Promotion(run["id"], version, by, because, tuple(checks), waived, changes)
 
@@ -196,14 +207,25 @@ def rollback(project: Project, *, by: str, because: str) -> dict[str, Any]:
             stack.append(entry)
     if now is None or len(stack) < 2:
         raise ModelError(
-            Fault("champion", "there was none before this one", "an earlier champion", "Promote another run instead.")
+            Fault(
+                "champion",
+                "there was none before this one",
+                "an earlier champion",
+                "Promote another run instead.",
+            )
         )
     back = stack[-2]
     registry.set_champion(
         project,
         back["version"],
         expected=now["version"],
-        entry={"kind": "rollback", "run_id": back["run_id"], "plan": back["plan"], "by": by, "because": because},
+        entry={
+            "kind": "rollback",
+            "run_id": back["run_id"],
+            "plan": back["plan"],
+            "by": by,
+            "because": because,
+        },
     )
     return {"run_id": back["run_id"], "version": back["version"]}
 
@@ -217,11 +239,21 @@ def _words(by: str, because: str, waive: Mapping[str, str], acceptance: Acceptan
     for name, reason in waive.items():
         if acceptance is not None and name not in acceptance.named:
             faults.append(
-                Fault("--waive", name, f"one of {', '.join(acceptance.named)}", "Name a check of training/acceptance.yaml.")
+                Fault(
+                    "--waive",
+                    name,
+                    f"one of {', '.join(acceptance.named)}",
+                    "Name a check of training/acceptance.yaml.",
+                )
             )
         if not reason.strip() or reason.strip() == because.strip():
             faults.append(
-                Fault(f"--waive {name}", "no reason of its own", "why this check may fail this time", f"--waive '{name}=REASON'")
+                Fault(
+                    f"--waive {name}",
+                    "no reason of its own",
+                    "why this check may fail this time",
+                    f"--waive '{name}=REASON'",
+                )
             )
     if faults:
         raise UserError(faults)
@@ -274,7 +306,11 @@ def examine(project: Project, run_id: str, acceptance: Acceptance | None = None)
     if (gap := acceptance.no_group_gap) is not None:
         checks.append(
             _no_gap(
-                predictions, [name for name in plan.groups if name in predictions.columns], gap, acceptance.draws, run["plan"]
+                predictions,
+                [name for name in plan.groups if name in predictions.columns],
+                gap,
+                acceptance.draws,
+                run["plan"],
             )
         )
     if (hunt := acceptance.leak_hunt) is not None:
@@ -287,7 +323,9 @@ def examine(project: Project, run_id: str, acceptance: Acceptance | None = None)
     return checks
 
 
-def _beats(project: Project, name: str, wanted: Beats, run: Mapping[str, Any], predictions: pl.DataFrame, draws: int) -> Check:
+def _beats(
+    project: Project, name: str, wanted: Beats, run: Mapping[str, Any], predictions: pl.DataFrame, draws: int
+) -> Check:
     from riskmodel.training.evaluation import METRICS, compare_predictions
 
     at = f" at {wanted.capacity:.0%}" if wanted.capacity else ""
@@ -313,7 +351,9 @@ def _beats(project: Project, name: str, wanted: Beats, run: Mapping[str, Any], p
         )
     capacity = wanted.capacity or 0.05
     both = compare_predictions(
-        {wanted.baseline: predictions_of(project, same[0]["id"]), run["plan"]: predictions}, capacities=[capacity], draws=draws
+        {wanted.baseline: predictions_of(project, same[0]["id"]), run["plan"]: predictions},
+        capacities=[capacity],
+        draws=draws,
     )
     value, low, high = both.difference(run["plan"], wanted.metric, capacity if wanted.capacity else "")
     better = METRICS[wanted.metric].better
@@ -343,13 +383,17 @@ def top_observed_expected(
     top = (
         in_list_order(predictions)
         .with_columns(size=pl.len().over("as_of"))
-        .filter((pl.col("rank") <= (capacity * pl.col("size")).round().clip(1)) & pl.col("label").is_not_null())
+        .filter(
+            (pl.col("rank") <= (capacity * pl.col("size")).round().clip(1)) & pl.col("label").is_not_null()
+        )
     )
     villages = sorted(predictions["village_code"].unique())
     sums = (
         pl.DataFrame({"village_code": villages})
         .join(
-            top.group_by("village_code").agg(pl.col("label").cast(pl.Float64).sum(), pl.col("probability").sum()),
+            top.group_by("village_code").agg(
+                pl.col("label").cast(pl.Float64).sum(), pl.col("probability").sum()
+            ),
             on="village_code",
             how="left",
         )
@@ -367,21 +411,31 @@ def _no_gap(predictions: pl.DataFrame, groups: list[str], gap: GroupGap, draws: 
     expected = f"no group whose recall at {gap.capacity:.0%} is lower than chance explains"
     remedy = "Read `03_is_it_fair_and_calibrated`; look for a feature that says less about that group."
     if not groups:
-        return Check("no_group_gap", False, "no audit groups in the predictions", expected, "Name them in the plan (groups).")
+        return Check(
+            "no_group_gap",
+            False,
+            "no audit groups in the predictions",
+            expected,
+            "Name them in the plan (groups).",
+        )
     audit = audit_groups(predictions, groups=groups, capacity=gap.capacity, draws=draws, name=name)
     unsaid = f"; too few confirmed to say: {', '.join(audit.insufficient)}" if audit.insufficient else ""
     found = f"flagged: {', '.join(audit.flagged)}" if audit.flagged else "none flagged"
     return Check("no_group_gap", not audit.flagged, found + unsaid, expected, remedy)
 
 
-def _leaks(hunt: LeakHunt, auc: float, lift: tuple[float, tuple[float, float]], found: Mapping[str, Any]) -> Check:
+def _leaks(
+    hunt: LeakHunt, auc: float, lift: tuple[float, tuple[float, float]], found: Mapping[str, Any]
+) -> Check:
     suspicious = []
     if auc > hunt.auc_at_most:
         suspicious.append(f"AUC {auc:.3f}")
     if lift[1][0] > hunt.lift_at_1_percent_at_most:
         suspicious.append(f"lift of the first 1 % {lift[0]:.0f}")
     for item in found.get("features", []):
-        limit = hunt.missing_mark_auc_at_most if item["what"] == "missing" else hunt.single_feature_auc_at_most
+        limit = (
+            hunt.missing_mark_auc_at_most if item["what"] == "missing" else hunt.single_feature_auc_at_most
+        )
         if item["auc"] > limit:
             suspicious.append(f"{item['feature']} ({item['what']}) alone has AUC {item['auc']:.2f}")
     if "gain" not in found:
@@ -395,7 +449,8 @@ def _leaks(hunt: LeakHunt, auc: float, lift: tuple[float, tuple[float, float]], 
     return Check(
         "leak_hunt",
         not suspicious,
-        ", ".join(suspicious) or f"AUC {auc:.3f}, lift of the first 1 % {lift[0]:.0f}, no single feature stands out",
+        ", ".join(suspicious)
+        or f"AUC {auc:.3f}, lift of the first 1 % {lift[0]:.0f}, no single feature stands out",
         "nothing better than the field allows",
         "Ask of each feature named whether it was written at or after identification; leave it out (`features.leave_out`) and train again.",
     )
@@ -407,7 +462,11 @@ def _stability(wanted: Stability, found: Mapping[str, Any]) -> Check:
     if value is None:
         same = found.get("members") == 1
         return Check(
-            "stability", same, "nothing random in it" if same else "not measured at this share", expected, "Train again."
+            "stability",
+            same,
+            "nothing random in it" if same else "not measured at this share",
+            expected,
+            "Train again.",
         )
     return Check(
         "stability",
@@ -424,9 +483,17 @@ def _signs(wanted: MonotoneSigns, found: Mapping[str, Any]) -> Check:
         return Check("monotone_signs", True, "the plan promises no signs", expected, "")
     broken = found.get("broken", [])
     measured = found.get("rows", 0) >= wanted.rows and found.get("points", 0) >= wanted.points
-    text = f"broken: {', '.join(broken)}" if broken else f"holds on {found.get('rows')} rows × {found.get('points')} points"
+    text = (
+        f"broken: {', '.join(broken)}"
+        if broken
+        else f"holds on {found.get('rows')} rows × {found.get('points')} points"
+    )
     return Check(
-        "monotone_signs", not broken and measured, text, expected, "Report it: LightGBM should not break a declared sign."
+        "monotone_signs",
+        not broken and measured,
+        text,
+        expected,
+        "Report it: LightGBM should not break a declared sign.",
     )
 
 

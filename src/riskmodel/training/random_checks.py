@@ -50,7 +50,11 @@ class Estimate:
             return NOT_ESTIMABLE
         low, high = form.format(self.low), form.format(self.high)
         if self.value is None:
-            return f"{NOT_ESTIMABLE}, at least {low}" if self.high >= 1 else f"{NOT_ESTIMABLE}, between {low} and {high}"
+            return (
+                f"{NOT_ESTIMABLE}, at least {low}"
+                if self.high >= 1
+                else f"{NOT_ESTIMABLE}, between {low} and {high}"
+            )
         return f"{form.format(self.value)} [{low}, {high}]"
 
     def as_dict(self) -> dict[str, float | str | None]:
@@ -106,7 +110,9 @@ class CheckedRecall:
         return "\n".join(lines)
 
 
-def recall_from_checks(checks: pl.DataFrame | pd.DataFrame, *, layers: Sequence[str] = (), level: float = LEVEL) -> CheckedRecall:
+def recall_from_checks(
+    checks: pl.DataFrame | pd.DataFrame, *, layers: Sequence[str] = (), level: float = LEVEL
+) -> CheckedRecall:
     """Recall, miss rate and calibration of one or several lists, from households looked at by chance.
 
     checks: one row a household and list, the **whole cohort** of each list:
@@ -152,10 +158,14 @@ def recall_from_checks(checks: pl.DataFrame | pd.DataFrame, *, layers: Sequence[
     if not outside.height:
         return none("Every household of the cohort was listed: there is nothing to miss.")
     if not count:
-        return none("No household outside the list was looked at by chance: visits to the list say nothing about the others.")
+        return none(
+            "No household outside the list was looked at by chance: visits to the list say nothing about the others."
+        )
     closed = outside.filter(pl.col("inclusion_probability").fill_null(0.0) <= 0).height
     if closed:
-        return none(f"{closed} households outside the list could not be drawn (inclusion probability missing or 0).")
+        return none(
+            f"{closed} households outside the list could not be drawn (inclusion probability missing or 0)."
+        )
     if listed.height and not listed["label"].count():
         return none("Nobody on the list was reached.")
     known = looked.drop_nulls("label").join(_response(looked, keys), on=keys, how="left")
@@ -208,8 +218,12 @@ def _response(visited: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     by_layer = by_layer.group_by(keys).agg(
         drawn=pl.col("mass").sum(), reached=pl.col("mass").filter(pl.col("label").is_not_null()).sum()
     )
-    spread = float(by_layer["drawn"].to_numpy().sum() / by_layer.filter(pl.col("reached") > 0)["drawn"].to_numpy().sum())
-    return by_layer.filter(pl.col("reached") > 0).select(*keys, stands_for=pl.col("drawn") / pl.col("reached") * spread)
+    spread = float(
+        by_layer["drawn"].to_numpy().sum() / by_layer.filter(pl.col("reached") > 0)["drawn"].to_numpy().sum()
+    )
+    return by_layer.filter(pl.col("reached") > 0).select(
+        *keys, stands_for=pl.col("drawn") / pl.col("reached") * spread
+    )
 
 
 def _listed_confirmations(listed: pl.DataFrame, keys: list[str]) -> float:
@@ -222,7 +236,11 @@ def _listed_confirmations(listed: pl.DataFrame, keys: list[str]) -> float:
 
 
 def _too_few(
-    total: float, sampled: np.ndarray[tuple[int], np.dtype[np.float64]], heaviest: float, count: int, confirmed: int
+    total: float,
+    sampled: np.ndarray[tuple[int], np.dtype[np.float64]],
+    heaviest: float,
+    count: int,
+    confirmed: int,
 ) -> str:
     """Why no single figure of recall can be given; empty if it can."""
     if not heaviest:
@@ -252,14 +270,20 @@ def _calibration(frame: pl.DataFrame, confirmed_listed: float, missed: Estimate)
     expected = float(frame["probability"].sum())
     if not expected > 0:
         return Estimate(None, None, None, "The probabilities sum to 0.")
-    value, low, high = ((confirmed_listed + lost) / expected for lost in (missed.value, missed.low, missed.high))
+    value, low, high = (
+        (confirmed_listed + lost) / expected for lost in (missed.value, missed.low, missed.high)
+    )
     return Estimate(value, low, high)
 
 
 def _checked(frame: pl.DataFrame, layers: Sequence[str]) -> pl.DataFrame:
     wanted = ("route", "inclusion_probability", "label", *layers)
     if absent := [name for name in wanted if name not in frame.columns]:
-        raise DataError(Fault("checks", f"no column {', '.join(absent)}", "the columns of `recall_from_checks`", "Add it."))
+        raise DataError(
+            Fault(
+                "checks", f"no column {', '.join(absent)}", "the columns of `recall_from_checks`", "Add it."
+            )
+        )
     numbers = [name for name in ("inclusion_probability", "label", "probability") if name in frame.columns]
     frame = frame.with_columns(
         pl.col("route").cast(pl.String), *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in numbers)
@@ -267,21 +291,43 @@ def _checked(frame: pl.DataFrame, layers: Sequence[str]) -> pl.DataFrame:
     faults = []
     if wrong := frame.filter(~pl.col("route").is_in(list(ROUTES)).fill_null(value=False)).height:
         faults.append(
-            Fault("checks.route", f"{wrong} unknown values", ", ".join(ROUTES), "Say how each household came to be visited.")
+            Fault(
+                "checks.route",
+                f"{wrong} unknown values",
+                ", ".join(ROUTES),
+                "Say how each household came to be visited.",
+            )
         )
     if wrong := frame.filter(~pl.col("label").is_in([0.0, 1.0])).height:
         faults.append(
-            Fault("checks.label", f"{wrong} values other than 1, 0 or missing", "1, 0 or missing", "Mend the outcomes.")
+            Fault(
+                "checks.label",
+                f"{wrong} values other than 1, 0 or missing",
+                "1, 0 or missing",
+                "Mend the outcomes.",
+            )
         )
     if wrong := frame.filter(~pl.col("inclusion_probability").is_between(0, 1)).height:
         faults.append(
-            Fault("checks.inclusion_probability", f"{wrong} values outside 0 to 1", "chances", "Store the chance of the draw.")
+            Fault(
+                "checks.inclusion_probability",
+                f"{wrong} values outside 0 to 1",
+                "chances",
+                "Store the chance of the draw.",
+            )
         )
-    drawn = pl.col("route").is_in(["random_check", "sweep"]) & (pl.col("inclusion_probability").fill_null(0.0) <= 0)
+    drawn = pl.col("route").is_in(["random_check", "sweep"]) & (
+        pl.col("inclusion_probability").fill_null(0.0) <= 0
+    )
     if wrong := frame.filter(drawn).height:
         remedy = "Store the chance with the draw; it cannot be found out later."
         faults.append(
-            Fault("checks.inclusion_probability", f"{wrong} drawn households without their chance", "the chance", remedy)
+            Fault(
+                "checks.inclusion_probability",
+                f"{wrong} drawn households without their chance",
+                "the chance",
+                remedy,
+            )
         )
     if faults:
         raise DataError(faults)

@@ -76,7 +76,10 @@ def model_record(
         "profile": usual_values(lesson.names, lesson.final.train.features),
         "versions": {
             "python": platform.python_version(),
-            **{package: version(package) for package in ("lightgbm", "numpy", "scipy", "scikit-learn", "polars")},
+            **{
+                package: version(package)
+                for package in ("lightgbm", "numpy", "scipy", "scikit-learn", "polars")
+            },
         },
         "waivers": [],
     }
@@ -96,7 +99,9 @@ def record_text(record: Mapping[str, Any]) -> str:
         if name not in figures:
             return "–"
         # A limit that is not finite (visits per confirmed household, when a draw confirmed none) is not kept.
-        low, high = (f"{figures[name + end]:.4g}" if name + end in figures else "–" for end in ("_low", "_high"))
+        low, high = (
+            f"{figures[name + end]:.4g}" if name + end in figures else "–" for end in ("_low", "_high")
+        )
         span = "" if (low, high) == ("–", "–") else f" [{low}, {high}]"
         return f"{figures[name]:.4g}{span}"
 

@@ -58,7 +58,12 @@ def locked(project: Project) -> Iterator[None]:
         if "locked" not in str(error):
             raise
         raise ModelError(
-            Fault(str(project.mlruns), "another process keeps the store locked", "a free store", "Wait for it, then try again.")
+            Fault(
+                str(project.mlruns),
+                "another process keeps the store locked",
+                "a free store",
+                "Wait for it, then try again.",
+            )
         ) from None
     finally:
         lock.close()
@@ -102,7 +107,9 @@ class Log:
         """Flat parameters; texts are cut at 500 characters, as MLflow would refuse longer ones in some stores."""
         from mlflow.entities import Param
 
-        self._store.log_batch(self.id, params=[Param(name, str(value)[:500]) for name, value in values.items()])
+        self._store.log_batch(
+            self.id, params=[Param(name, str(value)[:500]) for name, value in values.items()]
+        )
 
     def tags(self, values: Mapping[str, Any]) -> None:
         """Tags, by which runs are found again."""
@@ -118,7 +125,11 @@ class Log:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        kept = [Metric(_metric_name(name), float(value), now, 0) for name, value in values.items() if math.isfinite(value)]
+        kept = [
+            Metric(_metric_name(name), float(value), now, 0)
+            for name, value in values.items()
+            if math.isfinite(value)
+        ]
         for first in range(0, len(kept), 500):
             self._store.log_batch(self.id, metrics=kept[first : first + 500])
 
@@ -129,7 +140,9 @@ class Log:
     @contextmanager
     def nested(self, name: str) -> Iterator[Log]:
         """A run below this one (a trial)."""
-        with _run(self._store, self._experiment, name, {"mlflow.parentRunId": self.id, "riskmodel.kind": "trial"}) as log:
+        with _run(
+            self._store, self._experiment, name, {"mlflow.parentRunId": self.id, "riskmodel.kind": "trial"}
+        ) as log:
             yield log
 
 
@@ -204,7 +217,11 @@ def finished_runs(project: Project) -> list[dict[str, Any]]:
 
 def find_run(project: Project, run_id: str) -> dict[str, Any]:
     """One finished training run, by its id or an unambiguous beginning of at least 6 characters. Raises ModelError."""
-    found = [run for run in finished_runs(project) if run["id"] == run_id or (len(run_id) >= 6 and run["id"].startswith(run_id))]
+    found = [
+        run
+        for run in finished_runs(project)
+        if run["id"] == run_id or (len(run_id) >= 6 and run["id"].startswith(run_id))
+    ]
     if len(found) != 1:
         raise ModelError(
             Fault(
@@ -278,8 +295,12 @@ def register(project: Project, run_id: str) -> int:
         try:
             store.get_registered_model(MODEL_NAME)
         except MlflowException:
-            store.create_registered_model(MODEL_NAME, description="Order of verification; a signal, never a verdict.")
-        versions = [item for item in store.search_model_versions(f"name='{MODEL_NAME}'") if item.run_id == run_id]
+            store.create_registered_model(
+                MODEL_NAME, description="Order of verification; a signal, never a verdict."
+            )
+        versions = [
+            item for item in store.search_model_versions(f"name='{MODEL_NAME}'") if item.run_id == run_id
+        ]
         if versions:
             number = min(int(item.version) for item in versions)
         else:
@@ -313,7 +334,8 @@ def set_champion(project: Project, version: int, *, expected: int | None, entry:
             )
         number = len(_history(store))
         value = json.dumps(
-            {**entry, "version": version, "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}, ensure_ascii=False
+            {**entry, "version": version, "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")},
+            ensure_ascii=False,
         )
         store.set_registered_model_tag(MODEL_NAME, f"{HISTORY}{number:05d}", value)
         store.set_registered_model_alias(MODEL_NAME, "champion", str(version))

@@ -83,7 +83,9 @@ def train(
     tell = progress or (lambda _, __: None)
     started = time.perf_counter()
     with registry.logging_run(project, plan_name, {"riskmodel.plan": plan_name}) as log:
-        lesson = _lesson(project, plan_name, plan, tables, until, bench, lambda text, share: tell(text, 0.3 * share))
+        lesson = _lesson(
+            project, plan_name, plan, tables, until, bench, lambda text, share: tell(text, 0.3 * share)
+        )
         if plan.tuning is not None:
             from riskmodel.training.tuning import tune
 
@@ -101,7 +103,9 @@ def train(
             calibration=final.calibration,
             signs=lesson.signs,
         )
-        record = model_record(project, plan_name, plan, lesson, exams, final, metrics, code_commit(project), model.version)
+        record = model_record(
+            project, plan_name, plan, lesson, exams, final, metrics, code_commit(project), model.version
+        )
         tests = [part.test for part in lesson.exams if part.test is not None]
         record["leak_hunt"] = leak_hunt(tests) | {"gain": gain_shares(final, lesson.final.train)}
         record["stability"] = stability(exams, tests)
@@ -141,7 +145,16 @@ def train(
     tell("done", 1.0)
     folder = registry.artifact(project, log.id, "model")
     notes = tuple(lesson.facts.get("policy_not_verified", ()))
-    return Run(log.id, plan_name, folder, model.version, metrics, lesson.folds.text(), time.perf_counter() - started, notes)
+    return Run(
+        log.id,
+        plan_name,
+        folder,
+        model.version,
+        metrics,
+        lesson.folds.text(),
+        time.perf_counter() - started,
+        notes,
+    )
 
 
 def train_many(
@@ -165,7 +178,9 @@ def train_many(
             tables,
             until=until,
             bench=bench,
-            progress=lambda text, share, place=place, name=name: tell(f"{name}: {text}", (place + share) / len(plans)),  # type: ignore[misc]
+            progress=lambda text, share, place=place, name=name: tell(
+                f"{name}: {text}", (place + share) / len(plans)
+            ),  # type: ignore[misc]
         )
         for place, name in enumerate(plans)
     ]
@@ -205,7 +220,9 @@ def _fits(plan: Plan, lesson: Lesson, tell: Progress) -> tuple[list[Fit], Fit]:
     rounds = [*lesson.exams, lesson.final]
     fits = []
     for place, part in enumerate(rounds):
-        name = "final model" if place == len(lesson.exams) else f"evaluation {place + 1} of {len(lesson.exams)}"
+        name = (
+            "final model" if place == len(lesson.exams) else f"evaluation {place + 1} of {len(lesson.exams)}"
+        )
 
         def step(text: str, share: float, place: int = place, name: str = name) -> None:
             tell(f"{name}: {text}", (place + share) / len(rounds))
@@ -218,7 +235,9 @@ def _predictions(plan: Plan, lesson: Lesson, exams: Sequence[Fit]) -> pl.DataFra
     tests = [part.test for part in lesson.exams if part.test is not None]
     margins = [fit.margin(test.features) for fit, test in zip(exams, tests, strict=True)]
     horizon = months_of(plan)[-1]
-    probabilities = [fit.calibration.probability(margin, horizon) for fit, margin in zip(exams, margins, strict=True)]
+    probabilities = [
+        fit.calibration.probability(margin, horizon) for fit, margin in zip(exams, margins, strict=True)
+    ]
     if len(tests) > 1:
         # Margins of different fits are put on one scale, so that the pooled order is that of the probability.
         margins = [np.log(value) - np.log1p(-value) for value in probabilities]
@@ -229,7 +248,9 @@ def training_threads() -> int:
     """How many members of a LightGBM plan grow at once: one for each core this process may use, or what RISKMODEL_THREADS says. The trees are the same."""
     value = os.environ.get("RISKMODEL_THREADS", str(usable_cores()))
     if not value.isdigit() or not 1 <= int(value) <= 64:
-        raise PlanError(Fault("RISKMODEL_THREADS", repr(value), "a number from 1 to 64", "Correct it, or unset it."))
+        raise PlanError(
+            Fault("RISKMODEL_THREADS", repr(value), "a number from 1 to 64", "Correct it, or unset it.")
+        )
     return int(value)
 
 
@@ -240,7 +261,11 @@ def usable_cores() -> int:
 
 def capacities_of(plan: Plan) -> list[float]:
     """The plan's own capacity first, then the common shares."""
-    own: float = plan.capacity.visits_a_month if plan.capacity.visits_a_month is not None else plan.capacity.share or 0.03
+    own: float = (
+        plan.capacity.visits_a_month
+        if plan.capacity.visits_a_month is not None
+        else plan.capacity.share or 0.03
+    )
     return [own, *(share for share in COMMON_CAPACITIES if share != own)]
 
 
@@ -265,7 +290,16 @@ def code_commit(project: Project) -> str:
     """The commit of the project's folder, `-changed` if files differ from it; `unknown` outside version control."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(project.root), "describe", "--always", "--dirty=-changed", "--abbrev=12", "--exclude=*"],
+            [
+                "git",
+                "-C",
+                str(project.root),
+                "describe",
+                "--always",
+                "--dirty=-changed",
+                "--abbrev=12",
+                "--exclude=*",
+            ],
             capture_output=True,
             text=True,
             timeout=20,
@@ -279,7 +313,9 @@ def code_commit(project: Project) -> str:
 def _flat(prefix: str, value: Any) -> dict[str, Any]:
     if isinstance(value, dict):
         return {
-            key: item for name, part in value.items() for key, item in _flat(f"{prefix}.{name}" if prefix else name, part).items()
+            key: item
+            for name, part in value.items()
+            for key, item in _flat(f"{prefix}.{name}" if prefix else name, part).items()
         }
     return {prefix: json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value}
 

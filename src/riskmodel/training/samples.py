@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from riskmodel.calendar import add_months
 from riskmodel.project import Project
 from riskmodel.tables import Tables
 from riskmodel.training.cohorts import audit_groups, cohort
 from riskmodel.training.keyed import keyed_numbers
-from riskmodel.training.labels import add_months, labels
+from riskmodel.training.labels import labels
 
 if TYPE_CHECKING:
     from riskmodel.features.matrix import FeatureMatrix
@@ -54,7 +55,9 @@ class Sample:
         return len(self.household_id)
 
     def __post_init__(self) -> None:
-        assert self.features.shape == (len(self.household_id), len(self.names)), "one row a household, one column a feature"
+        assert self.features.shape == (len(self.household_id), len(self.names)), (
+            "one row a household, one column a feature"
+        )
 
     def rows(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Sample:
         """Only these rows (mask or positions)."""
@@ -184,7 +187,9 @@ class Workbench:
             wanted = self.cohort(as_of)["household_id"].to_numpy().astype(object)
             place = np.searchsorted(matrix.household_id.astype(str), wanted.astype(str))
             self._features[as_of] = matrix.rows(place.astype(np.intp))
-            assert bool((self._features[as_of].household_id == wanted).all()), "every cohort household has features"
+            assert bool((self._features[as_of].household_id == wanted).all()), (
+                "every cohort household has features"
+            )
         return self._features[as_of]
 
     def labels(self, as_of: dt.date, horizon_months: int, known_until: dt.date) -> pl.DataFrame:
@@ -199,7 +204,9 @@ class Workbench:
         frame = self.labels(as_of, horizon_months, known_until)
         return 1 - frame["label"].null_count() / frame.height if frame.height else 0.0
 
-    def sample(self, as_of: dt.date, horizon_months: int, known_until: dt.date, names: Sequence[str]) -> Sample:
+    def sample(
+        self, as_of: dt.date, horizon_months: int, known_until: dt.date, names: Sequence[str]
+    ) -> Sample:
         """The cohort of a day: features of that day, outcomes as known on `known_until`, audit groups."""
         matrix = self.features(as_of).select(names)
         outcome = self.labels(as_of, horizon_months, known_until)

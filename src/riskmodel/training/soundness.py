@@ -27,7 +27,9 @@ def leak_hunt(tests: Sequence[Sample]) -> dict[str, Any]:
     sample = stack(tests).labelled()
     order = {"(order of the rows)": np.arange(len(sample), dtype=np.float64)}
     found = hunt_leaks(sample.features, sample.names, sample.label, limit=0.5, extra=order)
-    return {"features": [{"feature": item.feature, "what": item.kind, "auc": item.auc} for item in found[:SHOWN]]}
+    return {
+        "features": [{"feature": item.feature, "what": item.kind, "auc": item.auc} for item in found[:SHOWN]]
+    }
 
 
 def gain_shares(fit: Fit, sample: Sample) -> dict[str, Any]:
@@ -50,14 +52,19 @@ def gain_shares(fit: Fit, sample: Sample) -> dict[str, Any]:
         total, measure = np.asarray(fit.ensemble.notes["gain"], dtype=np.float64), "split gain"
     whole = float(total.sum())
     order = np.argsort(-total, kind="stable")[:SHOWN]
-    shares = [{"feature": sample.names[place], "share": float(total[place]) / whole} for place in order] if whole > 0 else []
+    shares = (
+        [{"feature": sample.names[place], "share": float(total[place]) / whole} for place in order]
+        if whole > 0
+        else []
+    )
     return {"measure": measure, "features": shares}
 
 
 def _split_gain(member: TreeMember, told: int) -> Floats:
     """Split gain of each feature without the first `told` trees; of all trees where there are no others."""
     everything, first = (
-        np.asarray(member.booster.feature_importance("gain", iteration=count), dtype=np.float64) for count in (-1, max(told, 1))
+        np.asarray(member.booster.feature_importance("gain", iteration=count), dtype=np.float64)
+        for count in (-1, max(told, 1))
     )
     return everything - first if told and member.booster.num_trees() > told else everything
 
@@ -79,7 +86,10 @@ def stability(fits: Sequence[Fit], tests: Sequence[Sample]) -> dict[str, Any]:
                 count = max(1, round(share * len(rows)))
                 first = [set(np.lexsort((ties[rows], -half[rows]))[:count].tolist()) for half in halves]
                 overlaps[str(share)].append(len(first[0] & first[1]) / len(first[0] | first[1]))
-    return {"members": members, "half_ensemble_overlap": {share: float(np.mean(values)) for share, values in overlaps.items()}}
+    return {
+        "members": members,
+        "half_ensemble_overlap": {share: float(np.mean(values)) for share, values in overlaps.items()},
+    }
 
 
 def signs_hold(fit: Fit, sample: Sample, signs: Sequence[int], promised: bool) -> dict[str, Any]:

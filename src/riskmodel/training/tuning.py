@@ -31,7 +31,11 @@ def tune(name: str, plan: Plan, lesson: Lesson, log: Log, tell: Callable[[str, f
     assert plan.tuning is not None
     budget, learner = plan.tuning, plan.learner.name
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    whole = {field for field, about in type(plan.learner.parameters).model_fields.items() if _is_whole(about.annotation)}
+    whole = {
+        field
+        for field, about in type(plan.learner.parameters).model_fields.items()
+        if _is_whole(about.annotation)
+    }
     exam = lesson.exams[0]
     data: dict[int, Any] = {}
     priors: list[Prior | None] = []
@@ -82,13 +86,17 @@ def tune(name: str, plan: Plan, lesson: Lesson, log: Log, tell: Callable[[str, f
         return float(notes["log_loss"])
 
     study = optuna.create_study(
-        sampler=optuna.samplers.TPESampler(seed=plan.seed, n_startup_trials=min(10, max(3, budget.trials // 3))),
+        sampler=optuna.samplers.TPESampler(
+            seed=plan.seed, n_startup_trials=min(10, max(3, budget.trials // 3))
+        ),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=50),
     )
     own = {field: getattr(plan.learner.parameters, field) for field in budget.ranges}
     if all(low <= own[field] <= high for field, (low, high) in budget.ranges.items()):
         study.enqueue_trial(own)
-    study.optimize(objective, n_trials=budget.trials, timeout=None if budget.minutes is None else 60 * budget.minutes)
+    study.optimize(
+        objective, n_trials=budget.trials, timeout=None if budget.minutes is None else 60 * budget.minutes
+    )
     log.metrics({"tuning_trials": float(len(study.trials)), "tuning_log_loss": float(study.best_value)})
     log.parameters({f"tuned.{field}": value for field, value in study.best_params.items()})
     return with_parameters(plan, study.best_params)
@@ -100,7 +108,9 @@ class _Pruned(Exception):
 
 def with_parameters(plan: Plan, chosen: dict[str, Any]) -> Plan:
     """The plan with some of its learner's parameters replaced, checked again."""
-    parameters = type(plan.learner.parameters).model_validate({**plan.learner.parameters.model_dump(), **chosen})
+    parameters = type(plan.learner.parameters).model_validate(
+        {**plan.learner.parameters.model_dump(), **chosen}
+    )
     return plan.model_copy(update={"learner": Learner(**{plan.learner.name: parameters})})
 
 

@@ -38,7 +38,9 @@ class WaveFolds:
 
     def text(self) -> str:
         columns = ["fold", "use", "waves", "households", "labelled", "confirmed"]
-        return table_text("Folds of a ready-made table", columns, [[row[name] for name in columns] for row in self.entries])
+        return table_text(
+            "Folds of a ready-made table", columns, [[row[name] for name in columns] for row in self.entries]
+        )
 
     def figure(self) -> Figure:
         from matplotlib.figure import Figure
@@ -96,7 +98,12 @@ def table_lesson(project: Project, name: str, plan: Plan, folder: Path | None) -
     for part in exams:
         if min(part.train.label.sum(), part.calibrate.label.sum()) < 2:
             raise PlanError(
-                Fault(str(path), "fewer than 2 confirmed rows to learn from", "more waves or rows", "Check `only` and `ahead`.")
+                Fault(
+                    str(path),
+                    "fewer than 2 confirmed rows to learn from",
+                    "more waves or rows",
+                    "Check `only` and `ahead`.",
+                )
             )
     entries = [
         entry
@@ -137,7 +144,12 @@ def _never_predictors(project: Project, name: str, wide: WideTable) -> list[Faul
         if why is not None:
             remedy = f"Take it out of `table.{key}`; the fairness audit may read it by another way."
             faults.append(
-                Fault(f"{plan} (table.{key}), {wide.file}, column {column}", why, f"a column that {DENYLIST_FILE} allows", remedy)
+                Fault(
+                    f"{plan} (table.{key}), {wide.file}, column {column}",
+                    why,
+                    f"a column that {DENYLIST_FILE} allows",
+                    remedy,
+                )
             )
     return faults
 
@@ -170,7 +182,12 @@ def read_rows(path: Path, wide: WideTable) -> pl.DataFrame:
     missing = sorted({column for column in used if column not in frame.columns})
     if missing:
         raise PlanError(
-            Fault(str(path), f"no column {', '.join(missing)}", "every column that the plan names", "Correct the plan's names.")
+            Fault(
+                str(path),
+                f"no column {', '.join(missing)}",
+                "every column that the plan names",
+                "Correct the plan's names.",
+            )
         )
     frame = frame.filter(pl.col(wide.household).is_not_null() & pl.col(wide.time).is_not_null())
     twice = frame.height - frame.select(wide.household, wide.time).unique().height
@@ -192,7 +209,9 @@ def read_rows(path: Path, wide: WideTable) -> pl.DataFrame:
         (pl.col(wide.time).cast(pl.Int64) - wide.ahead).alias(wide.time),
         label=pl.col(wide.outcome).cast(pl.Float64),
     )
-    frame = frame.with_columns(pl.col(wide.time).cast(pl.Int64)).join(outcome, on=[wide.household, wide.time], how="left")
+    frame = frame.with_columns(pl.col(wide.time).cast(pl.Int64)).join(
+        outcome, on=[wide.household, wide.time], how="left"
+    )
     for column, value in wide.only.items():
         frame = frame.filter(pl.col(column).cast(pl.Float64) == value)
     labelled_waves = frame.filter(pl.col("label").is_not_null())[wide.time].unique()
@@ -201,14 +220,24 @@ def read_rows(path: Path, wide: WideTable) -> pl.DataFrame:
 
 def _one_row_a_wave(frame: pl.DataFrame, wide: WideTable, path: Path) -> pl.DataFrame:
     if not wide.wave_numbers:
-        raise PlanError(Fault(str(path), "`waves` without `wave_numbers`", "both", "Name the numbers, such as [1, 2, 3]."))
+        raise PlanError(
+            Fault(str(path), "`waves` without `wave_numbers`", "both", "Name the numbers, such as [1, 2, 3].")
+        )
     names = {
-        wave: {measure: form.replace("{wave}", str(wave)) for measure, form in wide.waves.items()} for wave in wide.wave_numbers
+        wave: {measure: form.replace("{wave}", str(wave)) for measure, form in wide.waves.items()}
+        for wave in wide.wave_numbers
     }
-    missing = sorted({column for row in names.values() for column in row.values() if column not in frame.columns})
+    missing = sorted(
+        {column for row in names.values() for column in row.values() if column not in frame.columns}
+    )
     if missing:
         raise PlanError(
-            Fault(str(path), f"no column {', '.join(missing)}", "a column for each measure and wave", "Correct `waves`.")
+            Fault(
+                str(path),
+                f"no column {', '.join(missing)}",
+                "a column for each measure and wave",
+                "Correct `waves`.",
+            )
         )
     taken = {column for row in names.values() for column in row.values()}
     fixed = [column for column in frame.columns if column not in taken]

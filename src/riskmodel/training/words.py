@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from io import StringIO
 
 
-def table_text(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int | None = None) -> str:
+def table_text(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int | None = None
+) -> str:
     """A table as plain text with aligned columns. Columns from `numbers_from` on are set flush right."""
     from rich import box
     from rich.console import Console
@@ -18,7 +20,9 @@ def table_text(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
         table.add_column(name, justify="right" if flush else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console = Console(file=StringIO(), width=400, no_color=True, highlight=False, markup=False, force_jupyter=False)
+    console = Console(
+        file=StringIO(), width=400, no_color=True, highlight=False, markup=False, force_jupyter=False
+    )
     console.print(table)
     assert isinstance(console.file, StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

@@ -135,5 +135,9 @@ def fit_boosting(task: Task) -> Ensemble:
     best = int(np.argmin(losses)) + 1
     return Ensemble(
         tuple(as_arrays(model, best) for model in models),
-        {"trees": best, "log_loss": float(losses[best - 1] / max(1, len(later))), "gain": _gain(models, best, len(train.names))},
+        {
+            "trees": best,
+            "log_loss": float(losses[best - 1] / max(1, len(later))),
+            "gain": _gain(models, best, len(train.names)),
+        },
     )

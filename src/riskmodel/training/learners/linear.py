@@ -62,7 +62,9 @@ class LinearMember:
         margin = np.empty(len(features))
         # Summed row by row in one fixed order, so that one household alone gives the same bytes as in a batch.
         for rows in parts_of_rows(len(features)):
-            margin[rows] = self.intercept + (self.preparation.inputs(features[rows]) * self.coefficient).sum(axis=1)
+            margin[rows] = self.intercept + (self.preparation.inputs(features[rows]) * self.coefficient).sum(
+                axis=1
+            )
         return margin
 
     def contributions(self, features: Floats) -> tuple[Floats, float]:
@@ -81,7 +83,8 @@ class LinearMember:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> LinearMember:
         kept = {
-            name: np.array(data[name], dtype=np.float64) for name in ("low", "high", "median", "centre", "scale", "share_missing")
+            name: np.array(data[name], dtype=np.float64)
+            for name in ("low", "high", "median", "centre", "scale", "share_missing")
         }
         preparation = Preparation(indicators=np.array(data["indicators"], dtype=np.intp), **kept)
         return cls(preparation, np.array(data["coefficient"], dtype=np.float64), float(data["intercept"]))
@@ -107,7 +110,9 @@ def prepare_inputs(features: Floats, winsorise: float) -> Preparation:
     for place in indicators.tolist():
         distinct.setdefault(np.packbits(unknown[:, place]).tobytes(), place)
     kept = np.array(sorted(distinct.values()), dtype=np.intp)
-    return Preparation(low, high, median, filled.mean(axis=0), np.where(scale > 1e-12, scale, 1.0), kept, share[kept])
+    return Preparation(
+        low, high, median, filled.mean(axis=0), np.where(scale > 1e-12, scale, 1.0), kept, share[kept]
+    )
 
 
 def fit_logistic(task: Task) -> Ensemble:
@@ -118,7 +123,10 @@ def fit_logistic(task: Task) -> Ensemble:
     inputs, later_inputs = preparation.inputs(train.features), preparation.inputs(later.features)
     parts, later_parts = task.parts(train), task.parts(later)
     seen = [(np.flatnonzero(parts != number), later_parts == number) for number in range(task.members)]
-    weights = [household_weights(train.household_id[rows], task.seed * 1000 + number) for number, (rows, _) in enumerate(seen)]
+    weights = [
+        household_weights(train.household_id[rows], task.seed * 1000 + number)
+        for number, (rows, _) in enumerate(seen)
+    ]
     losses: dict[float, float] = {}
     fitted: dict[tuple[float, int], Floats] = {}
     # From the strongest penalty to weaker ones, until it gets worse.
@@ -130,12 +138,15 @@ def fit_logistic(task: Task) -> Ensemble:
             margin = beta[0] + later_inputs[unseen] @ beta[1:]
             losses[penalty] += float(log_loss(margin, later.label[unseen]).sum())
             done = (len(losses) - 1 + (number + 1) / task.members) / len(task.parameters.penalties)
-            task.tell(f"logistic regression, penalty {penalty:g}, member {number + 1} of {task.members}", done)
+            task.tell(
+                f"logistic regression, penalty {penalty:g}, member {number + 1} of {task.members}", done
+            )
         if losses[penalty] > min(losses.values()):
             break
     best = min(losses, key=lambda penalty: (losses[penalty], -penalty))
     members = tuple(
-        LinearMember(preparation, fitted[best, number][1:], float(fitted[best, number][0])) for number in range(task.members)
+        LinearMember(preparation, fitted[best, number][1:], float(fitted[best, number][0]))
+        for number in range(task.members)
     )
     return Ensemble(
         members,

@@ -33,7 +33,9 @@ class RuleMember:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> RuleMember:
-        return cls(*(np.array(data[name], dtype=np.float64) for name in ("weight", "centre", "scale", "missing")))
+        return cls(
+            *(np.array(data[name], dtype=np.float64) for name in ("weight", "centre", "scale", "missing"))
+        )
 
 
 def fit_income_rule(task: Task) -> Ensemble:
@@ -48,14 +50,21 @@ def fit_income_rule(task: Task) -> Ensemble:
     scale = float(high - low) or 1.0
     member = RuleMember(np.array([weight]), np.array([middle]), np.array([scale]), np.array([middle]))
     return Ensemble(
-        (member,), {"centre": float(middle), "scale": scale, "unknown_share": float(1 - len(known) / max(1, len(column)))}
+        (member,),
+        {
+            "centre": float(middle),
+            "scale": scale,
+            "unknown_share": float(1 - len(known) / max(1, len(column))),
+        },
     )
 
 
 def fit_department_rules(task: Task) -> Ensemble:
     """Count the rules that are met; the graver ones count `grave_weight` times. An unknown rule does not count as met."""
     names = task.train.names
-    weight = np.array([task.parameters.grave_weight if name in task.parameters.grave else 1.0 for name in names])
+    weight = np.array(
+        [task.parameters.grave_weight if name in task.parameters.grave else 1.0 for name in names]
+    )
     zeros, ones = np.zeros(len(names)), np.ones(len(names))
     return Ensemble((RuleMember(weight, zeros, ones, zeros),), {"rules": list(names)})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from riskmodel.explaining.trees import trees_hash
 from riskmodel.training.learners.base import Ensemble, Task, household_weights, log_loss
 from riskmodel.training.learners.prior import Prior, fit_prior, joined, tell_regression, told_rows
 from riskmodel.training.samples import Floats, Sample
@@ -54,11 +54,6 @@ class TreeMember:
         return {"trees": self.trees_hash}
 
 
-def trees_hash(text: str) -> str:
-    """SHA-256 of a LightGBM model text before its `parameters:` block, which names threads and other things that change no tree."""
-    return hashlib.sha256(text.split("\nparameters:", 1)[0].encode()).hexdigest()
-
-
 def parameters_of(task: Task, number: int) -> dict[str, Any]:
     """LightGBM's own parameters for one member."""
     wanted = task.parameters
@@ -84,7 +79,10 @@ def parameters_of(task: Task, number: int) -> dict[str, Any]:
     }
     if wanted.monotone:
         # Not `advanced`: it breaks the signs that it promises (LightGBM issues 5358 and 6155, open).
-        parameters |= {"monotone_constraints": list(task.signs), "monotone_constraints_method": "intermediate"}
+        parameters |= {
+            "monotone_constraints": list(task.signs),
+            "monotone_constraints_method": "intermediate",
+        }
     return parameters
 
 
@@ -153,7 +151,9 @@ class _Growing:
         newest = booster.current_iteration() - first
         if newest <= 0 or not len(self.label):
             return self.margin
-        more = booster.predict(self.inputs, raw_score=True, start_iteration=first, num_iteration=newest, num_threads=1)
+        more = booster.predict(
+            self.inputs, raw_score=True, start_iteration=first, num_iteration=newest, num_threads=1
+        )
         return self.margin + share * np.asarray(more, dtype=np.float64)
 
     def text(self, trees: int) -> str:
@@ -163,7 +163,9 @@ class _Growing:
         return joined(self.told, self.outcomes, self.share, trees)
 
 
-def fit_lightgbm(task: Task, dataset: Any = None, *, prior: Prior | None = None, report: Any = None) -> Ensemble:
+def fit_lightgbm(
+    task: Task, dataset: Any = None, *, prior: Prior | None = None, report: Any = None
+) -> Ensemble:
     """Members in step: after every few trees the log loss of each on its unseen villages at the later dates is pooled; they stop together
     when it has not improved for `patience` trees, and keep the number of trees that was best.
 
@@ -188,7 +190,9 @@ def fit_lightgbm(task: Task, dataset: Any = None, *, prior: Prior | None = None,
                 best_trees = [max(1, member.outcomes.current_iteration()) for member in members]
             if report is not None:
                 report(grown, loss)
-            task.tell(f"LightGBM, {grown} trees × {task.members} members", min(0.99, grown / wanted.rounds_at_most))
+            task.tell(
+                f"LightGBM, {grown} trees × {task.members} members", min(0.99, grown / wanted.rounds_at_most)
+            )
             if grown - best_at >= wanted.patience or all(member.idle >= GIVE_UP for member in members):
                 break
     texts = [member.text(trees) for member, trees in zip(members, best_trees, strict=True)]
@@ -219,13 +223,17 @@ def _started(task: Task, data: Any, prior: Prior | None, pool: ThreadPoolExecuto
         begun = np.zeros(len(places)) if later_offset is None else later_offset[places].copy()
         parameters = parameters_of(task, number)
         inputs = np.ascontiguousarray(later.features[places])
-        members.append(_Growing(None, share, lgb.Booster(parameters, part), inputs, later.label[places], begun))
+        members.append(
+            _Growing(None, share, lgb.Booster(parameters, part), inputs, later.label[places], begun)
+        )
         if prior is None:
             tellers.append(None)
         else:
             few = told_rows(rows)
             target = prior.members[number].margin(train.features[few]) - level
-            tellers.append(partial(tell_regression, data.subset(few.tolist()).construct(), parameters, target))
+            tellers.append(
+                partial(tell_regression, data.subset(few.tolist()).construct(), parameters, target)
+            )
     list(pool.map(_Growing.start, members, tellers))
     return members
 

@@ -1,0 +1,311 @@
+"""Keys, sessions and answers under idempotency keys, in SQL. No secret is kept: only SHA-256 of 256 random bits, which cannot be guessed back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, select
+
+from riskmodel.casebook import audit
+from riskmodel.casebook.roles import ROLES, ROLES_OF_AREAS, Who
+from riskmodel.casebook.schema import idempotency, keys, sessions
+from riskmodel.casebook.store import reading, writing
+from riskmodel.errors import Fault, UserError
+from riskmodel.tables.identity import telling_text
+
+PREFIX: Final = "rm"
+SECRET_BYTES: Final = 32
+MOST_DAYS: Final = 730
+IDLE: Final = dt.timedelta(minutes=30)
+ABSOLUTE: Final = dt.timedelta(hours=12)
+_SEEN_EVERY: Final = dt.timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key as it is kept. state: in force, expired or revoked."""
+
+    key_id: str
+    name: str
+    role: str
+    areas: tuple[str, ...]
+    purpose: str
+    created_at: str
+    expires_at: str
+    revoked_at: str | None
+    state: str
+
+    def text(self) -> str:
+        """One line for a terminal."""
+        areas = ",".join(self.areas)
+        return f"{self.key_id}  {self.state:<8}  {self.role:<11}  {areas:<20}  until {self.expires_at[:10]}  {self.name}: {self.purpose}"
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key that was just made; `secret` is shown this once."""
+
+    key: Key
+    secret: str
+
+    def text(self) -> str:
+        return (
+            f"{self.key.text()}\n\n{self.secret}\n\nThis is the only time that the key is shown. Hand it over by a safe way; who loses it gets a new one."
+            "\n此密钥只显示这一次，请安全交付；遗失请重新生成。"
+        )
+
+
+def hashed(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def add_key(
+    engine: Engine,
+    *,
+    name: str,
+    role: str,
+    areas: Sequence[str],
+    purpose: str,
+    days: int = 365,
+    by: str = "command line",
+) -> NewKey:
+    """Make a key. Raises UserError with every fault of what it should carry."""
+    areas = tuple(sorted(set(areas)))
+    faults = []
+    if role not in ROLES:
+        faults.append(Fault("role", repr(role), ", ".join(ROLES), "Name one of these."))
+    if role in ROLES and bool(areas) != (role in ROLES_OF_AREAS):
+        found, expected, remedy = ("none", "one or more area codes", "Say whose households the key may see.")
+        if areas:
+            found, expected, remedy = (
+                ", ".join(areas)[:200],
+                f"none for the role {role}",
+                "It sees nothing of an area; the audit is one whole.",
+            )
+        faults.append(Fault("areas", found, expected, remedy))
+    faults += [
+        Fault(
+            "areas",
+            repr(area),
+            "2, 4, 6, 9 or 12 digits",
+            "Write province, prefecture, county, township or village code.",
+        )
+        for area in areas
+        if not (area.isascii() and area.isdigit() and len(area) in (2, 4, 6, 9, 12))
+    ]
+    for label, text, most in (("name", name, 100), ("purpose", purpose, 200)):
+        if not text.strip() or len(text) > most:
+            faults.append(Fault(label, f"{len(text)} characters", f"1 to {most}", "Say it in a few words."))
+        if telling_text(text):
+            faults.append(
+                Fault(
+                    label,
+                    f"it holds {telling_text(text)}",
+                    "the name of a desk or system",
+                    "Name no person by number.",
+                )
+            )
+    if not 1 <= days <= MOST_DAYS:
+        faults.append(Fault("days", str(days), f"1 to {MOST_DAYS}", "Keys expire; make a new one then."))
+    if faults:
+        raise UserError(faults)
+    key_id, secret = secrets.token_hex(6), secrets.token_hex(SECRET_BYTES)
+    now = dt.datetime.now(dt.UTC)
+    values = {
+        "key_id": key_id,
+        "secret_hash": hashed(secret),
+        "name": name.strip(),
+        "role": role,
+        "areas": ";".join(areas),
+        "purpose": purpose.strip(),
+        "created_at": _stamp(now),
+        "created_by": by,
+        "expires_at": _stamp(now + dt.timedelta(days=days)),
+    }
+    with writing(engine) as connection:
+        connection.execute(keys.insert().values(values))
+        audit.append(
+            connection,
+            actor=by,
+            action="key added",
+            subject=key_id,
+            details={
+                "role": role,
+                "areas": list(areas),
+                "purpose": purpose.strip(),
+                "expires_at": values["expires_at"],
+            },
+        )
+        made = _key(connection.execute(select(keys).where(keys.c.key_id == key_id)).one(), now)
+    return NewKey(made, f"{PREFIX}_{key_id}_{secret}")
+
+
+def list_keys(engine: Engine) -> list[Key]:
+    """All keys that were ever made, newest first."""
+    now = dt.datetime.now(dt.UTC)
+    with reading(engine) as connection:
+        return [_key(row, now) for row in connection.execute(select(keys).order_by(keys.c.created_at.desc()))]
+
+
+def revoke_key(engine: Engine, key_id: str, *, by: str = "command line") -> Key:
+    """Take a key back at once, with its sessions. Raises UserError for one that is not there or is revoked already."""
+    now = dt.datetime.now(dt.UTC)
+    with writing(engine) as connection:
+        row = connection.execute(select(keys).where(keys.c.key_id == key_id)).first()
+        if row is None or row.revoked_at:
+            found = "no such key" if row is None else f"revoked already, on {row.revoked_at[:10]}"
+            raise UserError(Fault(f"key {key_id}", found, "a key in force", "See `riskmodel keys list`."))
+        connection.execute(
+            keys.update().where(keys.c.key_id == key_id).values(revoked_at=_stamp(now), revoked_by=by)
+        )
+        audit.append(connection, actor=by, action="key revoked", subject=key_id)
+        return _key(connection.execute(select(keys).where(keys.c.key_id == key_id)).one(), now)
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Nobody may come in with this. why: no such key, wrong secret, expired, revoked, no session. key_id: only where a key of ours was named."""
+
+    why: str
+    key_id: str = ""
+
+
+def who_has(engine: Engine, presented: str, now: dt.datetime | None = None) -> Who | Unknown:
+    """Whose key this is. Compared in constant time."""
+    prefix, _, rest = presented.partition("_")
+    key_id, _, secret = rest.partition("_")
+    if prefix != PREFIX or not key_id.isalnum() or len(key_id) > 16 or len(presented) > 200:
+        key_id = ""
+    with reading(engine) as connection:
+        row = connection.execute(select(keys).where(keys.c.key_id == key_id)).first()
+    # Without a row the same work is done, so that the time says nothing about which ids exist.
+    right = hmac.compare_digest(hashed(secret), row.secret_hash if row else hashed(""))
+    if row is None:
+        return Unknown("no such key")
+    if not right or not secret:
+        return Unknown("wrong secret", row.key_id)
+    key = _key(row, now or dt.datetime.now(dt.UTC))
+    return _who(key) if key.state == "in force" else Unknown(key.state, key.key_id)
+
+
+def open_session(engine: Engine, who: Who) -> tuple[str, Who]:
+    """Begin a session for whoever has a key: its secret (for the cookie), and who it is with the CSRF token."""
+    secret = secrets.token_hex(SECRET_BYTES)
+    now = dt.datetime.now(dt.UTC)
+    with writing(engine) as connection:
+        connection.execute(
+            sessions.insert().values(
+                session_hash=hashed(secret),
+                key_id=who.key_id,
+                created_at=_stamp(now),
+                seen_at=_stamp(now),
+                ended_at=None,
+            )
+        )
+        audit.append(
+            connection,
+            actor=who.key_id,
+            role=who.role,
+            purpose=who.purpose,
+            action="signed in",
+            subject="session",
+        )
+    return secret, _in_session(who, secret, now)
+
+
+def who_sits(engine: Engine, secret: str, now: dt.datetime | None = None) -> Who | Unknown:
+    """Whose session this is; unknown: none of ours, ended, idle too long, too old, or its key is no longer in force."""
+    now = now or dt.datetime.now(dt.UTC)
+    with reading(engine) as connection:
+        row = connection.execute(
+            select(sessions, *(column.label(f"key_{column.name}") for column in keys.c))
+            .join(keys, keys.c.key_id == sessions.c.key_id)
+            .where(sessions.c.session_hash == hashed(secret))
+        ).first()
+    if row is None or row.ended_at:
+        return Unknown("no session")
+    seen, created = dt.datetime.fromisoformat(row.seen_at), dt.datetime.fromisoformat(row.created_at)
+    key = _key(_Prefixed(row), now)
+    if now - seen > IDLE or now - created > ABSOLUTE or key.state != "in force":
+        return Unknown("no session", key.key_id)
+    if now - seen > _SEEN_EVERY:
+        with writing(engine) as connection:
+            connection.execute(
+                sessions.update().where(sessions.c.session_hash == hashed(secret)).values(seen_at=_stamp(now))
+            )
+    return _in_session(_who(key), secret, created)
+
+
+def end_session(engine: Engine, secret: str) -> None:
+    """End a session."""
+    with writing(engine) as connection:
+        connection.execute(
+            sessions.update()
+            .where(sessions.c.session_hash == hashed(secret), sessions.c.ended_at.is_(None))
+            .values(ended_at=_stamp(dt.datetime.now(dt.UTC)))
+        )
+
+
+def answered_before(
+    connection: Connection, key_id: str, route: str, idempotency_key: str
+) -> tuple[str, bytes] | None:
+    """(hash of the request, answer) that this key got under an idempotency key; None: not used yet."""
+    row = connection.execute(
+        select(idempotency.c.request_hash, idempotency.c.answer).where(
+            idempotency.c.key_id == key_id,
+            idempotency.c.route == route,
+            idempotency.c.idempotency_key == idempotency_key,
+        )
+    ).first()
+    return None if row is None else (row.request_hash, bytes(row.answer))
+
+
+def keep_answer(
+    connection: Connection, key_id: str, route: str, idempotency_key: str, request_hash: str, answer: bytes
+) -> None:
+    """Keep an answer under an idempotency key, in the transaction that did what it says."""
+    connection.execute(
+        idempotency.insert().values(
+            key_id=key_id, route=route, idempotency_key=idempotency_key, request_hash=request_hash, answer=answer,
+            answered_at=audit.now(),
+        )
+    )  # fmt: skip
+
+
+class _Prefixed:
+    """The key's columns of a joined row."""
+
+    def __init__(self, row: Any) -> None:
+        self._row = row
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._row, f"key_{name}")
+
+
+def _key(row: Any, now: dt.datetime) -> Key:
+    expired = dt.datetime.fromisoformat(row.expires_at) <= now
+    state = "revoked" if row.revoked_at else "expired" if expired else "in force"
+    areas = tuple(area for area in row.areas.split(";") if area)
+    return Key(
+        row.key_id, row.name, row.role, areas, row.purpose, row.created_at, row.expires_at, row.revoked_at, state
+    )  # fmt: skip
+
+
+def _who(key: Key) -> Who:
+    return Who(key.key_id, key.name, key.role, key.areas, key.purpose, key.expires_at)
+
+
+def _in_session(who: Who, secret: str, created: dt.datetime) -> Who:
+    token = hmac.new(secret.encode(), b"csrf", hashlib.sha256).hexdigest()
+    ends = min(_stamp(created + ABSOLUTE), who.expires_at)
+    return Who(who.key_id, who.name, who.role, who.areas, who.purpose, ends, token, secret)
+
+
+def _stamp(moment: dt.datetime) -> str:
+    return moment.isoformat(timespec="microseconds")

@@ -1,0 +1,115 @@
+"""Scorings: a cohort scored at once, its numbers and what each of them says. Kept once, never changed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from riskmodel.casebook import audit, sayings
+from riskmodel.casebook.schema import said, scorings
+from riskmodel.casebook.schema import scores as scores_table
+from riskmodel.screening.scoring import Scores
+
+AT_ONCE: Final = 5_000  # rows of one insert
+
+
+def keep_scoring(connection: Connection, scores: Any, *, by: str) -> int:
+    """Keep scores (a Scores, or a frame with its columns) and what they say. What is there already stays as it is. Returns how many are new."""
+    frame = getattr(scores, "frame", scores)
+    frame = frame if isinstance(frame, pl.DataFrame) else pl.from_pandas(frame)
+    if not frame.height:
+        return 0
+    # Nothing is kept about the model's order but these columns; `scoring` is given here.
+    names = [column.name for column in scores_table.columns if column.name != "scoring"]
+    numbers = frame.with_columns(
+        pl.lit(None).alias(name) for name in names if name not in frame.columns
+    ).select(names)
+    numbers = numbers.with_columns(pl.col("as_of").cast(pl.Date))
+    insert = postgres_insert if connection.dialect.name == "postgresql" else sqlite_insert
+    before = _amount(connection)
+    for (as_of, horizon, version), part in numbers.group_by(
+        "as_of", "horizon_months", "model_version", maintain_order=True
+    ):
+        mine = frame.filter(pl.col("household_id").is_in(part["household_id"].implode()))
+        number = _scoring(connection, scores, mine, (as_of, horizon, str(version)))
+        rows = part.with_columns(scoring=pl.lit(number))
+        for some in rows.iter_slices(AT_ONCE):
+            connection.execute(insert(scores_table).on_conflict_do_nothing(), some.to_dicts())
+        dictionary = _dictionary(connection, number)
+        for batch in _batches(_said(scores, mine)):
+            packed = [
+                {"scoring": number, "household_id": name, "content": sayings.pack(text, dictionary)}
+                for name, text in batch
+            ]
+            connection.execute(insert(said).on_conflict_do_nothing(), packed)
+        connection.execute(
+            scorings.update()
+            .where(scorings.c.number == number)
+            .values(households=select(func.count()).where(scores_table.c.scoring == number).scalar_subquery())
+        )
+    new = _amount(connection) - before
+    if new:
+        first = numbers.row(0, named=True)
+        details = {"households": new, "as_of": first["as_of"].isoformat()}
+        audit.append(
+            connection, actor=by, action="scores kept", subject=details["as_of"], model_version=str(first["model_version"]),
+            details=details,
+        )  # fmt: skip
+    return new
+
+
+def _amount(connection: Connection) -> int:
+    return int(connection.execute(select(func.count()).select_from(scores_table)).scalar_one())
+
+
+def _scoring(connection: Connection, scores: Any, frame: pl.DataFrame, key: tuple[Any, Any, str]) -> int:
+    """The number of a scoring; it is opened where it is new."""
+    as_of, horizon, version = key
+    found = connection.execute(
+        select(scorings.c.number).where(
+            scorings.c.as_of == as_of,
+            scorings.c.horizon_months == horizon,
+            scorings.c.model_version == version,
+        )
+    ).scalar()
+    if found is not None:
+        return int(found)
+    number = int(connection.execute(select(func.max(scorings.c.number))).scalar() or 0) + 1
+    whole = isinstance(scores, Scores)
+    dates: Mapping[str, dt.date] = scores.reference.data_dates if whole else {}
+    spread = np.unique(np.linspace(0, frame.height - 1, sayings.SAMPLE).astype(np.intp))
+    some = sayings.sayings(scores, spread) if whole else sayings.plain_sayings(frame[spread].to_dicts())
+    connection.execute(
+        scorings.insert().values(
+            number=number, as_of=as_of, horizon_months=horizon, model_version=version, households=0,
+            data_dates=json.dumps(dates, default=str), sources=json.dumps(sayings.sources_of(scores) if whole else {}, ensure_ascii=False),
+            rules=json.dumps(sayings.rules_of(scores) if whole else {}, ensure_ascii=False),
+            dictionary=sayings.dictionary_of([text for _, text in some]), kept_at=audit.now(),
+        )
+    )  # fmt: skip
+    return number
+
+
+def _said(scores: Any, frame: pl.DataFrame) -> Iterator[tuple[str, bytes]]:
+    return sayings.sayings(scores) if isinstance(scores, Scores) else sayings.plain_sayings(frame.to_dicts())
+
+
+def _dictionary(connection: Connection, number: int) -> bytes:
+    return bytes(
+        connection.execute(select(scorings.c.dictionary).where(scorings.c.number == number)).scalar_one()
+    )
+
+
+def _batches(items: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
+    waiting = iter(items)
+    while batch := list(islice(waiting, AT_ONCE)):
+        yield batch

@@ -1,0 +1,93 @@
+"""A list as it was given out, made again from the casebook: whole, or only the rows of some areas."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Engine, Row, select
+
+from riskmodel.casebook.areas import within
+from riskmodel.casebook.schema import list_rows, lists
+from riskmodel.casebook.store import reading
+from riskmodel.settings import ScreeningSettings
+from riskmodel.visits.listing import COLUMNS, LISTED_AS, VisitList
+from riskmodel.vocabulary import GRADES
+
+
+@dataclass(frozen=True)
+class StoredList(VisitList):
+    """A list under the hash with which it was given out, whichever of its rows are here."""
+
+    given_out_as: str = ""
+
+    @property
+    def hash(self) -> str:
+        return self.given_out_as
+
+
+def rows_again(contents: Sequence[str]) -> pl.DataFrame:
+    """Rows of a list (COLUMNS) from their JSON."""
+    rows = [json.loads(text) for text in contents]
+    columns = {name: [row[name] for row in rows] for name in COLUMNS}
+    frame = pl.DataFrame(
+        columns, schema={name: pl.String if kind == pl.Date else kind for name, kind in COLUMNS.items()}
+    )
+    return frame.with_columns(pl.col(name).str.to_date() for name, kind in COLUMNS.items() if kind == pl.Date)
+
+
+def said_of(head: Row[Any]) -> dict[str, Any]:
+    """What a row of `lists` says of its list, as a VisitList takes it."""
+    return {
+        "cycle": head.cycle,
+        "as_of": head.as_of,
+        "county_code": head.county_code,
+        "capacity": head.capacity,
+        "settings": ScreeningSettings.model_validate_json(head.settings),
+        "notes": tuple((zh, en) for zh, en in json.loads(head.notes)),
+        "model_version": head.model_version,
+    }
+
+
+def stored_list(
+    engine: Engine, list_hash: str, areas: Sequence[str], *, township: str | None = None
+) -> StoredList:
+    """The rows of a list that lie within the areas (and in one township). Random checks, the draw and the rules are not in it."""
+    with reading(engine) as connection:
+        head: Row[Any] = connection.execute(select(lists).where(lists.c.list_hash == list_hash)).one()
+        wanted = select(list_rows.c.content).where(
+            list_rows.c.list_hash == list_hash, within(list_rows.c.village_code, areas)
+        )
+        if township:
+            wanted = wanted.where(within(list_rows.c.village_code, [township]))
+        contents = list(connection.execute(wanted.order_by(list_rows.c.place)).scalars())
+    rows = rows_again(contents)
+    nothing = pl.DataFrame(
+        schema=dict.fromkeys(
+            ("household_id", "township_code", "village_code", "lead_kinds", "leads_zh", "leads_en"), pl.String
+        )
+    )
+    visits = rows.filter(pl.col("listed_as") != "standby")
+    counts = {kind: int((rows["listed_as"] == kind).sum()) for kind in LISTED_AS}
+    counts |= {f"grade_{grade}": int((visits["grade"] == grade).sum()) for grade in GRADES}
+    return StoredList(
+        **said_of(head),
+        rows=rows,
+        monitored=nothing.with_columns(
+            monitored_since=pl.lit(None, pl.Date), last_visit=pl.lit(None, pl.Date)
+        ),
+        left_out=pl.DataFrame(),
+        strata=pl.DataFrame(),
+        drawn_from=pl.DataFrame(),
+        rules=pl.DataFrame(),
+        guide=tuple(tuple(line) for line in json.loads(head.guide or "[]")),
+        data_dates={
+            name: dt.date.fromisoformat(day) for name, day in json.loads(head.data_dates or "{}").items()
+        },
+        counts=counts,
+        given_out_as=list_hash,
+    )

@@ -1,0 +1,1 @@
+"""Exact contributions of tree ensembles: a small library of its own, which takes model texts."""

@@ -1,5 +1,0 @@
-"""The casebook: which lists were given out, what the visits found, and who saw or did what. In SQL, append-only where it matters."""
-
-from riskmodel.serving.casebook.book import Casebook, Conflict, Recorded, issue, next_list, record
-
-__all__ = ["Casebook", "Conflict", "Recorded", "issue", "next_list", "record"]

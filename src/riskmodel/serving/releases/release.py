@@ -1,0 +1,338 @@
+"""The sealed release: everything that the service needs, and nothing else, under a signed manifest of hashes.
+
+    release/<model version>-<as-of date>/
+        manifest.json      SHA-256 of every file, model version, as-of date
+        signature.json     Ed25519 signature of manifest.json (seal.py)
+        model/             LightGBM text, calibrator and model record as text and JSON (training/model.py)
+        features/ serving/ the declarations (catalogue, policy, codelists, settings), as they were: the folder is a project of its own
+        explanation_tables.npz   pre-computed contributions (explaining/contributions.py)
+        reference.npz      what values are compared with
+        area_context.json  what is counted about the areas as of the day
+        policy.json        the dated values that the county's own `policy` table brought along
+        golden.json        a few feature vectors and what they give, replayed when the release is opened
+    release/current        the name of the release in force
+
+It is written beside and renamed, so that there is never half of one. The signature is looked at first, then every hash; only then is anything
+loaded. No file in it holds a pickle.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from riskmodel.errors import Fault, ModelError, UserError
+from riskmodel.explaining.contributions import TABLES_FILE, Explainer
+from riskmodel.explaining.margins import Walker
+from riskmodel.explaining.trees import read_forest
+from riskmodel.features.context import AreaContext
+from riskmodel.files import write_text
+from riskmodel.policy import Policy
+from riskmodel.project import Project
+from riskmodel.screening.reference import Reference
+from riskmodel.screening.scoring import ScreeningModel, data_dates, feature_hashes
+from riskmodel.serving.releases import seal
+from riskmodel.settings import ScreeningSettings
+from riskmodel.tables import Tables, from_frames
+from riskmodel.training.model import Model, mean_of_members
+
+if TYPE_CHECKING:
+    from riskmodel.features.matrix import FeatureMatrix
+
+FOLDER: Final = "release"
+CURRENT: Final = "current"
+MANIFEST: Final = "manifest.json"
+SIGNATURE: Final = "signature.json"
+FORMAT: Final = 3
+GOLDEN_ROWS: Final = 20
+
+
+@dataclass(frozen=True)
+class Release:
+    """An opened release: checked, loaded and replayed. policy: the dated values in force, the county's own included; valid_until: see there."""
+
+    folder: Path
+    as_of: dt.date
+    model: ScreeningModel
+    context: AreaContext
+    policy: Policy
+    valid_until: dt.date
+    walker: Walker | None
+
+    def margins(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Margin of each member, shape (n, members), as the batch run gives them."""
+        return self.model.model.margins(values) if self.walker is None else self.walker.margins(values)
+
+    @cached_property
+    def places(self) -> npt.NDArray[np.intp]:
+        """Where each of the model's features stands among the catalogue's."""
+        names = tuple(self.model.catalogue.root)
+        return np.array([names.index(name) for name in self.model.model.feature_names], np.intp)
+
+    @property
+    def version(self) -> str:
+        """Version of its model."""
+        return self.model.version
+
+    @property
+    def data_dates(self) -> Mapping[str, dt.date]:
+        """Table -> newest row known on its day, when it was made."""
+        return self.model.reference.data_dates if self.model.reference is not None else {}
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """The model record (`training/record.py`)."""
+        return self.model.model.record
+
+
+def valid_until(as_of: dt.date, settings: ScreeningSettings) -> dt.date:
+    """The last day on which a score as of that day is to be used, as `service.valid_days` of serving/screening.yaml says."""
+    return as_of + dt.timedelta(days=settings.service.valid_days)
+
+
+def make_release(project: Project, model: ScreeningModel, tables: Tables, as_of: dt.date) -> Path:
+    """Write, seal and try a release of this model as of a day, and make it the current one. Returns its folder.
+
+    Raises GateError and PolicyError for the tables, ModelError when there is no key to sign with (`seal.make_key`).
+    """
+    from riskmodel.features import build, prepare
+    from riskmodel.features.building import count_context
+    from riskmodel.training import cohort
+
+    key = seal.key_path(project)
+    seal.sign(b"", key)  # a key that cannot be used is said before the work, not after it
+
+    prepared = prepare(tables)
+    context = count_context(prepared, as_of)
+    households = cohort(tables, as_of)["household_id"].to_list()
+    policy = Policy.load(project, tables)
+    matrix = build(
+        prepared, as_of, catalogue=model.catalogue, policy=policy, households=households, context=context
+    )
+    reference = Reference.of(matrix.select(model.model.feature_names), data_dates(tables, as_of))
+
+    home = project.root / FOLDER
+    home.mkdir(exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
+    try:
+        model.model.save(draft / "model")
+        for name in ("features", "serving/screening.yaml"):
+            source, target = project.root / name, draft / name
+            target.parent.mkdir(exist_ok=True)
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
+        (draft / "area_context.json").write_text(context.json(), encoding="utf-8")
+        reference.save(draft)
+        rows = tables["policy"].to_dicts() if "policy" in tables else []
+        (draft / "policy.json").write_text(
+            json.dumps(rows, default=str, ensure_ascii=False), encoding="utf-8"
+        )
+        (draft / "golden.json").write_text(json.dumps(_golden(model, matrix)), encoding="utf-8")
+        if model.explainer is not None:
+            model.explainer.save(draft)
+        manifest = {
+            "format": FORMAT,
+            "model_version": model.version,
+            "as_of": as_of.isoformat(),
+            "files": _hashes(draft),
+        }
+        content = json.dumps(manifest, indent=1, sort_keys=True).encode()
+        (draft / MANIFEST).write_bytes(content)
+        (draft / SIGNATURE).write_text(json.dumps(seal.sign(content, key), indent=1), encoding="utf-8")
+        target = home / f"{model.version}-{as_of.isoformat()}"
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(draft, target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    target.chmod(0o755)
+    write_text(home / CURRENT, target.name)
+    return target
+
+
+def current_name(project: Project) -> str:
+    """The name in `release/current`; "" where it is missing, cannot be read (a power cut may leave zeros) or leads out of the folder."""
+    try:
+        name = (project.root / FOLDER / CURRENT).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+    return name if name.isprintable() and Path(name).name == name else ""
+
+
+def newest_release(project: Project) -> Path:
+    """The folder of the release in force. Raises ModelError, which says how to make one."""
+    name = current_name(project)
+    folder = project.root / FOLDER / name
+    if not name or not (folder / MANIFEST).is_file():
+        raise ModelError(
+            Fault(
+                str(project.root / FOLDER),
+                "no release to serve",
+                "a release of the champion",
+                "Run `make demo`, or `riskmodel release --tables DIR --as-of DATE` after a promotion.",
+            )
+        )
+    return folder
+
+
+def verify(folder: Path, trusted: Mapping[str, bytes]) -> dict[str, Any]:
+    """The manifest of a release whose seal is whole. Nothing is loaded. trusted: name -> public key (`seal.trusted_keys`).
+
+    Raises ModelError: no signature by a trusted key; or every changed, missing and foreign file.
+    """
+    try:
+        content = (folder / MANIFEST).read_bytes()
+        signature = json.loads((folder / SIGNATURE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            _damaged(folder / SIGNATURE, f"{MANIFEST} or {SIGNATURE} cannot be read ({type(error).__name__})")
+        ) from None
+    seal.check(content, signature, trusted, str(folder / SIGNATURE))
+    manifest: dict[str, Any] = json.loads(content)
+    if manifest.get("format") != FORMAT:
+        found = f"format {manifest.get('format')}"
+        raise ModelError(
+            Fault(str(folder), found, f"format {FORMAT}", "Make the release again: `riskmodel release`.")
+        )
+    try:
+        stated, found_files = dict(manifest["files"]), _hashes(folder)
+    except OSError as error:
+        raise ModelError(
+            _damaged(Path(error.filename or folder), f"cannot be read ({error.strerror})")
+        ) from None
+    faults = [
+        _damaged(
+            folder / name,
+            "missing" if name not in found_files else "foreign" if name not in stated else "changed",
+        )
+        for name in sorted(stated.keys() | found_files.keys())
+        if stated.get(name) != found_files.get(name)
+    ]
+    if faults:
+        raise ModelError(faults)
+    return manifest
+
+
+def open_release(folder: Path, trusted: Mapping[str, bytes]) -> Release:
+    """Check the seal, then load, then replay the golden rows. Raises ModelError as `verify` does, when something cannot be loaded, and when the rows
+    give something else."""
+    try:
+        return _load(folder, dt.date.fromisoformat(verify(folder, trusted)["as_of"]))
+    except UserError as error:
+        inside = [
+            fault if str(folder) in fault.where else replace(fault, where=f"{folder}: {fault.where}")
+            for fault in error.faults
+        ]
+        raise ModelError(inside or f"{folder}: {error}") from error
+    # Whatever else stands in a file that somebody sealed: it is this release's fault, and no other one suffers.
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        found = f"it cannot be loaded ({type(error).__name__} in {Path(place.filename).name}:{place.lineno})"
+        raise ModelError(
+            Fault(str(folder), found, "a release that opens", "Make the release again: `riskmodel release`.")
+        ) from error
+
+
+def _load(folder: Path, as_of: dt.date) -> Release:
+    inner = Project(folder)
+    fitted = Model.load(folder / "model")
+    explainer = Explainer.load(folder, fitted.booster_texts) if (folder / TABLES_FILE).is_file() else None
+    reference = Reference.load(folder)
+    if reference.names == fitted.feature_names:
+        reference = replace(reference, names=fitted.feature_names)  # the same object: compared at a glance
+    model = ScreeningModel.of(inner, fitted, explainer=explainer, reference=reference)
+    context = AreaContext.from_json((folder / "area_context.json").read_text(encoding="utf-8"))
+    rows = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
+    own = pl.DataFrame(rows).with_columns(pl.col("valid_from").str.to_date()) if rows else None
+    policy = Policy.load(inner, None if own is None else from_frames({"policy": own}))
+    tables = explainer.tables if explainer is not None else None
+    walker = (
+        Walker.of(read_forest(fitted.booster_texts) if tables is None else tables.forest)
+        if fitted.booster_texts
+        else None
+    )
+    release = Release(folder, as_of, model, context, policy, valid_until(as_of, model.settings), walker)
+    _replay(release)
+    return release
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path not in (folder / MANIFEST, folder / SIGNATURE)
+    )
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _golden(model: ScreeningModel, matrix: FeatureMatrix) -> list[dict[str, Any]]:
+    """Feature vectors spread over the cohort, and what they give. Bare numbers: no household can be told from them."""
+    places = np.unique(np.linspace(0, len(matrix) - 1, GOLDEN_ROWS).astype(int))
+    values = matrix.select(model.model.feature_names).values[places]
+    rows = [[None if np.isnan(value) else value for value in row] for row in values.tolist()]
+    given = _given(model, values, model.model.margins(values))
+    return [{"values": row} | said for row, said in zip(rows, given, strict=True)]
+
+
+def _given(
+    model: ScreeningModel, values: npt.NDArray[np.float64], of_members: npt.NDArray[np.float64]
+) -> list[dict[str, Any]]:
+    """Feature hash, margins of the members, margin, probability at each horizon and a hash of the contributions, for each row."""
+    margins = mean_of_members(of_members)
+    contributions, _ = model.contributions(values)
+    likely = {
+        str(months): model.model.probability(margins, months).tolist() for months in model.model.horizons
+    }
+    return [
+        {
+            "hash": name,
+            "members": of_members[row].tolist(),
+            "margin": float(margins[row]),
+            "probability": {months: some[row] for months, some in likely.items()},
+            "contributions": hashlib.sha256(
+                np.ascontiguousarray(contributions[row], "<f8").tobytes()
+            ).hexdigest(),
+        }
+        for row, name in enumerate(feature_hashes(values))
+    ]
+
+
+def _replay(release: Release) -> None:
+    rows = json.loads((release.folder / "golden.json").read_text(encoding="utf-8"))
+    values = np.array(
+        [[np.nan if value is None else value for value in row["values"]] for row in rows], np.float64
+    )
+    stated = [{name: value for name, value in row.items() if name != "values"} for row in rows]
+    if _given(release.model, values, release.margins(values)) != stated:
+        raise ModelError(
+            Fault(
+                str(release.folder),
+                "its golden rows score otherwise here",
+                "the same numbers bit for bit",
+                "Use the locked versions (make serve).",
+            )
+        )
+
+
+def _damaged(path: Path, found: str) -> Fault:
+    return Fault(
+        str(path), found, "the file that the manifest names", "Make the release again: `riskmodel release`."
+    )

@@ -1,0 +1,897 @@
+"""The visit list of a cycle: leads that must be seen, what was left over, the model's order, random checks; then put in route order.
+
+The list proposes an order of visits. It closes nothing: whoever is not on it can come on it by a lead on any day.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from riskmodel.errors import Fault, UserError
+from riskmodel.settings import ScreeningSettings
+from riskmodel.tables import Tables
+from riskmodel.visits.draws import draw_checks, tie_order
+from riskmodel.visits.leads import LEAD_KINDS, open_leads, rule_hits, standing
+from riskmodel.vocabulary import GRADES, RISK_KINDS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Why a household is on the list; kept in the casebook, never shown to the visitor (leads are shown in words). `standby`: met by a department
+# rule only, on the list beyond the capacity.
+LISTED_AS: Final = ("lead", "carried", "model", "random_check", "standby")
+_GRADE_ORDER: Final = {grade: place for place, grade in enumerate(GRADES)}
+
+# Columns of VisitList.frame, in order.
+COLUMNS: Final[dict[str, Any]] = {
+    "cycle": pl.String,
+    "as_of": pl.Date,
+    "number": pl.Int64,
+    "household_id": pl.String,
+    "township_code": pl.String,
+    "village_code": pl.String,
+    "team": pl.String,
+    "grade": pl.String,
+    "grade_reasons_zh": pl.String,
+    "grade_reasons_en": pl.String,
+    "probability": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "margin": pl.Float64,
+    "rank": pl.Int64,
+    "risk_kinds": pl.String,
+    "reasons_zh": pl.String,
+    "reasons_en": pl.String,
+    "notes_zh": pl.String,
+    "notes_en": pl.String,
+    "check_zh": pl.String,
+    "check_en": pl.String,
+    "leads_zh": pl.String,
+    "leads_en": pl.String,
+    "lead_kinds": pl.String,
+    "last_visit": pl.Date,
+    "last_outcome": pl.String,
+    "listed_as": pl.String,
+    "times_carried": pl.Int64,
+    "stratum": pl.String,
+    "inclusion_probability": pl.Float64,
+    "horizon_months": pl.Int64,
+    "model_version": pl.String,
+}
+
+
+@dataclass(frozen=True)
+class VisitList:
+    """The list of one cycle. Polars inside; `frame` is pandas.
+
+    rows: COLUMNS, one row a household on the list, in order of priority: leads, carried over, model, random checks; last, beyond the
+    capacity, `standby`: households that only a department rule points to. `number` is the place in the route (township, village, urgency), by which files for visitors are sorted and which gives nothing away.
+    inclusion_probability: chance with which the household came on the list: 1 but for random checks.
+    monitored: monitored households with open leads (kept apart). left_out: who would have come but did not, and why.
+    strata: random checks by stratum: households, drawn, inclusion_probability. drawn_from: everybody who could be drawn: household_id,
+    probability, stratum, inclusion_probability, drawn; together with the list the population of every estimate. rules: department rules met, and since when, of
+    everybody scored (the next list needs it). notes: what a reader must know, in zh and en.
+    guide: what to verify for each risk kind, and which measures belong to it once confirmed. data_dates: until when each table is known.
+    """
+
+    cycle: str
+    as_of: dt.date
+    county_code: str
+    capacity: int
+    settings: ScreeningSettings
+    rows: pl.DataFrame
+    monitored: pl.DataFrame
+    left_out: pl.DataFrame
+    strata: pl.DataFrame
+    drawn_from: pl.DataFrame
+    rules: pl.DataFrame
+    notes: tuple[tuple[str, str], ...]
+    model_version: str
+    guide: tuple[tuple[str, ...], ...] = ()
+    data_dates: Mapping[str, dt.date] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The list as pandas, in order of priority. Holds `listed_as` and inclusion probabilities: for the office, not for the visitor."""
+        return self.rows.to_pandas()
+
+    @property
+    def route(self) -> pl.DataFrame:
+        """The visits of this cycle in route order: township, village, urgency."""
+        return self.rows.filter(pl.col("listed_as") != "standby").sort("number")
+
+    @property
+    def standby(self) -> pl.DataFrame:
+        """Who is on the list beyond the capacity, in route order."""
+        return self.rows.filter(pl.col("listed_as") == "standby").sort("number")
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over every value of the list, whatever the machine: the list's name in the casebook."""
+        digest = hashlib.sha256()
+        head = [
+            self.cycle,
+            self.as_of.isoformat(),
+            self.county_code,
+            str(self.capacity),
+            self.model_version,
+            self.settings.model_dump_json(),
+        ]
+        digest.update("\x1f".join(head).encode())
+        for row in self.rows.sort("household_id").iter_rows():
+            digest.update(
+                "\x1f".join(value.hex() if isinstance(value, float) else str(value) for value in row).encode()
+                + b"\x1e"
+            )
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        """Visits of this cycle; households on standby are not counted."""
+        return self.rows.height - self.counts.get("standby", 0)
+
+    def summary(self) -> str:
+        """What is on the list and what was left out, in English, one line each."""
+        counts = self.counts
+        lines = [
+            f"Visit list {self.cycle} of county {self.county_code}, as of {self.as_of.isoformat()}: {len(self)} households, capacity {self.capacity}",
+            f"  leads that must be seen {counts['lead']}, carried over {counts['carried']}, model's order {counts['model']}, "
+            f"random checks {counts['random_check']}; on standby {counts['standby']}",
+            "  grades: " + ", ".join(f"{grade} {counts['grade_' + grade]}" for grade in GRADES),
+        ]
+        lines += [f"  {en}" for _, en in self.notes]
+        return "\n".join(lines)
+
+    def to_excel(self, path: str | Path, *, township: str | None = None) -> Path:
+        """Write the workbook of the county, or of one township. Returns the path."""
+        from riskmodel.visits.workbook import write_excel
+
+        return write_excel(self, Path(path), township=township)
+
+    def to_excels(self, folder: str | Path) -> list[Path]:
+        """Write one workbook for the county and one for each township into a folder. Returns the paths."""
+        from riskmodel.visits.workbook import write_excels
+
+        return write_excels(self, Path(folder))
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the list with empty visit columns as CSV (UTF-8 with BOM, which spreadsheets need). Returns the path."""
+        from riskmodel.visits.workbook import write_csv
+
+        return write_csv(self, Path(path))
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the list as one printable page without external requests, a sheet of paper or more for each township. Returns the path."""
+        from riskmodel.visits.paper import write_html
+
+        return write_html(self, Path(path))
+
+    def to_pdf(self, path: str | Path) -> Path:
+        """Write the same page as PDF, A4 landscape. Needs the extra `print`. Returns the path. Raises UserError if a part for it is missing."""
+        from riskmodel.visits.paper import write_pdf
+
+        return write_pdf(self, Path(path))
+
+
+def cycle_of(as_of: dt.date, length: str) -> str:
+    """Name of the cycle whose visits begin the day after the as-of date: 2026-W05, 2026-01 or 2026-Q1."""
+    as_of += dt.timedelta(days=1)
+    if length == "week":
+        year, week, _ = as_of.isocalendar()
+        return f"{year}-W{week:02d}"
+    if length == "quarter":
+        return f"{as_of.year}-Q{(as_of.month + 2) // 3}"
+    return f"{as_of.year}-{as_of.month:02d}"
+
+
+def cycle_length(length: str) -> dt.timedelta:
+    """The longest that a cycle lasts."""
+    return dt.timedelta(days={"week": 7, "month": 31, "quarter": 92}[length])
+
+
+def screening_list(
+    scores: Any,
+    tables: Tables,
+    as_of: dt.date,
+    *,
+    capacity: int,
+    settings: ScreeningSettings | None = None,
+    previous: VisitList | None = None,
+    rules_before: pl.DataFrame | None = None,
+) -> VisitList:
+    """The visit list of the cycle whose visits begin the day after `as_of`.
+
+    scores: Scores, or a frame (pandas or polars) with household_id, margin, probability; further columns of COLUMNS, `rule_…` columns are
+    used where they are there. tables: what is known of the county; only rows known by `as_of` are read.
+    capacity: visits the county can give in the cycle. previous: the last list, for carry-over and for what is new.
+    rules_before: `rule_…` columns a household a cycle ago, where there is no last list to say what is new.
+
+    Leads are all on the list. Those by people and failed guarantees get a visit even beyond the capacity; those by department rules alone
+    get one up to their share, or by their score, and stand by otherwise. Random checks are always kept. The notes say what applied. Raises UserError with
+    every fault of the scores, the capacity and the quotas.
+    """
+    settings = settings or ScreeningSettings()
+    scored = _scored(scores, as_of, capacity)
+    cycle = cycle_of(as_of, settings.cycle)
+    now = standing(tables, as_of)
+    notes: list[tuple[str, str]] = []
+
+    hits = rule_hits(scored, tables, as_of, None if previous is None else previous.rules, rules_before)
+    leads, too_old = open_leads(tables, as_of, settings.leads, now=now, hits=hits)
+    if too_old:
+        days = settings.leads.look_back_days
+        notes.append(
+            (f"另有{too_old}条线索超过{days}天无核实记录，未列入；请补录核实结果。",
+             f"{too_old} leads without a visit are older than {days} days and not listed; enter their visits.")
+        )  # fmt: skip
+    unknown = leads.join(now, on="household_id", how="anti")["household_id"].n_unique()
+    if unknown:
+        notes.append(
+            (
+                f"{unknown}户线索的农户不在农户表中，无法列入。",
+                f"{unknown} households with leads are not in the households table.",
+            )
+        )
+    if not any(name.startswith("rule_") for name in scored.columns):
+        notes.append(
+            (
+                "评分不含部门规则，本清单没有规则线索。",
+                "The scores carry no department rules: no rule leads on this list.",
+            )
+        )
+
+    everybody = _everybody(scored, now, leads, settings, cycle)
+    peace = settings.recent_visits
+    still = pl.when(pl.col("last_origin") == "sweep").then(peace.sweep_days).otherwise(peace.days)
+    quiet = (pl.lit(as_of) - pl.col("last_visit")).dt.total_days() < still
+    everybody = everybody.with_columns(
+        fate=pl.when(pl.col("people").fill_null(0) == 0)
+        .then(pl.lit("gone"))
+        .when(pl.col("monitored").fill_null(False))
+        .then(pl.lit("monitored"))
+        .when(pl.col("lead_kinds").is_not_null())
+        .then(pl.lit("lead"))
+        .when(quiet.fill_null(False))
+        .then(pl.lit("recent"))
+        .otherwise(pl.lit("open"))
+    )
+    carried, withdrawn = _carried(everybody, previous, as_of, capacity, settings, now)
+    listed, waiting, drawn_from = _choose(everybody, carried, cycle, capacity, settings, notes)
+
+    rows = _grade(_told(listed, scores), capacity, settings)
+    rows = _number(rows, settings)
+    rows = rows.with_columns(
+        cycle=pl.lit(cycle),
+        as_of=pl.lit(as_of),
+        horizon_months=pl.col("horizon_months")
+        if "horizon_months" in rows.columns
+        else pl.lit(None, pl.Int64),
+    )
+    rows = rows.select(pl.col(name).cast(kind) for name, kind in COLUMNS.items())
+
+    left_out = pl.concat(
+        [
+            _why(everybody.filter(pl.col("fate") == "gone"), "去世、迁出或无在册成员", "died, moved away, or no member in force"),
+            _why(everybody.filter(pl.col("fate") == "recent").sort("place").head(capacity),
+                 "近期已走访且无新情况", "visited a short time ago and nothing new"),
+            _why(withdrawn, "结转到期或排位已下降", "carried over long enough, or its score has fallen"),
+            _why(waiting, "超出走访能力或名额", "beyond the capacity or the quota"),
+        ]
+    )  # fmt: skip
+    versions = (
+        sorted(set(scored["model_version"].drop_nulls().to_list()))
+        if "model_version" in scored.columns
+        else []
+    )
+    counts = {kind: int((rows["listed_as"] == kind).sum()) for kind in LISTED_AS}
+    visits = rows.filter(pl.col("listed_as") != "standby")
+    counts |= {f"grade_{grade}": int((visits["grade"] == grade).sum()) for grade in GRADES}
+    counts |= {fate: int((everybody["fate"] == fate).sum()) for fate in ("gone", "monitored", "recent")}
+    if counts["recent"]:
+        notes.append(
+            (f"{counts['recent']}户近期已走访（{peace.days}天内，集中排查后{peace.sweep_days}天内）且无新情况，本期不再上门。",
+             f"{counts['recent']} households were visited a short time ago ({peace.days} days, {peace.sweep_days} after a sweep) "
+                "and nothing new is known: not visited again.")
+        )  # fmt: skip
+    areas = now["village_code"].to_list()
+    return VisitList(
+        cycle=cycle,
+        as_of=as_of,
+        county_code=areas[0][:6] if areas else "",
+        capacity=capacity,
+        settings=settings,
+        rows=rows,
+        monitored=_monitored(everybody),
+        left_out=left_out,
+        strata=strata_of(drawn_from),
+        drawn_from=drawn_from,
+        rules=hits,
+        notes=tuple(notes),
+        model_version=", ".join(versions),
+        guide=_guide(scores),
+        data_dates=_data_dates(tables, as_of),
+        counts=counts,
+    )
+
+
+def _scored(scores: Any, as_of: dt.date, capacity: int) -> pl.DataFrame:
+    """The scores as a checked polars frame. Raises UserError with every fault."""
+    frame = getattr(scores, "frame", scores)
+    faults = []
+    if isinstance(capacity, bool) or not isinstance(capacity, (int, np.integer)) or capacity < 1:
+        faults.append(
+            Fault(
+                "capacity",
+                repr(capacity),
+                "a whole number of visits, 1 or more",
+                "Say how many visits the county can give.",
+            )
+        )
+    if not isinstance(frame, pl.DataFrame):
+        frame = _from_pandas(frame)
+    absent = [name for name in ("household_id", "margin", "probability") if name not in frame.columns]
+    if absent:
+        faults.append(
+            Fault(
+                "scores",
+                f"no column {', '.join(absent)}",
+                "household_id, margin, probability",
+                "Score the cohort first.",
+            )
+        )
+        raise UserError(faults)
+    frame = frame.with_columns(
+        pl.col("household_id").cast(pl.String), pl.col("margin", "probability").cast(pl.Float64)
+    )
+    twice = frame.filter(pl.col("household_id").is_duplicated())["household_id"].unique().sort().to_list()
+    faults += [
+        Fault(f"scores, household {name}", "scored twice", "one score a household", "Keep one.")
+        for name in twice[:20]
+    ]
+    without = frame.filter(
+        ~pl.col("margin").is_finite().fill_null(False)
+        | ~pl.col("probability").is_between(0, 1).fill_null(False)
+    )
+    faults += [
+        Fault(f"scores, household {row['household_id']}", f"margin {row['margin']}, probability {row['probability']}",
+              "a finite margin and a probability from 0 to 1", "Score the household again.")
+        for row in without.head(20).iter_rows(named=True)
+    ]  # fmt: skip
+    if "as_of" in frame.columns:
+        others = {str(day)[:10] for day in frame["as_of"].unique().to_list()} - {as_of.isoformat()}
+        if others:
+            found = f"scored as of {', '.join(sorted(others))}"
+            faults.append(
+                Fault(
+                    "scores",
+                    found,
+                    f"scores as of {as_of.isoformat()}",
+                    "Score again, or name that as-of date.",
+                )
+            )
+    if faults:
+        raise UserError(faults)
+    return frame
+
+
+def _from_pandas(frame: pd.DataFrame) -> pl.DataFrame:
+    columns: dict[str, Any] = {}
+    for name in frame.columns:
+        values = frame[name].tolist()
+        if str(name).endswith(("_zh", "_en")) or name == "risk_kinds":
+            separator = ";" if name == "risk_kinds" else "\n"
+            columns[name] = [_text(value, separator) for value in values]
+        else:
+            columns[name] = frame[name].to_numpy()
+            if frame[name].dtype.kind not in "biufM":
+                columns[name] = [None if value is None or value != value else value for value in values]
+    return pl.DataFrame(columns, strict=False)
+
+
+def _text(value: Any, separator: str) -> str | None:
+    if value is None or (isinstance(value, float) and value != value):
+        return None
+    return value if isinstance(value, str) else separator.join(str(item) for item in value)
+
+
+def _data_dates(tables: Tables, as_of: dt.date) -> dict[str, dt.date]:
+    """Until when each table is known on the day."""
+    known = tables.known_by(as_of)
+    newest = {
+        name: frame["known_on"].max() for name, frame in known.frames.items() if "known_on" in frame.columns
+    }
+    return {name: day for name, day in newest.items() if isinstance(day, dt.date)}
+
+
+def _everybody(
+    scored: pl.DataFrame, now: pl.DataFrame, leads: pl.DataFrame, settings: ScreeningSettings, cycle: str
+) -> pl.DataFrame:
+    """Everybody who is scored or has a lead, in the model's order (`place`; households without a score last), with leads in words."""
+    told = leads.group_by("household_id", maintain_order=True).agg(
+        lead_kinds=pl.col("kind").unique(maintain_order=True).str.join(";"),
+        leads_zh=pl.col("zh").unique(maintain_order=True).str.join("\n"),
+        leads_en=pl.col("en").unique(maintain_order=True).str.join("\n"),
+    )
+    keep = [name for name in scored.columns if name in COLUMNS]
+    drop = {"township_code", "village_code", "as_of", "grade", "cycle"}
+    own = scored.select(name for name in keep if name not in drop)
+    frame = own.join(told, on="household_id", how="full", coalesce=True).join(
+        now, on="household_id", how="left"
+    )
+    # A scored household that the tables do not hold on this day has no village: it is gone, and falls out below.
+    frame = frame.with_columns(
+        tie=pl.Series(tie_order(settings.key, cycle, frame["household_id"].to_list()), dtype=pl.String)
+    )
+    # Scores put equal margins in order by their own keyed hash already; here only what comes without a rank needs one.
+    keys = ["margin", "rank", "tie"] if "rank" in frame.columns else ["margin", "tie"]
+    frame = frame.sort(keys, descending=[True, *([False] * (len(keys) - 1))], nulls_last=True).with_row_index(
+        "place"
+    )
+    by_team = settings.quotas.by == "team"
+    teams = settings.quotas.teams
+    texts = {
+        name: pl.lit(None, pl.String)
+        for name, kind in COLUMNS.items()
+        if kind == pl.String and name not in frame.columns
+    }
+    numbers = {name: pl.lit(None, pl.Float64) for name in ("low", "high") if name not in frame.columns}
+    return frame.with_columns(**texts, **numbers).with_columns(
+        rank=pl.when(pl.col("margin").is_not_null()).then(pl.col("place").cast(pl.Int64) + 1),
+        team=pl.col("township_code").replace_strict(teams, default=None, return_dtype=pl.String)
+        if teams
+        else pl.lit(None, pl.String),
+        area=(
+            pl.col("township_code").replace_strict(teams, default="", return_dtype=pl.String)
+            if by_team
+            else pl.col("township_code")
+        ),
+        check_zh=pl.coalesce("check_zh", _checks("zh")),
+        check_en=pl.coalesce("check_en", _checks("en")),
+    )
+
+
+def _checks(language: str) -> pl.Expr:
+    """What to check, from the risk kinds alone, where the scores bring no text of their own."""
+    place = 0 if language == "zh" else 1
+    words = {code: pair[place] for code, pair in RISK_KINDS.items()}
+    joined = (
+        pl.col("risk_kinds")
+        .str.split(";")
+        .list.eval(pl.element().replace_strict(words, default=None, return_dtype=pl.String))
+        .list
+    )
+    text = joined.join("、" if language == "zh" else ", ")
+    lead = pl.lit("核实是否存在：" if language == "zh" else "See whether there is: ")
+    return pl.when(text.str.len_chars() > 0).then(lead + text)
+
+
+def _told(listed: pl.DataFrame, scores: Any) -> pl.DataFrame:
+    """Reasons a line each, and the reviewed texts of what to check, of the listed households; from scores that can explain themselves."""
+    if not callable(getattr(scores, "reasons", None)):
+        return listed
+    checks = scores.table.wordbook.checks
+    told = []
+    for name in listed.filter(pl.col("margin").is_not_null())["household_id"].to_list():
+        explained = scores.reasons(name)
+        up = [reason for reason in explained if reason.raises]
+        down = [reason for reason in explained if not reason.raises]
+        kinds = explained.risk_kinds
+        told.append(
+            (
+                name,
+                "\n".join([*(reason.zh for reason in up), *(f"另一方面：{reason.zh}" for reason in down)])
+                or None,
+                "\n".join(
+                    [*(reason.en for reason in up), *(f"On the other hand: {reason.en}" for reason in down)]
+                )
+                or None,
+                "\n".join(f"{RISK_KINDS[kind][0]}：{checks[kind].verify.zh}" for kind in kinds) or None,
+                "\n".join(f"{RISK_KINDS[kind][1]}: {checks[kind].verify.en}" for kind in kinds) or None,
+            )
+        )
+    names = ("reasons_zh", "reasons_en", "check_zh", "check_en")
+    schema = {"household_id": pl.String} | {f"told_{name}": pl.String for name in names}
+    listed = listed.join(
+        pl.DataFrame(told, schema=schema, orient="row"), on="household_id", how="left", maintain_order="left"
+    )
+    listed = listed.with_columns(pl.coalesce(f"told_{name}", name).alias(name) for name in names)
+    return listed.drop(f"told_{name}" for name in names)
+
+
+def _guide(scores: Any) -> tuple[tuple[str, ...], ...]:
+    """What belongs to each risk kind: code, what to verify, measures with and without labour; each zh, en. Empty without reviewed texts."""
+    if not callable(getattr(scores, "reasons", None)):
+        return ()
+    return tuple(
+        (
+            kind,
+            *(
+                text
+                for words in (check.verify, check.with_labour, check.without_labour)
+                for text in (words.zh, words.en)
+            ),
+        )
+        for kind, check in scores.table.wordbook.checks.items()
+    )
+
+
+def _carried(
+    everybody: pl.DataFrame,
+    previous: VisitList | None,
+    as_of: dt.date,
+    capacity: int,
+    settings: ScreeningSettings,
+    now: pl.DataFrame,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Households of the last list that nobody has met since: those carried over, and those no longer.
+
+    A last list that is older than all the cycles of carry-over together carries nothing.
+    """
+    schema = {
+        "household_id": pl.String,
+        "times_carried": pl.Int64,
+        "was": pl.String,
+        "stratum": pl.String,
+        "inclusion_probability": pl.Float64,
+    }
+    longest = cycle_length(settings.cycle) * (settings.carry_over.cycles + 1)
+    if previous is None or as_of - previous.as_of > longest:
+        return pl.DataFrame(schema=schema), everybody.clear()
+    undone = (
+        previous.rows.join(now.select("household_id", seen="last_visit"), on="household_id", how="left")
+        .filter(pl.col("seen").is_null() | (pl.col("seen") < previous.as_of))
+        .filter(~pl.col("listed_as").is_in(["lead", "standby"]))
+        .select(
+            "household_id",
+            times_carried=pl.col("times_carried") + 1,
+            # Carried random checks keep the chance with which they were drawn, or the estimate of misses would lean to who is easy to meet.
+            was=pl.when(pl.col("stratum").is_not_null())
+            .then(pl.lit("random_check"))
+            .otherwise(pl.lit("carried")),
+            stratum="stratum",
+            inclusion_probability="inclusion_probability",
+        )
+    )
+    still = everybody.filter(pl.col("fate") == "open").join(
+        undone.select("household_id", "times_carried", "was"), on="household_id"
+    )
+    over = (pl.col("times_carried") > settings.carry_over.cycles) | (
+        (pl.col("was") == "carried") & (pl.col("place") >= capacity * settings.carry_over.within)
+    )
+    kept = still.filter(~over).select("household_id")
+    return undone.join(kept, on="household_id", how="semi"), still.filter(over)
+
+
+def _choose(
+    everybody: pl.DataFrame,
+    carried: pl.DataFrame,
+    cycle: str,
+    capacity: int,
+    settings: ScreeningSettings,
+    notes: list[tuple[str, str]],
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Who is on the list (with listed_as, times_carried, stratum, inclusion_probability), who waits, and from whom was drawn."""
+    checks = round(settings.random_checks.share * capacity)
+    leads = everybody.filter(pl.col("fate") == "lead")
+    by_rule = leads.filter(pl.col("lead_kinds") == "rule")
+    people = leads.filter(pl.col("lead_kinds") != "rule")
+    open_ = everybody.filter(pl.col("fate") == "open").join(carried, on="household_id", how="left")
+    old_checks = open_.filter(pl.col("was") == "random_check").head(checks)
+    room = max(0, capacity - checks - people.height)
+    if people.height + checks > capacity:
+        notes.append(
+            (f"必须核实的线索{people.height}户、随机抽查{checks}户，合计超过走访能力{capacity}户：线索全部列入，本期没有模型排序名额。",
+             f"{people.height} households with leads and {checks} random checks exceed the capacity of {capacity}: every lead is listed, "
+             "and no visit is left for the model's order.")
+        )  # fmt: skip
+    ruled = by_rule.head(min(room, int(settings.leads.rule_share * capacity)))
+    room -= ruled.height
+    leads = pl.concat([people, ruled])
+    rule_rest = by_rule.join(ruled, on="household_id", how="anti", maintain_order="left")
+    quotas = _quotas(everybody, capacity, settings)
+    ahead = open_.filter(pl.col("was") == "carried")
+    rest = pl.concat([open_.filter(pl.col("was").is_null()), rule_rest], how="diagonal").sort("place")
+    first = ahead.sort("place").head(int(settings.carry_over.share * room))["household_id"].to_list()
+    chosen = _fill(ahead, rest, leads, first, room, quotas, settings)
+    picks = pl.concat([ahead, rest]).filter(pl.col("household_id").is_in(chosen))
+    _say_tie(rest, set(chosen), notes)
+
+    # Everybody who gets no visit in this cycle can be drawn, also who waits by a rule: else misses among them would stay unseen.
+    drawable = (
+        pl.concat([ahead, rest])
+        .filter(~pl.col("household_id").is_in(chosen))
+        .filter(pl.col("margin").is_not_null())
+    )
+    drawable = drawable.sort("household_id")
+    new_checks = checks - old_checks.height
+    order = np.argsort(np.argsort(drawable["place"].to_numpy(), kind="stable"), kind="stable")
+    draw = draw_checks(
+        drawable["household_id"].to_list(),
+        drawable["township_code"].to_list(),
+        order,
+        new_checks,
+        settings.random_checks.layers,
+        seed=settings.random_checks.seed,
+        cycle=cycle,
+    )
+    drawable = drawable.with_columns(
+        stratum=pl.Series(draw.stratum, dtype=pl.String),
+        inclusion_probability=pl.Series(draw.probability, dtype=pl.Float64),
+        drawn=pl.Series(draw.drawn, dtype=pl.Boolean),
+    )
+    if checks == 0:
+        notes.append(
+            (
+                "本期没有随机抽查：漏报率和覆盖率无法估计（not_estimable）。",
+                "No random checks in this cycle: misses and recall are not_estimable.",
+            )
+        )
+    drawn = drawable.filter("drawn").drop("drawn")
+    standby = drawable.filter(~pl.col("drawn") & (pl.col("fate") == "lead")).drop("drawn")
+    if standby.height:
+        notes.append(
+            (f"另有{standby.height}户仅因部门规则列入候补：不占本期名额，顺路或下期核实。",
+             f"{standby.height} more households are on standby by department rules alone: listed beyond the capacity, to be seen on the way or next.")
+        )  # fmt: skip
+    sure = {"stratum": pl.lit(None, pl.String), "inclusion_probability": pl.lit(1.0)}
+    listed = pl.concat(
+        [
+            leads.with_columns(
+                listed_as=pl.lit("lead"),
+                times_carried=pl.lit(0, pl.Int64),
+                was=pl.lit(None, pl.String),
+                **sure,
+            ),
+            picks.filter(pl.col("was") == "carried").with_columns(listed_as=pl.lit("carried"), **sure),
+            picks.filter(pl.col("was").is_null() & (pl.col("fate") == "open")).with_columns(
+                listed_as=pl.lit("model"), **sure
+            ),
+            picks.filter(pl.col("fate") == "lead").with_columns(listed_as=pl.lit("lead"), **sure),
+            old_checks.with_columns(listed_as=pl.lit("random_check")),
+            drawn.with_columns(listed_as=pl.lit("random_check")),
+            standby.with_columns(listed_as=pl.lit("standby")),
+        ],
+        how="diagonal",
+    ).with_columns(pl.col("times_carried").fill_null(0))
+    waiting = ahead.join(listed, on="household_id", how="anti").drop("was", "times_carried")
+    population = drawable.select("household_id", "probability", "stratum", "inclusion_probability", "drawn")
+    return listed, waiting, population
+
+
+def strata_of(drawn_from: pl.DataFrame) -> pl.DataFrame:
+    """The draw by stratum (township/layer): households, drawn, inclusion_probability of each."""
+    counts = {"households": pl.len().cast(pl.Int64), "drawn": pl.col("drawn").cast(pl.Int64).sum()}
+    by_stratum = drawn_from.group_by("stratum").agg(
+        **counts, inclusion_probability=pl.col("inclusion_probability").first()
+    )
+    return by_stratum.sort("stratum")
+
+
+def _quotas(everybody: pl.DataFrame, capacity: int, settings: ScreeningSettings) -> dict[str, int]:
+    """Visits an area may (proportional, fixed) or must (floor) get. Raises UserError for quotas that cannot be."""
+    rules = settings.quotas
+    here = everybody.filter(pl.col("fate") != "gone")
+    sizes = dict(here.group_by("area").agg(households=pl.len()).sort("area").iter_rows())
+    if rules.rule == "county":
+        return {}
+    faults = []
+    if rules.by == "team":
+        missing = sorted(set(here["township_code"].to_list()) - set(rules.teams))
+        if missing:
+            found = f"no team for {', '.join(missing)}"
+            faults.append(
+                Fault(
+                    "screening.yaml (quotas.teams)",
+                    found,
+                    "a team for every township",
+                    "Name the team of each.",
+                )
+            )
+    if rules.rule == "floor" and rules.floor * len(sizes) > capacity:
+        found = f"{rules.floor} visits for each of {len(sizes)} areas are {rules.floor * len(sizes)}"
+        faults.append(
+            Fault(
+                "screening.yaml (quotas.floor)",
+                found,
+                f"at most the capacity of {capacity}",
+                "Lower the floor.",
+            )
+        )
+    if rules.rule == "fixed":
+        strange = sorted(set(rules.fixed) - set(sizes))
+        if strange:
+            found = f"{', '.join(strange)} has no household"
+            faults.append(
+                Fault(
+                    "screening.yaml (quotas.fixed)", found, f"one of {', '.join(sizes)}", "Correct the code."
+                )
+            )
+        if sum(rules.fixed.values()) > capacity:
+            found = f"quotas of {sum(rules.fixed.values())} visits together"
+            faults.append(
+                Fault(
+                    "screening.yaml (quotas.fixed)",
+                    found,
+                    f"at most the capacity of {capacity}",
+                    "Lower a quota, or raise the capacity.",
+                )
+            )
+    if faults:
+        raise UserError(faults)
+    if rules.rule == "floor":
+        return dict.fromkeys(sizes, rules.floor)
+    if rules.rule == "fixed":
+        return {area: rules.fixed.get(area, 0) for area in sizes}
+    return largest_remainders(sizes, capacity)
+
+
+def largest_remainders(sizes: Mapping[str, int], visits: int) -> dict[str, int]:
+    """Share visits out in proportion to the sizes, whole and complete; remainders go to the largest, ties by name."""
+    total = sum(sizes.values())
+    if not total:
+        return dict.fromkeys(sizes, 0)
+    whole = {area: visits * size // total for area, size in sizes.items()}
+    left = visits - sum(whole.values())
+    for area in sorted(sizes, key=lambda name: (-(visits * sizes[name] % total), name))[:left]:
+        whole[area] += 1
+    return whole
+
+
+def _fill(
+    ahead: pl.DataFrame,
+    rest: pl.DataFrame,
+    leads: pl.DataFrame,
+    first: list[str],
+    room: int,
+    quotas: Mapping[str, int],
+    settings: ScreeningSettings,
+) -> list[str]:
+    """Household ids that get the `room` visits: the `first` of those carried over, then everybody in the model's order, under the quotas.
+
+    Leads count against the quota of their area. Proportional quotas that an area cannot use go to the model's order; fixed ones do not.
+    """
+    early = set(first)
+    everyone = pl.concat([frame.select("household_id", "area", "place") for frame in (ahead, rest)]).sort(
+        "place"
+    )
+    pairs = list(everyone.select("household_id", "area").iter_rows())
+    line = [pair for pair in pairs if pair[0] in early] + [pair for pair in pairs if pair[0] not in early]
+    if not quotas:
+        return [name for name, _ in line[:room]]
+    used: dict[str, int] = dict.fromkeys(quotas, 0)
+    for area in leads["area"].to_list():
+        used[area] = used.get(area, 0) + 1
+    chosen: list[str] = []
+    for name, area in line:
+        if len(chosen) < room and used.get(area, 0) < quotas.get(area, 0):
+            chosen.append(name)
+            used[area] = used.get(area, 0) + 1
+    if settings.quotas.rule == "fixed":
+        return chosen
+    taken = set(chosen)
+    others = [name for name, _ in line if name not in taken]
+    return chosen + others[: room - len(chosen)]
+
+
+def _say_tie(rest: pl.DataFrame, chosen: set[str], notes: list[tuple[str, str]]) -> None:
+    """Say it when the cut goes through households with the same score."""
+    inside = rest.filter(pl.col("household_id").is_in(chosen))
+    if not inside.height:
+        return
+    last = inside["margin"].min()
+    same = rest.filter(pl.col("margin") == last)
+    outside = same.filter(~pl.col("household_id").is_in(chosen)).height
+    if outside:
+        notes.append(
+            (f"截断处有{same.height}户原始分相同，其中{same.height - outside}户入列，由密钥散列决定先后。",
+             f"The cut goes through {same.height} households with the same score: {same.height - outside} are listed, chosen by the keyed hash.")
+        )  # fmt: skip
+
+
+def _grade(listed: pl.DataFrame, capacity: int, settings: ScreeningSettings) -> pl.DataFrame:
+    """Add grade and its reasons in words. Random checks are graded like everybody else."""
+    graded = [
+        grade_of(
+            row["lead_kinds"].split(";") if row["lead_kinds"] else [],
+            row["rank"],
+            row["probability"],
+            capacity,
+            settings,
+        )
+        for row in listed.select("lead_kinds", "rank", "probability").iter_rows(named=True)
+    ]
+    names = ("grade", "grade_reasons_zh", "grade_reasons_en")
+    return listed.with_columns(
+        pl.Series(name, [item[place] for item in graded], dtype=pl.String) for place, name in enumerate(names)
+    )
+
+
+def grade_of(
+    lead_kinds: Sequence[str],
+    rank: int | None,
+    probability: float | None,
+    capacity: int,
+    settings: ScreeningSettings,
+) -> tuple[str, str, str]:
+    """Grade of a household, and why, in zh and en. rank: place in the model's order, 1 first; None: not scored."""
+    rules = settings.grades
+    found: list[tuple[str, str, str]] = [
+        (rules.leads[kind], f"线索：{LEAD_KINDS[kind][0]}", f"lead: {LEAD_KINDS[kind][1]}")
+        for kind in lead_kinds
+        if kind in rules.leads
+    ]
+    for grade, cut in (("orange", rules.orange), ("yellow", rules.yellow)):
+        share = int(cut.capacity_share * capacity)
+        if rank is not None and rank <= share:
+            found.append((grade, f"评分位列前{share}户", f"score among the first {share}"))
+            break
+        if probability is not None and probability >= cut.probability:
+            found.append(
+                (grade, f"概率不低于{cut.probability:.0%}", f"probability of {cut.probability:.0%} or more")
+            )
+            break
+    if not found:
+        return "none", "本期核实安排", "part of this cycle's plan of visits"
+    best = min((grade for grade, _, _ in found), key=_GRADE_ORDER.__getitem__)
+    why = [(zh, en) for grade, zh, en in found if grade == best]
+    return best, "；".join(zh for zh, _ in why), "; ".join(en for _, en in why)
+
+
+def _number(rows: pl.DataFrame, settings: ScreeningSettings) -> pl.DataFrame:
+    """Put rows in order of priority and add `number`, the place in the route: township, village on the way, grade, hash.
+
+    Within a village and grade the route goes by the keyed hash, not by score: the order gives nothing away about who was drawn.
+    """
+    on_the_way = {
+        village: place for villages in settings.route.values() for place, village in enumerate(villages)
+    }
+    last = len(on_the_way)
+    rows = rows.with_columns(
+        urgency=pl.col("grade").replace_strict(_GRADE_ORDER, return_dtype=pl.Int32),
+        stop=pl.col("village_code").replace_strict(on_the_way, default=last, return_dtype=pl.Int32)
+        if on_the_way
+        else pl.lit(0),
+        turn=pl.col("listed_as").replace_strict(
+            {name: place for place, name in enumerate(LISTED_AS)}, return_dtype=pl.Int32
+        ),
+    )
+    rows = rows.sort(
+        pl.col("listed_as") == "standby", "township_code", "stop", "village_code", "urgency", "tie"
+    ).with_row_index("number", offset=1)
+    lead_first = pl.when(pl.col("listed_as") == "lead").then("urgency").otherwise(0)
+    return rows.sort("turn", lead_first, "place")
+
+
+def _monitored(everybody: pl.DataFrame) -> pl.DataFrame:
+    names = [
+        "household_id",
+        "township_code",
+        "village_code",
+        "monitored_since",
+        "last_visit",
+        "lead_kinds",
+        "leads_zh",
+        "leads_en",
+    ]
+    apart = everybody.filter((pl.col("fate") == "monitored") & pl.col("lead_kinds").is_not_null())
+    return apart.select(names).sort("township_code", "village_code", "household_id")
+
+
+def _why(frame: pl.DataFrame, zh: str, en: str) -> pl.DataFrame:
+    return frame.select(
+        "household_id",
+        "township_code",
+        "village_code",
+        "last_visit",
+        "probability",
+        zh=pl.lit(zh),
+        en=pl.lit(en),
+    )
