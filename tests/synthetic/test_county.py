@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from riskmodel.errors import DataError
-from riskmodel.synthetic import make_county, synthesise, synthetic_county
+from riskmodel.synthetic import Dynamics, make_county, seeds, synthesise, synthetic_county
 from riskmodel.synthetic.county import auc
 from riskmodel.tables import check_tables
 from riskmodel.tables.schema import TABLES
@@ -217,3 +217,40 @@ def test_numbers_that_make_no_county_are_refused_all_at_once():
     with pytest.raises(DataError) as refusal:
         synthetic_county(households=3, years=0, end=END, seed=-1)
     assert len(refusal.value.faults) == 3
+
+
+def test_no_two_random_streams_of_a_county_have_the_same_key(monkeypatch):
+    """Every generator that a county draws from, those of late, lost and misread rows included, has a key of its own."""
+    keys = []
+    drawn = np.random.default_rng
+
+    def recorded(key):
+        keys.append(tuple(key) if isinstance(key, list) else key)
+        return drawn(key)
+
+    monkeypatch.setattr(np.random, "default_rng", recorded)
+    make_county(150, 2, END, 9, dynamics=Dynamics(lost=0.1, misread=0.1))
+    assert len(keys) > 40
+    assert len(set(keys)) == len(keys), sorted(key for key in keys if keys.count(key) > 1)
+
+
+def test_no_number_of_a_stream_is_given_twice():
+    whole = [seeds.PEOPLE, seeds.WORLD, seeds.LIVES, seeds.FUTURES, seeds.SKY, seeds.DELIVERY, seeds.VILLAGE_GAPS]
+    numbers = [*whole, *seeds.RECORDS.values()]
+    assert len(set(numbers)) == len(numbers)
+    assert len(set(seeds.DELIVERIES.values())) == len(seeds.DELIVERIES)
+
+
+def test_nobody_is_billed_certified_or_paid_before_birth_or_after_leaving(frames):
+    people = (
+        frames["members"]
+        .sort("known_on")
+        .group_by("member_id")
+        .agg(born=pl.col("birth_date").min(), left=pl.col("left_on").last())
+    )
+    for name in ("medical", "disability", "employment", "income"):
+        lived = frames[name].join(people, on="member_id")
+        outside = (pl.col("occurred_on") < pl.col("born")) | (pl.col("occurred_on") > pl.col("left").dt.month_end())
+        assert lived.height and lived.filter(outside).is_empty(), name
+        if name != "employment":  # its rows are dated on the last day of the month that was worked
+            assert lived.filter(pl.col("occurred_on") > pl.col("left")).is_empty(), name

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from riskmodel.errors import DataError, Fault
-from riskmodel.synthetic import life, run
+from riskmodel.synthetic import life, run, seeds
 from riskmodel.synthetic.dynamics import Dynamics, write_down
 from riskmodel.synthetic.people import Calendar, make_people
 from riskmodel.synthetic.records import Departments
@@ -109,7 +109,7 @@ def make_county(
     moy = calendar.month_of_year
     quarters = np.array([m for m in range(calendar.begin + 12, calendar.last + 2) if moy[m] % 3 == 0], dtype=np.int64)
     say("who lives in the county")
-    areas, people = make_people(households, calendar, seed, np.random.default_rng([seed, 1]))
+    areas, people = make_people(households, calendar, seed, seeds.stream(seed, seeds.PEOPLE))
     say("how they live")
     lived = run.live(areas, people, calendar, seed, quarters, dynamics)
     say("what the departments write down")

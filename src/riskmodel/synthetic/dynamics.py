@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from riskmodel.errors import DataError, Fault
+from riskmodel.synthetic import seeds
 
 # Tables that a county cannot be without: nobody could be scored, and nothing learned.
 NEEDED = ("households", "members", "verifications")
@@ -94,7 +95,7 @@ def write_down(frames: Mapping[str, pl.DataFrame], dynamics: Dynamics, end: dt.d
         if name not in kept:
             continue
         frame = kept[name]
-        chance = np.random.default_rng([seed, 6, sum(name.encode())])
+        chance = seeds.stream(seed, seeds.DELIVERY, seeds.DELIVERIES[name])
         ids = frame["event_id"].unique(maintain_order=True)
         draws = pl.DataFrame(
             {

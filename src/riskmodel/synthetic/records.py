@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from riskmodel.synthetic import life
+from riskmodel.synthetic import life, seeds
 from riskmodel.synthetic.people import COUNTY, EDUCATION, NEVER, RELATIONS, WORKERS, Flags, Floats, Ints
 from riskmodel.synthetic.run import Lived, line_of
 from riskmodel.vocabulary import RISK_KINDS
@@ -42,7 +42,15 @@ class Departments:
         self.members_by = pl.Series("member_id", self.people.member_id.tolist(), dtype=pl.String)
 
     def rng(self, table: str) -> np.random.Generator:
-        return np.random.default_rng([self.seed, 100 + sum(table.encode())])
+        """The random stream of a table, or of one question within it (`income-id`). Raises KeyError for one that `seeds.RECORDS` lacks."""
+        return seeds.stream(self.seed, seeds.RECORDS[table])
+
+    @cached_property
+    def left_day(self) -> Days:
+        """The day on which each person left (death, marriage, moving out); NaT for those who stay. Shape (P,)."""
+        leaves, months = self.people.leaves, self.calendar.months
+        day = self.starts[np.minimum(leaves, months)] + np.arange(self.p) % 27
+        return np.where(leaves < months, day, np.datetime64("NaT"))
 
     def day(self, month: Ints, rng: np.random.Generator, low: int = 1, high: int = 28) -> Days:
         """A day of the month."""
@@ -354,11 +362,7 @@ class Departments:
         baseline = (self.lived.trait(life.T_DIBAO) > 0)[home] & (person % 5 != 0)
         after = on > first_found[home] + 40
         dibao = baseline | (after & (home % 3 == 0))
-        left = np.where(
-            people.leaves[person] <= at,
-            self.starts[np.minimum(people.leaves[person], c.months)] + person % 27,
-            np.datetime64("NaT"),
-        )
+        left = np.where(people.leaves[person] <= at, self.left_day[person], np.datetime64("NaT"))
         alone = self.lived.fixed.size[home, np.minimum(at, c.months - 1)] == 1
         minority = people.minority[person].astype(object)
         minority[person % 50 == 7] = None
@@ -473,7 +477,7 @@ class Departments:
         listed = rng.random((self.n, WORKERS)) < 0.62
         h, w, m = np.nonzero(~np.isnan(wages) & listed[:, :, None])
         # Villages report more or less completely; some workers enter the table only later.
-        gaps = np.random.default_rng([self.seed, 7]).beta(1.2, 14, len(self.areas.code))
+        gaps = seeds.stream(self.seed, seeds.VILLAGE_GAPS).beta(1.2, 14, len(self.areas.code))
         enters = np.where(rng.random((self.n, WORKERS)) < 0.25, rng.integers(0, wages.shape[2], (self.n, WORKERS)), 0)
         here = (rng.random(len(h)) > gaps[people.village[h]]) & (m >= enters[h, w])
         h, w, m = h[here], w[here], m[here]
@@ -613,6 +617,10 @@ class Departments:
         amount = np.concatenate([part[4] for part in parts]).astype(float)
         lag = np.concatenate([rng.integers(part[5], part[6] + 1, len(part[0])) for part in parts])
         occurred = self.starts[month + 1] - 1
+        person = np.concatenate([part[1] for part in parts])
+        # The last pay of somebody who left is booked on the last day.
+        last_day = np.where(person >= 0, self.left_day[np.maximum(person, 0)], np.datetime64("NaT"))
+        occurred = np.fmin(occurred, last_day)
         columns: dict[str, Values] = {
             "household_id": self.households_by[household],
             "occurred_on": occurred,
@@ -621,7 +629,6 @@ class Departments:
             "amount": np.round(amount, 0),
         }
         if member is not None:
-            person = np.concatenate([part[1] for part in parts])
             columns["member_id"] = _only(member[np.maximum(person, 0)], person >= 0)
         return self._corrected(self.frame(table, columns, twice=0.0005), table, 0.008)
 
@@ -720,7 +727,8 @@ class Departments:
                     )
                 )
         who = np.concatenate([part[0] for part in parts])
-        occurred = np.concatenate([part[1] for part in parts])
+        # In the month of a birth there is no bill before the day of it.
+        occurred = np.maximum(np.concatenate([part[1] for part in parts]), people.birth[who])
         total = np.round(np.concatenate([part[4] for part in parts]), 2)
         back = np.round(np.concatenate([part[5] for part in parts]), 2).clip(0)
         compliant = np.round(np.concatenate([part[6] for part in parts]), 2)
@@ -792,7 +800,10 @@ class Departments:
                 "level": level,
                 "valid_until": _series("", np.where(rng.random(len(who)) < 0.8, until, np.datetime64("NaT"))),
             }
-        ).filter(pl.col("known_on") <= c.end)
+        )
+        # Nobody is certified before birth or after having left.
+        frame = frame.filter(~pl.Series((occurred < people.birth[who]) | (occurred > self.left_day[who])))
+        frame = frame.filter(pl.col("known_on") <= c.end)
         ids = pl.Series("event_id", rng.permutation(frame.height)).cast(pl.String).str.zfill(7).str.replace("^", "DI")
         return frame.with_columns(ids).sort("known_on", "event_id")
 

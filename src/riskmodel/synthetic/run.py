@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from riskmodel.synthetic import life
+from riskmodel.synthetic import life, seeds
 from riskmodel.synthetic.dynamics import Dynamics
 from riskmodel.synthetic.people import WORKERS, Areas, Calendar, Flags, Floats, Ints, People
 
@@ -60,10 +60,10 @@ def line_of(year: int, month: int) -> float:
 
 def live(areas: Areas, people: People, calendar: Calendar, seed: int, snapshot_months: Ints, dynamics: Dynamics) -> Lived:
     """Run the county from the first simulated month to the last."""
-    rng = np.random.default_rng([seed, 2])
+    rng = seeds.stream(seed, seeds.WORLD)
     n, months = len(people.household_id), calendar.months
     areas = replace(areas, flood_risk=areas.flood_risk * dynamics.floods)
-    world = make_world(areas, calendar, rng, dynamics, np.random.default_rng([seed, 5]))
+    world = make_world(areas, calendar, rng, dynamics, seeds.stream(seed, seeds.SKY))
     moy = calendar.month_of_year
     sky = life.Sky(draw_prices(moy, rng), draw_floods(areas.flood_risk, moy, rng))
     size = household_sizes(people, months)
@@ -87,7 +87,7 @@ def live(areas: Areas, people: People, calendar: Calendar, seed: int, snapshot_m
         moves_to=people.moves_to,
     )
     state = first_state(people, fixed, rng)
-    streams = _streams(np.random.default_rng([seed, 3]), n)
+    streams = _streams(seeds.stream(seed, seeds.LIVES), n)
     wages = np.full((n, WORKERS, months), np.nan, np.float32)
     farm = np.zeros((n, months), np.float32)
     snapshots = np.zeros((len(snapshot_months), n, life.STATE))
@@ -120,7 +120,7 @@ def true_probability(lived: Lived, seed: int, months: int = 12, draws: int = 12)
         np.zeros(0, np.int64),
     )
     for k, start in enumerate(lived.snapshot_months):
-        rng = np.random.default_rng([seed, 4, int(start)])
+        rng = seeds.stream(seed, seeds.FUTURES, int(start))
         moy = lived.calendar.month_of_year[start : start + months]
         price = draw_prices(moy, rng, draws)
         carry_falls_on(price.reshape(3, draws, months), lived.sky.price, int(start))
