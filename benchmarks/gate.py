@@ -15,8 +15,8 @@ from pathlib import Path
 
 import riskmodel as rm
 from riskmodel.casebook.doorkeeping import add_key
-from riskmodel.serving.gate import Gate
-from riskmodel.serving.office import Office
+from riskmodel.serving.gate import CallerGate
+from riskmodel.serving.state import ServiceState
 
 ALONE, AT_ONCE, ROUNDS = 400, 64, 20
 
@@ -36,7 +36,7 @@ async def send(_message) -> None:
     pass
 
 
-async def measure(gate: Gate, key: str) -> dict[str, float]:
+async def measure(gate: CallerGate, key: str) -> dict[str, float]:
     def asked():
         headers = [
             (b"host", b"x"),
@@ -66,14 +66,14 @@ async def measure(gate: Gate, key: str) -> dict[str, float]:
 
 
 def main() -> None:
-    office = Office()
-    office.open(rm.open_project(rm.init_project(Path(tempfile.mkdtemp()) / "project")))
+    state = ServiceState()
+    state.open(rm.open_project(rm.init_project(Path(tempfile.mkdtemp()) / "project")))
     key = add_key(
-        office.book.engine, name="benchmark", role="case_system", areas=["522301"], purpose="benchmark"
+        state.book.engine, name="benchmark", role="case_system", areas=["522301"], purpose="benchmark"
     ).secret
-    print(json.dumps(asyncio.run(measure(Gate(nothing, office=office), key))))
-    assert office.book.audit_faults() == []
-    office.close()
+    print(json.dumps(asyncio.run(measure(CallerGate(nothing, state=state), key))))
+    assert state.book.audit_faults() == []
+    state.close()
 
 
 if __name__ == "__main__":

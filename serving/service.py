@@ -11,25 +11,26 @@ from starlette.types import ASGIApp
 from riskmodel.errors import UserError
 from riskmodel.project import Project
 from riskmodel.serving.api import make_app
-from riskmodel.serving.desk import Desk, facts_of
-from riskmodel.serving.gate import Gate
+from riskmodel.serving.desk import Desk
+from riskmodel.serving.gate import CallerGate
 from riskmodel.serving.limits import BodyLimit, Bounded, Bounds
-from riskmodel.serving.observe import Observed, Tally, log_as_lines, say_no_start
-from riskmodel.serving.office import Office
+from riskmodel.serving.observe import Observed, log_as_lines, say_no_start
 from riskmodel.serving.probes import Ready
+from riskmodel.serving.state import ServiceState
 from riskmodel.serving.swap import Watch
+from riskmodel.serving.tally import Tally
 
-office, bounds, tally = Office(), Bounds(), Tally()
+state, bounds, tally = ServiceState(), Bounds(), Tally()
 
 
-def open_office() -> None:
+def open_state() -> None:
     """Open the release and the casebook. Raises UserError, whose faults the log then has."""
     log_as_lines()
     try:
         project = Project.find()
-        office.desk = desk = Desk.open(project, tally)
-        bounds.settings = desk.settings
-        office.open(project, lambda: facts_of(desk))
+        scorer = Desk.open(project, tally)
+        bounds.settings = scorer.settings
+        state.open(project, scorer)
     except UserError as refusal:
         say_no_start(refusal)
         raise
@@ -45,34 +46,34 @@ def open_office() -> None:
     tracing={"excluded_urls": ".*"},
     traffic={"timeout": 600},
 )
-@bentoml.asgi_app(make_app(office), path="/")
+@bentoml.asgi_app(make_app(state), path="/")
 class ScreeningService:
     """A priority signal ahead of human verification. 核实优先级信号，非认定结论"""
 
     def __init__(self) -> None:
-        if not office.is_open:
-            open_office()
-        self.watch = Watch(office.desk, office.project)
+        if not state.is_open:
+            open_state()
+        self.watch = Watch(state.required_scorer, state.project)
         self.watch.start()
 
     @bentoml.on_shutdown
     def close(self) -> None:
         self.watch.stop()
-        office.close()
+        state.close()
 
 
 # The first one is the outermost: every answer is seen, so many at once, who it is, and only then a body is read.
 ScreeningService.add_asgi_middleware(Observed, tally=tally)
 ScreeningService.add_asgi_middleware(Bounded, bounds=bounds)
-ScreeningService.add_asgi_middleware(Gate, office=office)
+ScreeningService.add_asgi_middleware(CallerGate, state=state)
 ScreeningService.add_asgi_middleware(BodyLimit, bounds=bounds)
-ScreeningService.add_asgi_middleware(Ready, office=office)
+ScreeningService.add_asgi_middleware(Ready, state=state)
 
 
 def application() -> ASGIApp:
     """The whole service for an ASGI server (`riskmodel serve`); `bentoml serve` makes the same one."""
     try:
-        open_office()
+        open_state()
     except UserError:
         raise SystemExit(1) from None  # told already, as a person can use it: no traceback after it
     app: ASGIApp = ScreeningService.to_asgi(is_main=False)

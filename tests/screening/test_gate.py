@@ -10,7 +10,7 @@ import pytest
 from riskmodel.errors import GateError
 from riskmodel.features.catalogue import Catalogue
 from riskmodel.features.matrix import FeatureMatrix
-from riskmodel.screening.gate import pass_gate
+from riskmodel.screening.gate import pass_value_gate
 from riskmodel.training.record import usual_values
 
 NAMES = ("income", "stays", "dropout", "wage")
@@ -72,7 +72,7 @@ def put(row, value):
 
 def test_columns_are_taken_by_name_whatever_their_order():
     matrix = county(names=("other", "wage", "dropout", "stays", "income"))
-    values = pass_gate(matrix, NAMES, CATALOGUE, profile=PROFILE)
+    values = pass_value_gate(matrix, NAMES, CATALOGUE, profile=PROFILE)
     assert np.array_equal(values, county().values, equal_nan=True)
     assert values.flags.c_contiguous and values.dtype == np.float64
 
@@ -93,7 +93,7 @@ def test_columns_are_taken_by_name_whatever_their_order():
 )
 def test_each_fault_is_refused_and_named(name, change, expected):
     with pytest.raises(GateError, match=expected) as caught:
-        pass_gate(changed(county(), name, change), NAMES, CATALOGUE, profile=PROFILE)
+        pass_value_gate(changed(county(), name, change), NAMES, CATALOGUE, profile=PROFILE)
     assert all(name in fault.where for fault in caught.value.faults)
     assert all(fault.found and fault.expected and fault.remedy for fault in caught.value.faults)
 
@@ -103,14 +103,14 @@ def test_all_faults_come_at_once_and_households_are_named():
         changed(changed(county(), "income", put(3, np.inf)), "stays", put(7, 1e6)), "dropout", put(9, 7.0)
     )
     with pytest.raises(GateError) as caught:
-        pass_gate(matrix, NAMES, CATALOGUE, profile=PROFILE)
+        pass_value_gate(matrix, NAMES, CATALOGUE, profile=PROFILE)
     assert len(caught.value.faults) == 3
     assert "h0003" in str(caught.value) and "h0007" in str(caught.value) and "h0009" in str(caught.value)
 
 
 def test_features_that_are_not_there_are_all_named():
     with pytest.raises(GateError) as caught:
-        pass_gate(county(names=("dropout", "other")), NAMES, CATALOGUE)
+        pass_value_gate(county(names=("dropout", "other")), NAMES, CATALOGUE)
     assert {fault.where for fault in caught.value.faults} == {
         "feature income",
         "feature stays",
@@ -121,19 +121,22 @@ def test_features_that_are_not_there_are_all_named():
 def test_unknown_values_pass_and_a_single_household_is_not_held_to_the_county():
     matrix = county()
     gaps = changed(matrix, "income", put(5, np.nan))
-    assert np.isnan(pass_gate(gaps, NAMES, CATALOGUE, profile=PROFILE)[5, 0])
+    assert np.isnan(pass_value_gate(gaps, NAMES, CATALOGUE, profile=PROFILE)[5, 0])
     one = changed(matrix.rows(np.array([4])), "wage", lambda column: np.array([np.nan]))
-    assert pass_gate(one, NAMES, CATALOGUE, profile=PROFILE).shape == (1, 4)
+    assert pass_value_gate(one, NAMES, CATALOGUE, profile=PROFILE).shape == (1, 4)
 
 
 def test_a_table_that_is_known_to_be_absent_can_be_accepted():
     dry = changed(county(), "wage", lambda column: np.full(len(column), np.nan))
-    assert pass_gate(dry, NAMES, CATALOGUE, profile=PROFILE, accept_missing=("employment",)).shape == (400, 4)
+    assert pass_value_gate(dry, NAMES, CATALOGUE, profile=PROFILE, accept_missing=("employment",)).shape == (
+        400,
+        4,
+    )
 
 
 def test_an_ordinary_year_later_passes():
     later = changed(county(), "income", lambda column: column * 1.3)
-    assert pass_gate(later, NAMES, CATALOGUE, profile=PROFILE).shape == (400, 4)
+    assert pass_value_gate(later, NAMES, CATALOGUE, profile=PROFILE).shape == (400, 4)
 
 
 @pytest.mark.parametrize("times", [400, 1 / 400])
@@ -144,13 +147,13 @@ def test_households_that_somebody_picked_may_be_far_from_the_county(times):
         lambda column: np.full(len(column), np.nan),
     )
     with pytest.raises(GateError):
-        pass_gate(far, NAMES, CATALOGUE, profile=PROFILE)
-    assert pass_gate(far, NAMES, CATALOGUE, profile=PROFILE, picked=True).shape == (400, 4)
+        pass_value_gate(far, NAMES, CATALOGUE, profile=PROFILE)
+    assert pass_value_gate(far, NAMES, CATALOGUE, profile=PROFILE, picked=True).shape == (400, 4)
 
 
 @pytest.mark.parametrize("times", [10_000, 1 / 10_000])
 def test_another_unit_is_seen_among_picked_households_too(times):
     with pytest.raises(GateError, match="times what the model learned from"):
-        pass_gate(
+        pass_value_gate(
             changed(county(), "income", lambda column: column * times), NAMES, CATALOGUE, profile=PROFILE, picked=True
         )  # fmt: skip

@@ -128,10 +128,10 @@ def two_models(trained, tmp_path_factory):
 
 @dataclass
 class Service:
-    """The application behind its gate, in this process, with the office that it reads."""
+    """The application behind its gate, in this process, with the service state that it reads."""
 
     app: Any
-    office: Any
+    state: Any
     county: County
 
     def client(self, key: str | None = None) -> Any:
@@ -146,16 +146,15 @@ class Service:
 @pytest.fixture(scope="session")
 def service(screened_county) -> Iterator[Service]:
     from riskmodel.serving.api import make_app
-    from riskmodel.serving.desk import Desk, facts_of
-    from riskmodel.serving.gate import Gate
-    from riskmodel.serving.observe import Tally
-    from riskmodel.serving.office import Office
+    from riskmodel.serving.desk import Desk
+    from riskmodel.serving.gate import CallerGate
+    from riskmodel.serving.state import ServiceState
+    from riskmodel.serving.tally import Tally
 
-    office = Office()
-    office.desk = desk = Desk.open(screened_county.project, Tally())
-    office.open(screened_county.project, lambda: facts_of(desk))
-    yield Service(Gate(make_app(office), office=office), office, screened_county)
-    office.close()
+    state = ServiceState()
+    state.open(screened_county.project, Desk.open(screened_county.project, Tally()))
+    yield Service(CallerGate(make_app(state), state=state), state, screened_county)
+    state.close()
 
 
 @dataclass

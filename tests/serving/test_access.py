@@ -21,7 +21,7 @@ from riskmodel.casebook.schema import keys, sessions
 from riskmodel.casebook.store import reading, writing
 from riskmodel.errors import UserError
 from riskmodel.serving.access import OPEN, RIGHTS, methods_of, right_of
-from riskmodel.serving.door import COOKIE, TRIES
+from riskmodel.serving.authentication import COOKIE, TRIES
 from riskmodel.serving.trail import Trail
 from tests.serving.conftest import CYCLE
 from tests.serving.test_casebook import book, url  # noqa: F401  (fixtures: an empty casebook on SQLite and PostgreSQL)
@@ -193,7 +193,7 @@ def test_a_cookie_is_secure_wherever_it_would_leave_the_machine(service):
 
 def test_wrong_keys_are_slowed_written_down_and_never_keep_the_right_one_out(service):
     client, trail = service.client(), "rm_000000000000_" + "0" * 64
-    before = service.office.book.audit_head().number
+    before = service.state.book.audit_head().number
     answers = [client.post("/v1/session", json={"key": trail}) for _ in range(TRIES + 5)]
     assert [answer.status_code for answer in answers] == [401] * (TRIES + 1) + [429] * 4 or {
         answer.status_code for answer in answers
@@ -201,12 +201,12 @@ def test_wrong_keys_are_slowed_written_down_and_never_keep_the_right_one_out(ser
     limited = next(answer for answer in answers if answer.status_code == 429)
     assert 1 <= int(limited.headers["retry-after"]) <= 61
     assert client.post("/v1/session", json={"key": service.county.own["auditor"]}).status_code == 200
-    entries = service.office.book.audit_page(since=before + 1, limit=1000)["entries"]
+    entries = service.state.book.audit_page(since=before + 1, limit=1000)["entries"]
     refused = [entry for entry in entries if entry["action"] in ("sign-in refused", "sign-ins limited")]
     assert 1 <= len(refused) <= TRIES + 1 and trail not in str(entries), (
         "a flood of wrong keys does not fill the audit"
     )
-    service.office.door._wrong.clear()
+    service.state.authenticator._wrong.clear()
 
 
 # ---- what every answer wears
@@ -244,9 +244,9 @@ def test_nothing_outside_the_page_is_handed_out(service, path):
 
 
 def entries_of(service, work):
-    before = service.office.book.audit_head().number
+    before = service.state.book.audit_head().number
     work()
-    return service.office.book.audit_page(since=before + 1, limit=100)["entries"]
+    return service.state.book.audit_page(since=before + 1, limit=100)["entries"]
 
 
 @pytest.mark.parametrize(

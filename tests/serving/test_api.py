@@ -180,7 +180,7 @@ def test_a_result_is_kept_once_corrected_by_its_team_and_contradicted_by_another
     assert [entry["household_id"] for entry in conflict] == [household] and len(conflict[0]["visits"]) == 2
     assert screener.get(f"/v1/lists/{CYCLE}?q={household}").json()["rows"][0]["status"] == "visited"
     assert screener.get(f"/v1/households/{household}").json()["on_list"]["status"] == "visited"
-    assert service.office.book.audit_faults() == []
+    assert service.state.book.audit_faults() == []
 
 
 def test_another_key_may_use_the_same_idempotency_key(service, rows):
@@ -316,7 +316,7 @@ def test_small_numbers_are_hidden_and_cannot_be_had_by_subtraction(counts, whole
 
 def test_the_model_is_told_in_plain_words_with_its_figures(screener, service):
     card = screener.get("/v1/model").json()
-    record = service.office.facts().record
+    record = service.state.facts().record
     recall = next(entry for entry in card["metrics"] if entry["name"] == "recall_at_3%")
     assert (
         recall["value"] == record["metrics"]["recall_at_3%"]

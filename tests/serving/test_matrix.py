@@ -187,5 +187,5 @@ def test_a_key_of_one_township_sees_that_township_only(service):
 def test_a_key_without_areas_sees_nobody(service):
     from riskmodel.casebook import lookups
 
-    assert lookups.list_heads(service.office.book.engine, ()) == []
-    assert lookups.household(service.office.book.engine, (), service.county.household()) is None
+    assert lookups.list_heads(service.state.book.engine, ()) == []
+    assert lookups.household(service.state.book.engine, (), service.county.household()) is None

@@ -23,10 +23,11 @@ import yaml
 
 from riskmodel.errors import ProjectError
 from riskmodel.serving.limits import MEGABYTE, BodyLimit, Bounded, Bounds
-from riskmodel.serving.observe import Figures, Tally
+from riskmodel.serving.observe import Figures
 from riskmodel.serving.problems import kind_of
 from riskmodel.serving.requests import scores_request
 from riskmodel.serving.server import STOP_SECONDS
+from riskmodel.serving.tally import Tally
 from riskmodel.settings import Service, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +52,7 @@ def test_every_variable_of_the_environment_that_the_service_reads_is_told():
 def test_every_metric_is_told_and_every_told_metric_is_there(service):
     tally = Tally()
     tally.answered("GET /v1/lists", 200, 0.01)
-    there = {metric.name for metric in Figures(service.office, tally).collect()}
+    there = {metric.name for metric in Figures(service.state, tally).collect()}
     told = {
         re.sub(r"_total$", "", name)
         for name in re.findall(r"`(riskmodel_[a-z_]+)", PAGE.split("## Metrics")[1].split("\n## ")[0])

@@ -42,7 +42,7 @@ def test_a_random_check_with_a_lead_reads_like_a_lead_before_and_after_its_visit
 
     rows = service.county.visit_list.rows
     drawn = rows.filter(pl.col("listed_as") == "random_check")["household_id"][-1]
-    engine = service.office.book.engine
+    engine = service.state.book.engine
     with writing(engine) as connection:
         where = (list_rows.c.list_hash == service.county.visit_list.hash, list_rows.c.household_id == drawn)
         before = connection.execute(list_rows.select().where(*where)).one().content

@@ -20,11 +20,12 @@ from riskmodel.errors import ModelError
 from riskmodel.files import write_text
 from riskmodel.project import Project
 from riskmodel.serving.desk import Desk, facts_of
-from riskmodel.serving.observe import Figures, Tally
-from riskmodel.serving.office import Office
+from riskmodel.serving.observe import Figures
 from riskmodel.serving.probes import remarks
 from riskmodel.serving.releases import choice, seal
+from riskmodel.serving.state import ServiceState
 from riskmodel.serving.swap import Watch
+from riskmodel.serving.tally import Tally
 
 
 @pytest.fixture
@@ -70,11 +71,11 @@ def test_with_a_damaged_current_release_the_other_one_serves_and_everything_says
     assert str(project.root) not in json.dumps(facts_of(desk).not_taken), (
         "who reads it need not know where it lies"
     )
-    office = Office()
-    office.desk = desk
+    state = ServiceState()
+    state.scorer = desk
     figures = {
         metric.name: metric.samples[0].value
-        for metric in Figures(office, desk.tally).collect()
+        for metric in Figures(state, desk.tally).collect()
         if len(metric.samples) == 1
     }
     assert figures["riskmodel_release_not_taken"] == 1 and figures["riskmodel_releases_refused"] == 1

@@ -47,7 +47,7 @@ EMPTIED: Final = 0.95  # share unknown now, where in training most values were k
 USUALLY_KNOWN: Final = 0.5
 
 
-def pass_gate(
+def pass_value_gate(
     matrix: FeatureMatrix,
     names: Sequence[str],
     catalogue: Catalogue,

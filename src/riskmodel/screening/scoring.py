@@ -25,7 +25,7 @@ from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.policy import Policy
 from riskmodel.project import Project
 from riskmodel.screening import wording
-from riskmodel.screening.gate import pass_gate
+from riskmodel.screening.gate import pass_value_gate
 from riskmodel.screening.reasons import NOTHING, Reason, ReasonTable, Wordbook, give_reasons, plain_entry
 from riskmodel.screening.reference import Reference
 from riskmodel.settings import ScreeningSettings, load_settings
@@ -478,7 +478,7 @@ class ScreeningModel:
         """The same from features that are already there. dates: table -> newest `known_on`; policy_hash: see `policy_hash_with`."""
         policy_hash = policy_hash or self.policy_hash
         model = self.model
-        values = pass_gate(
+        values = pass_value_gate(
             matrix, model.feature_names, self.catalogue, profile=self.profile, accept_missing=accept_missing
         )  # fmt: skip
         margins = model.margins(values)

@@ -12,7 +12,8 @@ from riskmodel.casebook.roles import Who
 from riskmodel.errors import Fault
 from riskmodel.screening.changes import Standing, moved_between
 from riskmodel.screening.reasons import Reason
-from riskmodel.serving.office import Office, ReleaseFacts
+from riskmodel.serving.facts import ReleaseFacts
+from riskmodel.serving.state import ServiceState
 from riskmodel.settings import load_settings
 from riskmodel.visits.forms import OUTCOMES
 from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH, TOWNSHIP_DIGITS
@@ -36,9 +37,9 @@ def coded(words: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
     return [{"code": code, "zh": zh, "en": en} for code, (zh, en) in words.items()]
 
 
-def form_codes(office: Office) -> dict[str, list[dict[str, str]]]:
+def form_codes(state: ServiceState) -> dict[str, list[dict[str, str]]]:
     """What a visit form offers."""
-    labels = load_settings(office.project).disagreements
+    labels = load_settings(state.project).disagreements
     return {
         "outcomes": coded(OUTCOMES),
         "risk_kind_codes": coded(RISK_KINDS),
@@ -46,9 +47,9 @@ def form_codes(office: Office) -> dict[str, list[dict[str, str]]]:
     }
 
 
-def list_summary(office: Office, head: ListHead) -> dict[str, Any]:
+def list_summary(state: ServiceState, head: ListHead) -> dict[str, Any]:
     everything = head.listed + head.standby
-    return office.carried(head.model_version, head.as_of, head.data_dates) | {
+    return state.carried(head.model_version, head.as_of, head.data_dates) | {
         "cycle": head.cycle, "county_code": head.county_code, "issued_at": head.issued_at, "capacity": head.capacity,
         "listed": head.listed, "standby": head.standby, "visited": head.visited,
         "open": everything - head.visited - head.unreachable, "closed": head.closed,
@@ -56,7 +57,12 @@ def list_summary(office: Office, head: ListHead) -> dict[str, Any]:
 
 
 def list_page(
-    office: Office, head: ListHead, page: Page, counts: Mapping[str, Mapping[str, int]], *, everybody: bool
+    state: ServiceState,
+    head: ListHead,
+    page: Page,
+    counts: Mapping[str, Mapping[str, int]],
+    *,
+    everybody: bool,
 ) -> dict[str, Any]:
     filters = {
         "townships": [{"code": code, "count": count} for code, count in sorted(counts["township"].items())],
@@ -66,14 +72,14 @@ def list_page(
         "statuses": _counted(STATUSES, counts["status"]),
     }
     return (
-        office.carried(head.model_version, head.as_of, head.data_dates)
+        state.carried(head.model_version, head.as_of, head.data_dates)
         | {
             "cycle": head.cycle, "county_code": head.county_code, "closed": head.closed, "total": page.total,
             "next_cursor": None if page.last is None else str(page.last), "filters": filters,
             "notes": [{"zh": zh, "en": en} for zh, en in head.notes],
             "rows": [list_row(row, everybody=everybody) for row in page.rows],
         }
-        | form_codes(office)
+        | form_codes(state)
     )  # fmt: skip
 
 
@@ -116,7 +122,7 @@ def _day(value: Any) -> dt.date | None:
     return dt.date.fromisoformat(value) if isinstance(value, str) else value
 
 
-def household(office: Office, found: Household) -> dict[str, Any]:
+def household(state: ServiceState, found: Household) -> dict[str, Any]:
     newest, said = found.scores[0], found.said
     as_of: dt.date = newest["as_of"]
     dates = json.loads(found.scoring["data_dates"])
@@ -124,7 +130,7 @@ def household(office: Office, found: Household) -> dict[str, Any]:
     grade = newest["grade"] or "none"
     if found.on_list is not None and found.on_list["as_of"] == as_of:
         grade = found.on_list["grade"]
-    return office.carried(newest["model_version"], as_of, dates) | {
+    return state.carried(newest["model_version"], as_of, dates) | {
         "household_id": newest["household_id"],
         "county_code": found.county_code,
         "township_code": found.village_code[:TOWNSHIP_DIGITS],
@@ -153,7 +159,7 @@ def household(office: Office, found: Household) -> dict[str, Any]:
         ],
         "visits": [_visit(row) for row in found.visits],
         "last_visit": _last_visit(found),
-        "on_list": None if found.on_list is None else _on_list(office, found.on_list),
+        "on_list": None if found.on_list is None else _on_list(state, found.on_list),
     }
 
 
@@ -184,11 +190,11 @@ def _visit(row: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _on_list(office: Office, row: Mapping[str, Any]) -> dict[str, Any]:
+def _on_list(state: ServiceState, row: Mapping[str, Any]) -> dict[str, Any]:
     names = ("cycle", "county_code", "list_hash", "number", "as_of", "status", "standby", "closed")
     content = row["content"]
     why = {f"why_{language}": _why(content, language) for language in ("zh", "en")}
-    return {name: row[name] for name in names} | why | form_codes(office)
+    return {name: row[name] for name in names} | why | form_codes(state)
 
 
 def _why(content: Mapping[str, Any], language: str) -> str:
@@ -260,7 +266,7 @@ def _standing(row: Mapping[str, Any], said: Mapping[str, Any]) -> Standing | Non
     )  # fmt: skip
 
 
-def areas(office: Office, head: ListHead, counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def areas(state: ServiceState, head: ListHead, counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     """Townships with their villages; numbers from 1 to 4 of households and of confirmed risks are not shown, nor what would give them away."""
     townships: dict[str, dict[str, Mapping[str, int]]] = {}
     for village, numbers in sorted(counts.items()):
@@ -278,7 +284,7 @@ def areas(office: Office, head: ListHead, counts: Mapping[str, Mapping[str, int]
         for name in ("households", "confirmed"):
             _hide(cells, whole, name)
         told.append(whole | {"villages": cells})
-    return office.carried(head.model_version, head.as_of, head.data_dates) | {
+    return state.carried(head.model_version, head.as_of, head.data_dates) | {
         "cycle": head.cycle, "county_code": head.county_code, "hidden_below": HIDDEN_BELOW, "townships": told,
     }  # fmt: skip
 

@@ -26,13 +26,13 @@ from riskmodel.casebook.lookups import Filters, ListHead
 from riskmodel.casebook.roles import Who
 from riskmodel.errors import Fault, UserError
 from riskmodel.serving import answers, downloads, pagefiles, results, shapes
+from riskmodel.serving.authentication import COOKIE, TooManyTries
 from riskmodel.serving.bodies import repeated_keys, said_wrongly
-from riskmodel.serving.door import COOKIE, TooManyTries
 from riskmodel.serving.observe import Metrics
-from riskmodel.serving.office import Office
 from riskmodel.serving.openapi import description
 from riskmodel.serving.problems import TITLES, problem
 from riskmodel.serving.scores import Scores
+from riskmodel.serving.state import ServiceState
 from riskmodel.tables.identity import telling_text
 
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -52,19 +52,21 @@ class Refused(Exception):
         self.status, self.detail, self.faults, self.headers = status, detail, faults or [], headers or {}
 
 
-def make_app(office: Office) -> Starlette:
-    """The application around an office, which may still be empty: it is read when a request comes."""
+def make_app(state: ServiceState) -> Starlette:
+    """The application around the service state, which may still be empty: it is read when a request comes."""
 
-    def at(path: str, work: Callable[[Office, Request], Awaitable[Response]], method: str = "GET") -> Route:
+    def at(
+        path: str, work: Callable[[ServiceState, Request], Awaitable[Response]], method: str = "GET"
+    ) -> Route:
         async def endpoint(request: Request) -> Response:
-            return await work(office, request)
+            return await work(state, request)
 
         return Route(path, endpoint, methods=[method])
 
     return Starlette(
         routes=[
-            Route("/v1/scores", Scores(office), methods=["POST"]),
-            Route("/metrics", Metrics(office), methods=["GET"]),
+            Route("/v1/scores", Scores(state), methods=["POST"]),
+            Route("/metrics", Metrics(state), methods=["GET"]),
             at("/v1/session", sign_in, "POST"),
             at("/v1/session", signed_in),
             at("/v1/session", sign_out, "DELETE"),
@@ -84,11 +86,11 @@ def make_app(office: Office) -> Starlette:
     )
 
 
-async def sign_in(office: Office, request: Request) -> Response:
+async def sign_in(state: ServiceState, request: Request) -> Response:
     asked = await body(request, shapes.SignIn)
     client = request.client.host if request.client else ""
     try:
-        opened = await office.door.sign_in(asked.key, client)
+        opened = await state.authenticator.sign_in(asked.key, client)
     except TooManyTries as many:
         raise Refused(429, str(many), headers={"retry-after": str(many.wait)}) from None
     if opened is None:
@@ -101,30 +103,30 @@ async def sign_in(office: Office, request: Request) -> Response:
     return answer
 
 
-async def signed_in(office: Office, request: Request) -> Response:
+async def signed_in(state: ServiceState, request: Request) -> Response:
     query(request, shapes.NoQuery)
     return _json(shapes.Session, answers.session(who_asks(request)))
 
 
-async def sign_out(office: Office, request: Request) -> Response:
+async def sign_out(state: ServiceState, request: Request) -> Response:
     query(request, shapes.NoQuery)
-    await office.door.sign_out(who_asks(request))
+    await state.authenticator.sign_out(who_asks(request))
     answer = Response(status_code=204)
     answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
     return answer
 
 
-async def all_lists(office: Office, request: Request) -> Response:
+async def all_lists(state: ServiceState, request: Request) -> Response:
     who = who_asks(request)
     query(request, shapes.NoQuery)
-    heads = await to_thread.run_sync(lookups.list_heads, office.book.engine, who.areas)
+    heads = await to_thread.run_sync(lookups.list_heads, state.book.engine, who.areas)
     say(request, subject="lists", details={"lists": len(heads)})
-    return _json(shapes.Lists, {"lists": [answers.list_summary(office, head) for head in heads]})
+    return _json(shapes.Lists, {"lists": [answers.list_summary(state, head) for head in heads]})
 
 
-async def one_list(office: Office, request: Request) -> Response:
+async def one_list(state: ServiceState, request: Request) -> Response:
     who, asked = who_asks(request), query(request, shapes.ListQuery)
-    head = await to_thread.run_sync(list_in_force, office, who, request.path_params["cycle"], asked.county)
+    head = await to_thread.run_sync(list_in_force, state, who, request.path_params["cycle"], asked.county)
     filters = Filters(
         asked.township or "", asked.village or "", asked.grade or "", asked.risk_kind or "", asked.status or "", asked.listed_as or "",
         asked.q or "",
@@ -133,9 +135,9 @@ async def one_list(office: Office, request: Request) -> Response:
 
     def work() -> tuple[lookups.Page, lookups.Counts]:
         page = read(
-            office.book.engine, who.areas, head, filters, after=int(asked.cursor or 0), limit=asked.limit
+            state.book.engine, who.areas, head, filters, after=int(asked.cursor or 0), limit=asked.limit
         )
-        return page, lookups.facets(office.book.engine, who.areas, head, everybody=asked.everybody)
+        return page, lookups.facets(state.book.engine, who.areas, head, everybody=asked.everybody)
 
     page, counts = await to_thread.run_sync(work)
     narrowed = {name: value for name, value in asdict(filters).items() if value and name != "household_id"}
@@ -149,13 +151,13 @@ async def one_list(office: Office, request: Request) -> Response:
     say(
         request, subject=f"{head.county_code} {head.cycle}", model_version=head.model_version, details=details
     )
-    return _json(shapes.ListPage, answers.list_page(office, head, page, counts, everybody=asked.everybody))
+    return _json(shapes.ListPage, answers.list_page(state, head, page, counts, everybody=asked.everybody))
 
 
-async def download(office: Office, request: Request) -> Response:
+async def download(state: ServiceState, request: Request) -> Response:
     who, asked = who_asks(request), query(request, shapes.DownloadQuery)
-    head = await to_thread.run_sync(list_in_force, office, who, request.path_params["cycle"], asked.county)
-    made = await to_thread.run_sync(downloads.file_of, office, who, head, asked.format, asked.township)
+    head = await to_thread.run_sync(list_in_force, state, who, request.path_params["cycle"], asked.county)
+    made = await to_thread.run_sync(downloads.file_of, state, who, head, asked.format, asked.township)
     if made is None:
         raise Refused(404, "no row of this list lies in that township and in the areas of this key")
     details = {
@@ -171,12 +173,12 @@ async def download(office: Office, request: Request) -> Response:
     return Response(made.content, media_type=made.media_type, headers=headers)
 
 
-async def one_household(office: Office, request: Request) -> Response:
+async def one_household(state: ServiceState, request: Request) -> Response:
     who, asked = who_asks(request), query(request, shapes.HouseholdQuery)
     name = request.path_params["household_id"]
     if not re.fullmatch(shapes.ID, name):  # a null character would be an error of PostgreSQL, not an answer
         raise Refused(404, "no such household has a score here")
-    found = await to_thread.run_sync(lookups.household, office.book.engine, who.areas, name, asked.as_of)
+    found = await to_thread.run_sync(lookups.household, state.book.engine, who.areas, name, asked.as_of)
     if found is None:
         raise Refused(404, "no such household has a score here")
     newest = found.scores[0]
@@ -186,13 +188,13 @@ async def one_household(office: Office, request: Request) -> Response:
         model_version=newest["model_version"],
         details={"as_of": newest["as_of"].isoformat()},
     )
-    return _json(shapes.HouseholdAnswer, answers.household(office, found))
+    return _json(shapes.HouseholdAnswer, answers.household(state, found))
 
 
-async def verifications(office: Office, request: Request) -> Response:
+async def verifications(state: ServiceState, request: Request) -> Response:
     who = who_asks(request)
     asked = await body(request, shapes.Verifications)
-    taken = await to_thread.run_sync(results.take_in, office, who, asked)
+    taken = await to_thread.run_sync(results.take_in, state, who, asked)
     if taken is None:
         raise Refused(404, "no such list lies in the areas of this key")
     if isinstance(taken, results.OtherRequest):
@@ -202,30 +204,31 @@ async def verifications(office: Office, request: Request) -> Response:
     return Response(taken, media_type="application/json")
 
 
-async def areas(office: Office, request: Request) -> Response:
+async def areas(state: ServiceState, request: Request) -> Response:
     who, asked = who_asks(request), query(request, shapes.CountyQuery)
-    head = await to_thread.run_sync(list_in_force, office, who, request.path_params["cycle"], asked.county)
-    counts = await to_thread.run_sync(lookups.area_counts, office.book.engine, who.areas, head)
+    head = await to_thread.run_sync(list_in_force, state, who, request.path_params["cycle"], asked.county)
+    counts = await to_thread.run_sync(lookups.area_counts, state.book.engine, who.areas, head)
     say(
         request,
         subject=f"{head.county_code} {head.cycle}",
         model_version=head.model_version,
         details={"villages": len(counts)},
     )
-    return _json(shapes.Areas, answers.areas(office, head, counts))
+    return _json(shapes.Areas, answers.areas(state, head, counts))
 
 
-async def model(office: Office, request: Request) -> Response:
+async def model(state: ServiceState, request: Request) -> Response:
     query(request, shapes.NoQuery)
-    if office.facts is None:
+    facts = state.facts()
+    if facts is None:
         raise Refused(404, "no release is served here")
-    return _json(shapes.ModelCard, answers.model(office.facts()))
+    return _json(shapes.ModelCard, answers.model(facts))
 
 
-async def audit_entries(office: Office, request: Request) -> Response:
+async def audit_entries(state: ServiceState, request: Request) -> Response:
     asked = query(request, shapes.AuditQuery)
     page = await to_thread.run_sync(
-        lambda: office.book.audit_page(
+        lambda: state.book.audit_page(
             since=asked.since, limit=asked.limit, actor=asked.actor, action=asked.action
         )
     )
@@ -233,16 +236,16 @@ async def audit_entries(office: Office, request: Request) -> Response:
     return _json(shapes.AuditPage, page)
 
 
-async def openapi(office: Office, request: Request) -> Response:
+async def openapi(state: ServiceState, request: Request) -> Response:
     query(request, shapes.NoQuery)
     return Response(orjson.dumps(description()), media_type="application/json")
 
 
-async def page_file(office: Office, request: Request) -> Response:
+async def page_file(state: ServiceState, request: Request) -> Response:
     """A file of the screening page; one that the browser has already is not sent again."""
     zipped = pagefiles.takes_gzip(request.headers.get("accept-encoding", ""))
     name = request.path_params.get("path", pagefiles.FIRST)
-    found = await to_thread.run_sync(lambda: pagefiles.page_file(office.web, name, zipped=zipped))
+    found = await to_thread.run_sync(lambda: pagefiles.page_file(state.web, name, zipped=zipped))
     if found is None:
         raise Refused(404, "there is no such file")
     if request.headers.get("if-none-match") == found.headers["etag"]:
@@ -314,11 +317,11 @@ def _plain(text: str, kind: Any) -> Any:
     return text
 
 
-def list_in_force(office: Office, who: Who, cycle: str, county: str | None) -> ListHead:
+def list_in_force(state: ServiceState, who: Who, cycle: str, county: str | None) -> ListHead:
     """The newest list of a cycle that the asker sees. Raises Refused: 404, or 400 where two counties have the cycle and none is named."""
     heads = []
     if re.fullmatch(shapes.CYCLE, cycle):
-        heads = lookups.list_heads(office.book.engine, who.areas, cycle=cycle, county=county or "")
+        heads = lookups.list_heads(state.book.engine, who.areas, cycle=cycle, county=county or "")
     if not heads:
         raise Refused(404, "no list of that cycle lies in the areas of this key")
     if len(heads) > 1:

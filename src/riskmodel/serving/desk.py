@@ -15,16 +15,16 @@ from riskmodel.features import build, warm_up
 from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.project import Project
 from riskmodel.screening import warming
-from riskmodel.screening.gate import pass_gate
+from riskmodel.screening.gate import pass_value_gate
 from riskmodel.screening.reasons import MOST_RAISING, ReasonTable, give_reasons
 from riskmodel.screening.scoring import ages_of, feature_hashes
 from riskmodel.serving import reading
-from riskmodel.serving.observe import Tally
-from riskmodel.serving.office import ReleaseFacts
+from riskmodel.serving.facts import ReleaseFacts
 from riskmodel.serving.reading import ReadRows
 from riskmodel.serving.releases import seal
 from riskmodel.serving.releases.choice import NotTaken, Seen, choose
 from riskmodel.serving.releases.release import Release
+from riskmodel.serving.tally import Tally
 from riskmodel.settings import Service, load_settings
 from riskmodel.training.model import band_of_members, mean_of_members
 
@@ -116,7 +116,7 @@ def _scores(release: Release, matrix: FeatureMatrix, horizon: int) -> list[dict[
         model.feature_names,
         np.ascontiguousarray(matrix.values[:, release.places]),
     )
-    values = pass_gate(
+    values = pass_value_gate(
         asked, model.feature_names, screening.catalogue, profile=screening.profile, picked=True
     )
     margins = release.margins(values)

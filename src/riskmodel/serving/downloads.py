@@ -11,7 +11,7 @@ from typing import Final
 from riskmodel.casebook.lookups import ListHead
 from riskmodel.casebook.roles import Who
 from riskmodel.casebook.stored import stored_list
-from riskmodel.serving.office import Office
+from riskmodel.serving.state import ServiceState
 
 MEDIA_TYPES: Final = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -33,9 +33,11 @@ class Download:
         return hashlib.sha256(self.content).hexdigest()
 
 
-def file_of(office: Office, who: Who, head: ListHead, kind: str, township: str | None) -> Download | None:
+def file_of(
+    state: ServiceState, who: Who, head: ListHead, kind: str, township: str | None
+) -> Download | None:
     """The list of the asker's areas (or of one township of them) as .xlsx or .csv; None: nothing of it lies there."""
-    visits = stored_list(office.book.engine, head.list_hash, who.areas, township=township)
+    visits = stored_list(state.book.engine, head.list_hash, who.areas, township=township)
     if not visits.rows.height:
         return None
     with tempfile.TemporaryDirectory() as folder:

@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from riskmodel.casebook.roles import Who
 from riskmodel.errors import Fault, UserError
 from riskmodel.serving.access import OPEN, Right, methods_of, right_of
-from riskmodel.serving.door import TooManyTries
-from riskmodel.serving.office import Office
+from riskmodel.serving.authentication import TooManyTries
 from riskmodel.serving.problems import kind_of, refuse
+from riskmodel.serving.state import ServiceState
 from riskmodel.serving.trail import Trail
 
 log = logging.getLogger("riskmodel.serving")
@@ -34,34 +34,34 @@ HEADERS: Final = (
 WRITTEN_DOWN: Final = (403, 404, 409)  # refusals of somebody who is signed in
 
 
-class Gate:
+class CallerGate:
     """Deny by default: what the table of rights does not name is not there, and whoever is not signed in learns nothing about it."""
 
-    def __init__(self, app: ASGIApp, office: Office) -> None:
+    def __init__(self, app: ASGIApp, state: ServiceState) -> None:
         self.app = app
-        self.office = office
+        self.state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
-        elif not self.office.is_open:
+        elif not self.state.is_open:
             await refuse(_dressed(send), 503, "the service has not opened yet", (), [(b"retry-after", b"1")])
         else:
             await self._guard(scope, receive, _dressed(send))
 
     async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
-        door, trail = self.office.door, self.office.trail
-        state = scope.setdefault("state", {})
+        authenticator, trail = self.state.authenticator, self.state.trail
+        noted = scope.setdefault("state", {})
         headers = dict(scope["headers"])
         right = right_of(scope["method"], scope["path"])
         try:
             who = None
             if right is None or right.roles != OPEN:
                 client = (scope.get("client") or ("", 0))[0]
-                who = await door.who(headers, client)
-            state.update(who=who, audit={})
+                who = await authenticator.who(headers, client)
+            noted.update(who=who, audit={})
         except TooManyTries as many:
             await refuse(send, 429, str(many), (), [(b"retry-after", str(many.wait).encode())])
             return

@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -21,34 +21,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from riskmodel.errors import UserError
 from riskmodel.serving.access import right_of
-from riskmodel.serving.office import Office
+from riskmodel.serving.state import ServiceState
+from riskmodel.serving.tally import BUCKETS, Tally
 
-BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 QUIET: Final = ("/livez", "/readyz")
 log = logging.getLogger("riskmodel.requests")
-
-
-class Tally:
-    """Counts of one process."""
-
-    def __init__(self) -> None:
-        self.households = 0
-        self.answers: Counter[tuple[str, int]] = Counter()
-        self.seconds: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(BUCKETS) + 1))
-        self.sums: Counter[str] = Counter()
-        self.swaps = 0
-        self.refused_releases = 0
-
-    def scored(self, households: int) -> None:
-        """So many households have been scored."""
-        self.households += households
-
-    def answered(self, route: str, status: int, seconds: float) -> None:
-        """A request has been answered."""
-        self.answers[route, status] += 1
-        place = next((place for place, most in enumerate(BUCKETS) if seconds <= most), len(BUCKETS))
-        self.seconds[route][place] += 1
-        self.sums[route] += seconds  # type: ignore[assignment]
 
 
 class Observed:
@@ -96,8 +73,8 @@ class Observed:
 class Figures(Collector):
     """The counts, and how old the model and its data are, as Prometheus wants them."""
 
-    def __init__(self, office: Office, tally: Tally) -> None:
-        self.office, self.tally = office, tally
+    def __init__(self, state: ServiceState, tally: Tally) -> None:
+        self.state, self.tally = state, tally
 
     def collect(self) -> Iterator[Metric]:
         tally = self.tally
@@ -140,9 +117,9 @@ class Figures(Collector):
         yield from self._ages()
 
     def _ages(self) -> Iterator[Metric]:
-        if self.office.desk is None:
+        if self.state.scorer is None:
             return
-        release, today = self.office.desk.release, dt.date.today()
+        release, today = self.state.scorer.release, dt.date.today()
         info = GaugeMetricFamily(
             "riskmodel_release", "The release in force", labels=["model_version", "as_of", "valid_until"]
         )
@@ -156,7 +133,7 @@ class Figures(Collector):
         yield GaugeMetricFamily(
             "riskmodel_release_not_taken",
             "1: another release serves in place of the one that release/current names",
-            int(self.office.desk.not_taken is not None),
+            int(self.state.scorer.not_taken is not None),
         )
         left = (release.valid_until - today).days
         yield GaugeMetricFamily(
@@ -175,12 +152,12 @@ class Figures(Collector):
 class Metrics:
     """`GET /metrics` as a plain ASGI application."""
 
-    def __init__(self, office: Office) -> None:
-        self.office = office
+    def __init__(self, state: ServiceState) -> None:
+        self.state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(Figures(self.office, self.office.desk.tally if self.office.desk else Tally()))
+        registry.register(Figures(self.state, self.state.scorer.tally if self.state.scorer else Tally()))
         content = generate_latest(registry)
         head = [
             (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),

@@ -11,19 +11,19 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from riskmodel.serving.desk import Desk
-from riskmodel.serving.office import Office
+from riskmodel.serving.state import ServiceState
 
 
 class Ready:
     """Innermost of all: answers for the framework where there is something to say, and passes everything else on."""
 
-    def __init__(self, app: ASGIApp, office: Office) -> None:
+    def __init__(self, app: ASGIApp, state: ServiceState) -> None:
         self.app = app
-        self.office = office
+        self.state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        desk = self.office.desk if scope["type"] == "http" and scope["path"] == "/readyz" else None
-        said = remarks(desk, dt.date.today()) if desk is not None else []
+        scorer = self.state.scorer if scope["type"] == "http" and scope["path"] == "/readyz" else None
+        said = remarks(scorer, dt.date.today()) if scorer is not None else []
         answer = PlainTextResponse("\n".join(["ready", *said, ""])) if said else self.app
         await answer(scope, receive, send)
 

@@ -16,7 +16,7 @@ from riskmodel.casebook.roles import Who
 from riskmodel.casebook.schema import cycles, list_rows, lists
 from riskmodel.casebook.store import writing
 from riskmodel.serving import shapes
-from riskmodel.serving.office import Office
+from riskmodel.serving.state import ServiceState
 from riskmodel.settings import load_settings
 from riskmodel.visits.forms import RISK_COLUMNS
 from riskmodel.visits.returns import FilledFile, FilledRow, Judged, OpenList, judge
@@ -32,14 +32,14 @@ class OtherRequest:
     """The idempotency key was used for another request."""
 
 
-def take_in(office: Office, who: Who, asked: shapes.Verifications) -> bytes | OtherRequest | None:
+def take_in(state: ServiceState, who: Who, asked: shapes.Verifications) -> bytes | OtherRequest | None:
     """Keep what is accepted, and answer row by row. The same request again gets the same answer; None: no such list for this key.
 
     When this returns, results, audit entries and the answer are on disk, or none of them.
     """
     request_hash = hashlib.sha256(asked.model_dump_json().encode()).hexdigest()
-    settings, today = load_settings(office.project), dt.date.today()
-    with writing(office.book.engine) as connection:
+    settings, today = load_settings(state.project), dt.date.today()
+    with writing(state.book.engine) as connection:
         before = answered_before(connection, who.key_id, ROUTE, asked.idempotency_key)
         if before is not None:
             return before[1] if before[0] == request_hash else OtherRequest()
@@ -47,7 +47,7 @@ def take_in(office: Office, who: Who, asked: shapes.Verifications) -> bytes | Ot
         if open_list is None:
             return None
         judged = judge(_as_filled(asked), {open_list.list_hash: open_list}, settings, today)
-        new, corrected, unchanged, conflicts = office.book.take(
+        new, corrected, unchanged, conflicts = state.book.take(
             connection,
             judged.accepted,
             known_on=today,

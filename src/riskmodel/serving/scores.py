@@ -31,11 +31,11 @@ from riskmodel.serving.messages import (
     HouseholdScore,
     ScoresRequest,
 )
-from riskmodel.serving.office import Office
 from riskmodel.serving.problems import refuse
 from riskmodel.serving.reading import Household, ReadRows, read_rows
 from riskmodel.serving.releases.release import Release, valid_until
 from riskmodel.serving.shapes import Carried, faults_of
+from riskmodel.serving.state import ServiceState
 from riskmodel.tables import tables_of
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
 
@@ -78,8 +78,8 @@ class Refused(Exception):
 class Scores:
     """Scores and explains households. The caller is `scope["state"]["who"]`; what was scored goes into `scope["state"]["audit"]`."""
 
-    def __init__(self, office: Office) -> None:
-        self.office = office
+    def __init__(self, state: ServiceState) -> None:
+        self.state = state
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="large")
         self._large = 0
         # One small request is worked on at a time, so that refusals and other routes get their turn between two of them.
@@ -95,14 +95,14 @@ class Scores:
             await refuse(send, 400, _count(1, "in the request"), [fault])
             return
         body = await _whole(receive)
-        release, who = self.office.desk.release, scope["state"]["who"]
+        release, who = self.state.required_scorer.release, scope["state"]["who"]
         try:
             asked, scores, carried = await self._asked(release, who, body)
         except Refused as refused:
             wait = [(b"retry-after", b"3")] if refused.status == 503 else []
             await refuse(send, refused.status, refused.detail, refused.faults, wait)
             return
-        self.office.desk.tally.scored(len(scores))
+        self.state.required_scorer.tally.scored(len(scores))
         details = {
             "households": len(scores),
             "as_of": asked.as_of.isoformat(),
@@ -132,7 +132,7 @@ class Scores:
                 if asked.rows is not None:
                     return asked, _score(release, who, asked, asked.rows), carried_by(release)
             return asked, *await to_thread.run_sync(self._stored, release, who, asked)
-        if self._large >= self.office.desk.settings.large_at_once:
+        if self._large >= self.state.required_scorer.settings.large_at_once:
             raise Refused(503, "other large requests are being worked on; ask again in a few seconds")
         self._large += 1
         try:
@@ -155,7 +155,7 @@ class Scores:
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Scores that a batch run kept, with what they said then, and what they carry."""
         found = lookups.stored_scores(
-            self.office.book.engine,
+            self.state.book.engine,
             asked.ids,
             as_of=asked.as_of,
             horizon_months=asked.horizon,

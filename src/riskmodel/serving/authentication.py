@@ -32,7 +32,7 @@ class TooManyTries(Exception):
         self.wait = wait
 
 
-class Door:
+class Authenticator:
     """Says who asks. Secrets are neither kept nor logged; what is remembered is their hash."""
 
     def __init__(self, engine: Engine, trail: Trail) -> None:
