@@ -29,7 +29,7 @@ from riskmodel.casebook.lookups import Filters
 from riskmodel.casebook.schema import cycles, list_rows, lists
 from riskmodel.casebook.store import connect, writing
 from riskmodel.screening.scoring import Scores
-from riskmodel.visits.listing import COLUMNS
+from riskmodel.visits.visit_list import COLUMNS
 
 VISITS, STANDBY = 4_500, 30_000
 

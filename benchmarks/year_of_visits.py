@@ -35,7 +35,8 @@ from riskmodel.tables import Tables, from_frames
 from riskmodel.training import cohort
 from riskmodel.training.random_checks import recall_from_checks
 from riskmodel.visits.draws import chance_of
-from riskmodel.visits.listing import VisitList, screening_list
+from riskmodel.visits.listing import screening_list
+from riskmodel.visits.visit_list import VisitList
 
 MADE = 0.85  # part of the listed visits that is made
 REDRAWS = 200

@@ -55,6 +55,9 @@ if TYPE_CHECKING:
     from riskmodel.workflow import trace_features as trace_features
     from riskmodel.workflow import train as train
     from riskmodel.workflow import verify_audit as verify_audit
+    from riskmodel.workflow import write_list as write_list
+    from riskmodel.workflow import write_list_by_township as write_list_by_township
+    from riskmodel.workflow import write_review as write_review
 
 __version__ = "0.1.0"
 
@@ -105,6 +108,9 @@ _HOMES = {
     "trace_features": "riskmodel.workflow",
     "train": "riskmodel.workflow",
     "verify_audit": "riskmodel.workflow",
+    "write_list": "riskmodel.workflow",
+    "write_list_by_township": "riskmodel.workflow",
+    "write_review": "riskmodel.workflow",
 }
 __all__ = sorted(_HOMES)
 

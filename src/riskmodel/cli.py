@@ -346,9 +346,6 @@ def score(
     _console().print(f"{len(frame):,} households scored as of {as_of}: {output}")
 
 
-LIST_FORMS = {".xlsx": "to_excel", ".csv": "to_csv", ".html": "to_html", ".pdf": "to_pdf"}
-
-
 @app.command("list")
 def visit_list(
     tables: TablesOption,
@@ -379,19 +376,21 @@ def visit_list(
     """Give out the visit list of a day: it is kept in the casebook, and what is not done will be carried over to the next one."""
     if output is None and by_township is None:
         raise typer.BadParameter("give --output FILE, or --by-township DIR, or both")
-    if output is not None and output.suffix not in LIST_FORMS:
+    from riskmodel.visits.writers import LIST_WRITERS
+
+    if output is not None and output.suffix not in LIST_WRITERS:
         raise typer.BadParameter(
-            f"{output}: the list is written as {', '.join(LIST_FORMS)}.", param_hint="--output"
+            f"{output}: the list is written as {', '.join(LIST_WRITERS)}.", param_hint="--output"
         )
     with replacing(output) if output is not None else nullcontext() as draft:
         data = rm.read_tables(tables)
         scores = rm.score(data, as_of, model=model, project=project)
         visits = rm.screening_list(scores, data, as_of=as_of, capacity=capacity, issue=True, project=project)
-        if output is not None:
-            getattr(visits, LIST_FORMS[output.suffix])(draft)
+        if output is not None and draft is not None:
+            LIST_WRITERS[output.suffix](visits, draft)
     written = [] if output is None else [output]
     if by_township is not None:
-        written += visits.to_excels(by_township)
+        written += rm.write_list_by_township(visits, by_township)
     _console().print("\n".join([visits.summary(), *map(str, written)]))
 
 
@@ -503,11 +502,15 @@ def exits(
     project: ProjectOption = None,
 ) -> None:
     """Propose monitored households for a review by people, with what speaks for and against it. It ends no monitoring."""
-    if output.suffix not in {".xlsx", ".csv"}:
-        raise typer.BadParameter(f"{output}: the review is written as .xlsx or .csv.", param_hint="--output")
+    from riskmodel.visits.writers import REVIEW_WRITERS
+
+    if output.suffix not in REVIEW_WRITERS:
+        raise typer.BadParameter(
+            f"{output}: the review is written as {', '.join(REVIEW_WRITERS)}.", param_hint="--output"
+        )
     with replacing(output) as draft:
         review = rm.exit_review(tables, as_of, model=model, project=project)
-        (review.to_excel if output.suffix == ".xlsx" else review.to_csv)(draft)
+        REVIEW_WRITERS[output.suffix](review, draft)
     _console().print(f"{review.summary()}\n{output}")
 
 

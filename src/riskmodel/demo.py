@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from riskmodel.screening.scoring import Scores
     from riskmodel.training import Comparison, Run
-    from riskmodel.visits.listing import VisitList
+    from riskmodel.visits.visit_list import VisitList
 
 PLANS: Final = ("income_rule", "department_rules", "logistic_12m", "lightgbm_12m")
 SHARE_OF_COHORT: Final = 0.03  # visits on the list where no capacity is named
@@ -104,10 +104,8 @@ def run(
         listed = workflow.screening_list(
             scores, county, as_of=as_of, capacity=visits, issue=True, project=project
         )
-        with replacing(out / "list.xlsx") as draft:
-            listed.to_excel(draft)
-        with replacing(out / "list.csv") as draft:
-            listed.to_csv(draft)
+        for name in ("list.xlsx", "list.csv"):
+            workflow.write_list(listed, out / name)
         with replacing(out / "scores.parquet") as draft:
             scores.frame.write_parquet(draft)
         workflow.keep_importance(scores, run=champion.id, project=project)

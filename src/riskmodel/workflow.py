@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from riskmodel.training import Comparison, Promotion, Run
     from riskmodel.training.random_checks import CheckedRecall
     from riskmodel.visits.exits import ExitReview
-    from riskmodel.visits.listing import VisitList
+    from riskmodel.visits.visit_list import VisitList
 
 PathLike = str | os.PathLike[str]
 ProjectLike = Project | PathLike | None
@@ -351,6 +351,32 @@ def screening_list(
     )
 
 
+def write_list(visits: VisitList, path: PathLike, *, township: str | None = None) -> Path:
+    """Write a visit list in the form that the path's ending names: .xlsx, .csv, .html or .pdf. Returns the path.
+
+    township: only the rows of this township (.xlsx only). Raises UserError for another ending.
+    """
+    from riskmodel.visits import workbook, writers
+
+    if township is not None:
+        return workbook.write_excel(visits, Path(path), township=township)
+    return writers.write_list(visits, Path(path))
+
+
+def write_list_by_township(visits: VisitList, folder: PathLike) -> list[Path]:
+    """Write one workbook for the county and one for each township into a folder. Returns the paths."""
+    from riskmodel.visits import workbook
+
+    return workbook.write_excels(visits, Path(folder))
+
+
+def write_review(review: ExitReview, path: PathLike) -> Path:
+    """Write an exit review as .xlsx or .csv, as the path's ending says. Returns the path. Raises UserError for another ending."""
+    from riskmodel.visits import writers
+
+    return writers.write_review(review, Path(path))
+
+
 def explain(
     household_id: str,
     tables: Tables | PathLike,
@@ -446,7 +472,7 @@ def recall(
     of this county (6 digits). since: only lists as of this day or later.
     """
     from riskmodel.settings import load_settings
-    from riskmodel.visits.listing import cycle_length
+    from riskmodel.visits.visit_list import cycle_length
 
     here = open_project(project)
     with _casebook(here) as book:

@@ -17,6 +17,8 @@ from riskmodel.project import Project
 from riskmodel.settings import load_settings
 from riskmodel.tables import from_frames
 from riskmodel.visits.listing import screening_list
+from riskmodel.visits.workbook import write_excel
+from riskmodel.visits.writers import write_list
 
 AS_OF = dt.date(2025, 12, 31)
 TODAY = dt.date(2026, 1, 25)
@@ -92,7 +94,7 @@ def visits(own):
 
 def fill(visits, path, rows, **kind):
     """Write the list's workbook and fill rows of it: {row of the list: {heading: value}}."""
-    visits.to_excel(path, **kind)
+    write_excel(visits, path, **kind)
     book = openpyxl.load_workbook(path)
     sheet = book[SHEET]
     place = {str(cell.value).split("\n")[0]: cell.column for cell in sheet[3]}
@@ -276,7 +278,7 @@ def test_a_missing_file_is_said(own, tmp_path):
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030"])
 def test_a_filled_csv_comes_back_as_well(own, visits, tmp_path, encoding):
-    path = visits.to_csv(tmp_path / "a.csv")
+    path = write_list(visits, tmp_path / "a.csv")
     rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))))
     rows[0] |= {"visited_on": "2026/1/5", "outcome": "risk_confirmed", "risk_1": "因病", "note": "汇款"}
     with path.open("w", encoding=encoding, newline="") as file:
@@ -347,7 +349,7 @@ def test_results_of_households_on_standby_are_taken_in_too(own, tmp_path):
     rules = scores().with_columns(rule_dropout=pl.lit(1.0))
     visits = screening_list(rules, county(), AS_OF, capacity=10, settings=load_settings(own))
     assert Casebook.of(own).issue(visits)
-    visits.to_excel(tmp_path / "a.xlsx")
+    write_excel(visits, tmp_path / "a.xlsx")
     book = openpyxl.load_workbook(tmp_path / "a.xlsx")
     sheet = book["候补 Standby"]
     place = {str(cell.value).split("\n")[0]: cell.column for cell in sheet[3]}

@@ -22,6 +22,7 @@ from riskmodel.training.learners.trees import TreeMember
 from riskmodel.training.model import Model
 from riskmodel.visits.exits import exit_review, looks_back
 from riskmodel.visits.leads import standing
+from riskmodel.visits.workbook import write_excel
 
 NOW = dt.date(2025, 12, 31)
 
@@ -87,7 +88,7 @@ def test_every_lead_by_people_is_on_the_list_and_every_visit_has_words(visits, c
 
 
 def test_the_workbook_has_the_guide_and_the_dates_of_the_data(visits, tmp_path):
-    book = openpyxl.load_workbook(visits.to_excel(tmp_path / "list.xlsx"))
+    book = openpyxl.load_workbook(write_excel(visits, tmp_path / "list.xlsx"))
     assert "核实要点 What to check" in book.sheetnames
     notes = "".join(str(cell.value) for row in book["说明 Notes"].iter_rows() for cell in row)
     assert "2025-12" in notes and "医疗费用" in notes

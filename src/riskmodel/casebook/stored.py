@@ -15,7 +15,7 @@ from riskmodel.casebook.areas import within
 from riskmodel.casebook.schema import list_rows, lists
 from riskmodel.casebook.store import reading
 from riskmodel.settings import ScreeningSettings
-from riskmodel.visits.listing import COLUMNS, LISTED_AS, VisitList
+from riskmodel.visits.visit_list import COLUMNS, LISTED_AS, VisitList
 from riskmodel.vocabulary import GRADES
 
 

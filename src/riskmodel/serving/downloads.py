@@ -12,6 +12,7 @@ from riskmodel.casebook.lookups import ListHead
 from riskmodel.casebook.roles import Who
 from riskmodel.casebook.stored import stored_list
 from riskmodel.serving.state import ServiceState
+from riskmodel.visits.writers import write_list
 
 MEDIA_TYPES: Final = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -41,8 +42,6 @@ def file_of(
     if not visits.rows.height:
         return None
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"list.{kind}"
-        (visits.to_excel if kind == "xlsx" else visits.to_csv)(path)
-        content = path.read_bytes()
+        content = write_list(visits, Path(folder) / f"list.{kind}").read_bytes()
     area = township or head.county_code
     return Download(f"核实清单-{area}-{head.cycle}.{kind}", content, MEDIA_TYPES[kind], visits.rows.height)

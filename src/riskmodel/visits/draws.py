@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from riskmodel.settings import Layer
 
@@ -93,3 +94,12 @@ def chances(weights: npt.NDArray[np.float64], visits: int) -> npt.NDArray[np.flo
         if not over.any():
             return chance
         certain |= over
+
+
+def strata_of(drawn_from: pl.DataFrame) -> pl.DataFrame:
+    """The draw by stratum (township/layer): households, drawn, inclusion_probability of each."""
+    counts = {"households": pl.len().cast(pl.Int64), "drawn": pl.col("drawn").cast(pl.Int64).sum()}
+    by_stratum = drawn_from.group_by("stratum").agg(
+        **counts, inclusion_probability=pl.col("inclusion_probability").first()
+    )
+    return by_stratum.sort("stratum")

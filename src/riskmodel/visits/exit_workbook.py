@@ -8,15 +8,15 @@ from __future__ import annotations
 import datetime as dt
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import polars as pl
 
 from riskmodel.files import write_bytes
+from riskmodel.visits.exits import COLUMNS, ExitReview
 from riskmodel.visits.forms import harmless
 from riskmodel.visits.workbook import HEADER_ROW, lines_of, print_layout, styles_of
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
-
-if TYPE_CHECKING:
-    from riskmodel.visits.exits import ExitReview
 
 # Proposal -> (name of its sheet, title in zh, in en).
 SHEETS: Final = {
@@ -51,6 +51,13 @@ _NOTES: Final = (
 def write_excel(review: ExitReview, path: Path) -> Path:
     """Write the workbook at once and whole. Returns the path."""
     return write_bytes(path, excel_bytes(review))
+
+
+def write_csv(review: ExitReview, path: Path) -> Path:
+    """Write COLUMNS as CSV (UTF-8 with BOM, which spreadsheets need). Returns the path."""
+    texts = [name for name, kind in COLUMNS.items() if kind == pl.String]
+    safe = review.rows.with_columns(pl.col(texts).map_elements(harmless, return_dtype=pl.String))
+    return write_bytes(path, safe.write_csv(include_bom=True, line_terminator="\r\n").encode())
 
 
 def excel_bytes(review: ExitReview) -> bytes:

@@ -10,17 +10,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from riskmodel.calendar import months_before
 from riskmodel.errors import Fault, UserError
-from riskmodel.files import write_bytes
 from riskmodel.settings import Exits
 from riskmodel.tables import Tables
-from riskmodel.visits.forms import harmless
 from riskmodel.visits.leads import GUARANTEES, standing
 
 if TYPE_CHECKING:
@@ -81,18 +78,6 @@ class ExitReview:
         """How many stand where, in English."""
         parts = "; ".join(f"{en}: {self.of(code).height}" for code, (_, en) in PROPOSALS.items())
         return f"Exit review as of {self.as_of.isoformat()}: {self.rows.height} monitored households; {parts}. People decide."
-
-    def to_excel(self, path: str | Path) -> Path:
-        """Write the workbook for the reviewers. Returns the path."""
-        from riskmodel.visits.exit_workbook import write_excel
-
-        return write_excel(self, Path(path))
-
-    def to_csv(self, path: str | Path) -> Path:
-        """Write COLUMNS as CSV (UTF-8 with BOM, which spreadsheets need). Returns the path."""
-        texts = [name for name, kind in COLUMNS.items() if kind == pl.String]
-        safe = self.rows.with_columns(pl.col(texts).map_elements(harmless, return_dtype=pl.String))
-        return write_bytes(path, safe.write_csv(include_bom=True, line_terminator="\r\n").encode())
 
 
 def looks_back(

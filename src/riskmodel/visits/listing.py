@@ -6,11 +6,7 @@ The list proposes an order of visits. It closes nothing: whoever is not on it ca
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -18,183 +14,15 @@ import polars as pl
 from riskmodel.errors import Fault, UserError
 from riskmodel.settings import ScreeningSettings
 from riskmodel.tables import Tables
-from riskmodel.visits.draws import draw_checks, tie_order
-from riskmodel.visits.leads import LEAD_KINDS, open_leads, rule_hits, standing
+from riskmodel.visits.draws import draw_checks, strata_of, tie_order
+from riskmodel.visits.grades import GRADE_ORDER, with_grades
+from riskmodel.visits.leads import open_leads, rule_hits, standing
+from riskmodel.visits.quotas import fill_visits, quotas_of
+from riskmodel.visits.visit_list import COLUMNS, LISTED_AS, VisitList, cycle_length, cycle_of
 from riskmodel.vocabulary import GRADES, RISK_KINDS
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Why a household is on the list; kept in the casebook, never shown to the visitor (leads are shown in words). `standby`: met by a department
-# rule only, on the list beyond the capacity.
-LISTED_AS: Final = ("lead", "carried", "model", "random_check", "standby")
-_GRADE_ORDER: Final = {grade: place for place, grade in enumerate(GRADES)}
-
-# Columns of VisitList.frame, in order.
-COLUMNS: Final[dict[str, Any]] = {
-    "cycle": pl.String,
-    "as_of": pl.Date,
-    "number": pl.Int64,
-    "household_id": pl.String,
-    "township_code": pl.String,
-    "village_code": pl.String,
-    "team": pl.String,
-    "grade": pl.String,
-    "grade_reasons_zh": pl.String,
-    "grade_reasons_en": pl.String,
-    "probability": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "margin": pl.Float64,
-    "rank": pl.Int64,
-    "risk_kinds": pl.String,
-    "reasons_zh": pl.String,
-    "reasons_en": pl.String,
-    "notes_zh": pl.String,
-    "notes_en": pl.String,
-    "check_zh": pl.String,
-    "check_en": pl.String,
-    "leads_zh": pl.String,
-    "leads_en": pl.String,
-    "lead_kinds": pl.String,
-    "last_visit": pl.Date,
-    "last_outcome": pl.String,
-    "listed_as": pl.String,
-    "times_carried": pl.Int64,
-    "stratum": pl.String,
-    "inclusion_probability": pl.Float64,
-    "horizon_months": pl.Int64,
-    "model_version": pl.String,
-}
-
-
-@dataclass(frozen=True)
-class VisitList:
-    """The list of one cycle. Polars inside; `frame` is pandas.
-
-    rows: COLUMNS, one row a household on the list, in order of priority: leads, carried over, model, random checks; last, beyond the
-    capacity, `standby`: households that only a department rule points to. `number` is the place in the route (township, village, urgency), by which files for visitors are sorted and which gives nothing away.
-    inclusion_probability: chance with which the household came on the list: 1 but for random checks.
-    monitored: monitored households with open leads (kept apart). left_out: who would have come but did not, and why.
-    strata: random checks by stratum: households, drawn, inclusion_probability. drawn_from: everybody who could be drawn: household_id,
-    probability, stratum, inclusion_probability, drawn; together with the list the population of every estimate. rules: department rules met, and since when, of
-    everybody scored (the next list needs it). notes: what a reader must know, in zh and en.
-    guide: what to verify for each risk kind, and which measures belong to it once confirmed. data_dates: until when each table is known.
-    """
-
-    cycle: str
-    as_of: dt.date
-    county_code: str
-    capacity: int
-    settings: ScreeningSettings
-    rows: pl.DataFrame
-    monitored: pl.DataFrame
-    left_out: pl.DataFrame
-    strata: pl.DataFrame
-    drawn_from: pl.DataFrame
-    rules: pl.DataFrame
-    notes: tuple[tuple[str, str], ...]
-    model_version: str
-    guide: tuple[tuple[str, ...], ...] = ()
-    data_dates: Mapping[str, dt.date] = field(default_factory=dict)
-    counts: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """The list as pandas, in order of priority. Holds `listed_as` and inclusion probabilities: for the office, not for the visitor."""
-        return self.rows.to_pandas()
-
-    @property
-    def route(self) -> pl.DataFrame:
-        """The visits of this cycle in route order: township, village, urgency."""
-        return self.rows.filter(pl.col("listed_as") != "standby").sort("number")
-
-    @property
-    def standby(self) -> pl.DataFrame:
-        """Who is on the list beyond the capacity, in route order."""
-        return self.rows.filter(pl.col("listed_as") == "standby").sort("number")
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 over every value of the list, whatever the machine: the list's name in the casebook."""
-        digest = hashlib.sha256()
-        head = [
-            self.cycle,
-            self.as_of.isoformat(),
-            self.county_code,
-            str(self.capacity),
-            self.model_version,
-            self.settings.model_dump_json(),
-        ]
-        digest.update("\x1f".join(head).encode())
-        for row in self.rows.sort("household_id").iter_rows():
-            digest.update(
-                "\x1f".join(value.hex() if isinstance(value, float) else str(value) for value in row).encode()
-                + b"\x1e"
-            )
-        return digest.hexdigest()
-
-    def __len__(self) -> int:
-        """Visits of this cycle; households on standby are not counted."""
-        return self.rows.height - self.counts.get("standby", 0)
-
-    def summary(self) -> str:
-        """What is on the list and what was left out, in English, one line each."""
-        counts = self.counts
-        lines = [
-            f"Visit list {self.cycle} of county {self.county_code}, as of {self.as_of.isoformat()}: {len(self)} households, capacity {self.capacity}",
-            f"  leads that must be seen {counts['lead']}, carried over {counts['carried']}, model's order {counts['model']}, "
-            f"random checks {counts['random_check']}; on standby {counts['standby']}",
-            "  grades: " + ", ".join(f"{grade} {counts['grade_' + grade]}" for grade in GRADES),
-        ]
-        lines += [f"  {en}" for _, en in self.notes]
-        return "\n".join(lines)
-
-    def to_excel(self, path: str | Path, *, township: str | None = None) -> Path:
-        """Write the workbook of the county, or of one township. Returns the path."""
-        from riskmodel.visits.workbook import write_excel
-
-        return write_excel(self, Path(path), township=township)
-
-    def to_excels(self, folder: str | Path) -> list[Path]:
-        """Write one workbook for the county and one for each township into a folder. Returns the paths."""
-        from riskmodel.visits.workbook import write_excels
-
-        return write_excels(self, Path(folder))
-
-    def to_csv(self, path: str | Path) -> Path:
-        """Write the list with empty visit columns as CSV (UTF-8 with BOM, which spreadsheets need). Returns the path."""
-        from riskmodel.visits.workbook import write_csv
-
-        return write_csv(self, Path(path))
-
-    def to_html(self, path: str | Path) -> Path:
-        """Write the list as one printable page without external requests, a sheet of paper or more for each township. Returns the path."""
-        from riskmodel.visits.paper import write_html
-
-        return write_html(self, Path(path))
-
-    def to_pdf(self, path: str | Path) -> Path:
-        """Write the same page as PDF, A4 landscape. Needs the extra `print`. Returns the path. Raises UserError if a part for it is missing."""
-        from riskmodel.visits.paper import write_pdf
-
-        return write_pdf(self, Path(path))
-
-
-def cycle_of(as_of: dt.date, length: str) -> str:
-    """Name of the cycle whose visits begin the day after the as-of date: 2026-W05, 2026-01 or 2026-Q1."""
-    as_of += dt.timedelta(days=1)
-    if length == "week":
-        year, week, _ = as_of.isocalendar()
-        return f"{year}-W{week:02d}"
-    if length == "quarter":
-        return f"{as_of.year}-Q{(as_of.month + 2) // 3}"
-    return f"{as_of.year}-{as_of.month:02d}"
-
-
-def cycle_length(length: str) -> dt.timedelta:
-    """The longest that a cycle lasts."""
-    return dt.timedelta(days={"week": 7, "month": 31, "quarter": 92}[length])
 
 
 def screening_list(
@@ -266,7 +94,7 @@ def screening_list(
     carried, withdrawn = _carried(everybody, previous, as_of, capacity, settings, now)
     listed, waiting, drawn_from = _choose(everybody, carried, cycle, capacity, settings, notes)
 
-    rows = _grade(_told(listed, scores), capacity, settings)
+    rows = with_grades(_told(listed, scores), capacity, settings)
     rows = _number(rows, settings)
     rows = rows.with_columns(
         cycle=pl.lit(cycle),
@@ -596,11 +424,11 @@ def _choose(
     room -= ruled.height
     leads = pl.concat([people, ruled])
     rule_rest = by_rule.join(ruled, on="household_id", how="anti", maintain_order="left")
-    quotas = _quotas(everybody, capacity, settings)
+    quotas = quotas_of(everybody, capacity, settings)
     ahead = open_.filter(pl.col("was") == "carried")
     rest = pl.concat([open_.filter(pl.col("was").is_null()), rule_rest], how="diagonal").sort("place")
     first = ahead.sort("place").head(int(settings.carry_over.share * room))["household_id"].to_list()
-    chosen = _fill(ahead, rest, leads, first, room, quotas, settings)
+    chosen = fill_visits(ahead, rest, leads, first, room, quotas, settings)
     picks = pl.concat([ahead, rest]).filter(pl.col("household_id").is_in(chosen))
     _say_tie(rest, set(chosen), notes)
 
@@ -666,121 +494,6 @@ def _choose(
     return listed, waiting, population
 
 
-def strata_of(drawn_from: pl.DataFrame) -> pl.DataFrame:
-    """The draw by stratum (township/layer): households, drawn, inclusion_probability of each."""
-    counts = {"households": pl.len().cast(pl.Int64), "drawn": pl.col("drawn").cast(pl.Int64).sum()}
-    by_stratum = drawn_from.group_by("stratum").agg(
-        **counts, inclusion_probability=pl.col("inclusion_probability").first()
-    )
-    return by_stratum.sort("stratum")
-
-
-def _quotas(everybody: pl.DataFrame, capacity: int, settings: ScreeningSettings) -> dict[str, int]:
-    """Visits an area may (proportional, fixed) or must (floor) get. Raises UserError for quotas that cannot be."""
-    rules = settings.quotas
-    here = everybody.filter(pl.col("fate") != "gone")
-    sizes = dict(here.group_by("area").agg(households=pl.len()).sort("area").iter_rows())
-    if rules.rule == "county":
-        return {}
-    faults = []
-    if rules.by == "team":
-        missing = sorted(set(here["township_code"].to_list()) - set(rules.teams))
-        if missing:
-            found = f"no team for {', '.join(missing)}"
-            faults.append(
-                Fault(
-                    "screening.yaml (quotas.teams)",
-                    found,
-                    "a team for every township",
-                    "Name the team of each.",
-                )
-            )
-    if rules.rule == "floor" and rules.floor * len(sizes) > capacity:
-        found = f"{rules.floor} visits for each of {len(sizes)} areas are {rules.floor * len(sizes)}"
-        faults.append(
-            Fault(
-                "screening.yaml (quotas.floor)",
-                found,
-                f"at most the capacity of {capacity}",
-                "Lower the floor.",
-            )
-        )
-    if rules.rule == "fixed":
-        strange = sorted(set(rules.fixed) - set(sizes))
-        if strange:
-            found = f"{', '.join(strange)} has no household"
-            faults.append(
-                Fault(
-                    "screening.yaml (quotas.fixed)", found, f"one of {', '.join(sizes)}", "Correct the code."
-                )
-            )
-        if sum(rules.fixed.values()) > capacity:
-            found = f"quotas of {sum(rules.fixed.values())} visits together"
-            faults.append(
-                Fault(
-                    "screening.yaml (quotas.fixed)",
-                    found,
-                    f"at most the capacity of {capacity}",
-                    "Lower a quota, or raise the capacity.",
-                )
-            )
-    if faults:
-        raise UserError(faults)
-    if rules.rule == "floor":
-        return dict.fromkeys(sizes, rules.floor)
-    if rules.rule == "fixed":
-        return {area: rules.fixed.get(area, 0) for area in sizes}
-    return largest_remainders(sizes, capacity)
-
-
-def largest_remainders(sizes: Mapping[str, int], visits: int) -> dict[str, int]:
-    """Share visits out in proportion to the sizes, whole and complete; remainders go to the largest, ties by name."""
-    total = sum(sizes.values())
-    if not total:
-        return dict.fromkeys(sizes, 0)
-    whole = {area: visits * size // total for area, size in sizes.items()}
-    left = visits - sum(whole.values())
-    for area in sorted(sizes, key=lambda name: (-(visits * sizes[name] % total), name))[:left]:
-        whole[area] += 1
-    return whole
-
-
-def _fill(
-    ahead: pl.DataFrame,
-    rest: pl.DataFrame,
-    leads: pl.DataFrame,
-    first: list[str],
-    room: int,
-    quotas: Mapping[str, int],
-    settings: ScreeningSettings,
-) -> list[str]:
-    """Household ids that get the `room` visits: the `first` of those carried over, then everybody in the model's order, under the quotas.
-
-    Leads count against the quota of their area. Proportional quotas that an area cannot use go to the model's order; fixed ones do not.
-    """
-    early = set(first)
-    everyone = pl.concat([frame.select("household_id", "area", "place") for frame in (ahead, rest)]).sort(
-        "place"
-    )
-    pairs = list(everyone.select("household_id", "area").iter_rows())
-    line = [pair for pair in pairs if pair[0] in early] + [pair for pair in pairs if pair[0] not in early]
-    if not quotas:
-        return [name for name, _ in line[:room]]
-    used: dict[str, int] = dict.fromkeys(quotas, 0)
-    for area in leads["area"].to_list():
-        used[area] = used.get(area, 0) + 1
-    chosen: list[str] = []
-    for name, area in line:
-        if len(chosen) < room and used.get(area, 0) < quotas.get(area, 0):
-            chosen.append(name)
-            used[area] = used.get(area, 0) + 1
-    if settings.quotas.rule == "fixed":
-        return chosen
-    taken = set(chosen)
-    others = [name for name, _ in line if name not in taken]
-    return chosen + others[: room - len(chosen)]
-
-
 def _say_tie(rest: pl.DataFrame, chosen: set[str], notes: list[tuple[str, str]]) -> None:
     """Say it when the cut goes through households with the same score."""
     inside = rest.filter(pl.col("household_id").is_in(chosen))
@@ -796,55 +509,6 @@ def _say_tie(rest: pl.DataFrame, chosen: set[str], notes: list[tuple[str, str]])
         )  # fmt: skip
 
 
-def _grade(listed: pl.DataFrame, capacity: int, settings: ScreeningSettings) -> pl.DataFrame:
-    """Add grade and its reasons in words. Random checks are graded like everybody else."""
-    graded = [
-        grade_of(
-            row["lead_kinds"].split(";") if row["lead_kinds"] else [],
-            row["rank"],
-            row["probability"],
-            capacity,
-            settings,
-        )
-        for row in listed.select("lead_kinds", "rank", "probability").iter_rows(named=True)
-    ]
-    names = ("grade", "grade_reasons_zh", "grade_reasons_en")
-    return listed.with_columns(
-        pl.Series(name, [item[place] for item in graded], dtype=pl.String) for place, name in enumerate(names)
-    )
-
-
-def grade_of(
-    lead_kinds: Sequence[str],
-    rank: int | None,
-    probability: float | None,
-    capacity: int,
-    settings: ScreeningSettings,
-) -> tuple[str, str, str]:
-    """Grade of a household, and why, in zh and en. rank: place in the model's order, 1 first; None: not scored."""
-    rules = settings.grades
-    found: list[tuple[str, str, str]] = [
-        (rules.leads[kind], f"线索：{LEAD_KINDS[kind][0]}", f"lead: {LEAD_KINDS[kind][1]}")
-        for kind in lead_kinds
-        if kind in rules.leads
-    ]
-    for grade, cut in (("orange", rules.orange), ("yellow", rules.yellow)):
-        share = int(cut.capacity_share * capacity)
-        if rank is not None and rank <= share:
-            found.append((grade, f"评分位列前{share}户", f"score among the first {share}"))
-            break
-        if probability is not None and probability >= cut.probability:
-            found.append(
-                (grade, f"概率不低于{cut.probability:.0%}", f"probability of {cut.probability:.0%} or more")
-            )
-            break
-    if not found:
-        return "none", "本期核实安排", "part of this cycle's plan of visits"
-    best = min((grade for grade, _, _ in found), key=_GRADE_ORDER.__getitem__)
-    why = [(zh, en) for grade, zh, en in found if grade == best]
-    return best, "；".join(zh for zh, _ in why), "; ".join(en for _, en in why)
-
-
 def _number(rows: pl.DataFrame, settings: ScreeningSettings) -> pl.DataFrame:
     """Put rows in order of priority and add `number`, the place in the route: township, village on the way, grade, hash.
 
@@ -855,7 +519,7 @@ def _number(rows: pl.DataFrame, settings: ScreeningSettings) -> pl.DataFrame:
     }
     last = len(on_the_way)
     rows = rows.with_columns(
-        urgency=pl.col("grade").replace_strict(_GRADE_ORDER, return_dtype=pl.Int32),
+        urgency=pl.col("grade").replace_strict(GRADE_ORDER, return_dtype=pl.Int32),
         stop=pl.col("village_code").replace_strict(on_the_way, default=last, return_dtype=pl.Int32)
         if on_the_way
         else pl.lit(0),

@@ -10,16 +10,14 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from riskmodel.errors import Fault, UserError
 from riskmodel.files import write_bytes
 from riskmodel.visits.forms import FILL, READ, FormColumn, choices
+from riskmodel.visits.visit_list import VisitList
 from riskmodel.visits.workbook import GRADE_COLOURS, notes_of, sheet_rows
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
-
-if TYPE_CHECKING:
-    from riskmodel.visits.listing import VisitList
 
 # On paper the township and the team stand above the table, and the risk kinds share a column. Widths are parts of the sheet.
 _WIDTHS: Final = {

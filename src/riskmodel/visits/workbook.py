@@ -13,19 +13,17 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import polars as pl
 
 from riskmodel.errors import Fault, UserError
 from riskmodel.files import write_bytes
+from riskmodel.settings import ScreeningSettings
 from riskmodel.tables.schema import TABLES
 from riskmodel.visits.forms import FILL, READ, FormColumn, choices, harmless
+from riskmodel.visits.visit_list import VisitList
 from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
-
-if TYPE_CHECKING:
-    from riskmodel.settings import ScreeningSettings
-    from riskmodel.visits.listing import VisitList
 
 SHEET: Final = "核实清单"
 STANDBY: Final = "候补 Standby"

@@ -16,6 +16,7 @@ from riskmodel.errors import DataError
 from riskmodel.project import Project
 from riskmodel.tables import from_frames
 from riskmodel.visits.forms import FILL, READ
+from riskmodel.visits.workbook import write_excel
 
 AS_OF = dt.date(2025, 12, 31)
 TODAY = dt.date(2026, 1, 25)
@@ -138,7 +139,7 @@ def heading_places(path, row):
 def test_a_month_by_hand(office, month, tmp_path, needs):
     needs(office, "LibreOffice (soffice)")
     own, visits = month
-    given_out = visits.to_excel(tmp_path / "list.xlsx")
+    given_out = write_excel(visits, tmp_path / "list.xlsx")
 
     # Filled in: the form takes what is typed, locked cells take nothing, and drop-downs stop wrong words at the keyboard.
     locked = [(SHEET, PLACE["household_id"], 3, "h999"), (SHEET, PLACE["reasons"], 3, "nothing")]
@@ -190,7 +191,7 @@ def test_a_month_by_hand(office, month, tmp_path, needs):
     # A workbook of another cycle's list, and a closed cycle, have their own words.
     stranger = next_list(own, scores(dt.date(2026, 1, 31)), county(), dt.date(2026, 1, 31), capacity=12)
     office.type_into(
-        stranger.to_excel(tmp_path / "stranger.xlsx"),
+        write_excel(stranger, tmp_path / "stranger.xlsx"),
         on_sheet({1: TYPED[1]}),
         tmp_path / "stranger-filled.xlsx",
     )
@@ -209,7 +210,7 @@ def test_the_next_list_is_better_for_it(office, month, tmp_path, needs):
     needs(office, "LibreOffice (soffice)")
     own, visits = month
     rows = {row: TYPED[1] | {"visited_on": f"2026-01-{row + 4:02d}"} for row in range(1, 7)} | {7: TYPED[2]}
-    office.type_into(visits.to_excel(tmp_path / "list.xlsx"), on_sheet(rows), tmp_path / "filled.xlsx")
+    office.type_into(write_excel(visits, tmp_path / "list.xlsx"), on_sheet(rows), tmp_path / "filled.xlsx")
     assert record(own, tmp_path / "filled.xlsx", today=TODAY).accepted == 7
     day = dt.date(2026, 1, 31)
     after = next_list(own, scores(day), county(), day, capacity=12, issue=True)

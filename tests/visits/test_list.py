@@ -18,7 +18,9 @@ from riskmodel.settings import (
     ScreeningSettings,
     load_settings,
 )
-from riskmodel.visits.listing import cycle_of, largest_remainders, screening_list
+from riskmodel.visits.listing import screening_list
+from riskmodel.visits.quotas import largest_remainders
+from riskmodel.visits.visit_list import cycle_of
 
 AS_OF = dt.date(2025, 12, 31)
 NEXT = dt.date(2026, 1, 31)

@@ -19,7 +19,8 @@ from riskmodel.errors import UserError
 from riskmodel.settings import RandomChecks, ScreeningSettings, Workbook
 from riskmodel.visits.forms import FILL, READ, as_written, choices, harmless
 from riskmodel.visits.listing import screening_list
-from riskmodel.visits.workbook import excel_bytes
+from riskmodel.visits.workbook import excel_bytes, write_excel, write_excels
+from riskmodel.visits.writers import write_list
 from riskmodel.vocabulary import SIGNAL_ZH
 
 AS_OF = dt.date(2025, 12, 31)
@@ -54,9 +55,13 @@ def headings(sheet):
 
 def test_the_same_list_gives_the_same_bytes(visits, tmp_path):
     assert excel_bytes(visits) == excel_bytes(visits)
-    assert visits.to_csv(tmp_path / "a.csv").read_bytes() == visits.to_csv(tmp_path / "b.csv").read_bytes()
     assert (
-        visits.to_html(tmp_path / "a.html").read_bytes() == visits.to_html(tmp_path / "b.html").read_bytes()
+        write_list(visits, tmp_path / "a.csv").read_bytes()
+        == write_list(visits, tmp_path / "b.csv").read_bytes()
+    )
+    assert (
+        write_list(visits, tmp_path / "a.html").read_bytes()
+        == write_list(visits, tmp_path / "b.html").read_bytes()
     )
 
 
@@ -76,8 +81,8 @@ def test_the_same_inputs_in_another_order_give_the_same_bytes(small_county, fall
     leads = [lead | {"event_id": f"leads{place:03d}"} for place, lead in enumerate(leads)][::-1]
     again = screening_list(shuffled, small_county(60, leads=leads), AS_OF, capacity=20)
     assert excel_bytes(first) == excel_bytes(again)
-    for write in ("to_csv", "to_html"):
-        names = [getattr(visits, write)(tmp_path / f"{n}.x") for n, visits in enumerate((first, again))]
+    for ending in ("csv", "html"):
+        names = [write_list(visits, tmp_path / f"{n}.{ending}") for n, visits in enumerate((first, again))]
         assert names[0].read_bytes() == names[1].read_bytes()
 
 
@@ -177,7 +182,7 @@ def test_probability_is_a_plain_number_and_dates_are_dates(visits):
 
 
 def test_a_township_gets_its_own_workbook_with_its_own_households(visits, tmp_path):
-    paths = visits.to_excels(tmp_path / "lists")
+    paths = write_excels(visits, tmp_path / "lists")
     townships = visits.rows["township_code"].unique().sort().to_list()
     assert [path.name for path in paths] == [
         "2026-01-522301.xlsx",
@@ -191,7 +196,7 @@ def test_a_township_gets_its_own_workbook_with_its_own_households(visits, tmp_pa
 
 def test_a_township_without_visits_is_named(visits, tmp_path):
     with pytest.raises(UserError, match="522301999"):
-        visits.to_excel(tmp_path / "x.xlsx", township="522301999")
+        write_excel(visits, tmp_path / "x.xlsx", township="522301999")
 
 
 def test_formulas_stay_texts_in_every_file(small_county, falling, tmp_path):
@@ -203,9 +208,9 @@ def test_formulas_stay_texts_in_every_file(small_county, falling, tmp_path):
     sheet = open_(excel_bytes(visits))[SHEET]
     cell = sheet.cell(4, headings(sheet)["主要理由"])
     assert cell.data_type == "s" and cell.value.startswith("'=")
-    rows = list(csv.DictReader(io.StringIO(visits.to_csv(tmp_path / "x.csv").read_text("utf-8-sig"))))
+    rows = list(csv.DictReader(io.StringIO(write_list(visits, tmp_path / "x.csv").read_text("utf-8-sig"))))
     assert rows[0]["reasons"].startswith("'=")
-    assert "<script" not in visits.to_html(tmp_path / "x.html").read_text()
+    assert "<script" not in write_list(visits, tmp_path / "x.html").read_text()
 
 
 @given(st.text(alphabet="=+-@＝＋－＠\t\r\n '\u3000ab1中", max_size=12))
@@ -224,25 +229,25 @@ def test_the_english_workbook_speaks_english(small_county, falling):
 
 
 def test_the_printable_page_asks_nothing_from_outside(visits, tmp_path):
-    page = visits.to_html(tmp_path / "x.html").read_text()
+    page = write_list(visits, tmp_path / "x.html").read_text()
     assert SIGNAL_ZH in page and "http" not in page and "src=" not in page and "<script" not in page
 
 
 def test_a_file_is_whole_or_not_there(visits, tmp_path, monkeypatch):
     path = tmp_path / "list.xlsx"
-    visits.to_excel(path)
+    write_excel(visits, path)
     before = path.read_bytes()
     monkeypatch.setattr(
         "os.replace", lambda *names: (_ for _ in ()).throw(OSError("no space left on device"))
     )
     with pytest.raises(OSError, match="no space"):
-        visits.to_excel(path)
+        write_excel(visits, path)
     assert path.read_bytes() == before and [item.name for item in tmp_path.iterdir()] == ["list.xlsx"]
 
 
 def test_libreoffice_prints_every_page_with_the_sentence(visits, tmp_path, needs):
     needs(shutil.which("soffice") and shutil.which("pdftotext"), "LibreOffice with pdftotext")
-    visits.to_excel(tmp_path / "list.xlsx")
+    write_excel(visits, tmp_path / "list.xlsx")
     command = [
         "soffice",
         f"-env:UserInstallation=file://{tmp_path}/office",
@@ -262,3 +267,10 @@ def test_libreoffice_prints_every_page_with_the_sentence(visits, tmp_path, needs
     texts = pages.decode().split("\f")[:-1]
     assert len(texts) >= 3
     assert all(text.count(SIGNAL_ZH) >= 2 for text in texts)
+
+
+def test_the_ending_decides_the_form_and_another_one_is_refused_by_name(visits, tmp_path):
+    assert write_list(visits, tmp_path / "a.XLSX").read_bytes() == excel_bytes(visits)
+    with pytest.raises(UserError, match=r"the ending \.docx; expected a file that ends in \.xlsx, \.csv"):
+        write_list(visits, tmp_path / "a.docx")
+    assert not (tmp_path / "a.docx").exists()

@@ -14,6 +14,7 @@ import pytest
 from riskmodel.errors import UserError
 from riskmodel.visits import paper
 from riskmodel.visits.listing import screening_list
+from riskmodel.visits.writers import write_list
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
 
 AS_OF = dt.date(2025, 12, 31)
@@ -44,7 +45,7 @@ def pages_of(path):
 
 def test_every_sheet_carries_the_sentence_its_number_and_the_headings(visits, tmp_path, printing, needs):
     needs(printing, "WeasyPrint with Pango, and pdftotext")
-    pages = pages_of(visits.to_pdf(tmp_path / "list.pdf"))
+    pages = pages_of(write_list(visits, tmp_path / "list.pdf"))
     assert len(pages) >= 5
     for number, page in enumerate(pages, start=1):
         assert page.count(SIGNAL_ZH) >= 2 and re.search(rf"{number}\s*/\s*{len(pages)}\s*$", page)
@@ -53,7 +54,7 @@ def test_every_sheet_carries_the_sentence_its_number_and_the_headings(visits, tm
 
 def test_it_is_a4_landscape_dated_by_the_list_and_in_a_chinese_font(visits, tmp_path, printing, needs):
     needs(printing and shutil.which("pdffonts"), "WeasyPrint with Pango, and pdffonts")
-    path = visits.to_pdf(tmp_path / "list.pdf")
+    path = write_list(visits, tmp_path / "list.pdf")
     said = subprocess.run(["pdfinfo", str(path)], check=True, capture_output=True, text=True).stdout
     assert re.search(r"Page size:\s+841\.\d+ x 595\.\d+ pts \(A4\)", said) and "Dec 31" in said
     fonts = subprocess.run(["pdffonts", str(path)], check=True, capture_output=True, text=True).stdout
@@ -62,7 +63,7 @@ def test_it_is_a4_landscape_dated_by_the_list_and_in_a_chinese_font(visits, tmp_
 
 def test_each_township_begins_a_sheet_of_its_own(visits, tmp_path, printing, needs):
     needs(printing, "WeasyPrint with Pango, and pdftotext")
-    pages = pages_of(visits.to_pdf(tmp_path / "list.pdf"))
+    pages = pages_of(write_list(visits, tmp_path / "list.pdf"))
     townships = visits.rows["township_code"].unique().to_list()
     assert len(townships) == 4
     for page in pages:
@@ -72,8 +73,8 @@ def test_each_township_begins_a_sheet_of_its_own(visits, tmp_path, printing, nee
 
 def test_the_same_list_gives_the_same_bytes_in_another_process_too(visits, tmp_path, printing, needs):
     needs(printing, "WeasyPrint with Pango")
-    first = visits.to_pdf(tmp_path / "a.pdf").read_bytes()
-    assert first == visits.to_pdf(tmp_path / "b.pdf").read_bytes()
+    first = write_list(visits, tmp_path / "a.pdf").read_bytes()
+    assert first == write_list(visits, tmp_path / "b.pdf").read_bytes()
     (tmp_path / "page.html").write_text(paper.page_of(visits), encoding="utf-8")
     code = (
         "import sys; from pathlib import Path; from riskmodel.screening import paper; page, name, out = sys.argv[1:];"
@@ -128,7 +129,7 @@ def test_a_missing_part_is_said_with_what_to_do(visits, tmp_path, monkeypatch, e
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UserError, match=message) as caught:
-        visits.to_pdf(tmp_path / "list.pdf")
+        write_list(visits, tmp_path / "list.pdf")
     assert "write .html and print it from a browser" in str(caught.value) and not list(tmp_path.iterdir())
 
 
@@ -139,4 +140,4 @@ def test_a_machine_without_a_chinese_font_is_told_so(visits, tmp_path, monkeypat
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="no Chinese font on this machine"):
-        visits.to_pdf(tmp_path / "list.pdf")
+        write_list(visits, tmp_path / "list.pdf")
