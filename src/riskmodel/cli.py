@@ -341,8 +341,11 @@ def score(
 ) -> None:
     """Score and explain every household of the cohort."""
     with replacing(output) as draft:
-        frame = rm.score(tables, as_of, model=model, horizon=horizon, project=project).pandas()
+        scores = rm.score(tables, as_of, model=model, horizon=horizon, project=project)
+        frame = scores.pandas()
         frame.to_parquet(draft, index=False)
+    if scores.stale is not None:
+        _console(stderr=True).print(f"Note: {scores.stale[1]}")
     _console().print(f"{len(frame):,} households scored as of {as_of}: {output}")
 
 

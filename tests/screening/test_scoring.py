@@ -389,3 +389,83 @@ def test_analysts_see_what_pairs_of_features_do_together(model, scores, tmp_path
         "interactions.png",
     ]
     assert pl.read_csv(files[2]).columns == strongest.columns and files[3].stat().st_size > 5000
+
+
+# A champion and the catalogue under it.
+
+
+@pytest.fixture
+def remembering(project, trained, own_project):
+    """The module's model with the meaning of its features as they were at training, and a project whose catalogue can be changed."""
+    from riskmodel.features import load_catalogue
+
+    meanings = load_catalogue(project).meanings(trained.feature_names)
+    return dataclasses.replace(trained, record={**trained.record, "feature_meanings": meanings}), own_project
+
+
+def change_entry(project, name, line, other):
+    """Replace a line of one entry of the project's catalogue."""
+    path = project.root / "features" / "catalogue.yaml"
+    before, start, rest = path.read_text(encoding="utf-8").partition(f"\n{name}:\n")
+    assert start and line in rest
+    path.write_text(before + start + rest.replace(line, other, 1), encoding="utf-8")
+
+
+def test_a_model_is_scored_with_while_its_features_mean_the_same(remembering):
+    model, own = remembering
+    assert ScreeningModel.of(own, model).version == model.version
+
+
+@pytest.mark.parametrize(
+    ("line", "other"),
+    [("unit: yuan_per_person", "unit: ratio"), ("riskier_when: lower", "riskier_when: unclear")],
+)
+def test_a_model_whose_feature_changed_in_the_catalogue_is_refused_with_its_name(remembering, line, other):
+    model, own = remembering
+    change_entry(own, "income_gap_pp", line, other)
+    with pytest.raises(
+        ModelError, match=r"changed since the model was trained: income_gap_pp;.*[Rr]estore the catalogue"
+    ):
+        ScreeningModel.of(own, model)
+
+
+def test_a_corrected_label_does_not_stop_the_scoring(remembering):
+    model, own = remembering
+    path = own.root / "features" / "catalogue.yaml"
+    text = path.read_text(encoding="utf-8")
+    start = text.index("label: {zh: ", text.index("\nincome_gap_pp:\n")) + len("label: {zh: ")
+    path.write_text(text[:start] + "改" + text[start:], encoding="utf-8")
+    assert ScreeningModel.of(own, model).catalogue["income_gap_pp"].label.zh.startswith("改")
+
+
+def test_a_feature_that_left_the_catalogue_is_named(remembering):
+    model, own = remembering
+    gone = dataclasses.replace(
+        model, record={"feature_meanings": {**model.record["feature_meanings"], "vanished": "0" * 12}}
+    )
+    with pytest.raises(ModelError, match="trained: vanished;"):
+        ScreeningModel.of(own, gone)
+
+
+def test_a_model_from_before_meanings_were_kept_is_compared_by_the_whole_catalogue(
+    project, trained, own_project
+):
+    from riskmodel.features.catalogue import catalogue_files
+
+    stored = own_project.hash(*catalogue_files(own_project))
+    old = dataclasses.replace(trained, record={"catalogue_hash": stored})
+    assert ScreeningModel.of(own_project, old)
+    path = own_project.root / "features" / "catalogue.yaml"
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    with pytest.raises(ModelError, match="changed since the model was trained"):
+        ScreeningModel.of(own_project, old)
+
+
+# Scores long after the newest data.
+
+
+def test_scores_of_a_day_long_after_the_newest_data_carry_a_note(model, county):
+    fresh, stale = model.score(county, dt.date(2025, 12, 31)), model.score(county, dt.date(2026, 3, 31))
+    assert fresh.stale is None
+    zh, en = stale.stale
+    assert "2025-12-31" in zh and "相隔90天" in zh and "90 days" in en

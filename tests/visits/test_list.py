@@ -456,3 +456,19 @@ def test_a_wrong_setting_is_refused_with_file_and_line(tmp_path, text, message):
     with pytest.raises(ProjectError, match=message) as caught:
         fit(read_document(path), ScreeningSettings)
     assert f"{path}:2" in str(caught.value)
+
+
+@pytest.mark.parametrize(("known_on", "said"), [("2025-11-16", False), ("2025-11-15", True)])
+def test_a_list_of_a_day_long_after_the_newest_data_says_so_first(small_county, falling, known_on, said):
+    # 2025-12-31 is 45 days after 16 November and 46 after 15 November.
+    bill = {
+        "member_id": "m000",
+        "occurred_on": known_on,
+        "kind": "outpatient",
+        "total_cost": 1.0,
+        "reimbursed": 0.0,
+        "self_paid": 1.0,
+    }
+    visits = screening_list(falling(10), small_county(10, medical=[bill]), AS_OF, capacity=3, settings=PLAIN)
+    assert ("数据过旧" in visits.notes[0][0]) == said
+    assert ("Stale data" in visits.summary()) == said

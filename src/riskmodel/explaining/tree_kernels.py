@@ -27,7 +27,7 @@ def parents(first, nodes, left, right):  # fmt: skip
 
 @compiled
 def lay_out(
-    node_start, leaf_start, feature, left, right, most_bits, deepest, write,
+    node_start, feature, left, right, most_bits, deepest, write,
     bit_start, condition_start, condition, feature_start, group_feature, top,
 ):  # fmt: skip
     """Cut each tree into groups: from the root down, the first subtree whose conditions fit into `most_bits`.

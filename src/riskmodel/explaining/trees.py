@@ -430,7 +430,7 @@ def build_tables(
     forest: Forest, *, bits: int = BITS, deepest: int = DEEPEST, most_bytes: int = MOST_BYTES
 ) -> ContributionTables:
     """Work out the tables. Raises TablesTooLarge beyond `deepest` conditions on a path or `most_bytes` of tables."""
-    shape = (forest.node_start, forest.leaf_start, forest.feature, forest.left, forest.right)
+    shape = (forest.node_start, forest.feature, forest.left, forest.right)
     nothing = np.zeros(0, np.int64)
     counts, groups_of = lay_out(
         *shape, bits, deepest, False, nothing, nothing, nothing, nothing, nothing, nothing
@@ -452,7 +452,7 @@ def build_tables(
     points, weights = np.polynomial.legendre.leggauss(deepest // 2 + 1)
     table = np.zeros(cells)
     fill(
-        *shape, forest.cover, forest.value, forest.weight, forest.leaf_cover, group_start, bit_start, condition_start, condition, feature_start,
+        forest.node_start, forest.leaf_start, forest.feature, forest.left, forest.right, forest.cover, forest.value, forest.weight, forest.leaf_cover, group_start, bit_start, condition_start, condition, feature_start,
         group_feature, top, table_start, deepest, (points + 1) / 2, weights / 2, table,
     )  # fmt: skip
     return ContributionTables(

@@ -309,7 +309,7 @@ def _area_counts(
     levels = (("village", prepared.villages), ("township", prepared.townships), ("county", prepared.counties))
     if contexts is None:
         return tuple(np.zeros((len(days), len(codes), len(counts())), np.int64) for _, codes in levels)
-    return tuple(np.stack([context.array(level, codes) for context in contexts]) for level, codes in levels)
+    return tuple(np.stack([context.array(codes) for context in contexts]) for level, codes in levels)
 
 
 @lru_cache(maxsize=512)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
@@ -15,6 +16,8 @@ from riskmodel.project import Project, fit
 from riskmodel.vocabulary import RISK_KINDS
 
 CATALOGUE_FILE = "features/catalogue.yaml"
+# What of an entry decides the value of its feature, or how a model and the gate read it.
+DECIDING = ("family", "unit", "sources", "window", "riskier_when")
 
 Unit = Literal[
     "yuan",
@@ -166,6 +169,24 @@ class Catalogue(RootModel[dict[str, Feature]]):
     def _with(self, own: OwnFunctions) -> Catalogue:
         self._own = own
         return self
+
+    def meanings(self, names: Iterable[str]) -> dict[str, str]:
+        """For each of these features a hash of what decides its value: family, unit, sources, window, sign, and the text of the project's
+        own file where the function is in one. Labels and sentences play no part. "" for a name that the catalogue does not have.
+        """
+        from riskmodel.features.definitions import definitions
+
+        files, package = dict(self._own.files), definitions()
+        found = {}
+        for name in names:
+            if name not in self.root:
+                found[name] = ""
+                continue
+            entry = self.root[name]
+            parts = entry.model_dump_json(include=set(DECIDING))
+            text = "" if name in package else files.get(entry.family, "")
+            found[name] = hashlib.sha256((parts + text).encode()).hexdigest()[:12]
+        return found
 
     def with_status(self, *status: str) -> list[str]:
         """Names of the features of these statuses, in order."""

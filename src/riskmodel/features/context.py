@@ -55,7 +55,7 @@ class AreaContext:
             found.update(zip(codes, map(tuple, sums.tolist()), strict=True))
         return cls(as_of, tuple(counts()), found)
 
-    def array(self, level: str, codes: Sequence[str]) -> npt.NDArray[np.int64]:
+    def array(self, codes: Sequence[str]) -> npt.NDArray[np.int64]:
         """Counts of these areas, shape (areas, counts); 0 for an area that was not counted."""
         nothing = (0,) * len(self.names)
         return np.array([self.counts.get(code, nothing) for code in codes], np.int64).reshape(

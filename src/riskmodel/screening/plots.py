@@ -60,7 +60,7 @@ def explanation(
 
 def waterfall(table: ReasonTable, base: float, row: int, language: Language = "zh", most: int = 12) -> Figure:
     """How one household's margin comes about, from the expected margin upwards. Values are written out with their units."""
-    with _plotting(language):
+    with _plotting():
         from matplotlib import pyplot as plt
 
         language = spoken(language)
@@ -131,7 +131,7 @@ def importance(table: ReasonTable) -> pl.DataFrame:
 
 def importance_plot(table: ReasonTable, language: Language = "zh", most: int = 15) -> Figure:
     """Importance by feature (the `most` heaviest) and by risk kind: mean absolute contribution to the margin over the cohort, as bars."""
-    with _plotting(language):
+    with _plotting():
         from matplotlib import pyplot as plt
 
         language, frame = spoken(language), importance(table)
@@ -203,7 +203,7 @@ def interactions(
 
 def interaction_plot(found: Interactions, language: Language = "zh", most: int = 12) -> Figure:
     """The pairs that do most together, as bars."""
-    with _plotting(language):
+    with _plotting():
         from matplotlib import pyplot as plt
 
         language = spoken(language)
@@ -229,7 +229,7 @@ def interaction_plot(found: Interactions, language: Language = "zh", most: int =
 
 def pair_plot(found: Interactions, first: str, second: str, language: Language = "zh") -> Figure:
     """shap's dependence plot of what two features do together: the first along the axis, the second as colour."""
-    with _plotting(language):
+    with _plotting():
         from matplotlib import pyplot as plt
 
         language = spoken(language)
@@ -277,7 +277,7 @@ def save_importance(
 
 def frequent_reasons(scores: Scores, language: Language = "zh", most: int = 12, first: int = 600) -> Figure:
     """How often each topic is told as raising the risk, among the first households of the order and in the whole cohort, as bars."""
-    with _plotting(language):
+    with _plotting():
         from matplotlib import pyplot as plt
 
         table = scores.table
@@ -343,7 +343,7 @@ def reasons_by_township_plot(
         raise DataError(
             Fault("townships", found, f"{fewest} households in at least one", "Take a larger cohort.")
         )
-    with _plotting(language):
+    with _plotting():
         from matplotlib import pyplot as plt
 
         language = spoken(language)
@@ -397,7 +397,7 @@ def _chinese_font() -> str | None:
 
 
 @contextmanager
-def _plotting(language: Language) -> Iterator[None]:
+def _plotting() -> Iterator[None]:
     """A backend without a screen, and a font that has the signs; labels fall back to English where there is none."""
     import matplotlib
 

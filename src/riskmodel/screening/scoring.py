@@ -20,7 +20,7 @@ import polars as pl
 
 from riskmodel.errors import DataError, Fault, ModelError
 from riskmodel.explaining.contributions import Explainer
-from riskmodel.features.catalogue import Catalogue, catalogue_files, load_catalogue
+from riskmodel.features.catalogue import CATALOGUE_FILE, Catalogue, catalogue_files, load_catalogue
 from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.policy import Policy
 from riskmodel.project import Project
@@ -31,6 +31,7 @@ from riskmodel.screening.reference import Reference
 from riskmodel.settings import ScreeningSettings, load_settings
 from riskmodel.tables import Tables
 from riskmodel.tables.schema import TABLES
+from riskmodel.tables.staleness import stale_note
 from riskmodel.training.cohorts import cohort
 from riskmodel.training.model import Model, band_of_members, mean_of_members
 from riskmodel.vocabulary import COUNTY_DIGITS, GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH, TOWNSHIP_DIGITS
@@ -194,6 +195,11 @@ class Scores:
     def __len__(self) -> int:
         return len(self.order)
 
+    @property
+    def stale(self) -> tuple[str, str] | None:
+        """A sentence in zh and en when the day lies long after the newest data; None otherwise."""
+        return stale_note(self.reference.data_dates, self.as_of)
+
     def pandas(self) -> pd.DataFrame:
         """One row a household, sorted by rank: household_id, as_of, horizon_months, probability, low, high (all 0 to 1), margin, rank (1 is first),
         grade, risk_kinds (`;`-separated), reasons_zh, reasons_en, notes_zh, notes_en (gaps in the data), model_version, village_code,
@@ -343,6 +349,33 @@ def ages_of(matrix: FeatureMatrix, wordbook: Wordbook) -> dict[str, Floats]:
     return ages
 
 
+def _refuse_changed_catalogue(project: Project, model: Model, catalogue: Catalogue) -> None:
+    """Raises ModelError when features of the model mean something else in the catalogue than when it was trained.
+
+    A model that was stored before meanings were kept is compared by the hash of the whole catalogue.
+    """
+    trained = model.record.get("feature_meanings")
+    if trained:
+        now = catalogue.meanings(trained)
+        changed = [name for name, meaning in trained.items() if now[name] != meaning]
+    elif stored := model.record.get("catalogue_hash"):
+        changed = [] if project.hash(*catalogue_files(project)) == stored else list(model.feature_names)
+        if model.record.get("source") == "table" or model.learner == "external":
+            changed = []
+    else:
+        return
+    if changed:
+        more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+        raise ModelError(
+            Fault(
+                f"model {model.version}, {CATALOGUE_FILE}",
+                f"changed since the model was trained: {', '.join(changed[:5])}{more}",
+                "features of the same family, unit, sources, window and sign, and own functions of the same text",
+                "Train and promote a run with the catalogue as it is, or restore the catalogue of the model's run.",
+            )
+        )
+
+
 # The first of these that the catalogue has says whether a household has labour.
 LABOUR_FEATURES: Final = ("able_members",)
 
@@ -390,6 +423,7 @@ class ScreeningModel:
                 )
             )
         catalogue = load_catalogue(project)
+        _refuse_changed_catalogue(project, model, catalogue)
         own = {
             name: plain_entry(name, sign)
             for name, sign in zip(model.feature_names, model.signs, strict=True)

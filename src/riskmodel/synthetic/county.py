@@ -104,7 +104,7 @@ def make_county(
     if faults:
         raise DataError(faults)
     dynamics = dynamics or Dynamics()
-    say = progress or (lambda text: None)
+    say = progress or (lambda _: None)
     calendar = Calendar.of(years, end)
     moy = calendar.month_of_year
     quarters = np.array([m for m in range(calendar.begin + 12, calendar.last + 2) if moy[m] % 3 == 0], dtype=np.int64)

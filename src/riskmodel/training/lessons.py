@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import polars as pl
 
 from riskmodel.errors import Fault, PlanError
 from riskmodel.tables import Tables
+from riskmodel.training.enough import faults_of_round
 from riskmodel.training.folds import Fold, Folds, make_folds
 from riskmodel.training.plan import PLAN_FOLDER, Plan
 from riskmodel.training.practice import Practice, practice_of
@@ -97,7 +97,7 @@ def county_lesson(
         return Round(learned[0], learned[1], test)
 
     exam, final = rows(folds.evaluation), rows(folds.final)
-    _enough(exam, plan, folds)
+    _refuse_too_little(name, plan, folds, exam, final)
     catalogue = bench.catalogue
     signs = tuple(
         SIGNS[catalogue[feature].riskier_when] if feature in catalogue else 1 for feature in exam.train.names
@@ -144,22 +144,16 @@ def _refuse_unfit_tables(name: str, plan: Plan, tables: Tables) -> None:
         raise PlanError(faults)
 
 
-def _enough(exam: Round, plan: Plan, folds: Folds) -> None:
-    faults = []
-    for use in ("train", "calibrate", "test"):
-        sample = getattr(exam, use)
-        confirmed = int(np.nansum(sample.label))
-        if confirmed < 2 or int((sample.label == 0).sum()) < 2:
-            faults.append(
-                Fault(
-                    f"{use} dates {', '.join(map(str, getattr(folds.evaluation, use)))}",
-                    f"{confirmed} confirmed and {int((sample.label == 0).sum())} cleared households",
-                    "at least 2 of each",
-                    "Bring verifications of these months, or choose other as-of dates.",
-                )
-            )
-    if faults:
-        raise PlanError(faults)
+def _refuse_too_little(name: str, plan: Plan, folds: Folds, exam: Round, final: Round) -> None:
+    """Raises PlanError when the rows of the evaluation or of the final fold are too few to learn from."""
+    for fold, part in ((folds.evaluation, exam), (folds.final, final)):
+        where = {
+            use: f"{use} dates {', '.join(map(str, getattr(fold, use)))}"
+            for use in ("train", "calibrate", "test")
+            if getattr(fold, use)
+        }
+        if faults := faults_of_round(name, plan, part, where):
+            raise PlanError(faults)
 
 
 def feature_names(name: str, plan: Plan, bench: Workbench) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from riskmodel.features.catalogue import Family
 from riskmodel.project import Project
 
 PLAN_FOLDER = Path("training") / "plans"
+# Learners that fit several members to outcomes.
+LEARNING = ("logistic", "lightgbm", "boosting", "hazard")
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -247,22 +249,22 @@ class Plan(Strict):
     )
     tuning: Tuning | None = None
 
+    @property
+    def learns(self) -> bool:
+        """Whether its learner fits members to outcomes; rules and external margins do not."""
+        return self.learner.name in LEARNING
+
     @model_validator(mode="after")
     def _agrees(self) -> Plan:
         if (self.source == "table") != (self.table is not None):
             raise ValueError("`source: table` and the block `table:` belong together")
-        if self.learner.name in ("logistic", "lightgbm", "boosting", "hazard") and self.members < 2:
+        if self.learns and self.members < 2:
             raise ValueError(
                 "members: at least 2, because each household is calibrated by a member that never saw its village"
             )
         if self.learner.name == "hazard" and self.horizon_months != 12:
             raise ValueError("horizon_months: a hazard always looks at 12 months, and gives 3 and 6 beside")
-        if self.tuning is not None and self.learner.name not in (
-            "logistic",
-            "lightgbm",
-            "boosting",
-            "hazard",
-        ):
+        if self.tuning is not None and not self.learns:
             raise ValueError(f"tuning: {self.learner.name} has nothing to tune")
         if self.tuning is not None:
             known = set(type(self.learner.parameters).model_fields)

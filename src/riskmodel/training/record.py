@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from riskmodel.features.catalogue import catalogue_files
+from riskmodel.features.catalogue import catalogue_files, load_catalogue
 from riskmodel.project import Project
 from riskmodel.training.fits import Fit
 from riskmodel.training.lessons import Lesson
@@ -66,6 +66,7 @@ def model_record(
         "model_version": model_version,
         "plan_hash": project.hash(PLAN_FOLDER / f"{name}.yaml"),
         "catalogue_hash": project.hash(*catalogue_files(project)) if catalogue.is_file() else "",
+        "feature_meanings": _meanings(project, plan, lesson.names),
         "commit": commit,
         "facts": dict(lesson.facts),
         "plan_used": json.loads(plan.model_dump_json(exclude_none=True)),
@@ -83,6 +84,13 @@ def model_record(
         },
         "waivers": [],
     }
+
+
+def _meanings(project: Project, plan: Plan, names: Sequence[str]) -> dict[str, str]:
+    """See `Catalogue.meanings`; empty for a model whose columns are not the catalogue's."""
+    if plan.source == "table" or plan.learner.name == "external":
+        return {}
+    return load_catalogue(project).meanings(names)
 
 
 def _unverified_text(lines: Sequence[str]) -> list[str]:

@@ -89,7 +89,7 @@ def train(
         if plan.tuning is not None:
             from riskmodel.training.tuning import tune
 
-            plan = tune(plan_name, plan, lesson, log, lambda text, share: tell(text, 0.3 + 0.1 * share))
+            plan = tune(plan, lesson, log, lambda text, share: tell(text, 0.3 + 0.1 * share))
         exams, final = _fits(plan, lesson, lambda text, share: tell(text, 0.4 + 0.5 * share))
         predictions = _predictions(plan, lesson, exams)
         tell("evaluation", 0.92)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LOG_FACTOR = 10.0
 
 
-def tune(name: str, plan: Plan, lesson: Lesson, log: Log, tell: Callable[[str, float], None]) -> Plan:
+def tune(plan: Plan, lesson: Lesson, log: Log, tell: Callable[[str, float], None]) -> Plan:
     """The plan with the parameters that had the lowest log loss on the unseen villages of the calibration slice.
 
     Each trial is a run below this one; a trial that falls behind the median of the others is pruned. LightGBM trials share one Dataset.

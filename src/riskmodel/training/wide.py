@@ -15,6 +15,7 @@ import polars as pl
 from riskmodel.errors import Fault, PlanError
 from riskmodel.features.denylist import DENYLIST_FILE, Denylist
 from riskmodel.project import Project
+from riskmodel.training.enough import faults_of_round
 from riskmodel.training.lessons import SIGNS, Lesson, Round
 from riskmodel.training.plan import PLAN_FOLDER, Plan, WideTable
 from riskmodel.training.samples import Sample, part_of
@@ -95,16 +96,21 @@ def table_lesson(project: Project, name: str, plan: Plan, folder: Path | None) -
         final = Round(labelled.rows(~newest), labelled.rows(newest), None)
     else:
         final = Round(labelled, labelled, None)
-    for part in exams:
-        if min(part.train.label.sum(), part.calibrate.label.sum()) < 2:
-            raise PlanError(
-                Fault(
-                    str(path),
-                    "fewer than 2 confirmed rows to learn from",
-                    "more waves or rows",
-                    "Check `only` and `ahead`.",
-                )
-            )
+    faults = [
+        fault
+        for place, part in enumerate([*exams, final])
+        for fault in faults_of_round(
+            name,
+            plan,
+            part,
+            {
+                use: f"{path}, {use} rows of {'the final fold' if part is final else f'evaluation fold {place + 1}'}"
+                for use in ("train", "calibrate")
+            },
+        )
+    ]
+    if faults:
+        raise PlanError(faults)
     entries = [
         entry
         for place, part in enumerate([*exams, final])

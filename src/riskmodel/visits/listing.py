@@ -14,6 +14,7 @@ import polars as pl
 from riskmodel.errors import Fault, UserError
 from riskmodel.settings import ScreeningSettings
 from riskmodel.tables import Tables
+from riskmodel.tables.staleness import stale_note
 from riskmodel.visits.draws import draw_checks, strata_of, tie_order
 from riskmodel.visits.grades import GRADE_ORDER, with_grades
 from riskmodel.visits.leads import open_leads, rule_hits, standing
@@ -50,7 +51,9 @@ def screening_list(
     scored = _scored(scores, as_of, capacity)
     cycle = cycle_of(as_of, settings.cycle)
     now = standing(tables, as_of)
-    notes: list[tuple[str, str]] = []
+    dates = _data_dates(tables, as_of)
+    stale = stale_note(dates, as_of)
+    notes: list[tuple[str, str]] = [] if stale is None else [stale]
 
     hits = rule_hits(scored, tables, as_of, None if previous is None else previous.rules, rules_before)
     leads, too_old = open_leads(tables, as_of, settings.leads, now=now, hits=hits)
@@ -145,7 +148,7 @@ def screening_list(
         notes=tuple(notes),
         model_version=", ".join(versions),
         guide=_guide(scores),
-        data_dates=_data_dates(tables, as_of),
+        data_dates=dates,
         counts=counts,
     )
 

@@ -69,7 +69,7 @@ def fit_department_rules(task: Task) -> Ensemble:
     return Ensemble((RuleMember(weight, zeros, ones, zeros),), {"rules": list(names)})
 
 
-def fit_external(task: Task) -> Ensemble:
+def fit_external(_: Task) -> Ensemble:
     """Nothing is fitted: the one column is the margin that another model wrote."""
     one, zero = np.ones(1), np.zeros(1)
     return Ensemble((RuleMember(one, zero, one, zero),), {})
