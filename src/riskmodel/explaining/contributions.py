@@ -19,6 +19,8 @@ import numpy.typing as npt
 
 from riskmodel.errors import Fault, ModelError
 from riskmodel.explaining.tree_kernels import (
+    Floats,
+    Quadrature,
     contributions_into,
     contributions_of_few,
     depths,
@@ -29,7 +31,6 @@ from riskmodel.explaining.trees import (
     DEEPEST,
     MOST_BYTES,
     ContributionTables,
-    Floats,
     TablesTooLarge,
     build_tables,
     read_forest,
@@ -91,23 +92,19 @@ class Explainer:
         X = self._checked(values)
         if self.tables is None:
             return self._by_lightgbm(X), self.base
-        forest, tables = self.tables.forest, self.tables
-        questions, out = forest.questions, np.zeros(X.shape)
-        groups = (tables.feature_start, tables.group_feature, tables.table_start)
+        tables, questions = self.tables, self.tables.forest.questions
+        out = np.zeros(X.shape)
         if len(X) <= FEW:
-            contributions_of_few(
-                questions.sheet(X), tables.group_start, tables.bit_start, tables.condition_start, *tables.conditions, *groups, tables.turned, out
-            )  # fmt: skip
+            contributions_of_few(questions.sheet(X), tables.groups, tables.conditions, tables.turned, out)
             return out, self.base
         turned = len(X) <= MANY
+        table = tables.turned if turned else tables.table
         for begin in range(0, len(X), BLOCK):
-            some = X[begin : begin + BLOCK]
+            some, part = X[begin : begin + BLOCK], out[begin : begin + BLOCK]
+            sheet = questions.sheet(some, questions.plain)
             contributions_into(
-                some, questions.sheet(some, questions.plain), questions.feature, questions.category_start, questions.words,
-                questions.category_bits, forest.node_start, questions.ask, questions.bound, tables.group_start, tables.bit_start,
-                tables.condition_start, tables.condition, *groups, tables.turned if turned else tables.table, turned,
-                out[begin : begin + BLOCK],
-            )  # fmt: skip
+                some, sheet, questions.asks, questions.nodes, tables.groups, table, turned, part
+            )
         return out, self.base
 
     def interactions(self, values: npt.ArrayLike) -> Floats:
@@ -118,18 +115,14 @@ class Explainer:
         """
         X = self._checked(values)
         forest = read_forest(self.texts) if self.tables is None else self.tables.forest
-        deepest = int(depths(forest.node_start, forest.left, forest.right).max(initial=0))
-        points, weights = np.polynomial.legendre.leggauss(deepest // 2 + 1)
-        questions, out = forest.questions, np.zeros((*X.shape, X.shape[1]))
-        interactions_into(
-            questions.sheet(X), forest.node_start, forest.leaf_start, forest.feature, questions.ask, questions.bound, forest.left,
-            forest.right, forest.cover, forest.value, forest.weight, forest.leaf_cover, (points + 1) / 2, weights / 2, out,
-        )  # fmt: skip
+        deepest = int(depths(forest.node_start, forest.nodes).max(initial=0))
+        out = np.zeros((*X.shape, X.shape[1]))
+        quadrature = Quadrature.exact_for(deepest)
+        interactions_into(forest.questions.sheet(X), forest.trees, forest.questions.nodes, quadrature, out)
         own = np.arange(X.shape[1])
         whole = out[:, own, own]
-        out[:, own, own] = 2 * whole - out.sum(
-            axis=2
-        )  # what is left of a contribution when all it does with others is taken away
+        # A contribution less all that the feature does with others.
+        out[:, own, own] = 2 * whole - out.sum(axis=2)
         return out
 
     def _checked(self, values: npt.ArrayLike) -> Floats:

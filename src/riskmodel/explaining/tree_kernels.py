@@ -1,23 +1,114 @@
 # mypy: allow-untyped-defs
-"""The loops over nodes and leaves that are compiled to machine code. What they do is told in `trees`, which calls them.
+"""Loops over nodes and leaves, compiled to machine code. `trees` explains the method, and calls them.
 
-They trust their arguments: `trees` has checked every pointer.
+They do not check their arguments: `trees` has checked every index. Arrays that belong together come as one record.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 
 from riskmodel.compiled import compiled
 
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Records = npt.NDArray[np.void]
+
+
+class Trees(NamedTuple):
+    """Nodes and leaves of all trees, one tree after the other.
+
+    node_start, leaf_start: shape (trees + 1,), int64. nodes, leaves: record arrays of `trees.NODE` and `trees.LEAF`.
+    weight: shape (trees,), what a tree counts for in the mean of the members.
+    """
+
+    node_start: Ints
+    leaf_start: Ints
+    nodes: Records
+    leaves: Records
+    weight: Floats
+
+
+class Asks(NamedTuple):
+    """Distinct questions about a row, shape (asks,): the feature, how it is read (`trees.RIGHT_IF_NAN`, …), its categories.
+
+    category_start, words: a slice of category_bits (uint32, 32 categories each) with the categories that go left.
+    """
+
+    feature: Ints
+    question: Ints
+    category_start: Ints
+    words: Ints
+    category_bits: npt.NDArray[np.uint32]
+
+
+class NodeAsks(NamedTuple):
+    """Each node asks whether `sheet[ask] <= bound`. start: shape (trees + 1,); ask, bound: shape (nodes,)."""
+
+    start: Ints
+    ask: Ints
+    bound: Floats
+
+
+class Groups(NamedTuple):
+    """Groups of leaves that share one table of contributions; see `trees.ContributionTables`."""
+
+    group_start: Ints
+    bit_start: Ints
+    condition_start: Ints
+    condition: Ints
+    feature_start: Ints
+    group_feature: Ints
+    table_start: Ints
+
+
+class Conditions(NamedTuple):
+    """Each condition of the groups as an ask, a bound, and whether it is met on the right-hand side; shape (conditions,)."""
+
+    ask: Ints
+    bound: Floats
+    right: npt.NDArray[np.bool_]
+
+
+class Walk(NamedTuple):
+    """The trees as one array of nodes and leaves together; an index into it is a place.
+
+    member_start: shape (members + 1,), into the trees. root, depth: shape (trees,), int32. ask, bound, value: shape (places,).
+    child: shape (2 * places,): left and right child of each place; a leaf is its own child.
+    """
+
+    member_start: Ints
+    root: npt.NDArray[np.int32]
+    depth: npt.NDArray[np.int32]
+    ask: npt.NDArray[np.int32]
+    bound: Floats
+    child: npt.NDArray[np.int32]
+    value: Floats
+
+
+class Quadrature(NamedTuple):
+    """Gauss-Legendre points and weights on [0, 1]."""
+
+    points: Floats
+    weights: Floats
+
+    @classmethod
+    def exact_for(cls, deepest: int) -> Any:
+        """Exact for the polynomials of a path with `deepest` different features."""
+        points, weights = np.polynomial.legendre.leggauss(deepest // 2 + 1)
+        return cls((points + 1) / 2, weights / 2)
+
 
 @compiled
-def parents(first, nodes, left, right):  # fmt: skip
-    """Parent of each node of a tree (-1 for the root) and of each leaf. The tree's nodes begin at `first`."""
-    parent = np.full(nodes, -1, np.int64)
-    leaf_parent = np.zeros(nodes + 1, np.int64)
-    for node in range(nodes):
-        for child in (left[first + node], right[first + node]):
+def parents(nodes, first, count):
+    """Parent of each node of a tree (-1 for the root) and of each leaf. The tree's `count` nodes begin at `first`."""
+    parent = np.full(count, -1, np.int64)
+    leaf_parent = np.zeros(count + 1, np.int64)
+    for node in range(count):
+        for child in (nodes[first + node].left, nodes[first + node].right):
             if child >= 0:
                 parent[child] = node
             else:
@@ -26,41 +117,41 @@ def parents(first, nodes, left, right):  # fmt: skip
 
 
 @compiled
-def lay_out(
-    node_start, feature, left, right, most_bits, deepest, write,
-    bit_start, condition_start, condition, feature_start, group_feature, top,
-):  # fmt: skip
+def lay_out(trees, most_bits, deepest, write, groups, top):
     """Cut each tree into groups: from the root down, the first subtree whose conditions fit into `most_bits`.
+
+    groups, top: written where `write` is true (group_start and table_start are not). top: root of each group, a node or ~leaf.
+    Returns the counts of groups (-1: a path is deeper than `deepest`), bits, conditions, features and cells, and the groups of each tree.
 
     A larger subtree never costs more look-ups than its two halves, since each half repeats the path. Called twice: to count, then to write.
     """
-    trees = len(node_start) - 1
-    groups_of = np.zeros(trees, np.int64)
+    node_start, nodes = trees.node_start, trees.nodes
+    groups_of = np.zeros(len(node_start) - 1, np.int64)
     counts = np.zeros(5, np.int64)  # groups, bits, conditions, features, cells
-    for tree in range(trees):
+    for tree in range(len(node_start) - 1):
         first = node_start[tree]
-        nodes = node_start[tree + 1] - first
-        if nodes == 0:
+        inner = node_start[tree + 1] - first
+        if inner == 0:
             continue
-        parent, leaf_parent = parents(first, nodes, left, right)
-        order = np.empty(nodes, np.int64)  # parents before children
+        parent, leaf_parent = parents(nodes, first, inner)
+        order = np.empty(inner, np.int64)  # parents before children
         order[0] = 0
         filled = 1
-        for place in range(nodes):
-            for child in (left[first + order[place]], right[first + order[place]]):
+        for place in range(inner):
+            for child in (nodes[first + order[place]].left, nodes[first + order[place]].right):
                 if child >= 0:
                     order[filled] = child
                     filled += 1
-        below = np.ones(nodes, np.int64)
-        for place in range(nodes - 1, 0, -1):
+        below = np.ones(inner, np.int64)
+        for place in range(inner - 1, 0, -1):
             below[parent[order[place]]] += below[order[place]]
 
-        stack = np.empty(2 * nodes + 2, np.int64)
+        stack = np.empty(2 * inner + 2, np.int64)
         stack[0] = 0
         waiting = 1
-        path = np.empty(nodes + 1, np.int64)
-        path_feature = np.empty(nodes + 1, np.int64)
-        queue = np.empty(nodes + 1, np.int64)
+        path = np.empty(inner + 1, np.int64)
+        path_feature = np.empty(inner + 1, np.int64)
+        queue = np.empty(inner + 1, np.int64)
         while waiting > 0:
             waiting -= 1
             here = stack[waiting]
@@ -69,14 +160,14 @@ def lay_out(
             child = here
             up = leaf_parent[~here] if here < 0 else parent[here]
             while up >= 0:
-                path[long] = up if left[first + up] == child else ~up
+                path[long] = up if nodes[first + up].left == child else ~up
                 long += 1
                 child = up
                 up = parent[up]
             unique = 0
             for step in range(long):
                 node = path[step] if path[step] >= 0 else ~path[step]
-                asked = feature[first + node]
+                asked = nodes[first + node].feature
                 known = False
                 for seen in range(unique):
                     known |= path_feature[seen] == asked
@@ -85,8 +176,8 @@ def lay_out(
                     unique += 1
             inside = below[here] if here >= 0 else 0
             if here >= 0 and unique + inside > most_bits:
-                stack[waiting] = right[first + here]
-                stack[waiting + 1] = left[first + here]
+                stack[waiting] = nodes[first + here].right
+                stack[waiting + 1] = nodes[first + here].left
                 waiting += 2
                 continue
             n_bits = unique + inside
@@ -97,13 +188,13 @@ def lay_out(
             if write:
                 top[group] = here
                 for bit in range(unique):
-                    condition_start[counts[1] + bit] = counts[2]
+                    groups.condition_start[counts[1] + bit] = counts[2]
                     for step in range(long):
                         node = path[step] if path[step] >= 0 else ~path[step]
-                        if feature[first + node] == path_feature[bit]:
-                            condition[counts[2]] = path[step]
+                        if nodes[first + node].feature == path_feature[bit]:
+                            groups.condition[counts[2]] = path[step]
                             counts[2] += 1
-                    group_feature[counts[3] + bit] = path_feature[bit]
+                    groups.group_feature[counts[3] + bit] = path_feature[bit]
             else:
                 counts[2] += long
             features = unique
@@ -113,19 +204,19 @@ def lay_out(
                 for place in range(inside):
                     node = queue[place]
                     if write:
-                        condition_start[counts[1] + unique + place] = counts[2]
-                        condition[counts[2]] = node
+                        groups.condition_start[counts[1] + unique + place] = counts[2]
+                        groups.condition[counts[2]] = node
                     counts[2] += 1
-                    asked = feature[first + node]
+                    asked = nodes[first + node].feature
                     known = False
                     for seen in range(features):
                         known |= path_feature[seen] == asked
                     if not known:
                         path_feature[features] = asked
                         if write:
-                            group_feature[counts[3] + features] = asked
+                            groups.group_feature[counts[3] + features] = asked
                         features += 1
-                    for child in (left[first + node], right[first + node]):
+                    for child in (nodes[first + node].left, nodes[first + node].right):
                         if child >= 0:
                             queue[filled] = child
                             filled += 1
@@ -135,40 +226,39 @@ def lay_out(
             counts[4] += features << n_bits
             groups_of[tree] += 1
             if write:
-                bit_start[group + 1] = counts[1]
-                condition_start[counts[1]] = counts[2]
-                feature_start[group + 1] = counts[3]
+                groups.bit_start[group + 1] = counts[1]
+                groups.condition_start[counts[1]] = counts[2]
+                groups.feature_start[group + 1] = counts[3]
     return counts, groups_of
 
 
 @compiled
-def fill(
-    node_start, leaf_start, feature, left, right, cover, value, weight, leaf_cover, group_start, bit_start, condition_start, condition,
-    feature_start, group_feature, top, table_start, deepest, points, weights, table,
-):  # fmt: skip
-    """The contributions of each group's leaves, for each pattern of its bits.
+def fill(trees, groups, top, deepest, quadrature, table):
+    """Add the contributions of each group's leaves into `table`, for each pattern of the group's bits.
 
     With r the share of training rows that a feature's conditions let through and o whether this household meets them (0 or 1), a leaf
     gives feature i: value * (o_i - r_i) * integral over t in [0, 1] of the product over the other features of (o t + r (1 - t)).
     That integral is the Shapley weight written out; Gauss-Legendre points make it exact, since it is a polynomial of known degree.
     """
-    for tree in range(len(node_start) - 1):
-        first, first_leaf = node_start[tree], leaf_start[tree]
-        nodes = node_start[tree + 1] - first
-        parent, leaf_parent = parents(first, nodes, left, right)
-        asked = np.empty(nodes + 1, np.int64)
-        share = np.empty(nodes + 1, np.float64)
-        need = np.empty(nodes + 1, np.int64)
-        want = np.empty(nodes + 1, np.int64)
-        local = np.empty(nodes + 1, np.int64)
-        stack = np.empty(2 * nodes + 2, np.int64)
+    nodes, leaves = trees.nodes, trees.leaves
+    condition_start, condition = groups.condition_start, groups.condition
+    for tree in range(len(trees.node_start) - 1):
+        first, first_leaf = trees.node_start[tree], trees.leaf_start[tree]
+        inner = trees.node_start[tree + 1] - first
+        parent, leaf_parent = parents(nodes, first, inner)
+        asked = np.empty(inner + 1, np.int64)
+        share = np.empty(inner + 1, np.float64)
+        need = np.empty(inner + 1, np.int64)
+        want = np.empty(inner + 1, np.int64)
+        local = np.empty(inner + 1, np.int64)
+        stack = np.empty(2 * inner + 2, np.int64)
         small = np.empty((1 << deepest) * deepest, np.float64)
         before = np.empty(deepest + 1, np.float64)
         factor = np.empty(deepest, np.float64)
-        for group in range(group_start[tree], group_start[tree + 1]):
-            bit0 = bit_start[group]
-            n_bits = bit_start[group + 1] - bit0
-            features = feature_start[group + 1] - feature_start[group]
+        for group in range(groups.group_start[tree], groups.group_start[tree + 1]):
+            bit0 = groups.bit_start[group]
+            n_bits = groups.bit_start[group + 1] - bit0
+            features = groups.feature_start[group + 1] - groups.feature_start[group]
             patterns = np.int64(1) << n_bits
             stack[0] = top[group]
             waiting = 1
@@ -176,8 +266,8 @@ def fill(
                 waiting -= 1
                 here = stack[waiting]
                 if here >= 0:
-                    stack[waiting] = left[first + here]
-                    stack[waiting + 1] = right[first + here]
+                    stack[waiting] = nodes[first + here].left
+                    stack[waiting + 1] = nodes[first + here].right
                     waiting += 2
                     continue
                 # this leaf's features, each with its share and with the bits that must be set or clear
@@ -186,7 +276,7 @@ def fill(
                 up = leaf_parent[~here]
                 under = top[group] >= 0  # still inside the group's subtree
                 while up >= 0:
-                    name = feature[first + up]
+                    name = nodes[first + up].feature
                     place = -1
                     for seen in range(unique):
                         if asked[seen] == name:
@@ -198,12 +288,12 @@ def fill(
                         need[place] = 0
                         want[place] = 0
                         for number in range(features):
-                            if group_feature[feature_start[group] + number] == name:
+                            if groups.group_feature[groups.feature_start[group] + number] == name:
                                 local[place] = number
                         unique += 1
-                    rows = cover[first + child] if child >= 0 else leaf_cover[first_leaf + ~child]
-                    share[place] *= rows / cover[first + up] if cover[first + up] > 0 else 0.0
-                    went_left = left[first + up] == child
+                    rows = nodes[first + child].cover if child >= 0 else leaves[first_leaf + ~child].cover
+                    share[place] *= rows / nodes[first + up].cover if nodes[first + up].cover > 0 else 0.0
+                    went_left = nodes[first + up].left == child
                     step = up if (under or went_left) else ~up
                     for bit in range(n_bits):
                         for c in range(condition_start[bit0 + bit], condition_start[bit0 + bit + 1]):
@@ -216,18 +306,18 @@ def fill(
                     child = up
                     up = parent[up]
                 # its table, by pattern of met features
-                leaf_value = value[first_leaf + ~here] * weight[tree]
-                n_points = len(points)
+                leaf_value = leaves[first_leaf + ~here].value * trees.weight[tree]
+                n_points = len(quadrature.points)
                 for met in range(1 << unique):
                     for place in range(unique):
                         small[met * unique + place] = 0.0
                     for q in range(n_points):
-                        t = points[q]
+                        t = quadrature.points[q]
                         before[0] = 1.0
                         for place in range(unique):
                             factor[place] = ((met >> place) & 1) * t + share[place] * (1.0 - t)
                             before[place + 1] = before[place] * factor[place]
-                        after = weights[q] * leaf_value
+                        after = quadrature.weights[q] * leaf_value
                         for place in range(unique - 1, -1, -1):
                             small[met * unique + place] += before[place] * after
                             after *= factor[place]
@@ -239,14 +329,17 @@ def fill(
                         if (pattern & need[place]) == want[place]:
                             met |= 1 << place
                     for place in range(unique):
-                        table[table_start[group] + local[place] * patterns + pattern] += small[
+                        table[groups.table_start[group] + local[place] * patterns + pattern] += small[
                             met * unique + place
                         ]
 
 
 @compiled
-def in_category(number, start, words, category_bits):  # fmt: skip
-    """Whether a value is one of the categories that go left. LightGBM cuts the fraction off; below 0, NaN and what no int32 holds go right."""
+def in_category(number, start, words, category_bits):
+    """Whether a value is one of the categories that go left.
+
+    LightGBM cuts the fraction off; a value below 0, NaN and what no int32 holds go right.
+    """
     if number > -1.0 and number < 2147483648.0:
         code = np.int64(number)
         if code >> 5 < words:
@@ -255,15 +348,15 @@ def in_category(number, start, words, category_bits):  # fmt: skip
 
 
 @compiled
-def answer(values, feature, question, start, words, category_bits, zero, sheet):  # fmt: skip
-    """Write what the nodes ask about rows of `values` (n, p) into `sheet` (asks, n), so that each answer is one comparison: `sheet <= bound` goes left.
+def answer(values, asks, zero, sheet):
+    """Write the asks about rows of `values` (n, p) into `sheet` (asks, n), so that `sheet <= bound` goes left.
 
-    What is unknown, or missing in the model's sense, becomes the infinity of the side that it falls to; a category, the infinity of its side.
+    An unknown value, or one that is missing in the model's sense, becomes the infinity of its side, and so does a category.
     """
     largest = np.finfo(np.float64).max
     for ask in range(len(sheet)):
-        column = feature[ask]
-        how = question[ask]
+        column = asks.feature[ask]
+        how = asks.question[ask]
         if how < 2:
             unknown = np.inf if how == 0 else -np.inf
             for row in range(len(values)):
@@ -282,20 +375,23 @@ def answer(values, feature, question, start, words, category_bits, zero, sheet):
                     sheet[ask, row] = min(number, largest)
         else:
             for row in range(len(values)):
-                left = in_category(values[row, column], start[ask], words[ask], category_bits)
+                left = in_category(
+                    values[row, column], asks.category_start[ask], asks.words[ask], asks.category_bits
+                )
                 sheet[ask, row] = -np.inf if left else np.inf
 
 
 @compiled
-def contributions_into(
-    values, sheet, feature, start, words, category_bits, node_start, ask, bound, group_start, bit_start, condition_start, condition,
-    feature_start, group_feature, table_start, table, turned, out,
-):  # fmt: skip
+def contributions_into(values, sheet, asks, node_asks, groups, table, turned, out):
     """Add every group's contributions for rows of `values` (n, p) into `out` (n, p), many rows at once.
 
-    sheet: without the asks of categories, which are as many as their nodes; those are answered here, from the values. turned: the table is (see `by_pattern`).
-    What a row gets does not depend on the rows beside it: groups are added in one fixed order, here and in `contributions_of_few`.
+    sheet: without the asks of categories, which are as many as their nodes; those are answered here, from the values.
+    turned: whether the table is ordered by pattern (see `by_pattern`). A row's result does not depend on the rows beside it:
+    groups are added in one fixed order, here and in `contributions_of_few`.
     """
+    node_start, ask, bound = node_asks.start, node_asks.ask, node_asks.bound
+    bit_start, condition_start, condition = groups.bit_start, groups.condition_start, groups.condition
+    feature_start, table_start = groups.feature_start, groups.table_start
     rows, columns = out.shape
     longest = 1
     for tree in range(len(node_start) - 1):
@@ -315,12 +411,17 @@ def contributions_into(
                 for row in range(rows):
                     answers[row] = np.uint16(asked[row] <= limit)
             else:
-                column = feature[number]
+                column = asks.feature[number]
                 for row in range(rows):
                     answers[row] = np.uint16(
-                        in_category(values[row, column], start[number], words[number], category_bits)
+                        in_category(
+                            values[row, column],
+                            asks.category_start[number],
+                            asks.words[number],
+                            asks.category_bits,
+                        )
                     )
-        for group in range(group_start[tree], group_start[tree + 1]):
+        for group in range(groups.group_start[tree], groups.group_start[tree + 1]):
             bit0 = bit_start[group]
             for row in range(rows):
                 pattern[row] = 0
@@ -349,7 +450,7 @@ def contributions_into(
             features = feature_start[group + 1] - first_feature
             size = np.int64(1) << (bit_start[group + 1] - bit0)
             for number in range(features):
-                target = given[group_feature[first_feature + number]]
+                target = given[groups.group_feature[first_feature + number]]
                 if turned:
                     at = table_start[group] + number
                     for row in range(rows):
@@ -366,8 +467,9 @@ def contributions_into(
 
 
 @compiled
-def by_pattern(bit_start, feature_start, table_start, table, out):  # fmt: skip
-    """The tables turned: for each pattern of a group its contributions to every feature, side by side, into `out` (as long as `table`)."""
+def by_pattern(groups, table, out):
+    """Reorder the table: for each pattern of a group its contributions to every feature, side by side, into `out`."""
+    bit_start, feature_start, table_start = groups.bit_start, groups.feature_start, groups.table_start
     for group in range(len(table_start) - 1):
         at = table_start[group]
         patterns = np.int64(1) << (bit_start[group + 1] - bit_start[group])
@@ -378,61 +480,63 @@ def by_pattern(bit_start, feature_start, table_start, table, out):  # fmt: skip
 
 
 @compiled
-def contributions_of_few(
-    sheet, group_start, bit_start, condition_start, condition_ask, condition_bound, condition_right, feature_start, group_feature, table_start,
-    table, out,
-):  # fmt: skip
-    """The same for a few rows, to the bit: for one household, laying rows side by side costs more than its sums. table: turned, see `by_pattern`.
+def contributions_of_few(sheet, groups, conditions, table, out):
+    """The same as `contributions_into` for a few rows, to the bit. table: ordered by pattern, see `by_pattern`.
 
-    First all patterns, then all sums: the tables are larger than the caches, and so the processor can fetch many cells at once.
+    For one household, laying rows side by side costs more than its sums. First all patterns, then all sums: the tables are
+    larger than the caches, and so the processor can fetch many cells at once.
     """
-    groups = group_start[-1]
-    place = np.empty(groups, np.int64)
+    bit_start, condition_start, feature_start = groups.bit_start, groups.condition_start, groups.feature_start
+    number_of_groups = groups.group_start[-1]
+    place = np.empty(number_of_groups, np.int64)
     for row in range(len(out)):
-        for group in range(groups):
+        for group in range(number_of_groups):
             bit0 = bit_start[group]
             pattern = np.int64(0)
             for bit in range(bit_start[group + 1] - bit0):
                 met = True
                 for c in range(condition_start[bit0 + bit], condition_start[bit0 + bit + 1]):
-                    met &= (sheet[condition_ask[c], row] <= condition_bound[c]) != condition_right[c]
+                    met &= (sheet[conditions.ask[c], row] <= conditions.bound[c]) != conditions.right[c]
                 pattern |= np.int64(met) << bit
-            place[group] = table_start[group] + pattern * (feature_start[group + 1] - feature_start[group])
-        for group in range(groups):
+            place[group] = groups.table_start[group] + pattern * (
+                feature_start[group + 1] - feature_start[group]
+            )
+        for group in range(number_of_groups):
             at = place[group]
             for number in range(feature_start[group], feature_start[group + 1]):
-                out[row, group_feature[number]] += table[at]
+                out[row, groups.group_feature[number]] += table[at]
                 at += 1
 
 
 @compiled
-def depths(node_start, left, right):  # fmt: skip
-    """How many questions stand before the farthest leaf of each tree. Children are numbered after their parents."""
+def depths(node_start, nodes):
+    """Depth of each tree: questions on the path to its farthest leaf. Children are numbered after their parents."""
     deepest = np.zeros(len(node_start) - 1, np.int64)
     for tree in range(len(node_start) - 1):
         first = node_start[tree]
-        nodes = node_start[tree + 1] - first
-        depth = np.ones(nodes, np.int64)
-        for node in range(nodes):
+        inner = node_start[tree + 1] - first
+        depth = np.ones(inner, np.int64)
+        for node in range(inner):
             deepest[tree] = max(deepest[tree], depth[node])
-            for child in (left[first + node], right[first + node]):
+            for child in (nodes[first + node].left, nodes[first + node].right):
                 if child >= 0:
                     depth[child] = depth[node] + 1
     return deepest
 
 
 @compiled
-def margins_into(sheet, member_start, root, depth, ask, bound, child, value, out):  # fmt: skip
-    """Margin of each member for the rows of a sheet (asks, n), into `out` (members, n): leaf values added up in the order of the trees, as LightGBM does.
+def margins_into(sheet, walk, out):
+    """Margin of each member for the rows of a sheet (asks, n), into `out` (members, n).
 
-    Places are nodes and leaves alike; child[2 * place] is the left one, the next the right one; a leaf is its own child, so that every row takes as
-    many steps as the tree is deep and no step is a guess. Places are without a sign, so that no look-up asks whether to count from the end.
+    Leaf values are added in the order of the trees, as LightGBM does. A leaf is its own child, so that every row takes as many
+    steps as the tree is deep and no step is a branch. Indexes are unsigned, so that no look-up asks whether to count from the end.
     """
     rows = np.uint64(sheet.shape[1])
     flat = sheet.ravel()
-    for member in range(len(member_start) - 1):
-        for tree in range(member_start[member], member_start[member + 1]):
-            begin, steps = np.uint64(root[tree]), depth[tree]
+    ask, bound, child, value = walk.ask, walk.bound, walk.child, walk.value
+    for member in range(len(walk.member_start) - 1):
+        for tree in range(walk.member_start[member], walk.member_start[member + 1]):
+            begin, steps = np.uint64(walk.root[tree]), walk.depth[tree]
             for row in range(sheet.shape[1]):
                 place = begin
                 for _ in range(steps):
@@ -442,33 +546,34 @@ def margins_into(sheet, member_start, root, depth, ask, bound, child, value, out
 
 
 @compiled
-def interactions_into(
-    sheet, node_start, leaf_start, feature, ask, bound, left, right, cover, value, weight, leaf_cover, points, weights, out,
-):  # fmt: skip
-    """Add to `out` (n, p, p) each pair's Shapley interaction, and on the diagonal each feature's contribution, for the rows of a sheet (asks, n).
+def interactions_into(sheet, trees, node_asks, quadrature, out):
+    """Add to `out` (n, p, p) each pair's Shapley interaction, on the diagonal each feature's contribution.
+
+    sheet: the rows, shape (asks, n).
 
     As in `fill`, with r and o of a leaf's features: the pair i, j gets value * (o_i - r_i) * (o_j - r_j) * integral over t in [0, 1] of the
     product over all others of (o t + r (1 - t)), half of it on either side of the diagonal.
     """
-    for tree in range(len(node_start) - 1):
-        first, first_leaf = node_start[tree], leaf_start[tree]
-        nodes = node_start[tree + 1] - first
-        if nodes == 0:
+    nodes, leaves, ask, bound = trees.nodes, trees.leaves, node_asks.ask, node_asks.bound
+    for tree in range(len(trees.node_start) - 1):
+        first, first_leaf = trees.node_start[tree], trees.leaf_start[tree]
+        inner = trees.node_start[tree + 1] - first
+        if inner == 0:
             continue
-        parent, leaf_parent = parents(first, nodes, left, right)
-        yes = np.empty(nodes, np.bool_)
-        asked = np.empty(nodes + 1, np.int64)
-        share = np.empty(nodes + 1, np.float64)
-        met = np.empty(nodes + 1, np.float64)
+        parent, leaf_parent = parents(nodes, first, inner)
+        yes = np.empty(inner, np.bool_)
+        asked = np.empty(inner + 1, np.int64)
+        share = np.empty(inner + 1, np.float64)
+        met = np.empty(inner + 1, np.float64)
         for row in range(len(out)):
-            for node in range(nodes):
+            for node in range(inner):
                 yes[node] = sheet[ask[first + node], row] <= bound[first + node]
-            for leaf in range(nodes + 1):
+            for leaf in range(inner + 1):
                 unique = 0
                 child = ~leaf
                 up = leaf_parent[leaf]
                 while up >= 0:
-                    name = feature[first + up]
+                    name = nodes[first + up].feature
                     place = -1
                     for seen in range(unique):
                         if asked[seen] == name:
@@ -479,19 +584,19 @@ def interactions_into(
                         share[place] = 1.0
                         met[place] = 1.0
                         unique += 1
-                    rows = cover[first + child] if child >= 0 else leaf_cover[first_leaf + ~child]
-                    share[place] *= rows / cover[first + up] if cover[first + up] > 0 else 0.0
-                    if yes[up] != (left[first + up] == child):
+                    rows = nodes[first + child].cover if child >= 0 else leaves[first_leaf + ~child].cover
+                    share[place] *= rows / nodes[first + up].cover if nodes[first + up].cover > 0 else 0.0
+                    if yes[up] != (nodes[first + up].left == child):
                         met[place] = 0.0
                     child = up
                     up = parent[up]
-                height = value[first_leaf + leaf] * weight[tree]
+                height = leaves[first_leaf + leaf].value * trees.weight[tree]
                 for i in range(unique):
                     for j in range(i, unique):
                         total = 0.0
-                        for q in range(len(points)):
-                            t = points[q]
-                            product = weights[q]
+                        for q in range(len(quadrature.points)):
+                            t = quadrature.points[q]
+                            product = quadrature.weights[q]
                             for other in range(unique):
                                 if other != i and other != j:
                                     product *= met[other] * t + share[other] * (1.0 - t)

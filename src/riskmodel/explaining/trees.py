@@ -21,18 +21,34 @@ import numpy as np
 import numpy.typing as npt
 
 from riskmodel.errors import Fault, ModelError
-from riskmodel.explaining.tree_kernels import answer, by_pattern, fill, lay_out
+from riskmodel.explaining.tree_kernels import (
+    Asks,
+    Conditions,
+    Floats,
+    Groups,
+    Ints,
+    NodeAsks,
+    Quadrature,
+    Records,
+    Trees,
+    answer,
+    by_pattern,
+    fill,
+    lay_out,
+)
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+# A node: left and right are a node of the same tree, or ~leaf; cover counts the training rows that passed.
+NODE: Final = np.dtype(
+    [
+        ("feature", np.int64), ("threshold", np.float64), ("question", np.int64), ("left", np.int64), ("right", np.int64),
+        ("cover", np.float64), ("category_start", np.int64), ("category_stop", np.int64),
+    ]
+)  # fmt: skip
+LEAF: Final = np.dtype([("value", np.float64), ("cover", np.float64)])
 
 ZERO: Final = float(np.float32(1e-35))  # LightGBM's kZeroThreshold: nearer to zero than this is zero
-BITS: Final = (
-    9  # conditions in a group: 512 patterns, 4 kB a feature, so that one table stays in the nearest cache
-)
-DEEPEST: Final = (
-    14  # conditions on the path to one leaf, merged by feature; beyond it a table would be too large
-)
+BITS: Final = 9  # conditions in a group: 512 patterns, 4 kB a feature: one table fits the nearest cache
+DEEPEST: Final = 14  # conditions on the path to one leaf, merged by feature; beyond it a table is too large
 MOST_BYTES: Final = 512 * 2**20
 
 # How a node asks. NaN falls out of `value <= threshold` to the right, and out of `not value > threshold` to the left.
@@ -41,7 +57,7 @@ LARGEST: Final = float(np.finfo(np.float64).max)
 
 
 def trees_hash(text: str) -> str:
-    """SHA-256 of a LightGBM model text before its `parameters:` block, which names threads and other things that change no tree."""
+    """SHA-256 of a LightGBM model text before its `parameters:` block, which names threads and no tree."""
     return hashlib.sha256(text.split("\nparameters:", 1)[0].encode()).hexdigest()
 
 
@@ -53,11 +69,10 @@ class TablesTooLarge(Exception):
 class Forest:
     """All trees of all members, one after the other.
 
-    Nodes: feature, threshold, question (see above), left, right (child: node of the same tree, or ~leaf), cover (rows that passed in
-    training); category_start/category_stop point into category_bits, 32 categories a word. Leaves: value, leaf_cover.
-    node_start, leaf_start: shape (trees + 1,). weight: shape (trees,), what a tree counts for in the mean of the members. member_start: shape
-    (members + 1,), into the trees. averaged: a member is the mean of its trees (a random forest), not their sum. base: the expected margin.
-    n_features: columns of the matrix that is asked about.
+    n_features: columns of the matrix that is scored. base: the expected margin. averaged: a member is the mean of its trees (a
+    random forest), not their sum. member_start: shape (members + 1,), into the trees. weight: shape (trees,), what a tree counts
+    for in the mean of the members. node_start, leaf_start: shape (trees + 1,). nodes, leaves: record arrays of NODE and LEAF.
+    category_bits: 32 categories each, a slice of it a node from category_start to category_stop.
     """
 
     n_features: int
@@ -67,204 +82,185 @@ class Forest:
     weight: Floats
     node_start: Ints
     leaf_start: Ints
-    feature: Ints
-    threshold: Floats
-    question: Ints
-    left: Ints
-    right: Ints
-    cover: Floats
-    category_start: Ints
-    category_stop: Ints
+    nodes: Records
+    leaves: Records
     category_bits: npt.NDArray[np.uint32]
-    value: Floats
-    leaf_cover: Floats
+
+    @property
+    def trees(self) -> Trees:
+        """The record that the kernels take."""
+        return Trees(self.node_start, self.leaf_start, self.nodes, self.leaves, self.weight)
 
     def shaped(self) -> bool:
-        """Whether the nodes of each tree form a tree: each node but the root and each leaf is one node's child, and no child stands before its parent."""
-        if not len(self.left) == len(self.right) == len(self.feature) or len(self.node_start) != len(
-            self.leaf_start
-        ):
+        """Whether the nodes of each tree form a tree.
+
+        Each node but the root and each leaf is the child of exactly one node, and no child is numbered before its parent.
+        """
+        if len(self.node_start) != len(self.leaf_start):
             return False
-        nodes, leaves = np.diff(self.node_start), np.diff(self.leaf_start)
-        if not (leaves == nodes + 1).all():
+        count, leaves = np.diff(self.node_start), np.diff(self.leaf_start)
+        if not (leaves == count + 1).all():
             return False
-        own = np.arange(len(self.feature)) - np.repeat(self.node_start[:-1], nodes)
-        most = np.repeat(nodes, nodes)
-        seen_node, seen_leaf = (
-            np.zeros(len(self.feature) + 1, np.int64),
-            np.zeros(len(self.value) + 1, np.int64),
-        )
         first_node, first_leaf = (
-            np.repeat(self.node_start[:-1], nodes),
-            np.repeat(self.leaf_start[:-1], nodes),
+            np.repeat(self.node_start[:-1], count),
+            np.repeat(self.leaf_start[:-1], count),
         )
-        for child in (self.left, self.right):
+        own = np.arange(len(self.nodes)) - first_node
+        most = np.repeat(count, count)
+        node_parents = np.zeros(len(self.nodes), np.int64)
+        leaf_parents = np.zeros(len(self.leaves), np.int64)
+        for child in (self.nodes["left"], self.nodes["right"]):
             inner = child >= 0
             if not (np.where(inner, (child > own) & (child < most), ~child <= most)).all():
                 return False
-            np.add.at(seen_node, (first_node + child)[inner], 1)
-            np.add.at(seen_leaf, (first_leaf + ~child)[~inner], 1)
-        roots = self.node_start[:-1][nodes > 0]
-        seen_node[roots] += 1
-        return bool((seen_node[:-1] == 1).all() and (seen_leaf[:-1][np.repeat(nodes > 0, leaves)] == 1).all())
+            np.add.at(node_parents, (first_node + child)[inner], 1)
+            np.add.at(leaf_parents, (first_leaf + ~child)[~inner], 1)
+        node_parents[self.node_start[:-1][count > 0]] += 1
+        return bool((node_parents == 1).all() and (leaf_parents[np.repeat(count > 0, leaves)] == 1).all())
 
     @cached_property
     def questions(self) -> Questions:
-        """What the nodes ask, each different thing once."""
-        is_category = self.question == CATEGORY
+        """What the nodes ask, each different question once."""
+        nodes = self.nodes
+        is_category = nodes["question"] == CATEGORY
         code = np.where(
             is_category,
-            self.n_features * CATEGORY + self.category_start,
-            self.feature * CATEGORY + self.question,
+            self.n_features * CATEGORY + nodes["category_start"],
+            nodes["feature"] * CATEGORY + nodes["question"],
         )
         _, first, ask = np.unique(code, return_index=True, return_inverse=True)
-        bound = np.where(is_category, 0.0, np.clip(self.threshold, -LARGEST, LARGEST))
-        words = self.category_stop - self.category_start
-        return Questions(
-            ask.astype(np.int64), bound, self.feature[first], self.question[first], self.category_start[first], words[first], self.category_bits
-        )  # fmt: skip
+        bound = np.where(is_category, 0.0, np.clip(nodes["threshold"], -LARGEST, LARGEST))
+        one = nodes[first]
+        asks = Asks(
+            feature=one["feature"].copy(),
+            question=one["question"].copy(),
+            category_start=one["category_start"].copy(),
+            words=one["category_stop"] - one["category_start"],
+            category_bits=self.category_bits,
+        )
+        return Questions(asks, NodeAsks(self.node_start, ask.astype(np.int64), bound))
 
 
 @dataclass(frozen=True)
 class Questions:
-    """Each node asks whether `sheet[ask] <= bound`; an ask reads one feature in one way. ask, bound: shape (nodes,); the rest: shape (asks,), see Forest."""
+    """The distinct questions of a forest, and which of them each node asks."""
 
-    ask: Ints
-    bound: Floats
-    feature: Ints
-    question: Ints
-    category_start: Ints
-    words: Ints
-    category_bits: npt.NDArray[np.uint32]
+    asks: Asks
+    nodes: NodeAsks
 
     @cached_property
     def plain(self) -> int:
         """How many asks are not about categories; they come first."""
-        return int((self.question != CATEGORY).sum())
+        return int((self.asks.question != CATEGORY).sum())
 
     def sheet(self, values: Floats, asks: int | None = None) -> Floats:
-        """What is asked about n households, shape (asks, n), without NaN. values: shape (n, p), contiguous. asks: only so many of them."""
-        sheet = np.empty((len(self.feature) if asks is None else asks, len(values)))
-        answer(
-            values,
-            self.feature,
-            self.question,
-            self.category_start,
-            self.words,
-            self.category_bits,
-            ZERO,
-            sheet,
-        )
+        """The answers for n households, shape (asks, n), without NaN.
+
+        values: shape (n, p), contiguous. asks: only the first so many.
+        """
+        sheet = np.empty((len(self.asks.feature) if asks is None else asks, len(values)))
+        answer(values, self.asks, ZERO, sheet)
         return sheet
 
 
 @dataclass(frozen=True)
 class ContributionTables:
-    """What the kernel walks through. Saved and read as plain arrays.
+    """The pre-computed contributions, saved and read as plain arrays.
 
     Group g serves the trees' leaves below one node. Its bits are bit_start[g]:bit_start[g+1]; bit b is met when all its conditions
     condition[condition_start[b]:condition_start[b+1]] are (a node of the tree, or ~node for the right-hand side). Its features are
-    group_feature[feature_start[g]:feature_start[g+1]], each with a table of 2**bits contributions, one after the other from table_start[g].
+    group_feature[feature_start[g]:feature_start[g+1]], each with a table of 2**bits contributions, one after the other from
+    table_start[g].
     """
 
     forest: Forest
-    group_start: Ints
-    bit_start: Ints
-    condition_start: Ints
-    condition: Ints
-    feature_start: Ints
-    group_feature: Ints
-    table_start: Ints
+    groups: Groups
     table: Floats
 
     @cached_property
-    def conditions(self) -> tuple[Ints, Floats, npt.NDArray[np.bool_]]:
-        """Each condition's ask, bound, and whether it is the right-hand side that it wants."""
-        tree = np.repeat(np.arange(len(self.group_start) - 1), np.diff(self.group_start))
-        tree = np.repeat(np.repeat(tree, np.diff(self.bit_start)), np.diff(self.condition_start))
-        right = self.condition < 0
-        node = self.forest.node_start[tree] + np.where(right, ~self.condition, self.condition)
-        questions = self.forest.questions
-        return questions.ask[node], questions.bound[node], right
+    def conditions(self) -> Conditions:
+        """Each condition's ask, bound, and whether it is met on the right-hand side."""
+        groups, nodes = self.groups, self.forest.questions.nodes
+        tree = np.repeat(np.arange(len(groups.group_start) - 1), np.diff(groups.group_start))
+        tree = np.repeat(np.repeat(tree, np.diff(groups.bit_start)), np.diff(groups.condition_start))
+        right = groups.condition < 0
+        node = self.forest.node_start[tree] + np.where(right, ~groups.condition, groups.condition)
+        return Conditions(nodes.ask[node], nodes.bound[node], right)
 
     @cached_property
     def turned(self) -> Floats:
-        """The tables with the contributions of a pattern side by side: one household asks for one pattern of each group."""
+        """The table with the contributions of a pattern side by side: one household needs one pattern of each group."""
         out = np.empty_like(self.table)
-        by_pattern(self.bit_start, self.feature_start, self.table_start, self.table, out)
+        by_pattern(self.groups, self.table, out)
         return out
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Everything as named arrays, for an .npz file without pickle."""
-        parts = {
+        """All parts as named arrays, for an .npz file without pickle."""
+        forest = {
             f"forest_{item.name}": np.asarray(getattr(self.forest, item.name)) for item in fields(Forest)
         }
-        return parts | {item.name: getattr(self, item.name) for item in fields(self) if item.name != "forest"}
+        return forest | self.groups._asdict() | {"table": self.table}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> ContributionTables:
         """The reverse of `arrays`. Raises ModelError when one is missing or does not fit the others."""
         try:
             parts: dict[str, Any] = {item.name: arrays[f"forest_{item.name}"] for item in fields(Forest)}
-            parts |= {
-                name: kind(parts[name])
-                for name, kind in (("n_features", int), ("base", float), ("averaged", bool))
-            }
-            own = {item.name: arrays[item.name] for item in fields(cls) if item.name != "forest"}
+            for name, kind in (("n_features", int), ("base", float), ("averaged", bool)):
+                parts[name] = kind(parts[name])
+            groups = Groups(**{name: arrays[name] for name in Groups._fields})
+            table = arrays["table"]
         except KeyError as error:
             raise _damaged("explanation tables", f"the array {error.args[0]} is missing") from None
-        tables = cls(Forest(**parts), **own)
+        tables = cls(Forest(**parts), groups, table)
         tables.check()
         return tables
 
     def check(self) -> None:
-        """Every pointer lies within the array that it points into: compiled code does not look. Raises ModelError."""
-        forest = self.forest
-        sound = all(
+        """Every index lies within the array that it points into: compiled code does not look. Raises ModelError."""
+        forest, groups = self.forest, self.groups
+        sound = forest.nodes.dtype == NODE and forest.leaves.dtype == LEAF
+        sound = sound and all(
             starts.ndim == 1
             and len(starts) > 0
             and starts[0] == 0
             and bool((np.diff(starts) >= 0).all())
             and starts[-1] == total
             for starts, total in (
-                (forest.node_start, len(forest.feature)),
-                (forest.leaf_start, len(forest.value)),
+                (forest.node_start, len(forest.nodes)),
+                (forest.leaf_start, len(forest.leaves)),
                 (forest.member_start, len(forest.node_start) - 1),
-                (self.group_start, len(self.bit_start) - 1),
-                (self.bit_start, len(self.condition_start) - 1),
-                (self.condition_start, len(self.condition)),
-                (self.feature_start, len(self.group_feature)),
-                (self.table_start, len(self.table)),
+                (groups.group_start, len(groups.bit_start) - 1),
+                (groups.bit_start, len(groups.condition_start) - 1),
+                (groups.condition_start, len(groups.condition)),
+                (groups.feature_start, len(groups.group_feature)),
+                (groups.table_start, len(self.table)),
             )
         )
-        sound = (
-            sound
-            and len(forest.node_start)
-            == len(forest.leaf_start)
-            == len(self.group_start)
-            == len(forest.weight) + 1
+        trees = (
+            len(forest.node_start),
+            len(forest.leaf_start),
+            len(groups.group_start),
+            len(forest.weight) + 1,
         )
-        sound = sound and len(self.bit_start) == len(self.feature_start) == len(self.table_start)
+        sound = sound and len(set(trees)) == 1
+        sound = sound and len(groups.bit_start) == len(groups.feature_start) == len(groups.table_start)
         if sound:
-            nodes = np.diff(forest.node_start)
-            per_group = np.repeat(nodes, np.diff(self.group_start))
-            per_condition = np.repeat(
-                np.repeat(per_group, np.diff(self.bit_start)), np.diff(self.condition_start)
-            )
-            place = np.where(self.condition < 0, ~self.condition, self.condition)
-            sizes = np.left_shift(1, np.diff(self.bit_start)) * np.diff(self.feature_start)
+            nodes = forest.nodes
+            bits = np.diff(groups.bit_start)
+            per_group = np.repeat(np.diff(forest.node_start), np.diff(groups.group_start))
+            per_condition = np.repeat(np.repeat(per_group, bits), np.diff(groups.condition_start))
+            place = np.where(groups.condition < 0, ~groups.condition, groups.condition)
+            sizes = np.left_shift(1, bits) * np.diff(groups.feature_start)
             sound = (
                 bool((place < per_condition).all())
-                and bool((np.diff(self.bit_start) <= DEEPEST).all())
-                and bool((sizes == np.diff(self.table_start)).all())
-                and _within(self.group_feature, forest.n_features)
-                and _within(forest.feature, forest.n_features)
-                and bool((forest.category_start <= forest.category_stop).all())
-                and _within(forest.category_start, len(forest.category_bits) + 1)
-                and _within(forest.category_stop, len(forest.category_bits) + 1)
-                and len({len(part) for part in (forest.feature, forest.threshold, forest.question)}) == 1
-                and len({len(part) for part in (forest.feature, forest.category_start, forest.category_stop)})
-                == 1
+                and bool((bits <= DEEPEST).all())
+                and bool((sizes == np.diff(groups.table_start)).all())
+                and _within(groups.group_feature, forest.n_features)
+                and _within(nodes["feature"], forest.n_features)
+                and bool((nodes["category_start"] <= nodes["category_stop"]).all())
+                and _within(nodes["category_start"], len(forest.category_bits) + 1)
+                and _within(nodes["category_stop"], len(forest.category_bits) + 1)
                 and forest.shaped()
             )
         if not sound:
@@ -291,8 +287,10 @@ def read_forest(texts: Sequence[str]) -> Forest:
     """
     if not texts:
         raise _damaged("model", "no LightGBM text")
-    parts: dict[str, list[Any]] = {name: [] for name in _OF_NODES}
-    node_start, leaf_start, member_start, words = [0], [0], [0], 0
+    nodes: list[Records] = []
+    leaves: list[Records] = []
+    bits: list[npt.NDArray[np.uint32]] = []
+    member_start, words = [0], 0
     weights: list[float] = []
     n_features, base, averaged = -1, 0.0, False
     for number, text in enumerate(texts):
@@ -317,33 +315,30 @@ def read_forest(texts: Sequence[str]) -> Forest:
                         "Train the plan with linear_tree: false.",
                     )
                 )
-            base += weight * _append(parts, tree, n_features, words, here)
+            own_nodes, own_leaves, own_bits = _read_tree(tree, n_features, words, here)
+            base += weight * _expected_value(own_nodes, own_leaves)
             weights.append(weight)
-            words += len(parts["category_bits"][-1])
-            node_start.append(node_start[-1] + len(parts["feature"][-1]))
-            leaf_start.append(leaf_start[-1] + len(parts["value"][-1]))
+            words += len(own_bits)
+            nodes.append(own_nodes)
+            leaves.append(own_leaves)
+            bits.append(own_bits)
         member_start.append(len(weights))
-    types: dict[str, Any] = {"category_bits": np.uint32}
-    types |= dict.fromkeys(("threshold", "cover", "value", "leaf_cover"), np.float64)
-    joined = {
-        name: np.concatenate([np.zeros(0, types.get(name, np.int64)), *some]).astype(
-            types.get(name, np.int64), copy=False
-        )
-        for name, some in parts.items()
-    }
-    starts = {
-        "member_start": np.array(member_start),
-        "node_start": np.array(node_start),
-        "leaf_start": np.array(leaf_start),
-    }
     return Forest(
-        n_features=n_features, base=base, averaged=averaged, weight=np.array(weights), **starts, **joined
+        n_features=n_features,
+        base=base,
+        averaged=averaged,
+        member_start=np.array(member_start),
+        weight=np.array(weights),
+        node_start=_starts(nodes),
+        leaf_start=_starts(leaves),
+        nodes=np.concatenate([np.zeros(0, NODE), *nodes]),
+        leaves=np.concatenate([np.zeros(0, LEAF), *leaves]),
+        category_bits=np.concatenate([np.zeros(0, np.uint32), *bits]),
     )
 
 
-_OF_NODES: Final = (
-    "feature", "threshold", "question", "left", "right", "cover", "category_start", "category_stop", "category_bits", "value", "leaf_cover",
-)  # fmt: skip
+def _starts(parts: Sequence[Records]) -> Ints:
+    return np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
 
 
 def _split(text: str, where: str) -> tuple[dict[str, str], list[dict[str, str]]]:
@@ -376,10 +371,10 @@ def _numbers(tree: dict[str, str], key: str, length: int, kind: Any, where: str)
     return values.astype(kind, copy=False)
 
 
-def _append(
-    parts: dict[str, list[Any]], tree: dict[str, str], n_features: int, words: int, where: str
-) -> float:
-    """Add one tree; returns its expected value, as LightGBM works it out."""
+def _read_tree(
+    tree: dict[str, str], n_features: int, words: int, where: str
+) -> tuple[Records, Records, npt.NDArray[np.uint32]]:
+    """Nodes, leaves and category bits of one tree of a model text. words: category words of the trees before it."""
     leaves = _whole(tree, "num_leaves", where)
     categories = _whole(tree, "num_cat", where)
     nodes = leaves - 1
@@ -418,51 +413,48 @@ def _append(
             raise _damaged(where, "category splits that point nowhere")
         start[is_category], stop[is_category] = edges[number] + words, edges[number + 1] + words
 
-    for name, some in {
-        "feature": feature, "threshold": threshold, "question": question, "left": left, "right": right, "cover": cover,
-        "category_start": start, "category_stop": stop, "category_bits": bits, "value": value, "leaf_cover": leaf_cover,
-    }.items():  # fmt: skip
-        parts[name].append(some)
-    return float(value[0]) if not nodes else float(np.sum(leaf_cover / cover[0] * value))
+    inner, outer = np.zeros(nodes, NODE), np.zeros(leaves, LEAF)
+    inner["feature"], inner["threshold"], inner["question"] = feature, threshold, question
+    inner["left"], inner["right"], inner["cover"] = left, right, cover
+    inner["category_start"], inner["category_stop"] = start, stop
+    outer["value"], outer["cover"] = value, leaf_cover
+    return inner, outer, bits
+
+
+def _expected_value(nodes: Records, leaves: Records) -> float:
+    """Expected value of a tree over its training rows, as LightGBM computes it."""
+    if not len(nodes):
+        return float(leaves["value"][0])
+    cover, value = np.ascontiguousarray(leaves["cover"]), np.ascontiguousarray(leaves["value"])
+    return float(np.sum(cover / nodes["cover"][0] * value))
 
 
 def build_tables(
     forest: Forest, *, bits: int = BITS, deepest: int = DEEPEST, most_bytes: int = MOST_BYTES
 ) -> ContributionTables:
     """Work out the tables. Raises TablesTooLarge beyond `deepest` conditions on a path or `most_bytes` of tables."""
-    shape = (forest.node_start, forest.feature, forest.left, forest.right)
-    nothing = np.zeros(0, np.int64)
+    trees, none = forest.trees, np.zeros(0, np.int64)
     counts, groups_of = lay_out(
-        *shape, bits, deepest, False, nothing, nothing, nothing, nothing, nothing, nothing
+        trees, bits, deepest, False, Groups(none, none, none, none, none, none, none), none
     )
-    groups, n_bits, conditions, features, cells = (int(count) for count in counts)
-    if groups < 0:
+    n_groups, n_bits, n_conditions, n_features, cells = (int(count) for count in counts)
+    if n_groups < 0:
         raise TablesTooLarge(f"a path of more than {deepest} different features")
     if cells * 8 > most_bytes:
         raise TablesTooLarge(f"tables of {cells * 8 / 2**20:,.0f} MB, more than {most_bytes / 2**20:,.0f} MB")
-    bit_start, condition_start = np.zeros(groups + 1, np.int64), np.zeros(n_bits + 1, np.int64)
-    condition, feature_start = np.zeros(conditions, np.int64), np.zeros(groups + 1, np.int64)
-    group_feature, top = np.zeros(features, np.int64), np.zeros(groups, np.int64)
-    lay_out(
-        *shape, bits, deepest, True, bit_start, condition_start, condition, feature_start, group_feature, top
+    groups = Groups(
+        group_start=np.concatenate([[0], np.cumsum(groups_of)]).astype(np.int64),
+        bit_start=np.zeros(n_groups + 1, np.int64),
+        condition_start=np.zeros(n_bits + 1, np.int64),
+        condition=np.zeros(n_conditions, np.int64),
+        feature_start=np.zeros(n_groups + 1, np.int64),
+        group_feature=np.zeros(n_features, np.int64),
+        table_start=none,
     )
-    group_start = np.concatenate([[0], np.cumsum(groups_of)]).astype(np.int64)
-    sizes = np.left_shift(np.int64(1), np.diff(bit_start)) * np.diff(feature_start)
-    table_start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    points, weights = np.polynomial.legendre.leggauss(deepest // 2 + 1)
+    top = np.zeros(n_groups, np.int64)
+    lay_out(trees, bits, deepest, True, groups, top)
+    sizes = np.left_shift(np.int64(1), np.diff(groups.bit_start)) * np.diff(groups.feature_start)
+    groups = groups._replace(table_start=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
     table = np.zeros(cells)
-    fill(
-        forest.node_start, forest.leaf_start, forest.feature, forest.left, forest.right, forest.cover, forest.value, forest.weight, forest.leaf_cover, group_start, bit_start, condition_start, condition, feature_start,
-        group_feature, top, table_start, deepest, (points + 1) / 2, weights / 2, table,
-    )  # fmt: skip
-    return ContributionTables(
-        forest,
-        group_start,
-        bit_start,
-        condition_start,
-        condition,
-        feature_start,
-        group_feature,
-        table_start,
-        table,
-    )
+    fill(trees, groups, top, deepest, Quadrature.exact_for(deepest), table)
+    return ContributionTables(forest, groups, table)

@@ -333,17 +333,17 @@ def test_damaged_tables_are_refused_and_never_walked_through(tmp_path):
     path.write_bytes(whole)
     with np.load(path, allow_pickle=False) as stored:
         arrays = dict(stored)
-    for name in (
-        "group_start",
-        "condition",
-        "table_start",
-        "group_feature",
-        "forest_feature",
-        "forest_category_stop",
-    ):
+    of_nodes = [("forest_nodes", name) for name in ("feature", "left", "right", "category_stop")]
+    for name, field in [
+        ("group_start", ...),
+        ("condition", ...),
+        ("table_start", ...),
+        ("group_feature", ...),
+        *of_nodes,
+    ]:
         damaged = dict(arrays)
         damaged[name] = arrays[name].copy()
-        damaged[name][-1] += 10_000_000
+        damaged[name][field][-1] += 10_000_000
         np.savez(path, allow_pickle=False, **damaged)
         with pytest.raises(ModelError, match="do not fit"):
             Explainer.load(tmp_path, model.booster_texts)
