@@ -33,6 +33,7 @@ self_paid_bills_6m:
   family: illness
   topic: bills
   unit: times
+  manner: count
   sources: [medical]
   window: "last 6 months"
   missing: {zh: "没有医保数据时未知；有数据而无账单为0", en: "Unknown without the table; 0 without a bill"}

@@ -16,9 +16,10 @@ from riskmodel.features.catalogue import load_catalogue
 from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.project import Project
 from riskmodel.screening.changes import MOVED, Standing, moved_between, said, what_changed
-from riskmodel.screening.reasons import Wordbook, give_reasons
+from riskmodel.screening.reasons import give_reasons
 from riskmodel.screening.reference import Reference
 from riskmodel.screening.scoring import Scores
+from riskmodel.screening.wordbook import Wordbook
 
 THEN, NOW = dt.date(2025, 6, 30), dt.date(2025, 12, 31)
 NAMES = (

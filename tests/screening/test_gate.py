@@ -19,7 +19,7 @@ NAMES = ("income", "stays", "dropout", "wage")
 def said(unit, sources):
     words = {"zh": "某", "en": "some"}
     return {
-        "label": words, "family": "income", "topic": unit, "unit": unit, "sources": sources, "window": "12m", "missing": words,
+        "label": words, "family": "income", "topic": unit, "unit": unit, "manner": "amount", "sources": sources, "window": "12m", "missing": words,
         "riskier_when": "unclear", "risk_kind": "other", "status": "active",
         "sentence": {"zh": {"value": "某{value}"}, "en": {"value": "some {value}"}},
     }  # fmt: skip

@@ -14,12 +14,16 @@ from riskmodel.errors import DataError, ModelError, ProjectError
 from riskmodel.features.catalogue import Catalogue
 from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.project import Project
-from riskmodel.screening.reasons import MOST_RAISING, Reason, Wordbook, give_reasons
+from riskmodel.screening.reasons import MOST_RAISING, Reason, give_reasons
 from riskmodel.screening.reference import Reference
+from riskmodel.screening.wordbook import Wordbook
 from riskmodel.vocabulary import RISK_KINDS
 
 DAY = dt.date(2025, 12, 31)
 NAMES = ("self_paid", "self_paid_share", "stays", "income", "pupils", "months_worked", "dropout", "age")
+
+
+MANNERS = dict.fromkeys(("yuan", "yuan_per_person", "share", "ratio", "flag"), "amount") | {"km": "distance"}
 
 
 def feature(zh, en, **rest):
@@ -32,6 +36,7 @@ def feature(zh, en, **rest):
         "riskier_when": "higher",
         "risk_kind": "illness",
         "status": "active",
+        "manner": MANNERS.get(rest["unit"], "count") if rest.get("family") != "area" else "uncompared",
     }
     said = rest.pop("said", (f"{zh}{{value}}", f"{en} {{value}}"))
     zero, after = rest.pop("zero", (None, None)), rest.pop("after", (None, None))
@@ -470,6 +475,7 @@ def test_a_fall_is_no_comfort_because_others_fell_deeper_and_a_loss_none_because
     words = {
         "zh": {"negative": "减少{value}", "value": "增加{value}"},
         "label": "工资变化",
+        "manner": "change",
         "unit": "share",
         "riskier_when": "lower",
     }

@@ -12,8 +12,9 @@ import pytest
 from riskmodel.explaining.contributions import Explainer
 from riskmodel.features.catalogue import load_catalogue
 from riskmodel.features.matrix import FeatureMatrix
-from riskmodel.screening.reasons import COMMON, COUNTS, MOST_RAISING, UNTOLD, Wordbook, give_reasons
+from riskmodel.screening.reasons import COMMON, MOST_RAISING, give_reasons
 from riskmodel.screening.reference import Reference
+from riskmodel.screening.wordbook import COUNTS, NEVER_A_REASON, Wordbook
 
 DAY = dt.date(2025, 12, 31)
 N = 900
@@ -102,7 +103,7 @@ def test_no_told_reason_contradicts_the_direction_that_the_catalogue_declares(ex
         entry, value = catalogue[matrix.names[place]], matrix.values[row, place]
         where = f"{matrix.names[place]} = {value}, raises {raises}: {sentences[row]}"
         assert not np.isnan(value), where
-        assert entry.family not in UNTOLD and entry.told, where
+        assert entry.family not in NEVER_A_REASON and entry.told, where
         around = columns[townships[row]][:, place]
         around = around[~np.isnan(around)]
         high = (around < value).mean() > (around > value).mean()

@@ -106,6 +106,7 @@ def entry(**changes) -> Feature:
         "family": "illness",
         "topic": "hospital",
         "unit": "times",
+        "manner": "count",
         "sources": ["medical"],
         "window": "12m",
         "missing": {"zh": "无医保数据", "en": "no medical table"},
@@ -182,13 +183,13 @@ def test_ages_distances_and_times_ago_are_compared_in_their_own_words(project):
     from riskmodel.features.catalogue import load_catalogue
 
     catalogue = load_catalogue(project)
-    manners = {name: wording.manner(feature) for name, feature in catalogue.root.items()}
+    manners = {name: feature.manner for name, feature in catalogue.root.items()}
     assert (
         manners["head_age"] == "age"
         and manners["distance_km"] == "distance"
         and manners["days_since_inpatient"] == "since"
     )
-    assert manners["hospital_days_12m"] == "count" and manners["village_monitored_share"] == "nothing"
+    assert manners["hospital_days_12m"] == "count" and manners["village_monitored_share"] == "uncompared"
     assert wording.sentence(catalogue["head_age"], 75.0, "zh") == "户主年龄75岁"
     assert (
         wording.sentence(catalogue["income_gap_pp"], -1200.0, "zh")
@@ -274,9 +275,7 @@ def whole_sentences(catalogue, language):
         for value in [*GRIDS.get(feature.unit, COUNTED), float("nan")]:
             said = getattr(feature.sentence, language)
             if (value < 0 and said.negative is None) or (
-                value > 1
-                and feature.unit == "share"
-                and "占" in f"{feature.sentence.zh.value}{feature.sentence.zh.after}"
+                value > 1 and feature.unit == "share" and "占" in "".join(feature.sentence.zh.texts)
             ):
                 continue
             shown = float(wording.shown(value, feature.unit))
@@ -292,11 +291,11 @@ def whole_sentences(catalogue, language):
                     + between
                     + wording.after(feature, shown, language),
                 )
-            if wording.manner(feature) != "nothing" and value > 0:
+            if feature.manner != "uncompared" and value > 0:
                 yield (
                     name,
                     value,
-                    text + wording.compare(1, 97, "township", language, manner=wording.manner(feature)),
+                    text + wording.compare(1, 97, "township", language, manner=feature.manner),
                 )
 
 

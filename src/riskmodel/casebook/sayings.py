@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from riskmodel.screening import wording
 from riskmodel.screening.reasons import LEVELS, MOST_RAISING, ReasonTable
 from riskmodel.screening.scoring import RULE, Scores
 
@@ -101,7 +100,7 @@ def sayings(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> Itera
                 "level": LEVELS[level[row][slot]],
                 "sources": entries[place].sources,
                 "told": entries[place].told,
-                "manner": wording.manner(entries[place]),
+                "manner": entries[place].manner,
             }
             for slot, place in enumerate(feature[row])
             if place >= 0
@@ -120,7 +119,7 @@ def sayings(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> Itera
 
 def _weights(table: ReasonTable) -> npt.NDArray[np.float64]:
     """What each told topic added to the margin, shape (n, 7); 0 where nothing is told."""
-    topic = table.wordbook.about(table.names).topic
+    topic = table.wordbook.arrays(table.names).traits.topic
     rows = np.arange(len(table))[:, None]
     return np.where(table.feature >= 0, table.topics[rows, topic[np.maximum(table.feature, 0)]], 0.0)
 

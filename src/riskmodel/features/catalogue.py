@@ -64,18 +64,51 @@ TOLD: dict[str, tuple[Telling, ...]] = {
 }
 
 
-class Sentence(Strict):
-    """What a reason says in one language. `{value}` is the value with its unit, written out.
+# How values of a feature are compared and written: an amount (higher, lower), a count (more, less), a change, the time since an
+# event, a distance, an age; or not at all (levels, figures of an area).
+Manner = Literal["amount", "count", "change", "since", "distance", "age", "uncompared"]
 
-    `zero` is said when the value is 0 (a flag: no), `negative` when it is below 0 (there `{value}` is its size, without the sign), `missing`
-    when nothing is known; without them `value` and a general sentence serve. `after` is what a share adds to the sentence of its amount.
+Text = Annotated[str, Field(min_length=1)]
+
+
+class PartOfWhole(Strict):
+    """A sentence about a part of a whole, by the size of the part.
+
+    share: `{value}` is a percentage, or a multiple from 110 % on. times: used from 110 % on instead. whole: used for 100 %.
+    least: used below 0.5 %. Without one of the last three, `share` is used.
     """
 
-    value: Annotated[str, Field(min_length=1)]
+    share: Text
+    times: Text | None = None
+    whole: Text | None = None
+    least: Text | None = None
+
+
+class Sentence(Strict):
+    """The sentence of a reason in one language. `{value}` is the value with its unit, `{yuan}` an amount without "人均".
+
+    zero: for the value 0 (a flag: no). negative: below 0, where `{value}` is the size without its sign. missing: for an unknown
+    value. Without them `value` and a general sentence are used. after: what a share adds to the sentence of its amount.
+    """
+
+    value: Text | PartOfWhole
     zero: str | None = None
-    negative: str | None = None
+    negative: Text | PartOfWhole | None = None
     missing: str | None = None
-    after: str | None = None
+    after: Text | PartOfWhole | None = None
+
+    @property
+    def general(self) -> str:
+        """The text for an ordinary value, with its placeholder."""
+        return self.value.share if isinstance(self.value, PartOfWhole) else self.value
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All its texts, in the order of the catalogue."""
+        texts: list[str | None] = []
+        for said in (self.value, self.zero, self.negative, self.missing, self.after):
+            texts += said.model_dump().values() if isinstance(said, PartOfWhole) else [said]
+        return tuple(text for text in texts if text)
 
 
 class Sentences(Strict):
@@ -96,6 +129,7 @@ class Feature(Strict):
     family: Family
     topic: str
     unit: Unit
+    manner: Manner
     sources: tuple[str, ...]
     window: str
     missing: Words
@@ -107,6 +141,7 @@ class Feature(Strict):
     amount: str | None = None
     covers: tuple[str, ...] = ()
     levels: tuple[Words, ...] = ()
+    label_names_unit: bool = False
 
     @property
     def told(self) -> tuple[Telling, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from riskmodel.features.catalogue import Catalogue, Feature
+from riskmodel.features.catalogue import Catalogue, Feature, PartOfWhole
 from riskmodel.features.definitions import definitions
 from riskmodel.tables.schema import TABLES
 from riskmodel.vocabulary import RISK_KINDS
@@ -188,10 +188,12 @@ def _row(name: str, feature: Feature, formula: str, language: Language) -> str:
         else ", ".join(feature.sources)
     )
     if language == "zh":
-        last = feature.sentence.zh.value
-        if feature.sentence.zh.negative:
-            last += f"（为负时：{feature.sentence.zh.negative}）"
-        last = last.replace("{value}", "…")
+        said = feature.sentence.zh
+        last = said.general
+        if said.negative:
+            negative = said.negative.share if isinstance(said.negative, PartOfWhole) else said.negative
+            last += f"（为负时：{negative}）"
+        last = last.replace("{value}", "…").replace("{yuan}", "…")
         label = f"{feature.label.zh}<br>`{name}`"
     else:
         last = " ".join(formula.split())

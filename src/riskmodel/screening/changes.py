@@ -19,7 +19,8 @@ import polars as pl
 from riskmodel.errors import DataError, Fault
 from riskmodel.features.catalogue import Feature
 from riskmodel.screening import wording
-from riskmodel.screening.reasons import LEAST, UNTOLD, Reason, ReasonTable
+from riskmodel.screening.reasons import LEAST, Reason, ReasonTable
+from riskmodel.screening.wordbook import NEVER_A_REASON
 from riskmodel.screening.wording import Language
 
 if TYPE_CHECKING:
@@ -189,14 +190,14 @@ def last_time(unit: str, manner: str, old: float, new: float, language: Language
     first, second = (float(wording.shown(value, unit)) for value in (old, new))
     if first == second or first * second < 0 or (second == 0 and unit in wording.PARTS):
         return ""
-    say = wording.part if unit in wording.PARTS and manner != "nothing" else None
+    say = wording.part if unit in wording.PARTS and manner != "uncompared" else None
     before, now = (
         say(abs(value), language) if say else wording.briefly(abs(value), unit, manner, language)
         for value in (first, second)
     )
     if before == now:
         return ""
-    if first == 0 and manner != "nothing":
+    if first == 0 and manner != "uncompared":
         before = "为零" if language == "zh" else "nil"
     return f"（上次{before}）" if language == "zh" else f" ({before} last time)"
 
@@ -305,9 +306,11 @@ def _changes(
     )
     fits = np.where(new > old, rose[direction + 1], np.where(new < old, fell[direction + 1], False))
     # Time passes for everybody: that something is longer ago is no change, that it happened again is one. Nor is a change of a change told.
-    manners = np.array([wording.manner(entry) for entry in entries])
+    manners = np.array([entry.manner for entry in entries])
     fits &= ~(np.isin(manners, ("since", "age")) & (new > old)) & (manners != "change")
-    fits &= np.array([entry.family not in UNTOLD and entry.riskier_when != "unclear" for entry in entries])
+    fits &= np.array(
+        [entry.family not in NEVER_A_REASON and entry.riskier_when != "unclear" for entry in entries]
+    )
     fits &= ~(now.few[rows_now][:, None] & np.array([entry.family == "area" for entry in entries]))
     weight = np.where(fits, gained, 0.0)
     texts: dict[Language, list[str]] = {"zh": [], "en": []}
@@ -340,7 +343,7 @@ def _change(entry: Feature, old: float, new: float, language: Language) -> str:
     """A change of one value; empty where both are said alike, or one is unknown."""
     if math.isnan(old) or math.isnan(new):
         return ""
-    how, zh = wording.manner(entry), language == "zh"
+    how, zh = entry.manner, language == "zh"
     first, second = (float(wording.shown(value, entry.unit)) for value in (old, new))
     now, before = (wording.sentence(entry, value, language) for value in (second, first))
     if not zh:

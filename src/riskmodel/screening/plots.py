@@ -15,7 +15,8 @@ from riskmodel.errors import DataError, Fault
 from riskmodel.explaining.contributions import Explainer, as_explanation, drawing
 from riskmodel.files import write_text
 from riskmodel.screening import wording
-from riskmodel.screening.reasons import KINDS, MOST_RAISING, ReasonTable
+from riskmodel.screening.reasons import MOST_RAISING, ReasonTable
+from riskmodel.screening.wordbook import KINDS
 from riskmodel.screening.wording import Language
 from riskmodel.vocabulary import RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 

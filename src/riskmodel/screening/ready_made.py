@@ -15,9 +15,9 @@ from riskmodel.errors import DataError, Fault
 from riskmodel.features.catalogue import Catalogue
 from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.project import Project
-from riskmodel.screening.reasons import Wordbook, plain_entry
 from riskmodel.screening.reference import Reference
 from riskmodel.screening.scoring import Scores, ScreeningModel
+from riskmodel.screening.wordbook import Wordbook, plain_entry
 from riskmodel.training import load_model_folder
 from riskmodel.training.comparing import plan_of
 from riskmodel.training.lessons import SIGNS

@@ -9,30 +9,31 @@ nearly everybody or is an ordinary amount does not speak; the next feature of it
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import TypeAdapter
 
-from riskmodel.declared import Strict, Words
-from riskmodel.errors import DataError, Fault, ProjectError
-from riskmodel.features.catalogue import Catalogue, Feature, Sentence, Sentences
-from riskmodel.project import Project
+from riskmodel.errors import DataError, Fault
+from riskmodel.features.catalogue import Feature
 from riskmodel.screening import wording
-from riskmodel.screening.reason_kernels import choose_reasons, kinds_told, summed
+from riskmodel.screening.reason_kernels import (
+    Chosen,
+    Limits,
+    choose_reasons,
+    kinds_in_order,
+    summed,
+)
 from riskmodel.screening.reference import BEYOND, FEWEST, Reference
+from riskmodel.screening.wordbook import KINDS, Wordbook, main_source
 from riskmodel.screening.wording import Language
-from riskmodel.vocabulary import RISK_KINDS
 
 Floats = npt.NDArray[np.float64]
 
-CHECKS_FILE: Final = "features/codelists/checks.yaml"
-SOURCES_FILE: Final = "features/codelists/sources.yaml"
 
 MOST_RAISING: Final = 5
 ALWAYS_RAISING: Final = 3  # a fourth and fifth reason must carry their share of what raises the score
@@ -42,231 +43,19 @@ SHARE_LOWERING: Final = 0.15
 LEAST: Final = 0.02  # of the margin: below it a topic did not move the score in a way worth a sentence
 PLACES: Final = MOST_RAISING + MOST_LOWERING
 COMMON: Final = 0.75  # what so many of the neighbours share is no reason
-NOTABLE: Final = 60  # per cent of the neighbours that an amount has to be beyond
-OUTSTANDING: Final = 80  # the same where the catalogue declares no direction
-MOST_SAID: Final = 50_000  # pieces of sentences that are kept for the next household
 FEW: Final = 200  # households whose sentences are written one by one
 LEVELS: Final = ("", "township", "county")
-# Families whose features say how the data are, not how the household is: their part of a score is not told as a reason of the household.
-UNTOLD: Final = ("freshness",)
-COUNTS: Final = ("people", "times", "items", "visits", "households", "quarters")
-REGISTERS: Final = ("households", "members", "policy", "authorisations")
-KINDS: Final = tuple(RISK_KINDS)
-
-
-class Check(Strict):
-    """What a visitor verifies for a risk kind, and the families of measures that belong to it once confirmed."""
-
-    verify: Words
-    with_labour: Words
-    without_labour: Words
-
-
-class Source(Strict):
-    """A table as a visitor names it, and when its data count as stale."""
-
-    label: Words
-    stale_after_days: int
-    each_household: bool = False
-    say_absent: bool = False
-
-
-def plain_entry(name: str, sign: int) -> Feature:
-    """An entry for a column of somebody's own wide table, which no catalogue describes: its name serves as its label.
-
-    sign: 1 riskier when higher, -1 riskier when lower, 0 unclear, as its plan declares.
-    """
-    label = name.replace("_", " ")
-    words = Words(zh=label, en=label)
-    sentence = Sentence(value=f"{label}：{{value}}"), Sentence(value=f"{label}: {{value}}")
-    return Feature.model_construct(
-        label=words, family="table", topic=name, unit="number", sources=(), window="", missing=words, risk_kind="other",
-        riskier_when={1: "higher", -1: "lower"}.get(sign, "unclear"), sentence=Sentences(zh=sentence[0], en=sentence[1]), status="active",
-        tell=None if sign else ("high_raises", "low_raises", "high_lowers", "low_lowers"), amount=None, covers=(), levels=(),
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class About:
-    """What the catalogue says of p features, as arrays. topic, kind: places in topic_names and KINDS. covers: shape (topics, topics).
-
-    raises_when, lowers_when: told as raising (lowering) when high 1, when low -1, whichever it is 2, never 0. pair: place of the amount of a share,
-    and of the share of an amount, else -1. notable: per cent of the neighbours that an amount has to be beyond. source: place in `sources` of the table whose date is said with it, or -1.
-    manners, rounding: how its values are compared and rounded (see `wording`).
-    """
-
-    entries: tuple[Feature, ...]
-    topic_names: tuple[str, ...]
-    topic: npt.NDArray[np.int64]
-    covers: npt.NDArray[np.bool_]
-    kind: npt.NDArray[np.int64]
-    raises_when: npt.NDArray[np.int64]
-    lowers_when: npt.NDArray[np.int64]
-    flags: npt.NDArray[np.bool_]
-    zero_said: npt.NDArray[np.bool_]
-    counted: npt.NDArray[np.bool_]
-    change: npt.NDArray[np.bool_]
-    compared: npt.NDArray[np.bool_]
-    notable: npt.NDArray[np.int64]
-    pair: npt.NDArray[np.int64]
-    sources: tuple[str, ...]
-    source: npt.NDArray[np.int64]
-    manners: tuple[str, ...]
-    rounding: npt.NDArray[np.int64]
-
-    @cached_property
-    def negative(self) -> dict[Language, list[bool]]:
-        """Of each feature, whether what is below 0 has a sentence of its own."""
-        return {
-            language: [getattr(entry.sentence, language).negative is not None for entry in self.entries] for language in wording.LANGUAGES
-        }  # fmt: skip
-
-    @cached_property
-    def said(self) -> dict[tuple[int, float, str, str], str]:
-        """Pieces of sentences that were written before: (feature, value as it is said, language, which piece) -> text. `piece` keeps it small."""
-        return {}
-
-    def piece(self, place: int, value: float, language: Language, which: str) -> str:
-        """What the catalogue says of one value: `sentence` or `after` (see `wording`). Rounded as they are said, values come again and again."""
-        key = (place, value, language, which)
-        text = self.said.get(key)
-        if text is None or value != value:
-            if len(self.said) >= MOST_SAID:
-                self.said.clear()
-            write = wording.sentence if which == "sentence" else wording.after
-            text = self.said[key] = write(self.entries[place], value, language)
-        return text
-
-    @cached_property
-    def read(self) -> frozenset[str]:
-        """Tables that the features are made from."""
-        return frozenset(source for entry in self.entries for source in entry.sources)
-
-    @classmethod
-    def of(cls, names: tuple[str, ...], entries: tuple[Feature, ...], known: Mapping[str, Source]) -> About:
-        topics = tuple(dict.fromkeys(entry.topic for entry in entries))
-        covers = np.zeros((len(topics), len(topics)), np.bool_)
-        pair = np.full(len(entries), -1, np.int64)
-        for place, entry in enumerate(entries):
-            covers[
-                topics.index(entry.topic), [topics.index(topic) for topic in entry.covers if topic in topics]
-            ] = True
-            if entry.amount in names:
-                amount = names.index(entry.amount)
-                pair[place], pair[amount] = amount, place
-        main = [_main_source(entry, known) for entry in entries]
-        sources = tuple(dict.fromkeys(name for name in main if name))
-
-        def flags(hits: Iterable[bool]) -> npt.NDArray[np.bool_]:
-            return np.array(list(hits), np.bool_)
-
-        def places(some: Iterable[int]) -> npt.NDArray[np.int64]:
-            return np.array(list(some), np.int64)
-
-        return cls(
-            entries, topics, places(topics.index(entry.topic) for entry in entries), covers,
-            places(KINDS.index(entry.risk_kind) for entry in entries),
-            places(_when(entry, "raises") for entry in entries),
-            places(_when(entry, "lowers") for entry in entries),
-            flags(entry.unit == "flag" for entry in entries),
-            flags(bool(entry.sentence.zh.zero and entry.sentence.en.zero) for entry in entries),
-            flags(entry.unit in COUNTS for entry in entries),
-            flags(wording.manner(entry) == "change" for entry in entries),
-            flags(wording.manner(entry) != "nothing" for entry in entries),
-            places(OUTSTANDING if entry.riskier_when == "unclear" else NOTABLE for entry in entries),
-            pair, sources, places(sources.index(name) if name else -1 for name in main),
-            tuple(wording.manner(entry) for entry in entries), places(wording.rounding_of(entry.unit) for entry in entries),
-        )  # fmt: skip
-
-
-def _when(entry: Feature, way: str) -> int:
-    """When a feature is told as raising or lowering: 1 when high, -1 when low, 2 whichever it is, 0 never."""
-    if entry.family in UNTOLD:
-        return 0
-    high, low = f"high_{way}" in entry.told, f"low_{way}" in entry.told
-    return 2 if high and low else 1 if high else -1 if low else 0
-
-
-def _main_source(entry: Feature, known: Mapping[str, Source]) -> str:
-    """The table whose date is said with a feature: the first that is not merely needed to know who lives there. Empty where there is none."""
-    tables = [table for table in entry.sources if table in known]
-    return next((table for table in tables if table not in REGISTERS), tables[0] if tables else "")
-
-
-@dataclass(frozen=True)
-class Wordbook:
-    """The reviewed texts that reasons are made of."""
-
-    catalogue: Catalogue
-    checks: Mapping[str, Check]
-    sources: Mapping[str, Source]
-
-    @classmethod
-    def load(cls, project: Project, catalogue: Catalogue) -> Wordbook:
-        """From the project's codelists. Raises ProjectError with every fault; each risk kind must be there."""
-        checks = project.load(CHECKS_FILE, TypeAdapter(dict[str, Check]))
-        sources = project.load(SOURCES_FILE, TypeAdapter(dict[str, Source]))
-        document = project.document(CHECKS_FILE)
-        absent = [kind for kind in KINDS if kind not in checks]
-        unknown = [kind for kind in checks if kind not in RISK_KINDS]
-        if absent or unknown:
-            raise ProjectError(
-                [
-                    Fault(document.where(), f"no entry `{kind}`", "an entry for each risk kind", "Add it.")
-                    for kind in absent
-                ]
-                + [
-                    Fault(
-                        document.where(kind),
-                        f"unknown risk kind `{kind}`",
-                        "one of " + ", ".join(KINDS),
-                        "Correct it.",
-                    )
-                    for kind in unknown
-                ]
-            )
-        return cls(catalogue, checks, sources)
-
-    @cached_property
-    def _about(self) -> dict[tuple[str, ...], About]:
-        return {}
-
-    def about(self, names: tuple[str, ...]) -> About:
-        """What the catalogue says of these features; worked out once."""
-        if names not in self._about:
-            self._about[names] = About.of(names, tuple(self.catalogue[name] for name in names), self.sources)
-        return self._about[names]
-
-    def to_check(self, kinds: Sequence[str], has_labour: bool | None, language: Language) -> str:
-        """What to verify for these risk kinds, and the family of measures that belongs to each once people have confirmed it.
-
-        has_labour None (not known): the visitor is told both families.
-        """
-        lines = []
-        for kind in kinds:
-            check = self.checks[kind]
-            zh = language == "zh"
-            families = {
-                True: [check.with_labour],
-                False: [check.without_labour],
-                None: [check.with_labour, check.without_labour],
-            }
-            words = [getattr(words, language) for words in families[has_labour]]
-            if has_labour is None:
-                measure = (
-                    f"有劳动力：{words[0]}；无劳动力：{words[1]}"
-                    if zh
-                    else f"with labour: {words[0]}; without: {words[1]}"
-                )
-            else:
-                measure = words[0]
-            verify, name = getattr(check.verify, language), RISK_KINDS[kind][0 if zh else 1]
-            lines.append(
-                f"{name}：{verify}。风险经核实后对应的措施类别：{measure}"
-                if zh
-                else f"{name[:1].upper()}{name[1:]}: {verify}. Measures that belong to it once confirmed: {measure}"
-            )
-        return "\n".join(lines)
+LIMITS: Final = Limits(
+    fewest=FEWEST,
+    beyond=BEYOND,
+    common=COMMON,
+    most_raising=MOST_RAISING,
+    always_raising=ALWAYS_RAISING,
+    share_raising=SHARE_RAISING,
+    most_lowering=MOST_LOWERING,
+    share_lowering=SHARE_LOWERING,
+    least=LEAST,
+)
 
 
 @dataclass(frozen=True)
@@ -353,13 +142,13 @@ class ReasonTable:
 
         A source is said once a household, with the first reason that rests on it.
         """
-        about = self.wordbook.about(self.names)
-        source = np.append(about.source, -1)[self.feature]
-        dated = np.array([0 if name in self.data_dates else -1 for name in about.sources] + [-1], np.int32)
+        arrays = self.wordbook.arrays(self.names)
+        source = np.append(arrays.source, -1)[self.feature]
+        dated = np.array([0 if name in self.data_dates else -1 for name in arrays.sources] + [-1], np.int32)
         days: npt.NDArray[np.int32] = dated[source]
         for name, stale in self._stale_steps.items():
-            if name in about.sources:
-                hit = (source == about.sources.index(name)) & (stale > 0)[:, None]
+            if name in arrays.sources:
+                hit = (source == arrays.sources.index(name)) & (stale > 0)[:, None]
                 days[hit] = np.broadcast_to(stale[:, None], hit.shape)[hit]
         for slot in range(1, PLACES):
             days[(source[:, :slot] == source[:, slot, None]).any(axis=1), slot] = -1
@@ -379,7 +168,7 @@ class ReasonTable:
             part.ravel()[cells].astype(np.int64) for part in (self.side, self.percent, self.level)
         )
         below_zero = (values < 0) & (getattr(entry.sentence, language).negative is not None)
-        manner = wording.manner(entry)
+        manner = entry.manner
         code = (((side + 1) * 101 + percent) * 3 + level) * 2 + below_zero
 
         def compare(number: int) -> str:
@@ -391,7 +180,7 @@ class ReasonTable:
             )
 
         comparison = _written(code, compare)
-        source = _main_source(entry, self.wordbook.sources)
+        source = main_source(entry, self.wordbook.sources)
         tail = _written(self._tail_days.ravel()[cells], lambda days: self._tail(source, int(days), language))
         alone = _written(values, lambda value: wording.sentence(entry, float(value), language))
         partner = self.partner.ravel()[cells].astype(np.int64)
@@ -420,7 +209,7 @@ class ReasonTable:
         """Every reason as plain numbers: row, slot, feature, partner, their values as they are said, side, percent, level, days of its data."""
         rows, slots = np.nonzero(self.feature >= 0)
         place, partner = self.feature[rows, slots], self.partner[rows, slots]
-        rounding = self.wordbook.about(self.names).rounding
+        rounding = self.wordbook.arrays(self.names).rounding
         value = wording.shown_each(self.values[rows, place], rounding[place])
         second = np.where(partner >= 0, self.values[rows, partner], 0.0)
         second = wording.shown_each(second, rounding[partner])
@@ -441,26 +230,31 @@ class ReasonTable:
 
     def _one_by_one(self, language: Language) -> list[list[str]]:
         """The sentences, written one by one in the same words as `_said`: n lists of seven, empty text where there is no reason."""
-        about = self.wordbook.about(self.names)
+        arrays = self.wordbook.arrays(self.names)
         said = [[""] * PLACES for _ in range(len(self))]
         between = "，" if language == "zh" else ", "
-        negative = about.negative[language]
+        negative = arrays.negative[language]
         for row, slot, place, partner, value, second, side, percent, level, days in self._cells:
             below_zero = value < 0 and negative[place]
             comparison = wording.compare(
-                side, percent, LEVELS[level], language, manner=about.manners[place], below_zero=below_zero
+                side,
+                percent,
+                LEVELS[level],
+                language,
+                manner=arrays.entries[place].manner,
+                below_zero=below_zero,
             )
-            tail = self._tail(about.sources[about.source[place]] if days >= 0 else "", days, language)
+            tail = self._tail(arrays.sources[arrays.source[place]] if days >= 0 else "", days, language)
             if partner < 0:
-                text = about.piece(place, value, language, "sentence") + comparison + tail
+                text = arrays.piece(place, value, language, "sentence") + comparison + tail
             elif (
-                about.entries[place].amount == self.names[partner]
+                arrays.entries[place].amount == self.names[partner]
             ):  # the amount first, then the share that is compared
-                first = about.piece(partner, second, language, "sentence")
-                text = first + between + about.piece(place, value, language, "after") + comparison + tail
+                first = arrays.piece(partner, second, language, "sentence")
+                text = first + between + arrays.piece(place, value, language, "after") + comparison + tail
             else:
-                first = about.piece(place, value, language, "sentence")
-                text = first + comparison + between + about.piece(partner, second, language, "after") + tail
+                first = arrays.piece(place, value, language, "sentence")
+                text = first + comparison + between + arrays.piece(partner, second, language, "after") + tail
             said[row][slot] = text
         return said
 
@@ -528,9 +322,9 @@ class ReasonTable:
         """Risk kinds of each household's raising reasons, heaviest first, `other` last, joined by `;`. Empty where nothing raises the risk."""
         code = np.empty(len(self), np.int64)
         # `other` (mostly income) names no risk that a visitor could look for: it stands last.
-        kinds_told(
+        kinds_in_order(
             self.feature,
-            self.wordbook.about(self.names).kind,
+            self.wordbook.arrays(self.names).kind,
             self.kinds,
             MOST_RAISING,
             KINDS.index("other"),
@@ -554,22 +348,41 @@ class ReasonTable:
             topic = self.topic_names.index(entry.topic)
             reasons.append(
                 Reason(
-                    slot < MOST_RAISING, entry.risk_kind, entry.topic, str(zh[slot]), str(en[slot]),
-                    float(self.values[0, place]), entry.unit, float(abs(self.topics[0, topic])) / everything,
-                    LEVELS[int(self.level[0, slot])], entry.sources, self.names[place], float(self.topics[0, topic]), entry.told,
-                    wording.manner(entry),
+                    raises=slot < MOST_RAISING,
+                    risk_kind=entry.risk_kind,
+                    topic=entry.topic,
+                    zh=str(zh[slot]),
+                    en=str(en[slot]),
+                    value=float(self.values[0, place]),
+                    unit=entry.unit,
+                    strength=float(abs(self.topics[0, topic])) / everything,
+                    level=LEVELS[int(self.level[0, slot])],
+                    sources=entry.sources,
+                    feature=self.names[place],
+                    weight=float(self.topics[0, topic]),
+                    told=entry.told,
+                    manner=entry.manner,
                 )
-            )  # fmt: skip
+            )
         return reasons
 
     def only(self, rows: npt.NDArray[np.intp]) -> ReasonTable:
         """The reasons of these households."""
         stale = {name: days[rows] for name, days in self.stale_days.items()}
-        return ReasonTable(
-            self.wordbook, self.names, self.as_of, self.contributions[rows], self.values[rows], self.few[rows], self.feature[rows], self.side[rows],
-            self.percent[rows], self.level[rows], self.partner[rows], self.topic_names, self.topics[rows], self.kinds[rows], self.data_dates, stale,
-            self.absent,
-        )  # fmt: skip
+        return replace(
+            self,
+            contributions=self.contributions[rows],
+            values=self.values[rows],
+            few=self.few[rows],
+            feature=self.feature[rows],
+            side=self.side[rows],
+            percent=self.percent[rows],
+            level=self.level[rows],
+            partner=self.partner[rows],
+            topics=self.topics[rows],
+            kinds=self.kinds[rows],
+            stale_days=stale,
+        )
 
     def notes(self, language: Language) -> list[str]:
         """Sources that are stale or absent, for each household; empty text where all are there and fresh."""
@@ -637,29 +450,38 @@ def give_reasons(
     new each source is. ages: source -> shape (n,), days since the household's own newest row (NaN: none), where that is known.
     """
     names = tuple(names)
-    about = wordbook.about(names)
-    entries, topic_names = about.entries, about.topic_names
+    arrays = wordbook.arrays(names)
+    entries, topic_names = arrays.entries, arrays.topic_names
     fitted = reference.select(names)
     township, county, few = fitted.places(village_code)
     n = len(values)
     told = _without_small_villages(entries, contributions, few)
-    feature, side = np.full((n, PLACES), -1, np.int16), np.zeros((n, PLACES), np.int8)
-    percent, level = np.zeros((n, PLACES), np.int8), np.zeros((n, PLACES), np.int8)
-    partner = np.full((n, PLACES), -1, np.int16)
-    choose_reasons(
-        told, values, about.topic, about.covers, about.raises_when, about.lowers_when, about.flags, about.zero_said, about.counted,
-        about.change, about.compared, about.pair, township, county, fitted.start, fitted.known, fitted.cut, fitted.below,
-        fitted.upto, FEWEST, BEYOND, COMMON, about.notable, MOST_RAISING, ALWAYS_RAISING, SHARE_RAISING, MOST_LOWERING, SHARE_LOWERING,
-        LEAST, feature, side, percent, level, partner,
-    )  # fmt: skip
+    chosen = Chosen(
+        feature=np.full((n, PLACES), -1, np.int16),
+        side=np.zeros((n, PLACES), np.int8),
+        percent=np.zeros((n, PLACES), np.int8),
+        level=np.zeros((n, PLACES), np.int8),
+        partner=np.full((n, PLACES), -1, np.int16),
+    )
+    choose_reasons(told, values, arrays.traits, fitted.distributions, township, county, LIMITS, chosen)
     topics, kinds = np.zeros((n, len(topic_names))), np.zeros((n, len(KINDS)))
-    summed(contributions, about.topic, topics)
-    summed(contributions, about.kind, kinds)
+    summed(contributions, arrays.traits.topic, topics)
+    summed(contributions, arrays.kind, kinds)
     return ReasonTable(
-        wordbook, tuple(names), as_of, contributions, values, few, feature, side, percent, level, partner, topic_names, topics, kinds,
-        reference.data_dates, _stale(wordbook, reference.data_dates, as_of, n, ages or {}),
-        _absent(wordbook, about.read, reference.data_dates),
-    )  # fmt: skip
+        wordbook=wordbook,
+        names=names,
+        as_of=as_of,
+        contributions=contributions,
+        values=values,
+        few=few,
+        **chosen._asdict(),
+        topic_names=topic_names,
+        topics=topics,
+        kinds=kinds,
+        data_dates=reference.data_dates,
+        stale_days=_stale(wordbook, reference.data_dates, as_of, n, ages or {}),
+        absent=_absent(wordbook, arrays.read, reference.data_dates),
+    )
 
 
 def _without_small_villages(

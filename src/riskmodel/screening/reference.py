@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskmodel.errors import Fault, ModelError
-from riskmodel.screening.reason_kernels import spread
+from riskmodel.screening.reason_kernels import Distributions, spread
 from riskmodel.vocabulary import COUNTY_DIGITS, TOWNSHIP_DIGITS
 
 if TYPE_CHECKING:
@@ -112,6 +112,11 @@ class Reference:
             "households": dict(sorted(self.households.items())),
         }
         return json.dumps(words, ensure_ascii=False).encode()
+
+    @property
+    def distributions(self) -> Distributions:
+        """The record that the kernels take."""
+        return Distributions(self.start, self.known, self.cut, self.below, self.upto)
 
     def select(self, names: Sequence[str]) -> Reference:
         """The same areas with these features, in this order. A feature that is not known here has nothing to compare with."""

@@ -26,8 +26,9 @@ from riskmodel.policy import Policy
 from riskmodel.project import Project
 from riskmodel.screening import wording
 from riskmodel.screening.gate import pass_value_gate
-from riskmodel.screening.reasons import NOTHING, Reason, ReasonTable, Wordbook, give_reasons, plain_entry
+from riskmodel.screening.reasons import NOTHING, Reason, ReasonTable, give_reasons
 from riskmodel.screening.reference import Reference
+from riskmodel.screening.wordbook import Wordbook, plain_entry
 from riskmodel.settings import ScreeningSettings, load_settings
 from riskmodel.tables import Tables
 from riskmodel.tables.schema import TABLES

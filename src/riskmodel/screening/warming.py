@@ -16,8 +16,9 @@ from riskmodel.explaining.trees import read_forest
 from riskmodel.features.catalogue import Catalogue
 from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.screening import reason_kernels
-from riskmodel.screening.reasons import Wordbook, give_reasons, plain_entry
+from riskmodel.screening.reasons import give_reasons
 from riskmodel.screening.reference import FEWEST, Reference
+from riskmodel.screening.wordbook import Wordbook, plain_entry
 
 KERNELS: Final = [
     part

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from riskmodel.features.catalogue import Feature
+from riskmodel.features.catalogue import Feature, PartOfWhole
 
 Language = Literal["zh", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
@@ -29,6 +29,7 @@ _PATTERNS: Final[dict[str, tuple[int, str, str, str]]] = {
     "quarters": (0, "{}个季度", "{} quarter", "{} quarters"),
     "days": (0, "{}天", "{} day", "{} days"),
     "years": (1, "{}年", "{} year", "{} years"),
+    "age": (1, "{}岁", "{} year", "{} years"),
     "level": (0, "{}级", "level {}", "level {}"),
     "mu": (1, "{}亩", "{} mu", "{} mu"),
     "km": (1, "{}公里", "{} km", "{} km"),
@@ -89,7 +90,7 @@ def coarse_share(value: float, language: Language) -> str:
 
 def _percent(value: float, language: Language) -> str:
     percent = value * 100
-    if 0 < percent < 0.5:
+    if 0 < percent < LEAST_PERCENT:
         return "不到1%" if language == "zh" else "less than 1%"
     text = f"{percent:,.0f}%"
     return "0%" if text == "-0%" else text
@@ -109,44 +110,48 @@ def sentence(feature: Feature, value: float, language: Language) -> str:
         return str(said.zero)
     if value == 0 and feature.unit == "flag":
         return f"{label}：否" if language == "zh" else f"{label}: no"
-    below = bool(value < 0 and said.negative)
-    return _filled(feature, str(said.negative if below else said.value), -value if below else value, language)
+    if value < 0 and said.negative:
+        return _filled(feature, said.negative, -value, language)
+    return _filled(feature, said.value, value, language)
 
 
 def after(feature: Feature, value: float, language: Language) -> str:
     """What a share adds to the sentence of its amount: 相当于纯收入的61%, 61% of net income."""
-    return _filled(feature, str(getattr(feature.sentence, language).after), value, language)
+    said = getattr(feature.sentence, language).after
+    assert said is not None, "a share with an amount has `after`: the catalogue checks it"
+    return _filled(feature, said, value, language)
 
 
-def _filled(feature: Feature, template: str, value: float, language: Language) -> str:
-    """A template with its value, in the words that this kind of value is said with."""
-    zh, how, unit = language == "zh", manner(feature), feature.unit
+def _filled(feature: Feature, said: str | PartOfWhole, value: float, language: Language) -> str:
+    """A sentence of the catalogue with its value, written as its manner and unit ask."""
+    how, unit = feature.manner, feature.unit
+    template = form_of(said, value) if isinstance(said, PartOfWhole) else said
     if feature.levels and value in range(len(feature.levels)):
         text = getattr(feature.levels[int(value)], language)
     elif how == "change" and value >= MUCH and unit == "share":
-        text = "10倍以上" if zh else "more than 1,000%"
-    elif (
-        how not in ("change", "nothing")
-        and unit in PARTS
-        and ("的{value}" if zh else "{value} of ") in template
-    ):
+        text = "10倍以上" if language == "zh" else "more than 1,000%"
+    elif isinstance(said, PartOfWhole):
         text = part(value, language)
-        if text.endswith(("times", "twice")):
-            template = template.replace("{value} of ", "{value} ")
-        elif text == "100%" and template.startswith("收入的{value}"):
-            template = template.replace("收入的{value}", "全部收入")
-        elif text == "不到1%" and "相当于" in template:
-            template, text = template.replace("相当于", "不到"), "1%"
-    elif zh and unit == "yuan_per_person" and "人均" in template:
-        text = format_value(value, "yuan", language)
     else:
         text = briefly(value, unit, how, language)
+    if "{yuan}" in template:
+        return template.replace("{yuan}", format_value(value, "yuan", language))
     return template.replace("{value}", text)
+
+
+def form_of(said: PartOfWhole, value: float) -> str:
+    """The form of a sentence for a part of this size: a multiple, the whole, hardly anything, or a share."""
+    if value >= MULTIPLE:
+        return said.times or said.share
+    percent = value * 100
+    if said.whole and round(percent) == 100:
+        return said.whole
+    return said.least if said.least and 0 < percent < LEAST_PERCENT else said.share
 
 
 def part(value: float, language: Language) -> str:
     """A part of a whole in percent; what is more than the whole, as so many times the whole."""
-    if value < 1.1:
+    if value < MULTIPLE:
         return _percent(value, language)
     number = _number(value, 1)
     if language == "zh":
@@ -155,41 +160,26 @@ def part(value: float, language: Language) -> str:
 
 
 def briefly(value: float, unit: str, how: str, language: Language) -> str:
-    """A value by itself, in the words of its manner (see `manner`): a figure about neighbours in steps, days ago as a gap, ages in 岁."""
-    if how == "nothing" and unit == "share":
+    """A value by itself, as its manner asks: a figure about neighbours in steps, days ago as a gap, ages in 岁."""
+    if how == "uncompared" and unit == "share":
         return coarse_share(value, language)
     if how == "since" and unit == "days":
         return gap(round(value), language)
-    text = format_value(value, unit, language)
-    return text.replace("年", "岁") if how == "age" and language == "zh" else text
+    return format_value(value, "age" if how == "age" else unit, language)
 
 
 def labelled(feature: Feature, value: float, language: Language) -> str:
     """Label and value, for tables and plots."""
     label = getattr(feature.label, language)
-    said_already = feature.unit == "yuan_per_person" and language == "zh" and "人均" in label
-    return f"{label}: {format_value(value, 'yuan' if said_already else feature.unit, language)}"
-
-
-def manner(feature: Feature) -> str:
-    """How values of a feature are compared: amount, count, change, since (how long ago), distance, age, or nothing (levels, figures of an area)."""
-    if feature.unit == "level" or feature.family == "area":
-        return "nothing"
-    if feature.label.zh.startswith("距最近") or "至今" in feature.label.zh:
-        return "since"
-    if feature.unit == "years" and "年龄" in feature.label.zh:
-        return "age"
-    if feature.unit == "km":
-        return "distance"
-    if "变化" in feature.label.zh:
-        return "change"
-    return "amount" if feature.unit in AMOUNTS else "count"
+    unit = "yuan" if feature.label_names_unit and language == "zh" else feature.unit
+    return f"{label}: {format_value(value, unit, language)}"
 
 
 PARTS: Final = ("share", "ratio")
 MONEY: Final = ("yuan", "yuan_per_person")
+MULTIPLE: Final = 1.1  # times the whole: from here on a part is written as a multiple
+LEAST_PERCENT: Final = 0.5  # less is written as "less than 1%"
 MUCH: Final = 10.0  # times: beyond it the exact number says nothing more
-AMOUNTS: Final = ("yuan", "yuan_per_person", "share", "ratio", "flag", "number")
 
 # manner -> zh for more and less (around the share of households), en for more and less
 _COMPARED: Final = {
@@ -215,7 +205,7 @@ def compare(
     """A comparison a person can picture, to be put after a sentence.
 
     side: 1 higher than `percent` of the households of the area, -1 lower, 2: so many share it; 0: nothing. level: township or county. manner: see
-    `manner`. below_zero: the sentence tells a loss or a fall by its size, so `lower` would be taken for less of it; then the place among
+    `features.catalogue.Manner`. below_zero: the sentence states a loss or a fall by its size, so `lower` would be taken for less of it; then the place among
     all is said.
     """
     if side == 0 or (below_zero and side > 0):

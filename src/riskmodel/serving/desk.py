@@ -158,7 +158,7 @@ def _scores(release: Release, matrix: FeatureMatrix, horizon: int) -> list[dict[
 
 def _reasons(table: ReasonTable) -> list[list[dict[str, Any]]]:
     """Reasons of each household, raising first."""
-    kinds = [entry.risk_kind for entry in table.wordbook.about(table.names).entries]
+    kinds = [entry.risk_kind for entry in table.wordbook.arrays(table.names).entries]
     return [
         [
             {"zh": zh[slot], "en": en[slot], "risk_kind": kinds[place], "raises": slot < MOST_RAISING}
