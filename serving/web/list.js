@@ -14,8 +14,6 @@ import { said, t } from "./words.js";
 
 const PAGE = 50;
 const MOST_VILLAGES = 60; // more are offered only within a township: nobody finds one of 900, and drawing them slows every page
-// The date of the data ends a reason; on the list the dates of all departments stand once, under the table.
-const TAIL = /（[^（）]*数据截至[^（）]*）| \([^()]* data to [^()]*\)/g;
 const FILTERS = ["township", "village", "grade", "risk_kind", "status", "q"];
 
 const cursors = new Map(); // what is looked at -> where each of its pages begins
@@ -231,7 +229,7 @@ function line(row, everybody, canRecord, asOf, head) {
   const listed = row.number !== null && row.number !== undefined;
   const id = row.household_id;
   const why = said(row, "why");
-  const reason = said(row, "first_reason").replace(TAIL, "") || (row.probability === null ? t("noReason") : "");
+  const reason = said(row, "first_reason") || (row.probability === null ? t("noReason") : "");
   const cell = (column, name, ...content) => el("td", { "data-label": head[column], class: name, role: "cell" }, ...content);
   const name = el("a", { href: to("household", id, { as_of: asOf }) }, id);
   return el(

@@ -162,21 +162,21 @@ def test_dates_do_not_depend_on_the_machine():
 
 
 def test_a_comparison_names_its_area_and_nothing_is_said_without_one():
-    assert wording.compare(1, 97, "township", "zh") == "，高于本乡镇97%的农户"
-    assert wording.compare(-1, 90, "county", "zh") == "，低于本县90%的农户"
-    assert wording.compare(1, 97, "township", "en") == ", higher than for 97% of households in the township"
-    assert wording.compare(2, 3, "county", "en") == ", true of about 3% of households in the county"
+    assert wording.compare(1, 97, "township", "zh") == "高于本乡镇97%的农户"
+    assert wording.compare(-1, 90, "county", "zh") == "低于本县90%的农户"
+    assert wording.compare(1, 97, "township", "en") == "higher than for 97% of households in the township"
+    assert wording.compare(2, 3, "county", "en") == "true of about 3% of households in the county"
     assert wording.compare(0, 0, "", "zh") == ""
-    assert wording.compare(-1, 92, "township", "zh", below_zero=True) == "，处于本乡镇最低的8%", (
+    assert wording.compare(-1, 92, "township", "zh", below_zero=True) == "处于本乡镇最低的8%", (
         "a fall by 30% is not lower than others' falls"
     )
     assert wording.compare(1, 70, "township", "en", below_zero=True) == ""
-    assert wording.compare(-1, 89, "township", "zh", manner="since") == "，比本乡镇89%的农户间隔更短"
+    assert wording.compare(-1, 89, "township", "zh", manner="since") == "比本乡镇89%的农户间隔更短"
     assert (
         wording.compare(1, 75, "county", "en", manner="distance")
-        == ", farther than for 75% of households in the county"
+        == "farther than for 75% of households in the county"
     )
-    assert wording.compare(1, 88, "township", "zh", manner="age") == "，比本乡镇88%的农户更年长"
+    assert wording.compare(1, 88, "township", "zh", manner="age") == "比本乡镇88%的农户更年长"
 
 
 def test_ages_distances_and_times_ago_are_compared_in_their_own_words(project):
@@ -295,7 +295,9 @@ def whole_sentences(catalogue, language):
                 yield (
                     name,
                     value,
-                    text + wording.compare(1, 97, "township", language, manner=feature.manner),
+                    text
+                    + wording.BETWEEN[language]
+                    + wording.compare(1, 97, "township", language, manner=feature.manner),
                 )
 
 

@@ -16,6 +16,7 @@ import orjson
 
 from riskmodel.screening.reasons import LEVELS, MOST_RAISING, ReasonTable
 from riskmodel.screening.scoring import RULE, Scores
+from riskmodel.screening.wording import LANGUAGES, ReasonText
 
 DICTIONARY_BYTES: Final = 32_768  # as much as zlib looks back
 SAMPLE: Final = 400
@@ -29,8 +30,13 @@ def pack(content: bytes, dictionary: bytes) -> bytes:
 
 
 def unpack(content: bytes, dictionary: bytes) -> dict[str, Any]:
-    """The saying again."""
+    """The saying again, each reason with its whole sentences (`zh`, `en`) beside their parts."""
     said: dict[str, Any] = json.loads(zlib.decompressobj(-15, dictionary).decompress(content))
+    for reason in said.get("reasons", ()):
+        for language in LANGUAGES:
+            parts = reason.get(f"{language}_parts")
+            if parts is not None:  # older scorings kept the whole sentence
+                reason[language] = ReasonText(*parts).joined(language)
     return said
 
 
@@ -58,7 +64,7 @@ def sayings(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> Itera
     """(household_id, JSON) of each household of a scoring, in the matrix's order. places: only of the households at these positions."""
     places = np.arange(len(scores)) if places is None else places
     table, matrix = scores.table.only(places), scores.matrix
-    zh, en = table.sentences("zh").tolist(), table.sentences("en").tolist()
+    zh, en = table.texts_by_slot("zh"), table.texts_by_slot("en")
     notes_zh, notes_en = table.notes("zh"), table.notes("en")
     effects = _effects(table).tolist()
     entries = [table.wordbook.catalogue[name] for name in table.names]
@@ -85,8 +91,8 @@ def sayings(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> Itera
             )
         reasons = [
             {
-                "zh": zh[row][slot],
-                "en": en[row][slot],
+                "zh_parts": zh[row][slot],
+                "en_parts": en[row][slot],
                 "risk_kind": entries[place].risk_kind,
                 "raises": slot < MOST_RAISING,
                 "effect": effects[row][slot],

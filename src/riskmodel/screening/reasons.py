@@ -30,7 +30,7 @@ from riskmodel.screening.reason_kernels import (
 )
 from riskmodel.screening.reference import BEYOND, FEWEST, Reference
 from riskmodel.screening.wordbook import KINDS, Wordbook, main_source
-from riskmodel.screening.wording import Language
+from riskmodel.screening.wording import Language, ReasonText
 
 Floats = npt.NDArray[np.float64]
 
@@ -71,8 +71,8 @@ class Reason:
     raises: bool
     risk_kind: str
     topic: str
-    zh: str
-    en: str
+    zh_parts: ReasonText
+    en_parts: ReasonText
     value: float
     unit: str
     strength: float
@@ -83,14 +83,30 @@ class Reason:
     told: tuple[str, ...]
     manner: str
 
+    @property
+    def zh(self) -> str:
+        """The whole sentence in Chinese."""
+        return self.zh_parts.joined("zh")
+
+    @property
+    def en(self) -> str:
+        """The whole sentence in English."""
+        return self.en_parts.joined("en")
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: plain text, numbers and lists. `from_dict` reads it back."""
-        return {**self.__dict__, "sources": list(self.sources), "told": list(self.told)}
+        lists = {name: list(getattr(self, name)) for name in ("zh_parts", "en_parts", "sources", "told")}
+        return {**self.__dict__, **lists}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Reason:
         """What `as_dict` gave, from JSON too. Raises DataError for keys that are missing or foreign."""
         wanted = {item.name for item in fields(cls)}
+        stored = dict(stored)
+        for language in wording.LANGUAGES:  # an older version kept the sentence as one text
+            whole = stored.pop(language, None)
+            if whole is not None:
+                stored.setdefault(f"{language}_parts", [whole])
         if wanted != stored.keys():
             wrong = ", ".join(sorted(wanted ^ stored.keys()))
             raise DataError(
@@ -101,6 +117,8 @@ class Reason:
                     "Score the household again.",
                 )
             )
+        for name in ("zh_parts", "en_parts"):
+            stored[name] = ReasonText(*stored[name])
         return cls(**{**stored, "sources": tuple(stored["sources"]), "told": tuple(stored["told"])})
 
 
@@ -159,8 +177,11 @@ class ReasonTable:
         """Source -> days of its gap as they are said, shape (n,); 0 where it is fresh enough."""
         return {name: _in_steps(days) for name, days in self.stale_days.items()}
 
-    def _said(self, cells: npt.NDArray[np.intp], place: int, language: Language) -> pl.Series:
-        """The sentences of one feature for some cells (positions in `feature`, flattened): each different piece is written once."""
+    def _parts(self, cells: npt.NDArray[np.intp], place: int, language: Language) -> pl.DataFrame:
+        """The sentences of one feature for some cells (positions in `feature`, flattened), a column each part.
+
+        Each different piece is written once.
+        """
         entry = self.wordbook.catalogue[self.names[place]]
         rows = cells // PLACES
         values = wording.shown(self.values[rows, place], entry.unit)
@@ -187,22 +208,19 @@ class ReasonTable:
         other = int(
             partner.max(initial=-1)
         )  # a feature has one partner: the amount of a share, or the share of an amount
+        parts = pl.DataFrame({"statement": alone, "comparison": comparison, "addition": "", "data": tail})
         if other < 0:
-            return alone + comparison + tail
+            return parts
         told = self.wordbook.catalogue[self.names[other]]
         second = wording.shown(self.values[rows, other], told.unit)
-        between = "，" if language == "zh" else ", "
+        between = wording.BETWEEN[language]
+        paired = pl.Series(partner >= 0)
         if entry.amount == self.names[other]:  # the amount first, then the share that is compared
             amount = _written(second, lambda value: wording.sentence(told, float(value), language) + between)
             share = _written(values, lambda value: wording.after(entry, float(value), language))
-            both = amount + share + comparison
-        else:
-            both = (
-                alone
-                + comparison
-                + _written(second, lambda value: between + wording.after(told, float(value), language))
-            )
-        return both.zip_with(pl.Series(partner >= 0), alone + comparison) + tail
+            return parts.with_columns(statement=(amount + share).zip_with(paired, alone))
+        share = _written(second, lambda value: wording.after(told, float(value), language))
+        return parts.with_columns(addition=share.zip_with(paired, parts["addition"]))
 
     @cached_property
     def _cells(self) -> list[tuple[int, int, int, int, float, float, int, int, int, int]]:
@@ -228,11 +246,22 @@ class ReasonTable:
             zip(*(part.tolist() for part in parts), self._tail_days[rows, slots].tolist(), strict=True)
         )
 
-    def _one_by_one(self, language: Language) -> list[list[str]]:
-        """The sentences, written one by one in the same words as `_said`: n lists of seven, empty text where there is no reason."""
+    def texts_by_slot(self, language: Language) -> list[list[ReasonText | None]]:
+        """The reasons in their parts: n lists of seven, None where there is no reason."""
+        if (
+            len(self) <= FEW
+        ):  # without the machinery for columns, which costs as much as some hundred sentences
+            return self._one_by_one(language)
+        columns = [
+            [None if row[0] is None else ReasonText(*row) for row in frame.rows()]
+            for frame in self.part_columns(language)
+        ]
+        return [list(row) for row in zip(*columns, strict=True)]
+
+    def _one_by_one(self, language: Language) -> list[list[ReasonText | None]]:
         arrays = self.wordbook.arrays(self.names)
-        said = [[""] * PLACES for _ in range(len(self))]
-        between = "，" if language == "zh" else ", "
+        said: list[list[ReasonText | None]] = [[None] * PLACES for _ in range(len(self))]
+        between = wording.BETWEEN[language]
         negative = arrays.negative[language]
         for row, slot, place, partner, value, second, side, percent, level, days in self._cells:
             below_zero = value < 0 and negative[place]
@@ -245,17 +274,17 @@ class ReasonTable:
                 below_zero=below_zero,
             )
             tail = self._tail(arrays.sources[arrays.source[place]] if days >= 0 else "", days, language)
+            addition = ""
             if partner < 0:
-                text = arrays.piece(place, value, language, "sentence") + comparison + tail
-            elif (
-                arrays.entries[place].amount == self.names[partner]
-            ):  # the amount first, then the share that is compared
+                statement = arrays.piece(place, value, language, "sentence")
+            elif arrays.entries[place].amount == self.names[partner]:
+                # the amount first, then the share that is compared
                 first = arrays.piece(partner, second, language, "sentence")
-                text = first + between + arrays.piece(place, value, language, "after") + comparison + tail
+                statement = first + between + arrays.piece(place, value, language, "after")
             else:
-                first = arrays.piece(place, value, language, "sentence")
-                text = first + comparison + between + arrays.piece(partner, second, language, "after") + tail
-            said[row][slot] = text
+                statement = arrays.piece(place, value, language, "sentence")
+                addition = arrays.piece(partner, second, language, "after")
+            said[row][slot] = ReasonText(statement, comparison, addition, tail)
         return said
 
     def _tail(self, source: str, days: int, language: Language) -> str:
@@ -270,22 +299,28 @@ class ReasonTable:
         )
 
     def _columns(self, language: Language) -> list[pl.Series]:
-        """One series a place in `feature`: its sentence, or nothing."""
+        """One series a place in `feature`: its whole sentence, or nothing."""
         if len(self) <= FEW:
-            said = self._one_by_one(language)
-            return [pl.Series([row[slot] or None for row in said], dtype=pl.String) for slot in range(PLACES)]
+            texts = self.texts_by_slot(language)
+            whole = [[text and text.joined(language) for text in row] for row in texts]
+            return [pl.Series([row[slot] for row in whole], dtype=pl.String) for slot in range(PLACES)]
+        return [_joined(frame, language) for frame in self.part_columns(language)]
+
+    def part_columns(self, language: Language) -> list[pl.DataFrame]:
+        """One frame a place in `feature`, with the columns of ReasonText; null where there is no reason."""
         chosen = self.feature.T.ravel()
         order = np.argsort(chosen, kind="stable")
         edges = np.searchsorted(chosen[order], np.arange(len(self.names) + 1))
-        flat = [pl.repeat(None, int(edges[0]), dtype=pl.String, eager=True)]
+        nothing = pl.repeat(None, int(edges[0]), dtype=pl.String, eager=True)
+        flat = [pl.DataFrame(dict.fromkeys(ReasonText._fields, nothing))]
         slots, rows = np.divmod(order, max(len(self), 1))
         for place in range(len(self.names)):
             part = slice(int(edges[place]), int(edges[place + 1]))
             if part.start < part.stop:
-                flat.append(self._said(rows[part] * PLACES + slots[part], place, language))
+                flat.append(self._parts(rows[part] * PLACES + slots[part], place, language))
         back = np.empty(len(order), np.uint32)
         back[order] = np.arange(len(order), dtype=np.uint32)
-        whole = pl.concat(flat).gather(back)
+        whole = pl.concat(flat)[back]
         return [whole.slice(slot * len(self), len(self)) for slot in range(PLACES)]
 
     def sentences(self, language: Language) -> npt.NDArray[np.object_]:
@@ -293,7 +328,9 @@ class ReasonTable:
         if (
             len(self) <= FEW
         ):  # without the machinery for columns, which costs as much as some hundred sentences
-            return np.array(self._one_by_one(language), dtype=object).reshape(len(self), PLACES)
+            texts = self.texts_by_slot(language)
+            whole = [[text.joined(language) if text else "" for text in row] for row in texts]
+            return np.array(whole, dtype=object).reshape(len(self), PLACES)
         columns = [column.fill_null("").to_list() for column in self._columns(language)]
         return np.array(columns, dtype=object).reshape(PLACES, len(self)).T
 
@@ -337,7 +374,7 @@ class ReasonTable:
         return self.only(np.array([row]))._of_first()
 
     def _of_first(self) -> list[Reason]:
-        zh, en = self.sentences("zh")[0], self.sentences("en")[0]
+        zh, en = self.texts_by_slot("zh")[0], self.texts_by_slot("en")[0]
         everything = float(np.abs(self.topics[0]).sum()) or 1.0
         reasons = []
         for slot in range(PLACES):
@@ -351,8 +388,8 @@ class ReasonTable:
                     raises=slot < MOST_RAISING,
                     risk_kind=entry.risk_kind,
                     topic=entry.topic,
-                    zh=str(zh[slot]),
-                    en=str(en[slot]),
+                    zh_parts=zh[slot] or ReasonText(""),
+                    en_parts=en[slot] or ReasonText(""),
                     value=float(self.values[0, place]),
                     unit=entry.unit,
                     strength=float(abs(self.topics[0, topic])) / everything,
@@ -384,17 +421,29 @@ class ReasonTable:
             stale_days=stale,
         )
 
-    def notes(self, language: Language) -> list[str]:
-        """Sources that are stale or absent, for each household; empty text where all are there and fresh."""
+    def notes(self, language: Language, *, beside_reasons: bool = False) -> list[str]:
+        """Sources that are stale or absent, for each household; empty text where all are there and fresh.
+
+        beside_reasons: without the sources whose gap a reason already names.
+        """
         labels = [getattr(self.wordbook.sources[name].label, language) for name in self.absent]
         absent = [f"没有{label}数据" if language == "zh" else f"no {label} data" for label in labels]
-        notes = [wording.join(absent, language)] * len(self)
-        between = "；" if language == "zh" else "; "
+        parts = [list(absent) for _ in range(len(self))]
+        named = self._sources_in_reasons if beside_reasons else [frozenset[str]()] * len(self)
         for source, steps in self._stale_steps.items():
             for row in np.flatnonzero(steps).tolist():
-                text = self._tail(source, int(steps[row]), language).strip("（） ()")
-                notes[row] = f"{notes[row]}{between}{text}" if notes[row] else text
-        return notes
+                if source not in named[row]:
+                    parts[row].append(self._tail(source, int(steps[row]), language))
+        return [wording.join(some, language) for some in parts]
+
+    @property
+    def _sources_in_reasons(self) -> list[frozenset[str]]:
+        """For each household, the sources whose gap stands with one of its reasons."""
+        arrays = self.wordbook.arrays(self.names)
+        named: list[set[str]] = [set() for _ in range(len(self))]
+        for row, slot in zip(*np.nonzero(self._tail_days > 0), strict=True):
+            named[row].add(arrays.sources[arrays.source[self.feature[row, slot]]])
+        return [frozenset(some) for some in named]
 
 
 def _written(values: npt.NDArray[Any], write: Callable[[Any], str]) -> pl.Series:
@@ -415,11 +464,22 @@ def _kinds_in_words(code: int) -> str:
 def _data_tail(label: str, day: dt.date | None, days: int, language: Language) -> str:
     if day is None:
         ago = wording.gap(days, language)
-        return (
-            f"（{label}数据已{ago}未更新）" if language == "zh" else f" ({label} data not renewed for {ago})"
-        )
+        return f"{label}数据已{ago}未更新" if language == "zh" else f"{label} data not renewed for {ago}"
     until = wording.format_date(day, language)
-    return f"（{label}数据截至{until}）" if language == "zh" else f" ({label} data to {until})"
+    return f"{label}数据截至{until}" if language == "zh" else f"{label} data to {until}"
+
+
+def _joined(parts: pl.DataFrame, language: Language) -> pl.Series:
+    """`ReasonText.joined` for columns."""
+    between = wording.BETWEEN[language]
+    before, behind = ("（", "）") if language == "zh" else (" (", ")")
+
+    def part(name: str, left: str, right: str = "") -> pl.Expr:
+        column = pl.col(name)
+        return pl.when(column == "").then(pl.lit("")).otherwise(pl.lit(left) + column + pl.lit(right))
+
+    whole = pl.col("statement") + part("comparison", between) + part("addition", between)
+    return parts.select(text=whole + part("data", before, behind))["text"]
 
 
 def _in_steps(days: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

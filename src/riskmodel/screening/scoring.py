@@ -111,6 +111,7 @@ class Explained:
     checks_zh: str
     checks_en: str
     model_version: str
+    notes_beside_reasons: tuple[str, str]
 
     def __iter__(self) -> Any:
         return iter((*self.raising, *self.lowering))
@@ -119,9 +120,8 @@ class Explained:
         return len(self.raising) + len(self.lowering)
 
     def text(self) -> str:
-        """Both languages, for a terminal or a printed page. What a reason says of its data is not said again below."""
-        notes_zh = wording.unsaid(self.notes_zh, [reason.zh for reason in self], "zh")
-        notes_en = wording.unsaid(self.notes_en, [reason.en for reason in self], "en")
+        """Both languages, for a terminal or a printed page. A gap in the data that a reason names is not repeated."""
+        notes_zh, notes_en = self.notes_beside_reasons
         zh = [
             f"{self.household_id}　截止日{wording.format_date(self.as_of, 'zh')}　第{self.rank:,}位（共{self.of:,}户）",
             f"今后{self.horizon_months}个月概率 {self.probability:.1%}（波动区间 {self.low:.1%} 至 {self.high:.1%}）　优先级：{GRADES[self.grade][0]}",
@@ -309,12 +309,28 @@ class Scores:
         labour = self.has_labour(place)
         book = self.table.wordbook
         return Explained(
-            household_id, self.as_of, self.horizon, int(self.rank[place]), len(self), float(self.probability[place]),
-            float(self.low[place]), float(self.high[place]), str(self.grade[place]), kinds,
-            tuple(reason for reason in told if reason.raises), tuple(reason for reason in told if not reason.raises),
-            one.notes("zh")[0], one.notes("en")[0], book.to_check(kinds, labour, "zh"), book.to_check(kinds, labour, "en"),
-            self.model_version,
-        )  # fmt: skip
+            household_id=household_id,
+            as_of=self.as_of,
+            horizon_months=self.horizon,
+            rank=int(self.rank[place]),
+            of=len(self),
+            probability=float(self.probability[place]),
+            low=float(self.low[place]),
+            high=float(self.high[place]),
+            grade=str(self.grade[place]),
+            risk_kinds=kinds,
+            raising=tuple(reason for reason in told if reason.raises),
+            lowering=tuple(reason for reason in told if not reason.raises),
+            notes_zh=one.notes("zh")[0],
+            notes_en=one.notes("en")[0],
+            checks_zh=book.to_check(kinds, labour, "zh"),
+            checks_en=book.to_check(kinds, labour, "en"),
+            model_version=self.model_version,
+            notes_beside_reasons=(
+                one.notes("zh", beside_reasons=True)[0],
+                one.notes("en", beside_reasons=True)[0],
+            ),
+        )
 
     def has_labour(self, place: int) -> bool | None:
         """Whether anybody in the household can work; None: not known."""

@@ -6,7 +6,7 @@ import datetime as dt
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -192,6 +192,34 @@ _COMPARED: Final = {
 }
 
 
+BETWEEN: Final = {"zh": "，", "en": ", "}  # between the parts of a sentence
+
+
+class ReasonText(NamedTuple):
+    """A reason's sentence in one language, in its parts, as it is kept. Where people read it, the parts are joined.
+
+    statement: 近12个月住院3次. comparison: 多于本乡镇97%的农户. addition: the second figure of the topic. data: the date of its source, or
+    for how long it has not been renewed. An empty part is not there.
+    """
+
+    statement: str
+    comparison: str = ""
+    addition: str = ""
+    data: str = ""
+
+    def joined(self, language: Language) -> str:
+        """The whole sentence."""
+        sentence = self.undated(language)
+        if not self.data:
+            return sentence
+        return f"{sentence}（{self.data}）" if language == "zh" else f"{sentence} ({self.data})"
+
+    def undated(self, language: Language) -> str:
+        """The sentence without the date of its data."""
+        parts = (self.statement, self.comparison, self.addition)
+        return BETWEEN[language].join(part for part in parts if part)
+
+
 @lru_cache(maxsize=4096)
 def compare(
     side: int,
@@ -202,7 +230,7 @@ def compare(
     manner: str = "amount",
     below_zero: bool = False,
 ) -> str:
-    """A comparison a person can picture, to be put after a sentence.
+    """A comparison a person can picture, the second part of a sentence.
 
     side: 1 higher than `percent` of the households of the area, -1 lower, 2: so many share it; 0: nothing. level: township or county. manner: see
     `features.catalogue.Manner`. below_zero: the sentence states a loss or a fall by its size, so `lower` would be taken for less of it; then the place among
@@ -214,16 +242,14 @@ def compare(
     area = ("本乡镇" if level == "township" else "本县") if zh else f"in the {level}"
     if side == 2:
         if zh:
-            return f"，{area}约{percent}%的农户有此情况" if percent else f"，{area}不到1%的农户有此情况"
-        return (
-            f", true of {'about ' + str(percent) + '%' if percent else 'less than 1%'} of households {area}"
-        )
+            return f"{area}约{percent}%的农户有此情况" if percent else f"{area}不到1%的农户有此情况"
+        return f"true of {'about ' + str(percent) + '%' if percent else 'less than 1%'} of households {area}"
     if below_zero:
-        return f"，处于{area}最低的{100 - percent}%" if zh else f", among the lowest {100 - percent}% {area}"
+        return f"处于{area}最低的{100 - percent}%" if zh else f"among the lowest {100 - percent}% {area}"
     words = _COMPARED[manner]
     if zh:
-        return "，" + words[0 if side > 0 else 1].format(f"{area}{percent}%的农户")
-    return f", {words[2 if side > 0 else 3]} {percent}% of households {area}"
+        return words[0 if side > 0 else 1].format(f"{area}{percent}%的农户")
+    return f"{words[2 if side > 0 else 3]} {percent}% of households {area}"
 
 
 @lru_cache(maxsize=1024)
@@ -304,12 +330,3 @@ def render(
 def join(sentences: Sequence[str], language: Language) -> str:
     """Several sentences in one line."""
     return ("；" if language == "zh" else "; ").join(sentences)
-
-
-def unsaid(notes: str, sentences: Sequence[str], language: Language) -> str:
-    """The notes (joined by `join`) that stand in none of the sentences."""
-    between = "；" if language == "zh" else "; "
-    return join(
-        [note for note in notes.split(between) if note and not any(note in text for text in sentences)],
-        language,
-    )

@@ -12,6 +12,7 @@ from riskmodel.casebook.roles import Who
 from riskmodel.errors import Fault
 from riskmodel.screening.changes import Standing, moved_between
 from riskmodel.screening.reasons import Reason
+from riskmodel.screening.wording import LANGUAGES, ReasonText
 from riskmodel.serving.facts import ReleaseFacts
 from riskmodel.serving.state import ServiceState
 from riskmodel.settings import load_settings
@@ -106,10 +107,14 @@ def list_row(row: Mapping[str, Any], *, everybody: bool) -> dict[str, Any]:
 
 
 def _first(row: Mapping[str, Any]) -> tuple[str, str]:
-    """The first reason of a row: what its score says; of a list without kept sayings, the first of its text."""
+    """The first raising reason of a row, without the date of its data; of a list without kept reasons, the first of its text."""
     reasons = (row.get("said") or {}).get("reasons") or []
     if reasons and reasons[0]["raises"]:
-        return reasons[0]["zh"], reasons[0]["en"]
+        parts = [reasons[0].get(f"{language}_parts") or [reasons[0][language]] for language in LANGUAGES]
+        zh, en = (
+            ReasonText(*part).undated(language) for part, language in zip(parts, LANGUAGES, strict=True)
+        )
+        return zh, en
     zh, en = row.get("reasons_zh") or "", row.get("reasons_en") or ""
     return zh.split("；")[0].split("。")[0], en.split(". ")[0].rstrip(".")
 
