@@ -182,6 +182,7 @@ class ScreeningSettings(Settings):
     quotas: Quotas = Quotas()
     grades: Grades = Grades()
     route: dict[str, tuple[str, ...]] = {}
+    teams: tuple[Annotated[str, Field(min_length=1, max_length=40)], ...] = ()
     workbook: Workbook = Workbook()
     disagreements: dict[str, Label] = {
         "other": Label(zh="其他（请在备注说明）", en="other (say so in the note)")

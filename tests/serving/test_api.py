@@ -11,7 +11,7 @@ import pytest
 
 from riskmodel.screening.changes import Standing, moved_between
 from riskmodel.serving import answers
-from riskmodel.visits.returns import read_filled
+from riskmodel.visits.filled import read_filled
 from tests.serving.conftest import AS_OF, CYCLE, EARLIER
 
 

@@ -99,14 +99,14 @@ def fill(visits, path, rows, **kind):
     sheet = book[SHEET]
     place = {str(cell.value).split("\n")[0]: cell.column for cell in sheet[3]}
     for row, cells in rows.items():
-        for name, value in cells.items():
+        for name, value in ({"走访组": "1组"} | cells).items():
             sheet.cell(row + 3, place[name]).value = value
     book.save(path)
     return path
 
 
 def fine(day="2026-01-05", outcome="未发现风险", **more):
-    return {"走访日期": dt.date.fromisoformat(day), "核实结果": outcome, **more}
+    return {"走访日期": dt.date.fromisoformat(day), "核实结果": outcome, "走访组": "1组", **more}
 
 
 def found(**more):
@@ -250,7 +250,7 @@ def test_a_file_of_a_closed_cycle_that_is_recorded_already_is_known_and_only_new
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.xlsx", b"PK broken", "not a readable workbook"),
+        ("a.xlsx", b"PK broken", "not a workbook, or a damaged one"),
         ("a.docx", b"x", "a file of the kind .docx"),
         ("a.csv", b"household_id,outcome\nh001,no_risk\n", "no column list_hash"),
         ("a.csv", b"\xff\xfe\x00\xff", "neither UTF-8 nor GB18030"),
@@ -280,7 +280,13 @@ def test_a_missing_file_is_said(own, tmp_path):
 def test_a_filled_csv_comes_back_as_well(own, visits, tmp_path, encoding):
     path = write_list(visits, tmp_path / "a.csv")
     rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))))
-    rows[0] |= {"visited_on": "2026/1/5", "outcome": "risk_confirmed", "risk_1": "因病", "note": "汇款"}
+    rows[0] |= {
+        "visited_on": "2026/1/5",
+        "outcome": "risk_confirmed",
+        "risk_1": "因病",
+        "visitor": "1组",
+        "note": "汇款",
+    }
     with path.open("w", encoding=encoding, newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

@@ -23,8 +23,14 @@ def place_of(number: int) -> tuple[str, str]:
 
 
 @pytest.fixture
-def small_county() -> Callable[..., Tables]:
+def small_county(make_county: Callable[..., Tables]) -> Callable[..., Tables]:
     """`small_county(40, leads=[{…}], …)`: households h000 to h039 with one member each, and the rows that a test adds."""
+    return make_county
+
+
+@pytest.fixture(scope="session")
+def make_county() -> Callable[..., Tables]:
+    """The same for fixtures of a module."""
 
     def make(households: int, **rows: Sequence[Mapping[str, Any]]) -> Tables:
         numbers = range(households)
@@ -106,7 +112,7 @@ def _dated(name: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
     return full
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def scores_of() -> Callable[..., pd.DataFrame]:
     """`scores_of({"h001": 2.0, …})`: a frame as the scoring hands it over, margins as given, in the order of the margins."""
 
@@ -132,8 +138,14 @@ def scores_of() -> Callable[..., pd.DataFrame]:
 
 
 @pytest.fixture
-def falling(scores_of: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame]:
+def falling(make_falling: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame]:
     """`falling(40)`: h000 has the highest score, h039 the lowest."""
+    return make_falling
+
+
+@pytest.fixture(scope="session")
+def make_falling(scores_of: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame]:
+    """The same for fixtures of a module."""
 
     def make(households: int, **columns: Mapping[str, Any]) -> pd.DataFrame:
         return scores_of({f"h{number:03d}": 3.0 - 0.1 * number for number in range(households)}, **columns)

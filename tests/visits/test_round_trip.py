@@ -28,13 +28,13 @@ FOUND, NONE = "存在风险，建议纳入监测程序", "未发现风险"
 TYPED = {
     1: {"visited_on": "2026-01-05", "outcome": NONE, "visitor": "3"},
     2: {"visited_on": "2026-01-06", "outcome": FOUND, "risk_1": "因病", "risk_2": "缺劳动力", "visitor": "3"},
-    3: {"visited_on": "2026-01-20", "outcome": "未能见到", "note": "－本周外出"},
-    4: {"visited_on": "2026-01-05", "outcome": "好"},
-    5: {"visited_on": "2026-02-05", "outcome": NONE},
-    6: {"visited_on": "昨天", "outcome": NONE},
-    7: {"visited_on": "2026-01-07", "outcome": FOUND},
-    8: {"visited_on": "2026-01-07", "outcome": NONE, "risk_1": "因病"},
-    9: {"visited_on": "2026-01-07", "outcome": NONE, "note": "电话13812345678"},
+    3: {"visited_on": "2026-01-20", "outcome": "未能见到", "visitor": "3", "note": "－本周外出"},
+    4: {"visitor": "3", "visited_on": "2026-01-05", "outcome": "好"},
+    5: {"visitor": "3", "visited_on": "2026-02-05", "outcome": NONE},
+    6: {"visitor": "3", "visited_on": "昨天", "outcome": NONE},
+    7: {"visitor": "3", "visited_on": "2026-01-07", "outcome": FOUND},
+    8: {"visitor": "3", "visited_on": "2026-01-07", "outcome": NONE, "risk_1": "因病"},
+    9: {"visitor": "3", "visited_on": "2026-01-07", "outcome": NONE, "note": "电话13812345678"},
 }
 SAID = {
     4: "'好' is not one of", 5: "after today", 6: "no date such as", 7: "give at least one risk kind", 8: "no risk was found",

@@ -30,8 +30,9 @@ from riskmodel.settings import load_settings
 from riskmodel.tables import Tables, from_frames
 from riskmodel.training.random_checks import CheckedRecall, recall_from_checks
 from riskmodel.visits.draws import strata_of
+from riskmodel.visits.filled import read_filled
 from riskmodel.visits.listing import screening_list
-from riskmodel.visits.returns import Judged, OpenList, Refusal, Result, judge, read_filled, returned_bytes
+from riskmodel.visits.returns import Judged, OpenList, Refusal, Result, judge, returned_bytes
 from riskmodel.visits.visit_list import VisitList, cycle_length
 
 # Why a household was on the list -> origin of the verification (codes of the data contract).

@@ -18,8 +18,9 @@ from riskmodel.casebook.store import writing
 from riskmodel.serving import shapes
 from riskmodel.serving.state import ServiceState
 from riskmodel.settings import load_settings
+from riskmodel.visits.filled import FilledFile, FilledRow
 from riskmodel.visits.forms import RISK_COLUMNS
-from riskmodel.visits.returns import FilledFile, FilledRow, Judged, OpenList, judge
+from riskmodel.visits.returns import Judged, OpenList, judge
 
 ROUTE: Final = "POST /v1/verifications"
 NOT_LISTED: Final = (

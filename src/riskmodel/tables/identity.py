@@ -129,3 +129,9 @@ def telling_text(text: str) -> str | None:
     if _NAMED.search(plain) or re.fullmatch(rf"(?:{_DOUBLE})[一-鿿]{{1,2}}", plain.strip()):
         return "a name"
     return None
+
+
+def telling_name_only(text: str) -> bool:
+    """Whether a text is nothing but what looks like a person's name: a common family name and one or two more characters, and no place."""
+    plain = unicodedata.normalize("NFKC", text).strip()
+    return bool(NAME_LIKE.fullmatch(plain)) and plain[-1] not in _PLACES

@@ -5,6 +5,7 @@ Shared by what writes lists (`workbook`) and what reads them back (`returns`), s
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -61,7 +62,20 @@ FILL: Final = (
     FormColumn("visitor", "走访组", "Team", 8, fill=True),
     FormColumn("note", "备注", "Note", 13, fill=True, wrap=True),
 )
+# The first two columns of the workbook of returned rows.
+RETURNED_HEADINGS: Final = ("原行号\nRow", "退回原因\nWhat is wrong")
 RISK_COLUMNS: Final = ("risk_1", "risk_2", "risk_3")
+
+
+def team_key(code: str) -> str:
+    """A team's code as it is compared: full-width forms, case and blanks make no difference. Empty: no team was given."""
+    return "".join(unicodedata.normalize("NFKC", code).casefold().split())
+
+
+def teams_of(settings: ScreeningSettings) -> dict[str, str]:
+    """The teams that the settings name: `team_key` -> code. Empty where they name none: then any code is taken."""
+    return {team_key(code): code for code in (*settings.teams, *settings.quotas.teams.values())}
+
 
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 

@@ -1,11 +1,10 @@
-"""The way back: filled files are read and judged row by row. Every row is accepted, or refused with its reason; nothing is nulled silently.
+"""The rows of a filled list, judged one by one: each is accepted, or refused with every reason; and the workbook of the refused rows.
 
-Reading and judging only; `riskmodel.casebook` keeps what is accepted.
+`filled` reads the files, `riskmodel.casebook` keeps what is accepted. Rows that come by the API are judged by the same rules.
 """
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import hashlib
 import io
@@ -13,51 +12,30 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from riskmodel.errors import DataError, Fault
 from riskmodel.settings import ScreeningSettings
-from riskmodel.tables.identity import telling_text
-from riskmodel.visits.forms import FILL, READ, RISK_COLUMNS, as_written, codes_of, harmless
-from riskmodel.visits.workbook import codes_sheet, drop_downs, lines_of, print_layout, styles_of
-
-NOTE_LENGTH: Final = 500
-_COLUMNS: Final = {column.name: column for column in (*READ, *FILL)}
-_FILLED: Final = tuple(column.name for column in FILL)
-_DATE: Final = re.compile(
-    r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?(?:\s+0{1,2}:00(?::00)?)?"
+from riskmodel.tables.identity import telling_name_only, telling_text
+from riskmodel.visits.filled import COLUMNS_OF_FORM, FILLED, FilledFile, FilledRow, Reason
+from riskmodel.visits.forms import RETURNED_HEADINGS, RISK_COLUMNS, codes_of, harmless, team_key, teams_of
+from riskmodel.visits.workbook import (
+    RETURNED,
+    TECHNICAL,
+    codes_sheet,
+    drop_downs,
+    lines_of,
+    print_layout,
+    styles_of,
 )
 
-
-@dataclass(frozen=True)
-class FilledRow:
-    """One row of a filled file as texts, keys as in the form; `line` is the row in the file, counted from 1."""
-
-    line: int
-    list_hash: str
-    cells: Mapping[str, str]
-    sheet: str = ""
-
-    @property
-    def place(self) -> str:
-        """Where the row stands, for people."""
-        return f"{self.sheet} {self.line}".strip()
-
-    @property
-    def empty(self) -> bool:
-        """Nothing has been filled in: the visit is still to be made."""
-        return not any(self.cells.get(name) for name in _FILLED)
-
-
-@dataclass(frozen=True)
-class FilledFile:
-    """A filled file: its rows, what ties it to its list, and the hash of its bytes."""
-
-    path: Path
-    rows: tuple[FilledRow, ...]
-    technical: Mapping[str, str]
-    hash: str
+NOTE_LENGTH: Final = 500
+TEAM_LENGTH: Final = 40
+# A day as spreadsheets and people write it, with or without the midnight that spreadsheets add.
+_DATE: Final = re.compile(
+    r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?(?:[T\s]+0{1,2}:00(?::00(?:\.0+)?)?Z?)?"
+)
+_BETWEEN_KINDS: Final = re.compile(r"[、,，;；/\s]+")
 
 
 @dataclass(frozen=True)
@@ -93,11 +71,13 @@ class Refusal:
     """A row that was not taken in, and every reason, in zh and en."""
 
     row: FilledRow
-    reasons: tuple[tuple[str, str], ...]
+    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True)
 class Judged:
+    """What became of the rows of a file: accepted + refused + empty (nothing filled in yet) = all its rows."""
+
     accepted: tuple[Result, ...]
     refused: tuple[Refusal, ...]
     empty: int = 0
@@ -116,138 +96,6 @@ class OpenList:
     closed: bool
     households: frozenset[str] = field(repr=False)
     recorded: frozenset[str] = field(default=frozenset(), repr=False)
-
-
-def read_filled(path: Path) -> FilledFile:
-    """Read a filled workbook (.xlsx) or CSV (UTF-8 or GB18030). Raises DataError, which says what is missing and what to do."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            Fault(str(path), error.strerror or "cannot be read", "a filled visit list", "Name the file.")
-        ) from None
-    digest = hashlib.sha256(content).hexdigest()
-    if path.suffix.lower() == ".csv":
-        rows, technical = _from_csv(path, content)
-    elif path.suffix.lower() in {".xlsx", ".xlsm", ".xls", ".ods"}:
-        rows, technical = _from_workbook(path, content)
-    else:
-        found = f"a file of the kind {path.suffix or 'without a name'}"
-        raise DataError(
-            Fault(
-                str(path),
-                found,
-                "the filled workbook (.xlsx) or .csv",
-                "Hand in the file that was given out.",
-            )
-        )
-    return FilledFile(path, tuple(rows), technical, digest)
-
-
-def _from_workbook(path: Path, content: bytes) -> tuple[list[FilledRow], dict[str, str]]:
-    import python_calamine
-
-    try:
-        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
-        sheets = {
-            name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names
-        }
-    except Exception as error:  # calamine raises one type for each kind of damage
-        raise DataError(
-            Fault(str(path), f"not a readable workbook ({error})", "an .xlsx file", "Save it again as .xlsx.")
-        ) from None
-    if "_riskmodel" not in sheets:
-        remedy = "Fill in the file that was given out; do not copy its rows into another workbook."
-        raise DataError(
-            Fault(str(path), "no technical sheet `_riskmodel`", "a workbook made by `riskmodel list`", remedy)
-        )
-    technical = {_text(row[0]): _text(row[1]) for row in sheets["_riskmodel"] if len(row) >= 2}
-    rows: list[FilledRow] = []
-    forms = 0
-    for name, sheet in sheets.items():
-        place = _heading_row(sheet)
-        if place is None or name.startswith("_"):
-            continue
-        columns = _columns(sheet[place])
-        if any(column not in columns for column in ("household_id", *_FILLED)):
-            continue
-        forms += 1
-        for line, cells in enumerate(sheet[place + 1 :], start=place + 2):
-            texts = {key: _text(cells[at]) if at < len(cells) else "" for key, at in columns.items()}
-            if any(texts.values()):
-                own = texts.get("list_hash") or technical.get("list_hash", "")
-                rows.append(FilledRow(line, own, texts, name if forms > 1 else ""))
-    if forms:
-        return rows, technical
-    headings = "、".join(_COLUMNS[name].zh for name in ("household_id", *_FILLED))
-    raise DataError(
-        Fault(str(path), "no sheet with the form's headings", headings, "Give the headings back their names.")
-    )
-
-
-def _heading_row(sheet: Sequence[Sequence[Any]]) -> int | None:
-    for place, cells in enumerate(sheet[:20]):
-        if "household_id" in _columns(cells) and "outcome" in _columns(cells):
-            return place
-    return None
-
-
-def _columns(cells: Sequence[Any]) -> dict[str, int]:
-    """Form columns by the place of their heading; a heading is known by its Chinese or its English line, or by its code."""
-    known = {}
-    for column in _COLUMNS.values():
-        for name in (column.zh, column.en, column.name, column.heading.replace("\n", " ")):
-            known[name] = column.name
-    known["list_hash"] = "list_hash"
-    found: dict[str, int] = {}
-    for place, cell in enumerate(cells):
-        for line in _text(cell).split("\n"):
-            heading = line.strip()
-            if heading in known:
-                found.setdefault(known[heading], place)
-    return found
-
-
-def _from_csv(path: Path, content: bytes) -> tuple[list[FilledRow], dict[str, str]]:
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            text = content.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
-        raise DataError(
-            Fault(str(path), "neither UTF-8 nor GB18030", "a CSV in one of them", "Save it as CSV UTF-8.")
-        )
-    lines = list(csv.reader(io.StringIO(text, newline="")))
-    head = [name.strip() for name in lines[0]] if lines else []
-    missing = [name for name in ("list_hash", "household_id", *_FILLED) if name not in head]
-    if missing:
-        remedy = "Fill in the file that was given out, and keep its first line."
-        raise DataError(
-            Fault(f"{path}:1", f"no column {', '.join(missing)}", "the columns of `riskmodel list`", remedy)
-        )
-    rows = []
-    for line, cells in enumerate(lines[1:], start=2):
-        if any(cell.strip() for cell in cells):
-            named = {name: _text(cell) for name, cell in zip(head, cells, strict=False)}
-            rows.append(FilledRow(line, named.get("list_hash", ""), named))
-    return rows, {}
-
-
-def _text(cell: Any) -> str:
-    """A cell as text, exactly as a person sees it: dates as ISO, whole numbers without a point, no apostrophe of `harmless`."""
-    if cell is None:
-        return ""
-    if isinstance(cell, dt.datetime):
-        return cell.date().isoformat() if cell.time() == dt.time() else cell.isoformat(sep=" ")
-    if isinstance(cell, dt.date):
-        return cell.isoformat()
-    if isinstance(cell, bool):
-        return str(cell).lower()
-    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
-        return str(int(cell))
-    return as_written(str(cell).strip())
 
 
 def judge(
@@ -272,6 +120,7 @@ def judge(
             )
         )
     codes = codes_of(settings)
+    teams = teams_of(settings)
     accepted: list[Result] = []
     refused: list[Refusal] = []
     seen: dict[tuple[str, str, str], tuple[str, str]] = {}
@@ -280,9 +129,9 @@ def judge(
         if row.empty:
             empty += 1
             continue
-        result, reasons = _judge(row, lists.get(row.list_hash), codes, today)
+        result, reasons = _judge(row, lists.get(row.list_hash), codes, teams, today)
         if result is not None:
-            key = (result.list_hash, result.household_id, result.visitor)
+            key = (result.list_hash, result.household_id, team_key(result.visitor))
             first = seen.setdefault(key, (row.place, result.content))
             if first[0] != row.place and first[1] == result.content:
                 reasons.append((f"与第{first[0]}行重复", f"the same as row {first[0]}"))
@@ -301,9 +150,14 @@ def judge(
 
 
 def _judge(
-    row: FilledRow, open_list: OpenList | None, codes: Mapping[str, Mapping[str, str]], today: dt.date
-) -> tuple[Result | None, list[tuple[str, str]]]:
-    reasons: list[tuple[str, str]] = []
+    row: FilledRow,
+    open_list: OpenList | None,
+    codes: Mapping[str, Mapping[str, str]],
+    teams: Mapping[str, str],
+    today: dt.date,
+) -> tuple[Result | None, list[Reason]]:
+    """The result of a row, and what is wrong with the row. teams: `team_key` -> code of the teams that are known; empty: any code."""
+    reasons: list[Reason] = []
     household = row.cells.get("household_id", "")
     if open_list is None:
         reasons.append(
@@ -321,6 +175,9 @@ def _judge(
             )
         )
 
+    if row.faults:
+        # Its cells are not what was written in them: to judge them would only add to what is wrong.
+        return None, [*reasons, *row.faults]
     visited_on = _day(row.cells.get("visited_on", ""))
     if visited_on is None:
         found = row.cells.get("visited_on") or "空"
@@ -346,8 +203,7 @@ def _judge(
         )
 
     outcome = _code(row, "outcome", codes["outcome"], reasons, needed=True)
-    risks = [_code(row, name, codes["risk"], reasons) for name in RISK_COLUMNS]
-    kinds = ";".join(dict.fromkeys(kind for kind in risks if kind))
+    kinds = _risk_kinds(row, codes["risk"], reasons)
     disagreement = _code(row, "disagreement", codes["disagreement"], reasons)
     if outcome == "risk_confirmed" and not kinds and not any(row.cells.get(name) for name in RISK_COLUMNS):
         reasons.append(("存在风险的，至少选一类风险", "a risk was found: give at least one risk kind"))
@@ -365,13 +221,19 @@ def _judge(
         )
     if len(note) > NOTE_LENGTH:
         reasons.append((f"备注超过{NOTE_LENGTH}字", f"the note is longer than {NOTE_LENGTH} characters"))
-    visitor = row.cells.get("visitor", "")
-    if len(visitor) > 40 or telling_text(visitor) is not None:
-        reasons.append(("走访组请填编号", "team: give its short code"))
+    visitor = _team(row.cells.get("visitor", ""), teams, reasons)
     result = None
     if not reasons and visited_on is not None and outcome is not None:
         result = Result(
-            row.line, row.list_hash, household, visited_on, outcome, kinds, disagreement or "", visitor, note
+            line=row.line,
+            list_hash=row.list_hash,
+            household_id=household,
+            visited_on=visited_on,
+            outcome=outcome,
+            risk_kinds=kinds,
+            disagreement=disagreement or "",
+            visitor=visitor,
+            note=note,
         )
     if (
         open_list is not None
@@ -382,23 +244,68 @@ def _judge(
     return result, reasons
 
 
+def _risk_kinds(row: FilledRow, known: Mapping[str, str], reasons: list[Reason]) -> str:
+    """The risk kinds of a row, joined by `;`: one a cell, or several in one cell with a sign between them."""
+    found: list[str] = []
+    for name in RISK_COLUMNS:
+        text = unicodedata.normalize("NFKC", row.cells.get(name, ""))
+        parts = [part for part in _BETWEEN_KINDS.split(text) if part]
+        if len(parts) > 1 and all(_known_code(part, known) for part in parts):
+            found += [code for part in parts if (code := _known_code(part, known))]
+        elif code := _code(row, name, known, reasons):
+            found.append(code)
+    kinds = list(dict.fromkeys(found))
+    if len(kinds) > len(RISK_COLUMNS):
+        reasons.append((f"风险类型最多{len(RISK_COLUMNS)}类", f"at most {len(RISK_COLUMNS)} risk kinds"))
+    return ";".join(kinds)
+
+
+def _team(text: str, teams: Mapping[str, str], reasons: list[Reason]) -> str:
+    """The code of the team that a cell names; what is wrong with it goes to the reasons."""
+    written = " ".join(unicodedata.normalize("NFKC", text).split())
+    key = team_key(written)
+    if not key:
+        reasons.append(("缺少走访组编号", "team: its code is missing"))
+    elif teams and key not in teams:
+        known = list(teams.values())
+        reasons.append(
+            (
+                f"走访组“{written[:TEAM_LENGTH]}”不在名单中（{'、'.join(known[:20])}）",
+                f"team: {written[:TEAM_LENGTH]!r} is not one of {', '.join(known[:20])}",
+            )
+        )
+    elif len(written) > TEAM_LENGTH:
+        reasons.append((f"走访组编号超过{TEAM_LENGTH}字", f"team: more than {TEAM_LENGTH} characters"))
+    elif not teams and (telling_text(written) is not None or telling_name_only(written)):
+        reasons.append(
+            ("走访组请填编号，不要填姓名或号码", "team: give its short code, no name or number of a person")
+        )
+    return teams.get(key, written)
+
+
+def _known_code(text: str, known: Mapping[str, str]) -> str | None:
+    """The code of a choice as it was written, in any of its forms; None: it is none of them."""
+    return next(
+        (code for written, code in known.items() if unicodedata.normalize("NFKC", written) == text), None
+    )
+
+
 def _code(
     row: FilledRow,
     name: str,
     known: Mapping[str, str],
-    reasons: list[tuple[str, str]],
+    reasons: list[Reason],
     *,
     needed: bool = False,
 ) -> str | None:
     text = unicodedata.normalize("NFKC", row.cells.get(name, ""))
-    column = _COLUMNS[name]
+    column = COLUMNS_OF_FORM[name]
     if not text:
         if needed:
             reasons.append((f"缺少{column.zh}", f"{column.en} is missing"))
         return None
-    for written, code in known.items():
-        if unicodedata.normalize("NFKC", written) == text:
-            return code
+    if code := _known_code(text, known):
+        return code
     words = "、".join(dict.fromkeys(written for written, code in known.items() if not written.isascii()))
     reasons.append(
         (
@@ -410,12 +317,14 @@ def _code(
 
 
 def _day(text: str) -> dt.date | None:
-    """A date as spreadsheets write it: 2026-01-31, 2026/1/31, 2026年1月31日, or a day number of Excel."""
+    """A date as people and spreadsheets write it: 2026-01-31, 2026/1/31 0:00, 2026年1月31日, 20260131, or a day number of Excel."""
     text = unicodedata.normalize("NFKC", text)
     match = _DATE.fullmatch(text)
     try:
         if match:
             return dt.date(*(int(part) for part in match.groups()))
+        if re.fullmatch(r"20\d{6}", text):
+            return dt.date(int(text[:4]), int(text[4:6]), int(text[6:]))
         if re.fullmatch(r"[3-6]\d{4}", text):
             return dt.date(1899, 12, 30) + dt.timedelta(days=int(text))
     except ValueError:
@@ -436,19 +345,21 @@ def returned_bytes(refused: Sequence[Refusal], settings: ScreeningSettings) -> b
     )
     book.set_properties({"created": dt.datetime(2000, 1, 1)})
     book.set_size(2400, 1400)
-    sheet = book.add_worksheet("退回 Returned")
+    sheet = book.add_worksheet(RETURNED)
     style = styles_of(book)
-    names = ["household_id", "village_code", *_FILLED]
-    heads = [("原行号\nRow", 7.0), ("退回原因\nWhat is wrong", 60.0)] + [
-        (_COLUMNS[name].heading, _COLUMNS[name].width + 4) for name in names
+    names = ["household_id", "village_code", *FILLED]
+    heads = list(zip(RETURNED_HEADINGS, (7.0, 60.0), strict=True)) + [
+        (COLUMNS_OF_FORM[name].heading, COLUMNS_OF_FORM[name].width + 4) for name in names
     ]
     for place, (heading, width) in enumerate(heads):
         sheet.set_column(place, place, width)
-        filled = place >= 2 and names[place - 2] in (*_FILLED, "household_id")
+        filled = place >= 2 and names[place - 2] in (*FILLED, "household_id")
         sheet.write_string(0, place, heading, style["form_head" if filled else "head"])
     sheet.set_row(0, 33)
     for line, refusal in enumerate(refused, start=1):
         why = "\n".join(f"{zh}\n{en}" for zh, en in refusal.reasons)
+        if refusal.row.raw:
+            why += f"\n原填内容，请分格重填 As written, fill it in again:\n{refusal.row.raw[:2000]}"
         sheet.set_row(line, min(14.5 * max(2, lines_of(why, 60)) + 5, 400))
         sheet.write_string(line, 0, refusal.row.place, style["number"])
         sheet.write_string(line, 1, harmless(why), style["label"])
@@ -463,10 +374,10 @@ def returned_bytes(refused: Sequence[Refusal], settings: ScreeningSettings) -> b
     sheet.autofilter(0, 0, last_row, len(heads) - 1)
     sheet.protect("", {"autofilter": True, "sort": True, "format_columns": True, "format_rows": True})
     sheet.hide_gridlines(2)
-    print_layout(sheet, "退回 Returned", "")
+    print_layout(sheet, RETURNED, "")
     sheet.repeat_rows(0)
     codes_sheet(book, settings)
-    technical = book.add_worksheet("_riskmodel")
+    technical = book.add_worksheet(TECHNICAL)
     technical.write_row(0, 0, ["form", "1"])
     technical.very_hidden()
     book.close()

@@ -28,6 +28,9 @@ from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 SHEET: Final = "核实清单"
 STANDBY: Final = "候补 Standby"
 GUIDE: Final = "核实要点 What to check"
+NOTES: Final = "说明 Notes"
+MONITORED: Final = "监测对象 Monitored"
+RETURNED: Final = "退回 Returned"
 TECHNICAL: Final = "_riskmodel"
 CODES: Final = "_codes"
 HEADER_ROW: Final = 2  # the row of headings, counted from 0
@@ -294,7 +297,7 @@ def _mark_missing(
 
 
 def _notes_sheet(book: Any, visits: VisitList) -> None:
-    sheet = book.add_worksheet("说明 Notes")
+    sheet = book.add_worksheet(NOTES)
     style = styles_of(book)
     sheet.set_column(0, 0, 22)
     sheet.set_column(1, 1, 60)
@@ -377,7 +380,7 @@ def _guide_sheet(book: Any, visits: VisitList) -> None:
 
 
 def _monitored_sheet(book: Any, visits: VisitList) -> None:
-    sheet = book.add_worksheet("监测对象 Monitored")
+    sheet = book.add_worksheet(MONITORED)
     style = styles_of(book)
     heads = (
         "户编号\nHousehold",
