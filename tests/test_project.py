@@ -49,7 +49,7 @@ def test_all_faults_of_a_yaml_file_are_named_at_once_with_their_lines(tmp_path):
 def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path):
     file = tmp_path / "plan.yaml"
     file.write_text("name: a\nname: b\n", encoding="utf-8")
-    with pytest.raises(ProjectError, match=r"plan\.yaml:2: `name` stands twice"):
+    with pytest.raises(ProjectError, match=r"plan\.yaml:2: `name` is there twice"):
         read_document(file)
 
 
@@ -121,3 +121,32 @@ def test_nothing_of_this_machine_stands_in_the_project_files(project):
         text = (project.root / name).read_text(encoding="utf-8")
         assert "http://" not in text.replace("http://www.apache.org", "") and "https://" not in text, name
         assert here not in text, name
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: 1\nday: 0000-00-00\n", [r"plan.yaml:2", "`0000-00-00`", '"0000-00-00"']),
+        ("day: 2025-02-30\n", [r"plan.yaml:1", "`2025-02-30`", "in quotes"]),
+        ("- !!python/name:os.system x\n", [r"plan.yaml:1", "cannot read"]),
+        ("a: &all [1, *all]\n", [r"plan.yaml:1", "contain themselves"]),
+        ("a: b\x07c\n", ["plan.yaml", "valid YAML"]),
+    ],
+)
+def test_what_yaml_cannot_make_a_value_of_is_a_fault_with_its_line(tmp_path, text, words):
+    file = tmp_path / "plan.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ProjectError) as refused:
+        read_document(file)
+    for word in words:
+        assert word in str(refused.value)
+
+
+def test_a_document_as_it_is_written_keeps_the_text_of_keys_and_values(tmp_path):
+    file = tmp_path / "plan.yaml"
+    file.write_text("01: No\nYes: [0000-00-00, NULL, '', 1.0]\nempty:\n", encoding="utf-8")
+    assert read_document(file, as_written=True).data == {
+        "01": "No",
+        "Yes": ["0000-00-00", "NULL", "", "1.0"],
+        "empty": None,
+    }

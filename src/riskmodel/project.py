@@ -103,8 +103,12 @@ class Project:
         return self.root / "mlruns"
 
 
-def read_document(path: Path) -> Document:
-    """Parse YAML, keep the line of each key, refuse keys that stand twice. Raises ProjectError with file:line."""
+def read_document(path: Path, *, as_written: bool = False) -> Document:
+    """Parse YAML, keep the line of each key, refuse keys that are there twice. Raises ProjectError with file:line.
+
+    as_written: every key and value is the text in the file, so that `01`, `No`, `NULL` and `0000-00-00` stay what they are; an empty
+    value is None. Without it YAML 1.1 makes numbers, flags and dates of them.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -123,43 +127,84 @@ def read_document(path: Path) -> Document:
         raise ProjectError(
             Fault(f"{path}:{line}", str(error.problem or error.context), "valid YAML", "Mend the line.")
         ) from None
+    except yaml.YAMLError as error:
+        remedy = "Delete signs that cannot be seen, and save the file as UTF-8."
+        raise ProjectError(Fault(str(path), str(error).splitlines()[0], "valid YAML", remedy)) from None
+    except RecursionError:
+        raise _too_deep(path, 1) from None
     lines: dict[tuple[str | int, ...], int] = {}
     faults: list[Fault] = []
-    scalars = yaml.CSafeLoader("")
-    data = None if node is None else _construct(scalars, node, (), lines, faults, path)
+    making = _Making(path, yaml.CSafeLoader(""), as_written, lines, faults)
+    data = None if node is None else _construct(making, node, (), ())
     if faults:
         raise ProjectError(faults)
     return Document(path, data, lines)
 
 
-def _construct(
-    scalars: yaml.CSafeLoader,
-    node: yaml.Node,
-    key: tuple[str | int, ...],
-    lines: dict[tuple[str | int, ...], int],
-    faults: list[Fault],
-    path: Path,
-) -> Any:
-    lines[key] = node.start_mark.line + 1
+@dataclass(frozen=True)
+class _Making:
+    """What `_construct` carries along: the file, PyYAML's constructor of scalars, and the lines and faults that are collected."""
+
+    path: Path
+    scalars: yaml.CSafeLoader
+    as_written: bool
+    lines: dict[tuple[str | int, ...], int]
+    faults: list[Fault]
+
+
+def _too_deep(path: Path, line: int) -> ProjectError:
+    remedy = "Write the values out; an anchor (`&`) must not contain its own alias (`*`)."
+    return ProjectError(
+        Fault(
+            f"{path}:{line}",
+            "values that contain themselves, or are nested too deeply",
+            "a plain file",
+            remedy,
+        )
+    )
+
+
+def _construct(making: _Making, node: yaml.Node, key: tuple[str | int, ...], above: tuple[int, ...]) -> Any:
+    """The data of a node at this key. `above`: identities of the nodes around it, among which it must not be."""
+    line = node.start_mark.line + 1
+    making.lines[key] = line
+    if id(node) in above or len(above) > 50:
+        raise _too_deep(making.path, line)
+    inside = (*above, id(node))
     if isinstance(node, yaml.MappingNode):
         mapping: dict[Any, Any] = {}
         for name_node, value_node in node.value:
-            name = scalars.construct_object(name_node)
+            name = _scalar(making, name_node)
             name = name if isinstance(name, (str, int)) else str(name)
             if name in mapping:
-                where = f"{path}:{name_node.start_mark.line + 1}"
-                faults.append(
-                    Fault(where, f"`{name}` stands twice", "each key once", "Delete one of the two.")
+                where = f"{making.path}:{name_node.start_mark.line + 1}"
+                making.faults.append(
+                    Fault(where, f"`{name}` is there twice", "each key once", "Delete one of the two.")
                 )
-            mapping[name] = _construct(scalars, value_node, (*key, name), lines, faults, path)
-            lines[(*key, name)] = name_node.start_mark.line + 1
+            mapping[name] = _construct(making, value_node, (*key, name), inside)
+            making.lines[(*key, name)] = name_node.start_mark.line + 1
         return mapping
     if isinstance(node, yaml.SequenceNode):
-        return [
-            _construct(scalars, item, (*key, place), lines, faults, path)
-            for place, item in enumerate(node.value)
-        ]
-    return scalars.construct_object(node)
+        return [_construct(making, item, (*key, place), inside) for place, item in enumerate(node.value)]
+    return _scalar(making, node)
+
+
+def _scalar(making: _Making, node: yaml.Node) -> Any:
+    """One value or key. What YAML 1.1 takes for a date, number or tag but cannot read is a fault with its line."""
+    if making.as_written and isinstance(node, yaml.ScalarNode):
+        return node.value if node.value or node.style else None
+    try:
+        return making.scalars.construct_object(node, deep=True)
+    except RecursionError:
+        raise _too_deep(making.path, node.start_mark.line + 1) from None
+    except (ValueError, TypeError, AttributeError, OverflowError, yaml.YAMLError):
+        words = str(node.value)[:40]
+        where = f"{making.path}:{node.start_mark.line + 1}"
+        remedy = f'Correct it; if a text is meant, write it in quotes: "{words}".'
+        making.faults.append(
+            Fault(where, f"`{words}`, which YAML cannot read as it is written", "a value that exists", remedy)
+        )
+        return words
 
 
 def fit(document: Document, shape: type[Shape] | TypeAdapter[Shape]) -> Shape:

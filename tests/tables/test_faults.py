@@ -39,7 +39,7 @@ CELLS = [
     # table, column, what stands there, check, words of `found`, words of the remedy
     ("income", "source", "wagee", "unknown_code", "`wagee`", "Did you mean `wage`"),
     ("members", "sex", "女性", "unknown_code", "`女性`", "under `codes`"),
-    ("verifications", "risk_kinds", "illness,disability", "unknown_code", "`illness,disability`", "under `codes`"),
+    ("verifications", "risk_kinds", "illness-disability", "unknown_code", "`illness-disability`", "under `codes`"),
     ("income", "amount", "", "missing_value", "an empty cell", "Fill it in"),
     ("households", "category", "", "missing_value", "an empty cell", "Fill it in"),
     ("income", "amount", "-5", "negative", "a negative value (`-5`)", "Correct it"),
@@ -56,7 +56,7 @@ CELLS = [
     ("income", "occurred_on", "01/03/2023", "unknown_date", "`01/03/2023`", "2025-03-01"),
     ("income", "occurred_on", "2023.3.1", "unknown_date", "`2023.3.1`", "2025-03-01"),
     ("income", "occurred_on", "2023-02-30", "unknown_date", "does not exist", "2025-03-01"),
-    ("income", "occurred_on", "2023年3月", "unknown_date", "no known form", "2025-03-01"),
+    ("income", "occurred_on", "2023年3月", "unknown_date", "a month without a day", "occurred_on: {day: last}"),
     ("income", "occurred_on", "2023-03-01 13:45:00", "unknown_date", "no known form", "2025-03-01"),
     ("income", "occurred_on", "44986", "unknown_date", "day number", "Format the column as a date"),
     ("households", "relocated", "有", "not_true_or_false", "neither true nor false", "under `codes`"),
@@ -71,8 +71,8 @@ CELLS = [
     ("members", "household_id", "X1", "orphan", "ids that households does not have", "Deliver the row of households"),
     ("income", "household_id", "1", "orphan", "ids that households does not have", "a lost leading zero?"),
     ("medical", "member_id", "X1", "orphan", "ids that members does not have", "Deliver the row of members"),
-    ("households", "township_code", "522302001", "areas_not_nested", "does not lie in its county", "Correct the code"),
-    ("households", "village_code", "522301009201", "areas_not_nested", "does not lie in its township", "Correct the code"),
+    ("households", "township_code", "522302001", "areas_not_nested", "is not in its county", "Correct the code"),
+    ("households", "village_code", "522301009201", "areas_not_nested", "is not in its township", "Correct the code"),
     ("leads", "topic", f"请联系{PHONE}", "phone_number", "mobile phone", "pseudonym"),
     ("leads", "topic", f"证号{VALID_ID}。", "identity_number", "check digit", "pseudonym"),
     ("income", "event_id", VALID_ID, "identity_number", "check digit", "pseudonym"),
@@ -240,13 +240,23 @@ def test_an_empty_file_is_refused(folder):
     assert "an empty file" in only(check_tables(folder), "empty_file").found
 
 
-def test_a_header_without_rows_is_refused_because_it_may_be_a_cut_file(folder):
-    header = (folder / "income.csv").read_text().split("\n")[0]
-    (folder / "income.csv").write_text(header + "\n")
-    finding = only(check_tables(folder), "empty_file")
-    assert finding.level == "error" and "may_be_empty" in finding.remedy
+def header_only(path):
+    path.write_text(path.read_text().split("\n")[0] + "\n")
+
+
+def test_a_header_without_rows_of_an_optional_table_is_a_warning_because_it_may_be_a_cut_file(folder):
+    header_only(folder / "income.csv")
+    report = check_tables(folder)
+    finding = only(report, "empty_file")
+    assert report.ok and finding.level == "warning" and "may_be_empty" in finding.remedy
+    assert read_tables(folder)["income"].height == 0
     (folder / "tables.yaml").write_text("income: {may_be_empty: true}\n")
-    assert check_tables(folder).ok
+    assert "empty_file" not in {finding.check for finding in check_tables(folder).findings}
+
+
+def test_a_header_without_rows_of_a_required_table_is_refused(folder):
+    header_only(folder / "members.csv")
+    assert only(check_tables(folder), "empty_file").level == "error"
 
 
 def test_a_file_that_breaks_off_in_its_last_row_is_refused(folder):
@@ -260,13 +270,14 @@ def test_a_file_that_breaks_off_in_its_last_row_is_refused(folder):
 def test_a_quote_mark_that_is_never_closed_is_named(folder):
     path = folder / "expenditure.csv"
     path.write_text(path.read_text().replace("education", '"education', 1))
-    assert "never closed" in only(check_tables(folder), "truncated_file").remedy
+    found = only(check_tables(folder), "truncated_file").found
+    assert "never closed" in found and "expenditure.csv:" in found
 
 
 def test_a_file_of_one_word_lacks_every_column(folder):
     (folder / "income.csv").write_bytes(b"hello")
     checks = {finding.check for finding in check_tables(folder).errors}
-    assert checks == {"missing_column", "empty_file"}
+    assert checks == {"missing_column"}
 
 
 def test_a_cell_with_line_breaks_counts_as_one_row(folder):

@@ -9,7 +9,7 @@ import pytest
 
 from riskmodel.errors import DataError
 from riskmodel.tables import tables_of
-from riskmodel.tables.reading import checked_records
+from riskmodel.tables.delivery import checked_records
 from riskmodel.tables.records import plain_tables
 
 

@@ -22,7 +22,6 @@ from riskmodel.features.rows import NEVER, OF_PERSON, SHAPES
 from riskmodel.serving import reading_kernels as kernels
 from riskmodel.tables.identity import NAME_LIKE, PHONE_LIKE
 from riskmodel.tables.schema import TABLES, Column
-from riskmodel.tables.values import area_lengths
 
 MONEY_AT_MOST: Final = 1e10
 INTEGER_AT_MOST: Final = 100_000
@@ -142,8 +141,7 @@ def _kind(column: Column) -> int:
 
 def _bounds(table: str, column: Column) -> tuple[float, float]:
     if column.kind == "area":
-        lengths = area_lengths(column, table)
-        return min(lengths), max(lengths)
+        return min(column.digits), max(column.digits)
     if column.kind == "integer":
         return (1, 4) if column.name == "level" else (0, INTEGER_AT_MOST)
     return 0, MONEY_AT_MOST

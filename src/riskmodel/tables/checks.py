@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -14,7 +14,7 @@ from riskmodel.tables.findings import SHOWN_ROWS, Finding
 from riskmodel.tables.mapping import MAPPING_FILE, TableMapping
 from riskmodel.tables.schema import TABLES, Column, Table
 from riskmodel.tables.sources import Source
-from riskmodel.tables.values import Complaint, clean_text, convert, mask_identity
+from riskmodel.tables.values import Complaint, clean_text, convert, joined_codes, mask_identity
 
 _NOBODY = pl.Series([], dtype=pl.UInt32)
 
@@ -32,6 +32,7 @@ class Sheet:
     frame: pl.DataFrame
     findings: list[Finding] = field(default_factory=list)
     refused: list[tuple[str, pl.Series]] = field(default_factory=list)
+    letters: dict[str, str] = field(default_factory=dict)  # column -> its letters in a workbook
     absent: set[str] = field(default_factory=set)
     unused: list[str] = field(default_factory=list)
     repeated: pl.Series = field(default_factory=lambda: _NOBODY)
@@ -54,6 +55,9 @@ class Sheet:
                 here = positions.filter((positions >= part.start) & (positions < part.start + part.height))
             if here.len():
                 shown = tuple(part.row(int(position)) for position in here.head(SHOWN_ROWS))
+                if letters := self.letters.get(column):
+                    cells = ", ".join(f"{letters}{row}" for row in shown) + (", …" if here.len() > len(shown) else "")
+                    complaint = replace(complaint, found=f"{complaint.found}, in {cells}")
                 self.findings.append(self._finding(level, column, part.file, shown, here.len(), complaint))
 
     def _finding(self, level: str, column: str, file: str, rows: tuple[int, ...], count: int, complaint: Complaint) -> Finding:
@@ -108,6 +112,7 @@ def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:
     # Columns under `ignore` do not come in at all: they are neither used nor kept in quarantine.
     raw = source.frame.drop(mapping.ignore, strict=False)
     theirs_of = _columns(sheet, raw)
+    sheet.letters = {ours: source.letters[theirs[0]] for ours, theirs in theirs_of.items() if theirs[0] in source.letters}
     height = raw.height
     columns = []
     for column in table.columns:
@@ -116,19 +121,15 @@ def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:
             columns.append(pl.Series(column.name, [None], dtype=dtype_of(column)).new_from_index(0, height))
             sheet.absent.add(column.name)
             if not column.optional:
-                sheet.add("error", column.name, _missing_column(column, sheet.unused))
+                sheet.add("error", column.name, _missing_column(column, sheet.unused, source.header))
             continue
-        converted = convert(
-            raw[theirs],
-            column,
-            unit=mapping.units.get(column.name),
-            codes=mapping.codes.get(column.name),
-            missing=mapping.missing,
-            table=table.name,
-        )
+        manner = mapping.manner(column.name)
+        several = column.kind == "codes" and (len(theirs) > 1 or mapping.columns.get(theirs[0]) == column.name)
+        series = joined_codes([raw[name] for name in theirs], column, manner) if several else raw[theirs[0]]
+        converted = convert(series, column, manner)
         for complaint in converted.complaints:
             sheet.add("error", column.name, complaint)
-        numbers = converted.note == "numbers" or theirs in source.numbers_as_ids
+        numbers = converted.note == "numbers" or theirs[0] in source.numbers_as_ids
         if column.kind == "id" and numbers:
             found = "ids kept as numbers; leading zeros, if there were any, are lost"
             sheet.add(
@@ -152,28 +153,32 @@ def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:
     return sheet
 
 
-def _columns(sheet: Sheet, raw: pl.DataFrame) -> dict[str, str]:
-    """The contract's column -> the extract's. Complains about columns that stand twice or are mapped but not there."""
+def _columns(sheet: Sheet, raw: pl.DataFrame) -> dict[str, list[str]]:
+    """The contract's column -> the extract's (several only for codes). Complains about columns that are there twice, or mapped but absent."""
     table, mapping = sheet.table, sheet.mapping
     by_zh = {column.zh: column.name for column in table.columns}
-    theirs_of: dict[str, str] = {}
+    theirs_of: dict[str, list[str]] = {}
     for theirs in raw.columns:
-        ours = mapping.columns.get(theirs) or (theirs if theirs in table.names else by_zh.get(theirs))
+        # A heading that is broken into lines is the same heading without the break.
+        ours = mapping.columns.get(theirs) or (theirs if theirs in table.names else by_zh.get(theirs.replace(" ", "")))
         if ours is None:
             # The store keeps `replaced_on` beside the contract's columns; it is worked out again from the rows.
             sheet.unused += [theirs] if theirs != "replaced_on" else []
         elif ours in theirs_of:
-            first, second = theirs_of[ours], theirs
+            first, second = theirs_of[ours][0], theirs
             mapped = set(mapping.columns)
             if (first in mapped) != (second in mapped):
-                theirs_of[ours] = first if first in mapped else second
+                theirs_of[ours] = [first if first in mapped else second]
                 sheet.unused.append(second if first in mapped else first)
+                continue
+            if first in mapped and table.column(ours).kind == "codes":
+                theirs_of[ours].append(second)
                 continue
             found = f"two columns for it: `{first}` and `{second}`"
             remedy = f"Put one of the two under `ignore` in {MAPPING_FILE}."
             sheet.add("error", ours, whole("column_twice", found, "one column", remedy))
         else:
-            theirs_of[ours] = theirs
+            theirs_of[ours] = [theirs]
     for theirs, ours in mapping.columns.items():
         if theirs not in raw.columns:
             near = difflib.get_close_matches(theirs, raw.columns, n=1)
@@ -183,28 +188,30 @@ def _columns(sheet: Sheet, raw: pl.DataFrame) -> dict[str, str]:
     return theirs_of
 
 
-def _missing_column(column: Column, unused: list[str]) -> Complaint:
+def _missing_column(column: Column, unused: list[str], header: int) -> Complaint:
     near = difflib.get_close_matches(column.name, unused, n=1) or difflib.get_close_matches(column.zh, unused, n=1)
     hint = f"Is it `{near[0]}`? Then write" if near else "Ask the department for it; if it has another name, write"
     theirs = near[0] if near else "their name"
     remedy = f"{hint} `{theirs}: {column.name}` under `columns` in {MAPPING_FILE}."
+    if header:
+        remedy += f" The headings were taken from row {header}; if they are in another, write `header: …` with its number."
     return whole("missing_column", "no such column", f"the column `{column.name}` ({column.zh})", remedy)
 
 
 def _no_rows(sheet: Sheet) -> None:
-    table, typed = sheet.table, sheet.source.typed
+    table = sheet.table
     if sheet.mapping.may_be_empty:
         return
-    level = "error" if table.required or not typed else "warning"
+    level = "error" if table.required else "warning"
     remedy = "Ask for the extract again; leave the file out if the table was not delivered"
     remedy += "." if table.required else f", or write `may_be_empty: true` in {MAPPING_FILE} if nothing happened."
     sheet.add(level, "", whole("empty_file", "a header without rows", "rows", remedy))
 
 
-def _identities(sheet: Sheet, raw: pl.DataFrame, theirs_of: Mapping[str, str]) -> None:
+def _identities(sheet: Sheet, raw: pl.DataFrame, theirs_of: Mapping[str, list[str]]) -> None:
     """Columns that would carry a person's identity are refused, those included that are not used."""
     allowed = set(sheet.mapping.not_identity)
-    ours_of = {theirs: ours for ours, theirs in theirs_of.items()}
+    ours_of = {name: ours for ours, theirs in theirs_of.items() for name in theirs}
     for theirs in raw.columns:
         ours = ours_of.get(theirs)
         if theirs in allowed or ours in allowed:
@@ -214,12 +221,14 @@ def _identities(sheet: Sheet, raw: pl.DataFrame, theirs_of: Mapping[str, str]) -
             complaint = whole("identity_column", found, "no identities: pseudonymous ids only", identity.REMEDY_COLUMN)
             sheet.add("error", mask_identity(theirs), complaint)
             continue
-        if raw.schema[theirs] not in (pl.String, pl.Int64, pl.UInt64, pl.Int128):
-            continue
         kind = sheet.table.column(ours).kind if ours else None
         if kind not in (None, "id", "text"):
             continue
         text = raw[theirs]
+        if text.dtype.is_float():  # a column of numbers with gaps, as pandas keeps it
+            text = text.cast(pl.Int64, strict=False)
+        if text.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Int64, pl.UInt64, pl.Int128):
+            continue
         text = clean_text(text.cast(pl.String)) if kind is None or text.dtype != pl.String else text
         for check, rows, found in identity.identities(text, free_text=kind != "id"):
             complaint = Complaint(check, rows, found, "pseudonymous ids and texts without identities", identity.REMEDY_VALUES)
@@ -229,7 +238,7 @@ def _identities(sheet: Sheet, raw: pl.DataFrame, theirs_of: Mapping[str, str]) -
 def check_rows(sheet: Sheet) -> None:
     """What one row, or two rows of one table, can contradict."""
     frame, table = sheet.frame, sheet.table
-    if "known_on" in table.names and "occurred_on" in table.names and not table.announced:
+    if ("occurred_on", "known_on") in table.in_order:
         early = (frame["known_on"] < frame["occurred_on"]).fill_null(False)
         if early.any():
             found = "known before it occurred"
@@ -239,7 +248,7 @@ def check_rows(sheet: Sheet) -> None:
                 "known_on",
                 Complaint("known_before_occurred", early.arg_true(), found, "known_on on or after occurred_on", remedy),
             )
-    if table.name == "members":
+    if ("birth_date", "known_on") in table.in_order:
         unborn = (frame["birth_date"] > frame["known_on"]).fill_null(False)
         if unborn.any():
             complaint = Complaint(
@@ -250,19 +259,15 @@ def check_rows(sheet: Sheet) -> None:
                 "Correct birth_date.",
             )
             sheet.add("error", "birth_date", complaint)
-    if table.name == "households":
-        for inner, outer in (("township_code", "county_code"), ("village_code", "township_code")):
-            loose = frame.select((~pl.col(inner).str.starts_with(pl.col(outer))).fill_null(False)).to_series()
-            if loose.any():
-                found = f"an area that does not lie in its {outer.removesuffix('_code')}"
-                remedy = "Correct the code that is wrong; after a change of boundaries give all codes of one year."
-                sheet.add(
-                    "error",
-                    inner,
-                    Complaint("areas_not_nested", loose.arg_true(), found, f"a code that begins with {outer}", remedy),
-                )
-    if table.name == "shocks":
-        nowhere = frame["household_id"].is_null() & frame["area_code"].is_null()
+    for outer, inner in table.nested:
+        loose = frame.select((~pl.col(inner).str.starts_with(pl.col(outer))).fill_null(False)).to_series()
+        if loose.any():
+            found = f"an area that is not in its {outer.removesuffix('_code')}"
+            remedy = "Correct the code that is wrong; after a change of boundaries give all codes of one year."
+            complaint = Complaint("areas_not_nested", loose.arg_true(), found, f"a code that begins with {outer}", remedy)
+            sheet.add("error", inner, complaint)
+    if table.one_of:
+        nowhere = frame.select(pl.all_horizontal(pl.col(list(table.one_of)).is_null())).to_series()
         refused = sheet.refused_rows()
         if refused.len():
             nowhere = nowhere.scatter(refused, False)

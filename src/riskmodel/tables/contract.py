@@ -5,10 +5,10 @@ python -m riskmodel.tables.contract > docs/data-contract.md
 
 from __future__ import annotations
 
+from riskmodel.tables import schema
 from riskmodel.tables.findings import CHECKS
 from riskmodel.tables.schema import TABLES, Column, Table
 from riskmodel.tables.suspicions import AUDIT_RULES
-from riskmodel.tables.values import area_lengths
 
 _HEAD = """\
 <!-- Made by `python -m riskmodel.tables.contract`; change src/riskmodel/tables/schema.py instead. -->
@@ -32,13 +32,21 @@ features are then missing, never zero; without `verifications` nothing can be tr
 - **State tables** keep every version of a row; in force at T is the newest with `known_on <= T`. **Event tables** only grow; a correction is
   a new row with the same `event_id` and a later `known_on`, and replaces the earlier one from that day on. Exact duplicates count once. Two
   different rows with the same key and `known_on` are an error.
-- **Missing** is an empty cell, and means that nothing is known. `NA`, `null`, `无` and `/` are no empty cells unless `tables.yaml` says so.
-- **Dates**: `2025-03-01`, `2025/3/1`, `20250301`, `2025年3月1日`, and date cells of Excel and Parquet. A time of day is accepted only if it is
-  midnight.
-- **Numbers** are plain, with `.` before decimals and `,` between thousands if at all; not negative. Money is yuan (CNY). Full-width digits are
-  read. A number with its unit in the cell, or with an exponent, is refused.
-- **Flags**: true/false, 1/0, 是/否. **Codes**: the English code or the Chinese value beside it.
-- **Ids** are opaque pseudonymous text; leading zeros count. Whatever looks like an 18-digit national id, a phone number or a name is refused.
+- **Rows read = rows used + rows named as refused, duplicate or empty**, in every form of file; the report gives the five figures of each
+  table. A header without rows is allowed for an optional table, with a warning.
+- **One table, one meaning**: the same table as Parquet (typed or text), CSV, GB18030 CSV or Excel, with the same `tables.yaml`, gives the same
+  rows or is refused in the same words.
+- **Missing** is an empty cell, and means that nothing is known. `NA`, `null`, `无` and `/` are no empty cells unless `tables.yaml` lists them.
+- **Dates**: `2025-03-01`, `2025/3/1`, `20250301`, `2025年3月1日`, and date cells of Excel and Parquet, from {first} to {last}. A time of day
+  is accepted only if it is midnight. A month without a day (`202503`, `2025年3月`) is the last day of that month where the table below says
+  so; elsewhere `tables.yaml` decides (`day: first` or `last`). A date such as `9999-12-31` for an open end goes under `missing`.
+- **Numbers** are plain, with `.` before decimals and `,` between thousands if at all; from 0 to {most:,.0f}. Money is yuan (CNY). Full-width
+  digits are read. A number with its unit in the cell, or with an exponent, is refused.
+- **Flags**: true/false, 1/0, 是/否. **Codes**: the English code or the Chinese value beside it. Several codes of one cell are separated by `;`,
+  `、`, `,`, `/` or blanks.
+- **Ids** (编号) are opaque pseudonyms of 1 to {length} letters, digits and `_ - . :`, at least one letter or digit among them; leading zeros count.
+  Hexadecimal pseudonyms such as `6517185e3949` are ids; `3.30102E+17` and `12.0` are what a spreadsheet made of one, and are refused.
+- **Identities** are refused wherever they are: 18-digit national ids, phone numbers, names of persons, few that repeat included.
 - **Area codes** are the statistical codes: county 6 digits, township 9, village 12, each the beginning of the next.
 - **Further columns** are allowed and not used, unless they look like an identity.
 
@@ -67,7 +75,9 @@ _FORMS = {
 
 def contract_markdown() -> str:
     """The whole contract as Markdown, English with the Chinese names and values beside."""
-    parts = [_HEAD]
+    head = _HEAD.replace("{first}", schema.FIRST_DAY.isoformat()).replace("{last}", schema.LAST_DAY.isoformat())
+    head = head.replace("{length}", str(schema.ID_LENGTH)).replace("{most:,.0f}", f"{schema.MONEY_AT_MOST:,.0f}")
+    parts = [head]
     parts += [_table(table) for table in TABLES.values()]
     parts.append(_OUTCOME)
     return "\n".join(parts)
@@ -85,7 +95,7 @@ def _table(table: Table) -> str:
     lines += ["| column | 列名 | kind | values |", "|---|---|---|---|"]
     for column in table.columns:
         name = f"`{column.name}`" + (" (optional)" if column.optional else "")
-        lines.append(f"| {name} | {column.zh} | {_kind(column)} | {_values(column, table)} |")
+        lines.append(f"| {name} | {column.zh} | {_kind(column)} | {_values(column)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -95,11 +105,15 @@ def _kind(column: Column) -> str:
     )
 
 
-def _values(column: Column, table: Table) -> str:
+def _values(column: Column) -> str:
     if column.codes:
         return " · ".join(f"`{code}` {zh}".strip() for code, zh in column.codes.items())
     if column.kind == "area":
-        return " or ".join(str(length) for length in area_lengths(column, table.name)) + " digits"
+        return " or ".join(str(length) for length in column.digits) + " digits"
+    if column.kind == "integer":
+        return f"{column.unit}, {column.at_least:,.0f} to {column.at_most:,.0f}"
+    if column.month_end:
+        return "the last day where only the month is given"
     return column.unit or ""
 
 

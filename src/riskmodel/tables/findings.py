@@ -33,8 +33,8 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
     "unknown_file": ("warning", "a readable file that is called like no table", "文件名与任何数据表都不对应，未读取"),
     "empty_file": (
         "error",
-        "no bytes, or a header without rows (a warning for an optional Parquet table without rows)",
-        "空文件，或只有表头没有数据，请重新导出",
+        "no bytes, or a header without rows (a warning for an optional table)",
+        "空文件，或只有表头没有数据，请核对是否漏导",
     ),
     "truncated_file": (
         "error",
@@ -52,6 +52,17 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
         "编码不明，请另存为 UTF-8",
     ),
     "wrong_separator": ("error", "a CSV separated by tabs, semicolons or bars", "列分隔符不是逗号"),
+    "stray_quote": (
+        "error",
+        "a quote mark in a CSV that joins cells or rows",
+        "单元格开头有未转义的引号，会把多行并成一行，请用双引号转义后重新导出",
+    ),
+    "rows_lost": ("error", "a file of which not every row could be read", "文件行数与读入行数不一致"),
+    "far_cell": (
+        "error",
+        "a filled cell of a workbook far from the table",
+        "表格之外很远处有内容，请删除多余的行和列后保存",
+    ),
     "ragged_row": ("error", "rows with more or fewer cells than the header", "行内单元格数量与表头不一致"),
     "several_sheets": (
         "error",
@@ -78,7 +89,7 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
     "unit_in_cell": ("error", "a number with its unit in the cell (`3万元`)", "单元格内带有单位，请去掉单位"),
     "negative": ("error", "a negative amount or count", "数值为负"),
     "infinite": ("error", "an infinite amount", "数值为无穷大"),
-    "out_of_range": ("error", "a level outside 1 to 4", "等级不在 1 至 4 之间"),
+    "out_of_range": ("error", "a level outside 1 to 4; an amount or count beyond all reason", "等级不在 1 至 4 之间，或数值过大"),
     "bad_area": ("error", "not an area code of this level", "不是该级别的区划代码"),
     "areas_not_nested": (
         "error",
@@ -96,7 +107,22 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
         "编号被存为数字，前导零可能丢失，请以文本导出",
     ),
     "quoted_id": ("error", "an id with a quote mark or formula sign in front", "编号前有引号或等号"),
+    "bad_id": (
+        "error",
+        "an id with other signs than letters, digits and `_ - . :`, or longer than 64",
+        "编号只能由 1 至 64 位字母、数字和 _ - . : 组成",
+    ),
     "formula_error": ("error", "`#N/A`, `#REF!` and the like", "单元格是公式错误值"),
+    "formula_without_value": (
+        "error",
+        "a formula whose result is not stored in the workbook",
+        "公式没有保存计算结果，请用表格软件打开并保存",
+    ),
+    "merged_cells": (
+        "error",
+        "merged cells with a value, below the header",
+        "数据区有合并单元格，请取消合并并逐行填写",
+    ),
     "birth_in_future": ("error", "a birth after the day it was known", "出生日期晚于入库日期"),
     "known_before_occurred": ("error", "`known_on` before `occurred_on`, but in announced tables", "入库日期早于发生日期"),
     "orphan": ("error", "a member of no household, an event of no household or member", "所属的户或人员不存在"),
@@ -184,13 +210,32 @@ class Finding:
 
 @dataclass
 class TableSummary:
-    """How one table came in: its files, how they were read, and how many rows it has."""
+    """How one table came in: its files, how they were read, and what became of every row.
+
+    rows: rows that were brought into the contract's types. read: rows in the files, counted apart from reading them; always
+    read = used + refused (named in the findings) + duplicates + empty. counts: what else is worth a figure, by name.
+    """
 
     table: str
     files: list[str]
     read_as: str
     rows: int
-    counts: dict[str, int] = field(default_factory=dict)  # duplicates removed, rows refused, columns not used
+    counts: dict[str, int] = field(default_factory=dict)
+    read: int = 0
+    used: int = 0
+    refused: int = 0
+    duplicates: int = 0
+    empty: int = 0
+
+    def __post_init__(self) -> None:
+        assert self.read == self.used + self.refused + self.duplicates + self.empty, self
+
+    @property
+    def parts(self) -> str:
+        """What became of the rows, in words; empty where all are used."""
+        words = {"refused": self.refused, "duplicate": self.duplicates, "empty": self.empty}
+        others = [f"{count:,} {word}" for word, count in words.items() if count]
+        return ": " + ", ".join([f"{self.used:,} used", *others]) if others else ""
 
 
 @dataclass
@@ -222,7 +267,7 @@ class CheckReport:
         lines = [f"Checked {self.folder}", ""]
         for summary in self.tables:
             extra = "".join(f", {count:,} {what}" for what, count in summary.counts.items() if count)
-            lines.append(f"  {summary.table:<15}{summary.rows:>12,} rows  {summary.read_as}{extra}")
+            lines.append(f"  {summary.table:<15}{summary.read:>12,} rows{summary.parts}  {summary.read_as}{extra}")
         for title, findings in (("ERRORS: these rows are refused", self.errors), ("WARNINGS: kept and used", self.warnings)):
             if not findings:
                 continue

@@ -39,6 +39,16 @@ _NAME = rf"^[{_SURNAMES}]\p{{Han}}{{1,2}}$"
 PHONE_LIKE = re.compile(_PHONE)
 NAME_LIKE = re.compile(rf"[{_SURNAMES}][\u3400-\u9fff]{{1,2}}")
 _PLACES = "村镇乡区园社组里寨屯庄湾县市州省点坝坪沟河"
+# Ordinary words that begin like a family name: what stands in columns of schooling, illness, crops, trades and reasons.
+_ENDINGS = "族病症炎瘤癌压障疸痛户费款业厂店房车员牛羊猪鸡鸭鹅鱼茶酒薯豆麻参斛榴粱"
+_ORDINARY = (
+    "高中|高职|高血脂|白术|白芨|金银花|黄连|黄精|黄姜|党参|石材|石灰|毛竹|马路|路灯|路面|水泥|安全|安置|安装|任务|全部|全家|全额|全劳力|单身|单亲|单位|项目|"
+    "司机|时间|成功|成立|成年人|常年|常住|常规|明年|温饱|施工|农民工?|农村|农田|农具|农机|农产品|方便|应急|应届生?|符合|季度|阳光|关心|万元|"
+    "党支部|蒙古|柴油|左右|和谐|师傅|时令|向阳|凌晨|查看|古树|鲁班|童年|单独|康复|康养|管理|管护|程度|范围|江苏|江西|安徽|宁夏|云南|贺州|温州"
+)
+_NO_NAME = rf"[{_PLACES}{_ENDINGS}]$|^(?:{_ORDINARY})$"
+_NOT_NAMED = re.compile(_NO_NAME)
+FEW_ROWS = 6
 
 
 def telling_name(column: str) -> str | None:
@@ -77,17 +87,30 @@ def identities(text: pl.Series, *, free_text: bool) -> Iterator[tuple[str, pl.Se
     if phones.any():
         yield "phone_number", phones.arg_true(), "an 11-digit number like a mobile phone's"
     some = text.drop_nulls().head(20_000)
-    if looks_like_names(some) and (some.n_unique() >= max(3, 0.5 * len(some)) or not free_text):
+    if looks_like_names(some):
         names = text.str.contains(_NAME).fill_null(False)
         yield "person_names", names.arg_true(), "values that look like names of persons"
 
 
 def looks_like_names(some: pl.Series) -> bool:
-    """Whether most of three or more different texts are a common family name and one or two more characters, and no places."""
-    if some.n_unique() < 3:
+    """Whether a column holds names: a common family name with one or two more characters in most of its rows, and no ordinary words.
+
+    One or two different values are looked at more closely, because two words can be like names by chance: each has three characters, and
+    they repeat (six rows or more).
+    """
+    some = some.drop_nulls()
+    distinct = some.unique()
+    names = distinct.filter(distinct.str.contains(_NAME) & ~distinct.str.contains(_NO_NAME))
+    if not names.len():
         return False
-    names = some.str.contains(_NAME) & ~some.str.contains(rf"[{_PLACES}]$")
-    return float(names.sum()) >= 0.8 * len(some)
+    if distinct.len() < 3:
+        return len(some) >= FEW_ROWS and names.len() == distinct.len() and bool((names.str.len_chars() == 3).all())
+    return float(some.is_in(names.implode()).sum()) >= 0.8 * len(some)
+
+
+def looks_like_a_name(text: str) -> bool:
+    """Whether one text may be a person's name, so that it is not repeated in a message."""
+    return NAME_LIKE.fullmatch(text) is not None and _NOT_NAMED.search(text) is None
 
 
 def valid_id_numbers(numbers: pl.Series) -> pl.Series:

@@ -101,7 +101,9 @@ def propose_mapping(file: str | Path, table: str | None = None) -> str:
     if table is not None and table not in TABLES:
         raise DataError(Fault(table, "no table of the contract", "one of " + ", ".join(TABLES), "Correct the name."))
     named = table or table_of_name(path)
-    source = read_source(path.parent, named or "households", [path], TableMapping())
+    names = [name for table in TABLES.values() for column in table.columns for name in (column.name, column.zh)]
+    words = (*names, *(name for others in OTHER_NAMES.values() for name in others))
+    source = read_source(path.parent, named or "households", [path], TableMapping(other_headings=words))
     if source.frame is None:
         faults = [Fault(trouble.file, trouble.found, trouble.expected, trouble.remedy) for trouble in source.troubles]
         raise DataError(faults)
@@ -179,8 +181,15 @@ def _text(path: Path, table: Table, source: Source) -> str:
     ]
     lines.append(f"# Put it into {MAPPING_FILE} beside the extract and run `riskmodel check`.")
     lines += [f"{table.name}:", f"  file: {_quoted(path.name)}"]
+    if source.header > 1:
+        lines.append(f"  header: {source.header}")
     columns, codes, questions = [], [], []
+    taken = {heading for heading, _ in matches.values()}
     for column in table.columns:
+        if column.name not in matches and column.kind == "codes":
+            more = _further(column, [heading for heading in frame.columns if heading not in taken])
+            columns += [f"    {_quoted(heading)}: {column.name}  # ?" for heading in more]
+            taken |= set(more)
         if column.name not in matches:
             if not column.optional:
                 questions.append(f"`{column.name}` ({column.zh}) is needed, but no column looks like it")
@@ -192,19 +201,30 @@ def _text(path: Path, table: Table, source: Source) -> str:
             columns.append(f"    {column.name}: {{from: {_quoted(heading)}, unit: {unit}}}{doubt}")
         elif heading not in (column.name, column.zh):
             columns.append(f"    {_quoted(heading)}: {column.name}{doubt}")
+        if column.kind == "codes":
+            more = _further(column, [other for other in frame.columns if other not in taken])
+            if more and heading in (column.name, column.zh):
+                columns.append(f"    {_quoted(heading)}: {column.name}")
+            columns += [f"    {_quoted(other)}: {column.name}  # ?" for other in more]
+            taken |= set(more)
         codes += _code_lines(column, frame[heading], questions)
     if columns:
         lines += ["  columns:", *columns]
     if codes:
         lines += ["  codes:", *codes]
-    used = {heading for heading, _ in matches.values()}
-    unused = [heading for heading in frame.columns if heading not in used]
+    unused = [heading for heading in frame.columns if heading not in taken]
     telling = [heading for heading in unused if identity.telling_name(heading)]
     questions += [f"`{heading}` looks like {identity.telling_name(heading)}: leave it out at the source" for heading in telling]
     if rest := [heading for heading in unused if heading not in telling]:
         lines.append("  ignore: [" + ", ".join(_quoted(heading) for heading in rest) + "]  # ? of no use to the contract")
     lines += [f"# open: {question}" for question in questions]
     return "\n".join(lines) + "\n"
+
+
+def _further(column: Column, headings: list[str]) -> list[str]:
+    """Further headings of a column that may hold several codes: its names with a number behind (风险类型2), or its codes (因病)."""
+    names = {name.lower() for name in (column.name, column.zh, *OTHER_NAMES.get(column.name, ()), *known_codes(column))}
+    return [heading for heading in headings if re.sub(r"[\d一二三四五()]+$", "", heading).lower() in names]
 
 
 def _code_lines(column: Column, series: pl.Series, questions: list[str]) -> list[str]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import polars as pl
 
+from riskmodel.tables.delivery import Delivery, receive
 from riskmodel.tables.findings import Finding
-from riskmodel.tables.reading import Delivery, receive
 from riskmodel.tables.schema import TABLES
 from riskmodel.tables.suspicions import USUALLY_MISSING, missing_shares, months_delivered
 
@@ -73,8 +73,8 @@ def _row(delivery: Delivery, name: str) -> dict[str, Any]:
         "rows": summary.rows,
         "period": period,
         "read_as": summary.read_as,
-        "duplicates": summary.counts.get("exact duplicates removed", 0),
-        "refused": summary.counts.get("rows refused", 0),
+        "duplicates": summary.duplicates,
+        "refused": summary.refused,
         "unused": summary.counts.get("columns not used", 0),
     }
 

@@ -11,8 +11,8 @@ from riskmodel.errors import DataError
 from riskmodel.files import write_bytes
 from riskmodel.tables.checks import Sheet, owner_columns
 from riskmodel.tables.county import Tables
+from riskmodel.tables.delivery import Delivery, receive
 from riskmodel.tables.findings import CheckReport
-from riskmodel.tables.reading import Delivery, receive
 from riskmodel.tables.sources import read_source
 from riskmodel.tables.values import Complaint
 

@@ -15,11 +15,10 @@ from typing import Any
 import polars as pl
 
 from riskmodel.tables.county import Tables, canonical_order, dtype_of, version_key
-from riskmodel.tables.schema import TABLES, Column, Table
-from riskmodel.tables.values import YEARS, area_lengths
+from riskmodel.tables.schema import FIRST_DAY, LAST_DAY, TABLES, Column, Table, is_id
 
 FEW = 5_000
-_PLAIN_ID = re.compile(r"(?!\d+[eE]\d+$)(?!(?:.{11}|.{18})$)[A-Za-z0-9_-]+|(?=.*[A-DF-WYZa-df-wyz_-])[A-Za-z0-9_-]+")
+_MAYBE_IDENTITY = re.compile(r"1[3-9]\d{9}|\d{17}[\dXx]")
 _PLAIN_TEXT = re.compile(r"(?!.*\d{11})(?=\S)[ -~]{0,39}[!-~]")
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -61,15 +60,10 @@ def _rows(table: Table, records: Sequence[Mapping[str, Any]]) -> list[dict[str, 
 
 
 def _row_is_right(table: Table, row: Mapping[str, Any]) -> None:
-    wrong = table.form == "event" and not table.announced and row["known_on"] < row["occurred_on"]
-    if table.name == "members":
-        wrong = row["birth_date"] > row["known_on"]
-    elif table.name == "households":
-        nested = row["township_code"].startswith(row["county_code"]) and row["village_code"].startswith(row["township_code"])
-        wrong = not nested
-    elif table.name == "shocks":
-        wrong = row["household_id"] is None and row["area_code"] is None
-    if wrong:
+    """Raise NotPlain for a row that breaks a rule of the contract between its columns."""
+    in_order = all(row[first] <= row[second] for first, second in table.in_order)
+    nested = all(row[inner].startswith(row[outer]) for outer, inner in table.nested)
+    if not (in_order and nested) or (table.one_of and all(row[name] is None for name in table.one_of)):
         raise NotPlain
 
 
@@ -107,14 +101,14 @@ def _schema(name: str) -> pl.Schema:
 
 @cache
 def _parsers(name: str) -> dict[str, Callable[[Any], Any]]:
-    return {column.name: _parser(column, name) for column in TABLES[name].columns}
+    return {column.name: _parser(column) for column in TABLES[name].columns}
 
 
-def _parser(column: Column, table: str) -> Callable[[Any], Any]:
+def _parser(column: Column) -> Callable[[Any], Any]:
     """A function that gives the value in its canonical type, or raises NotPlain."""
     kind, optional = column.kind, column.optional
-    lengths = area_lengths(column, table) if kind == "area" else ()
     order = list(column.codes or ())
+    least, most = column.at_least or 0, column.at_most or 0
 
     def read(value: Any) -> Any:
         if value is None:
@@ -124,18 +118,18 @@ def _parser(column: Column, table: str) -> Callable[[Any], Any]:
         right: object
         match kind:
             case "id":
-                right = type(value) is str and _PLAIN_ID.fullmatch(value)
+                right = type(value) is str and is_id(value) and not _MAYBE_IDENTITY.fullmatch(value)
             case "area":
-                right = type(value) is str and value.isascii() and value.isdigit() and len(value) in lengths
+                right = type(value) is str and value.isascii() and value.isdigit() and len(value) in column.digits
             case "date":
                 if type(value) is str and _ISO.fullmatch(value):
                     value = dt.date.fromisoformat(value)
-                right = type(value) is dt.date and YEARS[0] <= value.year <= YEARS[1]
+                right = type(value) is dt.date and FIRST_DAY <= value <= LAST_DAY
             case "money" | "number":
                 value = float(value) + 0.0 if type(value) in (int, float) else None
-                right = value is not None and 0 <= value < float("inf")
+                right = value is not None and least <= value <= most
             case "integer":
-                right = type(value) is int and 0 <= value < 2**31 and (column.name != "level" or 1 <= value <= 4)
+                right = type(value) is int and least <= value <= most
             case "boolean":
                 right = type(value) is bool
             case "code":

@@ -1,21 +1,58 @@
-"""The data contract, as data: every table, column, code and key that comes in.
+"""The data contract, as data: every table, column, code, bound and key that comes in.
 
 The names are fixed; counties depend on them. A column marked optional may be absent or hold missing values; in every other column
 each row has a value. `docs/data-contract.md` is the same in prose, generated from here.
+
+This is the only description of the contract. The parsers of files (`values`, `checks`), of records in memory (`records`) and of
+requests to the service derive from it: types, codes with their Chinese values, bounds, digits of area codes, the id rule, the range
+of dates and what the columns of one row must satisfy together. `describe` gives all of it as plain data.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from riskmodel.vocabulary import COUNTY_DIGITS, TOWNSHIP_DIGITS, VILLAGE_DIGITS
 
 Kind = Literal["id", "area", "date", "money", "integer", "number", "boolean", "code", "codes", "text"]
+
+# The id rule: 1 to 64 letters, digits and `_ - . :`. A number that a spreadsheet has shortened is no id, although its signs are
+# allowed: it has decimals or a sign before the exponent (`3.30102E+17`, `1.2e5`), which no hexadecimal pseudonym has (`6517185e3949`).
+# Signs alone (`..`) are no id either: in an address they mean another folder.
+ID_PATTERN: Final = r"[_.:-]{0,63}[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
+ID_LENGTH: Final = 64
+ID_SHORTENED: Final = r"[+-]?[0-9]+\.[0-9]*[eE][+-]?[0-9]+|[+-]?[0-9]+[eE][+-][0-9]+"
+ID_DECIMAL: Final = r"[0-9]+\.0+"
+ID_RULE: Final = "1 to 64 letters, digits and _ - . :"
+_ID: Final = re.compile(ID_PATTERN)
+_NO_ID: Final = re.compile(f"{ID_SHORTENED}|{ID_DECIMAL}")
+
+FIRST_DAY: Final = dt.date(1880, 1, 1)
+LAST_DAY: Final = dt.date(2100, 12, 31)
+MONEY_AT_MOST: Final = 1e10
+DAYS_AT_MOST: Final = 100_000
+PROVINCE_DIGITS: Final = 2
+
+
+def is_id(text: str) -> bool:
+    """Whether a text keeps the id rule: signs, length, and no number shortened or turned into decimals by a spreadsheet."""
+    return len(text) <= ID_LENGTH and _ID.fullmatch(text) is not None and _NO_ID.fullmatch(text) is None
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `codes` maps the English code to the Chinese value that is also read; `unit` is what a number counts."""
+    """One column.
+
+    codes: the English code and the Chinese value that is also read.
+    unit: what a number counts.
+    at_least, at_most: bounds of a number, both included; None for other kinds.
+    digits: numbers of digits that an area code may have; empty for other kinds.
+    month_end: a date of which only the month may be known; it is the last day of that month.
+    """
 
     name: str
     kind: Kind
@@ -23,11 +60,37 @@ class Column:
     optional: bool = False
     codes: Mapping[str, str] | None = None
     unit: str | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    digits: tuple[int, ...] = ()
+    month_end: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        """Everything about the column, as plain data: only what applies to its kind."""
+        described: dict[str, Any] = {"name": self.name, "kind": self.kind, "zh": self.zh, "optional": self.optional}
+        if self.codes is not None:
+            described["codes"] = dict(self.codes)
+        if self.unit is not None:
+            described["unit"] = self.unit
+        if self.at_least is not None:
+            described |= {"minimum": self.at_least, "maximum": self.at_most}
+        if self.digits:
+            described["digits"] = list(self.digits)
+        if self.kind == "id":
+            described |= {"pattern": f"^{ID_PATTERN}$", "max_length": ID_LENGTH, "but_not": f"^(?:{ID_SHORTENED}|{ID_DECIMAL})$"}
+        if self.kind == "date":
+            described |= {"earliest": FIRST_DAY.isoformat(), "latest": LAST_DAY.isoformat(), "month_end": self.month_end}
+        return described
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table. State tables keep every version of a row (key, known_on); event tables are append-only (event_id)."""
+    """One table. State tables keep every version of a row (key, known_on); event tables are append-only (event_id).
+
+    in_order: pairs of date columns, the first of which must not be after the second.
+    nested: pairs of area columns, the first of which is the beginning of the second.
+    one_of: columns of which at least one must have a value.
+    """
 
     name: str
     zh: str
@@ -36,7 +99,10 @@ class Table:
     columns: tuple[Column, ...]
     required: bool = False  # without it nothing can be scored
     for_training: bool = False  # without it nothing can be trained
-    announced: bool = False  # known_on may lie before occurred_on
+    announced: bool = False  # known_on may be before occurred_on
+    in_order: tuple[tuple[str, str], ...] = ()
+    nested: tuple[tuple[str, str], ...] = ()
+    one_of: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column:
         """The column of that name. Raises KeyError."""
@@ -48,6 +114,22 @@ class Table:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
+
+    def describe(self) -> dict[str, Any]:
+        """Everything about the table, as plain data."""
+        return {
+            "name": self.name,
+            "zh": self.zh,
+            "form": self.form,
+            "key": self.key,
+            "required": self.required,
+            "required_for_training": self.for_training,
+            "announced": self.announced,
+            "columns": [column.describe() for column in self.columns],
+            "in_order": [list(pair) for pair in self.in_order],
+            "nested": [list(pair) for pair in self.nested],
+            "one_of": list(self.one_of),
+        }
 
 
 def _codes(text: str) -> dict[str, str]:
@@ -71,8 +153,20 @@ def _date(name: str, zh: str, optional: bool = False) -> Column:
     return Column(name, "date", zh, optional)
 
 
+def _number(name: str, zh: str, unit: str, *, kind: Kind = "number", optional: bool = False) -> Column:
+    return Column(name, kind, zh, optional, unit=unit, at_least=0, at_most=MONEY_AT_MOST)
+
+
 def _money(name: str, zh: str, optional: bool = False) -> Column:
-    return Column(name, "money", zh, optional, unit="yuan")
+    return _number(name, zh, "yuan", kind="money", optional=optional)
+
+
+def _whole(name: str, zh: str, unit: str, at_least: int, at_most: int, *, optional: bool = False) -> Column:
+    return Column(name, "integer", zh, optional, unit=unit, at_least=at_least, at_most=at_most)
+
+
+def _area(name: str, zh: str, *digits: int, optional: bool = False) -> Column:
+    return Column(name, "area", zh, optional, digits=digits)
 
 
 HOUSEHOLD = _id("household_id", "户编号")
@@ -99,18 +193,19 @@ _ALL: Final = (
         (
             HOUSEHOLD,
             KNOWN,
-            Column("county_code", "area", "县级区划代码"),
-            Column("township_code", "area", "乡级区划代码"),
-            Column("village_code", "area", "村级区划代码"),
+            _area("county_code", "县级区划代码", COUNTY_DIGITS),
+            _area("township_code", "乡级区划代码", TOWNSHIP_DIGITS),
+            _area("village_code", "村级区划代码", VILLAGE_DIGITS),
             _code("category", "户类型", "lifted=脱贫户 general=一般农户"),
             _flag("relocated", "易地搬迁"),
             Column("relocation_site", "text", "安置点", True),
-            Column("cultivated_land_mu", "number", "耕地面积", True, unit="mu"),
-            Column("distance_km", "number", "与村主干路距离", True, unit="km"),
+            _number("cultivated_land_mu", "耕地面积", "mu", optional=True),
+            _number("distance_km", "与村主干路距离", "km", optional=True),
             _code("housing_grade", "住房鉴定等级", "A=A级 B=B级 C=C级 D=D级", True),
             _flag("safe_water", "饮水安全", True),
         ),
         required=True,
+        nested=(("county_code", "township_code"), ("township_code", "village_code")),
     ),
     Table(
         "members",
@@ -149,6 +244,7 @@ _ALL: Final = (
             _date("left_on", "离开日期", True),
         ),
         required=True,
+        in_order=(("birth_date", "known_on"),),
     ),
     Table(
         "income",
@@ -198,7 +294,7 @@ _ALL: Final = (
             _money("reimbursed", "报销金额"),
             _money("self_paid", "个人自付"),
             _money("compliant_self_paid", "合规自付", True),
-            Column("hospital_days", "integer", "住院天数", True, unit="days"),
+            _whole("hospital_days", "住院天数", "days", 0, DAYS_AT_MOST, optional=True),
             Column("diagnosis_group", "text", "诊断类目", True),
         ),
     ),
@@ -217,7 +313,7 @@ _ALL: Final = (
                 "残疾类别",
                 "vision=视力 hearing=听力 speech=言语 physical=肢体 intellectual=智力 mental=精神 multiple=多重",
             ),
-            Column("level", "integer", "残疾等级", unit="level, 1 gravest to 4"),
+            _whole("level", "残疾等级", "level, 1 gravest to 4", 1, 4),
             _date("valid_until", "有效期至", True),
         ),
     ),
@@ -229,7 +325,7 @@ _ALL: Final = (
         (
             EVENT,
             MEMBER,
-            OCCURRED,
+            replace(OCCURRED, month_end=True),
             KNOWN,
             _flag("employed", "是否就业"),
             _money("monthly_wage", "月工资", True),
@@ -245,7 +341,7 @@ _ALL: Final = (
         (
             EVENT,
             _id("household_id", "户编号", True),
-            Column("area_code", "area", "区划代码", True),
+            _area("area_code", "区划代码", COUNTY_DIGITS, TOWNSHIP_DIGITS, VILLAGE_DIGITS, optional=True),
             OCCURRED,
             KNOWN,
             _code(
@@ -258,6 +354,7 @@ _ALL: Final = (
             _money("loss", "损失金额", True),
         ),
         announced=True,
+        one_of=("household_id", "area_code"),
     ),
     Table(
         "guarantees",
@@ -357,17 +454,30 @@ _ALL: Final = (
         "values",
         "area_code",
         (
-            Column("area_code", "area", "区划代码"),
+            _area("area_code", "区划代码", PROVINCE_DIGITS, COUNTY_DIGITS, TOWNSHIP_DIGITS, VILLAGE_DIGITS),
             _code(
                 "name", "名称", "monitoring_line=监测线 dibao_standard=农村低保标准 disposable_income=上年农村居民人均可支配收入"
             ),
             _date("valid_from", "生效日期"),
-            Column("value", "money", "数值", unit="yuan a person and year"),
+            _number("value", "数值", "yuan a person and year", kind="money"),
             Column("source", "text", "来源"),
         ),
     ),
 )
 
-TABLES: Final[Mapping[str, Table]] = {table.name: table for table in _ALL}
+
+def _with_order(table: Table) -> Table:
+    """An event cannot be known before it happened, unless it is announced."""
+    if table.form != "event" or table.announced:
+        return table
+    return replace(table, in_order=(("occurred_on", "known_on"), *table.in_order))
+
+
+TABLES: Final[Mapping[str, Table]] = {table.name: _with_order(table) for table in _ALL}
 STATE_TABLES: Final = tuple(table.name for table in _ALL if table.form == "state")
 EVENT_TABLES: Final = tuple(table.name for table in _ALL if table.form == "event")
+
+
+def describe() -> dict[str, Any]:
+    """The whole contract as plain data, ready for JSON: `{table: {"columns": [{"name", "kind", "codes", …}], …}}`."""
+    return {name: table.describe() for name, table in TABLES.items()}
