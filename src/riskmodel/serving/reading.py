@@ -66,7 +66,7 @@ class _Layout:
         keys = np.array([put(column.name) for _, column in columns])
         codes = [put(code) for _, column in columns for code in column.codes or ()]
         code_ends = np.cumsum([len(column.codes or ()) for _, column in columns])
-        bounds = [_bounds(table, column) for table, column in columns]
+        bounds = [_bounds(column) for _, column in columns]
         parts_of: tuple[npt.NDArray[Any], ...] = (
             np.frombuffer(bytes(pool), np.uint8),
             names[:, 0], names[:, 1], ends - [len(table.columns) for table in tables], ends, keys[:, 0].copy(), keys[:, 1].copy(),
@@ -139,7 +139,7 @@ def _kind(column: Column) -> int:
             return int(getattr(kernels, kind.upper()))
 
 
-def _bounds(table: str, column: Column) -> tuple[float, float]:
+def _bounds(column: Column) -> tuple[float, float]:
     if column.kind == "area":
         return min(column.digits), max(column.digits)
     if column.kind == "integer":

@@ -193,14 +193,14 @@ def _from_typed(series: pl.Series, column: Column, manner: Manner) -> Converted:
         strange = strange.fill_null(False)
         if not strange.any():
             return Converted(days.rename(series.name))
-        return Converted(_only(days, ~strange).rename(series.name), _explain(strange, column, _as_text(series), manner))
+        return Converted(_only(days, ~strange).rename(series.name), _explain(strange, column, _as_text(series)))
     if kind == "boolean" and number and not (manner.codes or manner.missing):
         values = pl.select(pl.when(series == 1).then(True).when(series == 0).then(False)).to_series().rename(series.name)
         strange = values.is_null() & series.is_not_null()
-        return Converted(values, _explain(strange, column, _as_text(series), manner) if strange.any() else [])
+        return Converted(values, _explain(strange, column, _as_text(series)) if strange.any() else [])
     text = clean_text(_as_text(series), manner.missing)
     if kind == "id" and dtype.is_float():  # whatever they look like: digits and leading zeros are lost
-        return _refused(text, text.is_not_null(), column, text, manner)
+        return _refused(text, text.is_not_null(), column, text)
     converted = _from_text(text, column, manner)
     if kind in ("id", "area") and dtype.is_integer():
         # Whole numbers are kept as they are written; leading zeros that they may have had cannot be seen any more.
@@ -217,9 +217,9 @@ def _as_text(series: pl.Series) -> pl.Series:
 
 def _from_text(text: pl.Series, column: Column, manner: Manner) -> Converted:
     if column.kind == "id":
-        return _refused(text, _no_id(text), column, text, manner)
+        return _refused(text, _no_id(text), column, text)
     if column.kind == "text":
-        return _refused(text, text.str.contains(_NO_PLAIN_VALUE).fill_null(False), column, text, manner)
+        return _refused(text, text.str.contains(_NO_PLAIN_VALUE).fill_null(False), column, text)
     known = pl.DataFrame({"text": text.drop_nulls().unique().sort()})
     if manner.missing and column.kind in ("money", "number", "integer", "date"):
         gone = known["text"].filter(_among(_parsed(known["text"], column), _missing_values(column, manner)))
@@ -232,7 +232,7 @@ def _from_text(text: pl.Series, column: Column, manner: Manner) -> Converted:
     strange = values.is_null() & text.is_not_null()
     if column.kind in ("money", "number", "integer"):
         return _bounded(values, column, text, strange)
-    return _refused(values.cast(dtype_of(column)), strange, column, text, manner)
+    return _refused(values.cast(dtype_of(column)), strange, column, text)
 
 
 def _parsed(text: pl.Series, column: Column, manner: Manner | None = None) -> pl.Series:
@@ -434,7 +434,7 @@ def _bounded(values: pl.Series, column: Column, text: pl.Series, strange: pl.Ser
     """Numbers (as floats) within the column's bounds, in its type. `strange`: cells that are refused already."""
     complaints: list[Complaint] = []
     if strange is not None and strange.any():
-        complaints += _explain(strange, column, text, Manner())
+        complaints += _explain(strange, column, text)
         values = _only(values, ~strange)
     assert column.at_least is not None and column.at_most is not None
     least, most = values.min(), values.max()
@@ -456,13 +456,13 @@ def _bounded(values: pl.Series, column: Column, text: pl.Series, strange: pl.Ser
     return Converted(values if values.dtype == target else values.cast(target), complaints)
 
 
-def _refused(values: pl.Series, refused: pl.Series, column: Column, text: pl.Series, manner: Manner) -> Converted:
+def _refused(values: pl.Series, refused: pl.Series, column: Column, text: pl.Series) -> Converted:
     if not refused.any():
         return Converted(values)
-    return Converted(_only(values, ~refused), _explain(refused, column, text, manner))
+    return Converted(_only(values, ~refused), _explain(refused, column, text))
 
 
-def _explain(refused: pl.Series, column: Column, text: pl.Series, manner: Manner) -> list[Complaint]:
+def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Complaint]:
     """One complaint for each way in which a value can be wrong."""
     left = refused
     complaints = []
