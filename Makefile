@@ -11,7 +11,7 @@ export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 export BENTOML_DO_NOT_TRACK := true
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test serve service lint unit lock pages clean
+.PHONY: demo test serve service lint unit lock pages docs clean
 
 demo: .venv/.train  ## the main job on a synthetic county, or on yours: make demo TABLES=folder
 	@$(BIN)/riskmodel demo $(if $(TABLES),--tables "$(TABLES)")
@@ -64,6 +64,9 @@ lock: .venv/bin/uv  ## make the lock files again from pyproject.toml
 
 pages: .venv/.dev  ## write the generated pages of docs/ again
 	$(BIN)/python docs/generate.py
+
+docs: .venv/.dev  ## the documentation as a site, searchable without a connection: out/site/index.html
+	$(BIN)/python -m sphinx --fail-on-warning --quiet -b html docs out/site
 
 clean:
 	rm -rf .venv out dist

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def generate():
@@ -81,3 +83,29 @@ def test_no_second_way_to_set_up_is_described():
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         assert not re.search(r"pip install|uv sync|conda |venv -m|python -m venv", text), page.name
+
+
+def test_the_site_builds_without_a_warning_and_loads_nothing_from_outside(tmp_path):
+    built = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "--fail-on-warning",
+            "-q",
+            "-b",
+            "html",
+            ROOT / "docs",
+            tmp_path / "site",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stderr
+    for page in (tmp_path / "site").rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"<(?:script|img|iframe)[^>]*src=.https?:|<link[^>]*href=.https?:", text), (
+            page.name
+        )
+    index = (tmp_path / "site" / "searchindex.js").read_text(encoding="utf-8")
+    assert "走访" in index.encode().decode("unicode_escape") or "走访" in index

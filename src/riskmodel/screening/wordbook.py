@@ -32,7 +32,7 @@ REGISTERS: Final = ("households", "members", "policy", "authorisations")
 KINDS: Final = tuple(RISK_KINDS)
 
 
-class Check(Strict):
+class RiskCheck(Strict):
     """What a visitor verifies for a risk kind, and the families of measures that belong to it once confirmed."""
 
     verify: Words
@@ -40,7 +40,7 @@ class Check(Strict):
     without_labour: Words
 
 
-class Source(Strict):
+class SourceLabel(Strict):
     """A table as a visitor names it, and when its data count as stale."""
 
     label: Words
@@ -129,7 +129,7 @@ class CatalogueArrays:
 
     @classmethod
     def of(
-        cls, names: tuple[str, ...], entries: tuple[Feature, ...], known: Mapping[str, Source]
+        cls, names: tuple[str, ...], entries: tuple[Feature, ...], known: Mapping[str, SourceLabel]
     ) -> CatalogueArrays:
         """From the entries of the features in `names`. known: the tables that have a label for visitors."""
         topics = tuple(dict.fromkeys(entry.topic for entry in entries))
@@ -182,7 +182,7 @@ def _when(entry: Feature, way: str) -> int:
     return 2 if high and low else 1 if high else -1 if low else 0
 
 
-def main_source(entry: Feature, known: Mapping[str, Source]) -> str:
+def main_source(entry: Feature, known: Mapping[str, SourceLabel]) -> str:
     """The table whose date is written with a feature: the first that is no register of who lives there, or empty."""
     tables = [table for table in entry.sources if table in known]
     return next((table for table in tables if table not in REGISTERS), tables[0] if tables else "")
@@ -193,14 +193,14 @@ class Wordbook:
     """The reviewed texts that reasons are made of: catalogue, checks by risk kind, labels of tables."""
 
     catalogue: Catalogue
-    checks: Mapping[str, Check]
-    sources: Mapping[str, Source]
+    checks: Mapping[str, RiskCheck]
+    sources: Mapping[str, SourceLabel]
 
     @classmethod
     def load(cls, project: Project, catalogue: Catalogue) -> Wordbook:
         """From the project's codelists. Raises ProjectError with every fault; each risk kind must be there."""
-        checks = project.load(CHECKS_FILE, TypeAdapter(dict[str, Check]))
-        sources = project.load(SOURCES_FILE, TypeAdapter(dict[str, Source]))
+        checks = project.load(CHECKS_FILE, TypeAdapter(dict[str, RiskCheck]))
+        sources = project.load(SOURCES_FILE, TypeAdapter(dict[str, SourceLabel]))
         document = project.document(CHECKS_FILE)
         absent = [kind for kind in KINDS if kind not in checks]
         unknown = [kind for kind in checks if kind not in RISK_KINDS]
