@@ -14,6 +14,7 @@ from riskmodel.errors import DataError
 from riskmodel.synthetic import Dynamics, make_county, seeds, synthesise, synthetic_county
 from riskmodel.synthetic.county import auc
 from riskmodel.tables import check_tables
+from riskmodel.tables.across import RULES
 from riskmodel.tables.schema import TABLES
 
 END = dt.date(2025, 12, 31)
@@ -47,6 +48,12 @@ def test_every_table_is_written_and_passes_the_contract(small):
     assert {path.stem for path in small.glob("*.parquet")} == set(TABLES)
     report = check_tables(small)
     assert report.ok, report.text()
+
+
+def test_no_rule_across_tables_finds_anything_in_a_large_county(frames, tmp_path):
+    for name, frame in frames.items():
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+    assert [finding.where for finding in check_tables(tmp_path).findings if finding.check in RULES] == []
 
 
 def test_a_newcomer_whom_no_register_holds_yet_earns_for_the_household_and_not_by_an_unknown_id():

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from riskmodel.tables import check_tables, quality_report
-from riskmodel.tables.contract import checks_markdown, contract_markdown, rules_markdown
+from riskmodel.tables.contract import across_markdown, checks_markdown, contract_markdown, rules_markdown
 from riskmodel.tables.mapping import KEYS
 from riskmodel.tables.schema import TABLES
 from riskmodel.tables.values import UNITS
@@ -27,6 +27,7 @@ def test_the_page_about_reading_lists_every_check_rule_key_and_unit():
     page = (DOCS / "tables.md").read_text(encoding="utf-8")
     assert checks_markdown() in page, "put the output of checks_markdown() there"
     assert rules_markdown() in page, "put the output of rules_markdown() there"
+    assert across_markdown() in page, "put the output of across_markdown() there"
     for key in KEYS:
         assert f"`{key}`" in page
     for unit in UNITS:

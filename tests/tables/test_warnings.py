@@ -39,10 +39,6 @@ def _school(r):
     person(r, "head", schooling="primary", labour="none")
 
 
-def _left(r):
-    person(r, "spouse", left_on=dt.date(1960, 1, 1))
-
-
 def _both(r):
     person(r, dibao=True, tekun=True)
 
@@ -88,7 +84,7 @@ def _twice(r):
 
 
 def _cost(r):
-    r["medical"][0]["total_cost"] = 1.0
+    r["medical"][0] |= {"total_cost": 100.0, "reimbursed": 60.0, "self_paid": 50.0, "compliant_self_paid": 50.0}
 
 
 def _compliant(r):
@@ -141,7 +137,7 @@ def _revoked(r):
 
 
 BREAKS = {
-    "pupil_labour": _pupil, "child_labour": _child, "school_age": _school, "too_old": _old, "left_before_birth": _left,
+    "pupil_labour": _pupil, "child_labour": _child, "school_age": _school, "too_old": _old,
     "dibao_and_tekun": _both, "no_insurance": _uninsured, "insurance_guarantee": _guarantee, "two_persons": _two_persons,
     "no_head": _no_head, "several_heads": _two_heads, "severe_labour": _severe, "wage_range": _wage, "wage_without_work": _idle,
     "month_end": _month_end, "month_twice": _twice, "cost_parts": _cost, "compliant_part": _compliant, "days_without_stay": _days,

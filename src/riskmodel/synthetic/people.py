@@ -277,6 +277,11 @@ def make_people(households: int, calendar: Calendar, seed: int, rng: np.random.G
     switch_to = neighbour[household]
     switcher &= village[switch_to] == village[household]
     switch_at = np.where(switcher, rng.integers(BURN_IN + 1, months, p), NEVER)
+    # Nobody moves out of a household that ends with the move, or into one in which nobody is left: both heads are there.
+    head_leaves = np.zeros(n, np.int64)
+    head_leaves[household[relation == HEAD]] = leaves[relation == HEAD]
+    both_there = np.minimum(head_leaves[household], head_leaves[switch_to]) > switch_at
+    switch_at = np.where(both_there, switch_at, NEVER)
 
     chronic = rng.random(p) < np.clip(0.015 * np.exp(0.048 * np.maximum(age, 0)) * np.exp(-0.15 * resilience[household]), 0, 0.6)
     disabled = rng.random(p) < np.clip(0.012 + 0.0012 * np.maximum(age - 30, 0), 0, 0.12)

@@ -100,6 +100,21 @@ class Departments:
         # What such a person earns is the household's: the row stays, without the person.
         known = pl.col("member_id").is_in(listed["member_id"].implode())
         frames["income"] = frames["income"].with_columns(pl.when(known).then("member_id").alias("member_id"))
+        return self._until_the_end(frames)
+
+    def _until_the_end(self, frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+        """No rows of households whose last member had left: what they earned and spent in that half-year is booked on the last day."""
+        newest = frames["members"].sort("known_on").unique("member_id", keep="last")
+        there = newest.filter(pl.col("left_on").is_null()).select("household_id")
+        ended = frames["members"].join(there, on="household_id", how="anti").group_by("household_id").agg(pl.col("left_on").max())
+        for name in ("income", "expenditure", "assistance", "authorisations", "assets"):
+            rows = frames[name].join(ended, on="household_id", how="left", maintain_order="left")
+            late = (pl.col("occurred_on") > pl.col("left_on")).fill_null(False)
+            if name in ("income", "expenditure"):
+                rows = rows.with_columns(occurred_on=pl.when(late).then("left_on").otherwise("occurred_on"))
+            else:
+                rows = rows.filter(~late)
+            frames[name] = rows.drop("left_on")
         return frames
 
     # Found by the life of the household --------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from riskmodel.tables import identity
-from riskmodel.tables.county import dtype_of, repeated_rows, version_key
+from riskmodel.tables.county import dtype_of, repeated_rows, rows_of_repeated_keys, version_key
 from riskmodel.tables.findings import SHOWN_ROWS, Finding
 from riskmodel.tables.mapping import MAPPING_FILE, TableMapping
 from riskmodel.tables.schema import TABLES, Column, Table
@@ -36,6 +36,7 @@ class Sheet:
     absent: set[str] = field(default_factory=set)
     unused: list[str] = field(default_factory=list)
     repeated: pl.Series = field(default_factory=lambda: _NOBODY)
+    versions: pl.Series = field(default_factory=lambda: _NOBODY)  # rows (positions) whose key occurs more than once
     whole_table_refused: bool = False
     keys_once: bool = False  # no key stands twice: there are neither versions nor duplicates
 
@@ -287,12 +288,14 @@ def _check_versions(sheet: Sheet) -> None:
     usable = sheet.frame.select(pl.all_horizontal(pl.col(key).is_not_null())).to_series()
     places = None if usable.all() else usable.arg_true()
     frame = sheet.frame if places is None else sheet.frame.filter(usable)
-    sheet.keys_once = frame[key[0]].n_unique() == frame.height
+    suspects = rows_of_repeated_keys(frame, table)
+    sheet.keys_once = not suspects.len()
     if sheet.keys_once:
         return
-    repeated, conflicting = repeated_rows(frame, table)
+    repeated, conflicting = repeated_rows(frame, table, suspects)
+    sheet.versions = suspects
     if places is not None:
-        repeated, conflicting = places.gather(repeated), places.gather(conflicting)
+        repeated, conflicting, sheet.versions = (places.gather(rows) for rows in (repeated, conflicting, suspects))
     if repeated.len():
         found = "rows that stand twice, equal in every column"
         complaint = Complaint(
@@ -300,6 +303,8 @@ def _check_versions(sheet: Sheet) -> None:
         )
         sheet.add("warning", "", complaint)
         sheet.repeated = repeated.cast(pl.UInt32)
+    if conflicting.len() and table.name == "members":
+        conflicting = conflicting.filter(~in_two_households(sheet.frame[conflicting]))  # `riskmodel.tables.across` refuses these
     if conflicting.len():
         words = " and ".join(key)
         found = f"different rows with the same {words}"
@@ -308,6 +313,12 @@ def _check_versions(sheet: Sheet) -> None:
             remedy = "Keep the right one."
         complaint = Complaint("two_versions", conflicting, found, f"one row for each {words}", remedy)
         sheet.add("error", table.key, complaint)
+
+
+def in_two_households(members: pl.DataFrame) -> pl.Series:
+    """Which of these rows of `members` share their member and day with a row of another household."""
+    several = pl.col("household_id").drop_nulls().n_unique().over("member_id", "known_on") > 1
+    return members.select(several).to_series()
 
 
 def check_owners(sheets: Mapping[str, Sheet]) -> None:

@@ -6,8 +6,9 @@ python -m riskmodel.tables.contract > docs/data-contract.md
 from __future__ import annotations
 
 from riskmodel.tables import schema
+from riskmodel.tables.across import OF_HOUSEHOLD, RULES
 from riskmodel.tables.findings import CHECKS
-from riskmodel.tables.schema import TABLES, Column, Table
+from riskmodel.tables.schema import EVENT_TABLES, TABLES, Column, Table
 from riskmodel.tables.suspicions import AUDIT_RULES
 
 _HEAD = """\
@@ -32,6 +33,11 @@ features are then missing, never zero; without `verifications` nothing can be tr
 - **State tables** keep every version of a row; in force at T is the newest with `known_on <= T`. **Event tables** only grow; a correction is
   a new row with the same `event_id` and a later `known_on`, and replaces the earlier one from that day on. Exact duplicates count once. Two
   different rows with the same key and `known_on` are an error.
+- **An id means one thing for ever.** A correction keeps its household, member or area; an `event_id` that begins again each year takes
+  another row out of force and is refused. A `household_id` or `member_id` is never given to others, even after a death or a move.
+- **One household a member and day.** A move is a new row of the member with a later `known_on`. What a person causes (bills, certificates,
+  work) is read through the household in which the person is in force on the as-of date: with a death or a move it leaves the old household,
+  and a move takes it to the new one. Income belongs to its `household_id`, whoever earned it.
 - **Rows read = rows used + rows named as refused, duplicate or empty**, in every form of file; the report gives the five figures of each
   table. A header without rows is allowed for an optional table, with a warning.
 - **One table, one meaning**: the same table as Parquet (typed or text), CSV, GB18030 CSV or Excel, with the same `tables.yaml`, gives the same
@@ -62,6 +68,11 @@ _OUTCOME = """\
 - **Relapse within H months of T** (label 1): a `risk_confirmed` with `occurred_on` in (T, T + H months]. Label 0: not relapsed, and verified
   `no_risk` in that time. Otherwise **unlabelled**, never counted as 0; so is a household whose confirmation happened on or before T but
   became known only after T. A label may be used for training at day D only if T + H months plus the reporting lag is on or before D.
+- **Households that merge or split** (并户、分户): status, visits and every other row of a household stay with its id and are never carried
+  over; nobody becomes monitored, or stops being monitored, by a change of a register. A household whose members all moved into another has
+  no member in force and is in no cohort, and without later visits it is unlabelled. The household that took them in, and the one that split
+  off, keep or begin their own status: each is in the cohort unless its own newest decisive verification confirms a risk. `riskmodel check`
+  names such households and how many were monitored, so that the county decides on them by a visit.
 - The score is the risk **given the assistance in place**. Everything written at or after identification (object class, risk kinds, measures
   started because of it) must never reach the features of an earlier date.
 """
@@ -128,6 +139,22 @@ def rules_markdown() -> str:
     """The audit rules behind the warning `contradiction`."""
     lines = ["| column | kept, but reported | 说明 |", "|---|---|---|"]
     lines += [f"| `{column}` | {found} | {zh} |" for column, found, _, zh in AUDIT_RULES.values()]
+    return "\n".join(lines) + "\n"
+
+
+def across_markdown() -> str:
+    """The rules across tables and versions: which rows, refused or kept, and why."""
+    lines = ["| check | tables | rows | finds | why |", "|---|---|---|---|---|"]
+    for name, rule in RULES.items():
+        tables = (
+            "events"
+            if rule.tables == EVENT_TABLES
+            else "events of households"
+            if rule.tables == OF_HOUSEHOLD
+            else ", ".join(rule.tables)
+        )
+        kept = "refused" if rule.level == "error" else "kept, reported"
+        lines.append(f"| `{name}` | {tables} | {kept} | {rule.found} | {rule.why} |")
     return "\n".join(lines) + "\n"
 
 

@@ -160,17 +160,27 @@ def from_frames(frames: Mapping[str, pl.DataFrame], hashes: Mapping[str, str] | 
     return Tables(ready, hashes or {})
 
 
-def repeated_rows(frame: pl.DataFrame, table: Table) -> tuple[pl.Series, pl.Series]:
-    """Positions of exact duplicates (all but the first of each), and of different rows with the same key and known_on."""
-    place = pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True).alias(ROW)
+def rows_of_repeated_keys(frame: pl.DataFrame, table: Table) -> pl.Series:
+    """Positions of all rows whose key occurs more than once: versions, corrections and duplicates; no positions where every key is unique."""
+    key = frame[version_key(table)[0]]
+    if key.n_unique() == frame.height:
+        return pl.Series([], dtype=pl.UInt32)
+    return key.is_duplicated().arg_true()
+
+
+def repeated_rows(frame: pl.DataFrame, table: Table, suspects: pl.Series | None = None) -> tuple[pl.Series, pl.Series]:
+    """Positions of exact duplicates (all but the first of each), and of different rows with the same key and known_on.
+
+    suspects: `rows_of_repeated_keys`, where they are known already; only they are compared.
+    """
     version = version_key(table)
-    if frame[version[0]].n_unique() == frame.height:
-        return place.clear(), place.clear()
-    # Most keys stand once: only the rows of those that do not are compared.
-    suspects = frame.with_columns(place).filter(frame[version[0]].is_duplicated())
-    suspects = suspects.filter(pl.struct(version).is_duplicated())
-    first = suspects.unique(subset=list(table.names), keep="first", maintain_order=True)
-    repeated = suspects.join(first.select(ROW), on=ROW, how="anti")[ROW].sort()
+    among = rows_of_repeated_keys(frame, table) if suspects is None else suspects
+    if not among.len():
+        return among.clear(), among.clear()
+    rows = frame[among].with_columns(among.alias(ROW))
+    rows = rows.filter(pl.struct(version).is_duplicated())
+    first = rows.unique(subset=list(table.names), keep="first", maintain_order=True)
+    repeated = rows.join(first.select(ROW), on=ROW, how="anti")[ROW].sort()
     conflicting = first.filter(pl.struct(version).is_duplicated())[ROW].sort()
     return repeated, conflicting
 

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from riskmodel.errors import DataError
+from riskmodel.tables.across import refuse_across
 from riskmodel.tables.checks import Sheet, absent_tables, check_owners, check_rows, typed_sheet
 from riskmodel.tables.county import Tables, in_force_intervals, without_rows
 from riskmodel.tables.findings import CheckReport, Finding, TableSummary
@@ -142,8 +143,9 @@ def check_sources(
         check_rows(sheet)
         sheets[name] = sheet
     check_owners(sheets)
+    register = refuse_across(sheets)
     if warn:
-        look_for_suspicions(sheets)
+        look_for_suspicions(sheets, register)
     for sheet in sheets.values():
         findings += sheet.findings
     return Delivery(folder, sheets, findings, list(sources), unreadable)

@@ -128,6 +128,29 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
     "orphan": ("error", "a member of no household, an event of no household or member", "所属的户或人员不存在"),
     "owner_refused": ("error", "only in quarantine: rows whose household or member was refused", "所属的户或人员未通过检查"),
     "two_versions": ("error", "different rows with the same key and `known_on`", "同一编号、同一入库日期有内容不同的两行"),
+    "before_birth": (
+        "error",
+        "a bill, certificate, wage or income of a member before the member's birth",
+        "发生日期早于该成员的出生日期",
+    ),
+    "left_before_birth": ("error", "a member who left before being born", "离开日期早于出生日期"),
+    "part_above_total": ("error", "reimbursed or self-paid alone above the total cost", "报销或个人自付金额大于总费用"),
+    "owner_changed": (
+        "error",
+        "a correction that changes its household, member or area: ids of events that begin again",
+        "同一记录编号先后属于不同的户、人员或地区（编号重复使用？）",
+    ),
+    "household_reused": (
+        "error",
+        "a household id that strangers use after everybody who had it left",
+        "户编号被重复使用：原有成员全部离开之后，由另外的人员使用",
+    ),
+    "member_reused": (
+        "error",
+        "a member id that stands for another person: sex and birth differ, or one of them after leaving",
+        "人员编号被重复使用：性别和出生日期均与此前不同，或离开后再次出现时不同",
+    ),
+    "two_households": ("error", "one member in two households on one `known_on`", "同一成员在同一入库日期属于两个户"),
     "identity_number": (
         "error",
         "an 18-digit number with the check digit of a national id",
@@ -142,6 +165,45 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
     "exact_duplicate": ("warning", "rows that stand twice; they count once", "完全重复的行，只计一次"),
     "contradiction": ("warning", "what the field's audit rules call contradictory (below)", "前后矛盾，请向来源部门核对"),
+    "after_leaving": (
+        "warning",
+        "a bill, certificate, wage or income of a member after `left_on`",
+        "发生日期晚于该成员的离开日期（去世、婚嫁或迁出）",
+    ),
+    "before_household": ("warning", "an event of a household before it existed", "发生日期早于该户成立"),
+    "after_household": (
+        "warning",
+        "an event of a household after its last member had left or moved",
+        "发生日期晚于该户最后一名成员离开或迁入他户",
+    ),
+    "not_a_member": ("warning", "income of a person who was never a member of that household", "收入所列人员从未属于该户"),
+    "child_at_work": ("warning", "somebody under 16 years in employment", "不满 16 岁却有务工记录"),
+    "came_back": ("warning", "a member who had left and is there again", "已离开（可能去世）的成员再次出现"),
+    "back_and_forth": (
+        "warning",
+        "a member who moves between the same households again and again",
+        "同一成员在几个户之间反复变动，可能同时登记在两个户",
+    ),
+    "household_merged": (
+        "warning",
+        "households that ended because their members live in another one now",
+        "并户（或更换户编号）：原户的监测状态、走访和收入记录不随成员转移",
+    ),
+    "household_split": (
+        "warning",
+        "new households whose members came from one that goes on",
+        "分户：监测状态、走访和收入记录留在原户",
+    ),
+    "many_corrections": (
+        "warning",
+        "a delivery that mostly corrects older rows: ids of events that begin again?",
+        "一批数据中大部分是对旧记录的更正（编号是否每年重新开始？）",
+    ),
+    "event_moved": (
+        "warning",
+        "a correction that moves its event by more than 183 days",
+        "更正使发生日期变动超过 183 天，可能是另一条记录使用了相同编号",
+    ),
     "known_in_future": ("warning", "`known_on` after the day of the check", "入库日期在今天之后"),
     "no_members": ("warning", "households without any member", "没有家庭成员的农户"),
     "unit_suspect": (

@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from riskmodel.tables.across import may_contradict
 from riskmodel.tables.county import Tables, canonical_order, dtype_of, version_key
 from riskmodel.tables.schema import FIRST_DAY, LAST_DAY, TABLES, Column, Table, is_id
 
@@ -34,6 +35,8 @@ def plain_tables(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Tables |
     try:
         rows = {name: _rows(TABLES[name], some) for name, some in records.items()}
         _owners(rows)
+        if may_contradict(rows):
+            return None
         return Tables({name: _frame(TABLES[name], some) for name, some in rows.items()}, dict.fromkeys(rows, ""))
     except (NotPlain, KeyError, TypeError, ValueError):
         return None

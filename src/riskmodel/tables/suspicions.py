@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
+from riskmodel.tables.across import Register, warn_across, warn_of_corrections
 from riskmodel.tables.checks import Sheet, whole
 from riskmodel.tables.county import ROW
 from riskmodel.tables.values import Complaint
@@ -78,9 +79,10 @@ ENOUGH_ROWS = 20
 LAG_CHANGE_DAYS = 30
 
 
-def look_for_suspicions(sheets: Mapping[str, Sheet], *, today: dt.date | None = None) -> None:
-    """Add all warnings to the sheets. `today` is the clock's day unless it is given."""
+def look_for_suspicions(sheets: Mapping[str, Sheet], register: Register | None = None, *, today: dt.date | None = None) -> None:
+    """Add all warnings to the sheets. register: what `refuse_across` returned; `today` is the clock's day unless it is given."""
     counties = county_of_owner(sheets)
+    warn_across(sheets, register)
     for name, sheet in sheets.items():
         if not sheet.frame.height:
             continue
@@ -93,6 +95,7 @@ def look_for_suspicions(sheets: Mapping[str, Sheet], *, today: dt.date | None = 
         placed = with_county(sheet, counties)
         _units(sheet, placed)
         _deliveries(sheet, placed)
+        warn_of_corrections(sheet, placed["county"])
         _lags(sheet)
     _stopped(sheets)
     _households_without_members(sheets)
@@ -158,7 +161,6 @@ AUDIT_RULES: Mapping[str, tuple[str, str, str, str]] = {
         "the birth_date of a living person, or left_on",
         f"年龄超过 {OLDEST} 岁",
     ),
-    "left_before_birth": ("left_on", "left before birth", "left_on after birth_date", "离开日期早于出生日期"),
     "dibao_and_tekun": ("tekun", "dibao and tekun at once", "one of the two", "同时标注低保和特困供养"),
     "no_insurance": (
         "medical_insured",
@@ -274,7 +276,6 @@ def contradictions(name: str, frame: pl.DataFrame, sheets: Mapping[str, Sheet]) 
             unfit = unfit | ((pl.col("schooling") == level) & ~age.is_between(youngest, oldest))
         yield "school_age", rows(unfit)
         yield "too_old", rows((age > OLDEST) & pl.col("left_on").is_null())
-        yield "left_before_birth", rows(pl.col("left_on") < pl.col("birth_date"))
         yield "dibao_and_tekun", rows(pl.col("dibao") & pl.col("tekun"))
         uninsured = ~pl.col("medical_insured") & ~pl.col("pension_insured")
         yield "no_insurance", rows(uninsured & (age >= WORKING_AGE) & pl.col("left_on").is_null())
