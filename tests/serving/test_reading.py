@@ -16,6 +16,7 @@ from riskmodel.serving import reading
 from riskmodel.serving.reading import READ, read_rows
 from riskmodel.serving.requests import scores_request
 from riskmodel.serving.scores import Refused, read_quickly, read_slowly
+from riskmodel.tables.across import RULES
 
 AS_OF = dt.date(2025, 12, 31)
 
@@ -257,3 +258,87 @@ def test_whatever_is_read_quickly_is_read_slowly_to_the_same_rows(county, ids):
         same_rows(got.rows.prepared, again.rows.prepared)
     refused = slow
     assert quick > 100 and refused > 500, (quick, refused)
+
+
+def _bill(tables, **values):
+    row = {
+        "event_id": "m1",
+        "member_id": tables["members"][0]["member_id"],
+        "occurred_on": "2025-03-01",
+        "known_on": "2025-03-09",
+    }
+    row |= {"kind": "outpatient", "total_cost": 100, "reimbursed": 60, "self_paid": 40}
+    return row | values
+
+
+def _before_birth(tables):
+    child = tables["members"][0] | {
+        "member_id": "born",
+        "birth_date": "2025-03-02",
+        "known_on": "2025-04-01",
+        "schooling": "none",
+    }
+    tables["members"].append(child)
+    tables["medical"] = [_bill(tables, member_id="born")]
+
+
+def _part_above_total(tables):
+    tables["medical"] = [_bill(tables, self_paid=102)]
+
+
+def _owner_changed(tables):
+    tables["members"].append(tables["members"][0] | {"member_id": "other"})
+    tables["medical"] = [_bill(tables), _bill(tables, member_id="other", known_on="2025-04-01")]
+
+
+def _left_before_birth(tables):
+    tables["members"].append(tables["members"][0] | {"member_id": "other", "left_on": "1900-01-01"})
+
+
+def _household_reused(tables):
+    one = tables["members"][0]
+    gone = one | {"known_on": "2025-06-01", "left_on": "2025-05-20"}
+    tables["members"] = [one, gone, one | {"member_id": "stranger", "known_on": "2025-07-01"}]
+
+
+def _member_reused(tables):
+    one = tables["members"][0]
+    other = {
+        "known_on": "2025-07-01",
+        "birth_date": "1999-09-09",
+        "sex": "male" if one["sex"] == "female" else "female",
+    }
+    tables["members"] = [one, one | other]
+
+
+@pytest.fixture
+def one_person(county, ids):
+    """The tables of a household, with one member of whom nothing else is known."""
+    tables = scores_request(county, [ids[0]], AS_OF)["tables"]
+    person = {name: value for name, value in tables["members"][0].items() if name != "left_on"}
+    person |= {"known_on": "2023-01-01", "birth_date": "1960-01-01", "schooling": "none"}
+    return {"households": tables["households"], "members": [person]}
+
+
+@pytest.mark.parametrize(
+    ("rule", "broken"),
+    [
+        ("before_birth", _before_birth),
+        ("part_above_total", _part_above_total),
+        ("owner_changed", _owner_changed),
+        ("left_before_birth", _left_before_birth),
+        ("household_reused", _household_reused),
+        ("member_reused", _member_reused),
+    ],
+)
+def test_rows_that_contradict_each_other_are_refused_on_either_road(one_person, rule, broken):
+    whole = {"as_of": AS_OF.isoformat(), "tables": one_person}
+    assert read_quickly(orjson.dumps(whole)) is not None
+    broken(one_person)
+    assert read_quickly(orjson.dumps(whole)) is None
+    with pytest.raises(Refused) as refusal:
+        read_slowly(orjson.dumps(whole))
+    assert refusal.value.status == 422
+    assert any(fault.found.startswith(RULES[rule].found) for fault in refusal.value.faults), (
+        refusal.value.faults
+    )

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from riskmodel.features.lives import may_contradict
 from riskmodel.features.prepared import Prepared
 from riskmodel.features.rows import NEVER, OF_PERSON, SHAPES
 from riskmodel.serving import reading_kernels as kernels
@@ -214,7 +215,7 @@ def read_rows(body: bytes, at: int = 0) -> tuple[ReadRows, int] | None:
     prepared, households = _laid_out(
         shape, body, data, cells, row_table, keyed, starts, stops, spaces[:ids], of_table, replaced, defined
     )
-    if prepared is None:
+    if prepared is None or may_contradict(prepared):
         return None
     return ReadRows(prepared, households, rows), end
 

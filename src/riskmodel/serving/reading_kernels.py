@@ -560,6 +560,17 @@ def judge(
         if before >= 0 and row_table[before] == table:
             previous[row] = before
             links = 0
+            if table != households and table != members:  # a correction keeps its owner
+                if member_column[table] >= 0 and not equal(
+                    cells[row, member_column[table]], cells[before, member_column[table]]
+                ):
+                    return False
+                if household_column[table] >= 0 and not equal(
+                    cells[row, household_column[table]], cells[before, household_column[table]]
+                ):
+                    return False
+                if table == shocks and not equal(cells[row, area_column], cells[before, area_column]):
+                    return False
             while before >= 0:
                 then = cells[before, known_column[table]]
                 if then == known:
@@ -588,11 +599,17 @@ DROPPED = -1
 
 
 @compiled
+def equal(one, other):
+    """Whether two cells hold the same, or both nothing."""
+    return one == other or (np.isnan(one) and np.isnan(other))
+
+
+@compiled
 def alike(cells, row, other):
     """Whether two rows hold the same in every cell."""
     for column in range(cells.shape[1]):
         one, two = cells[row, column], cells[other, column]
-        if not (one == two or (np.isnan(one) and np.isnan(two))):
+        if not equal(one, two):
             return False
     return True
 
