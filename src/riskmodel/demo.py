@@ -104,6 +104,9 @@ def run(
         listed = workflow.screening_list(
             scores, county, as_of=as_of, capacity=visits, issue=True, project=project
         )
+        from riskmodel.visits.grades import with_grades
+
+        scores = with_grades(scores, listed.grades)
         for name in ("list.xlsx", "list.csv"):
             workflow.write_list(listed, out / name)
         with replacing(out / "scores.parquet") as draft:

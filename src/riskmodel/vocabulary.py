@@ -62,6 +62,17 @@ GRADES: Final[dict[str, tuple[str, str]]] = {
     "none": ("无", "none"),
 }
 
+# Kinds of leads, most urgent first: code -> (zh, en).
+LEAD_KINDS: Final[dict[str, tuple[str, str]]] = {
+    "guarantee": ("保障未达标", "failed guarantee"),
+    "self_declared": ("农户自主申报", "self-declared"),
+    "petition": ("信访", "petition"),
+    "cadre": ("干部排查", "cadre's round"),
+    "department": ("部门预警", "department's warning"),
+    "media": ("媒体", "media"),
+    "rule": ("部门规则", "department rule"),
+}
+
 COUNTY_DIGITS: Final = 6
 TOWNSHIP_DIGITS: Final = 9
 VILLAGE_DIGITS: Final = 12

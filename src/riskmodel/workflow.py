@@ -318,9 +318,13 @@ def score(
     *,
     model: str | ScreeningModel = "champion",
     horizon: int = 12,
+    capacity: int | None = None,
     project: ProjectLike = None,
 ) -> Scores:
-    """Score and explain the cohort of a day; for a run on a ready-made table, the rows of the wave that the day stands for."""
+    """Score and explain the cohort of a day; for a run on a ready-made table, the rows of the wave that the day stands for.
+
+    capacity: visits of the cycle, on which grades rest; by default that of `serving/screening.yaml`. Grades are those of a list of this capacity.
+    """
     if isinstance(model, str) and isinstance(tables, (str, os.PathLike)):
         from riskmodel.screening.ready_made import is_ready_made, score_table
 
@@ -328,7 +332,11 @@ def score(
         if is_ready_made(here, model):
             return score_table(here, model, Path(tables), day(as_of))
     ready = load_model(model, project=project) if isinstance(model, str) else model
-    return ready.score(_tables(tables), day(as_of), horizon=horizon)
+    data, date = _tables(tables), day(as_of)
+    from riskmodel.visits import grades
+
+    visits = ready.settings.capacity if capacity is None else capacity
+    return grades.with_leads(ready.score(data, date, horizon=horizon), data, date, ready.settings, visits)
 
 
 def screening_list(

@@ -7,16 +7,20 @@ import datetime as dt
 import polars as pl
 import pytest
 
+from riskmodel.features import load_catalogue
 from riskmodel.settings import Leads
-from riskmodel.visits.leads import LEAD_KINDS, RULES, open_leads, rule_hits, standing
+from riskmodel.visits.leads import RULE_TABLES, open_leads, rule_hits, standing
+from riskmodel.vocabulary import LEAD_KINDS
 
 AS_OF = dt.date(2025, 12, 31)
 NO_RULES = pl.DataFrame(schema={"household_id": pl.String, "rule": pl.String, "since": pl.Date})
 
 
 def leads_of(tables, settings=None, hits=NO_RULES, as_of=AS_OF):
-    frame, too_old = open_leads(tables, as_of, settings or Leads(), now=standing(tables, as_of), hits=hits)
-    return {(row["household_id"], row["kind"]) for row in frame.iter_rows(named=True)}, too_old
+    now = standing(tables, as_of)
+    frame, counts = open_leads(tables, as_of, settings or Leads(), now=now, hits=hits, names={})
+    assert counts.read == counts.open + counts.answered + counts.too_old + counts.not_asked + counts.unknown
+    return {(row["household_id"], row["kind"]) for row in frame.iter_rows(named=True)}, counts.too_old
 
 
 def visit(household, day, outcome="no_risk", origin="lead", **more):
@@ -81,7 +85,7 @@ def test_a_failed_guarantee_is_a_lead_that_names_what_failed(small_county):
     }
     guarantees |= {"insured_ok": False, "housing_ok": True, "water_ok": False}
     tables = small_county(4, guarantees=[guarantees])
-    frame, _ = open_leads(tables, AS_OF, Leads(), now=standing(tables, AS_OF), hits=NO_RULES)
+    frame, _ = open_leads(tables, AS_OF, Leads(), now=standing(tables, AS_OF), hits=NO_RULES, names={})
     assert frame["kind"].to_list() == ["guarantee"]
     assert "基本医疗、饮水安全" in frame["zh"][0] and "medical cover, safe drinking water" in frame["en"][0]
 
@@ -158,6 +162,41 @@ def test_monitored_means_that_the_newest_decisive_visit_confirmed(small_county):
     assert now["monitored_since"].to_list() == [dt.date(2024, 1, 5), None, dt.date(2025, 3, 3), None]
 
 
-def test_every_kind_and_rule_has_words_in_both_languages():
-    for zh, en in [*LEAD_KINDS.values(), *((zh, en) for zh, en, _ in RULES.values())]:
+def test_every_kind_has_words_in_both_languages_and_every_rule_is_of_the_catalogue(project):
+    for zh, en in LEAD_KINDS.values():
         assert zh and en and not zh.isascii() and en.isascii()
+    assert set(RULE_TABLES) == {name for name in load_catalogue(project).names if name.startswith("rule_")}
+
+
+def test_a_rule_is_called_what_the_catalogue_calls_it(small_county):
+    """`names` is what the catalogue says; no second name for a rule is written in the code."""
+    tables = small_county(4)
+    scored = pl.DataFrame({"household_id": ["h000"], "rule_dropout": [1.0]})
+    hits, now = rule_hits(scored, tables, AS_OF), standing(tables, AS_OF)
+    names = {"rule_dropout": ("教育规则：疑似辍学", "Education rule: a possible dropout")}
+    frame, _ = open_leads(tables, AS_OF, Leads(), now=now, hits=hits, names=names)
+    assert frame["zh"].to_list() == ["教育规则：疑似辍学（2022-01-01）"] and frame["en"].to_list() == [
+        names["rule_dropout"][1] + " (2022-01-01)"
+    ]
+
+
+def test_every_row_of_the_leads_table_is_open_answered_too_old_not_asked_for_or_of_nobody(small_county):
+    tables = small_county(
+        4,
+        leads=[
+            lead("h000", "2025-12-01"),
+            lead("h000", "2025-12-01"),  # the same lead from two rows: one lead in words, two rows counted
+            lead("h001", "2025-11-01", "cadre"),
+            lead("h001", "2024-11-01", "cadre"),
+            lead("h002", "2023-12-01"),
+            lead("h003", "2025-12-05", "media"),
+            lead("h999", "2025-12-05"),
+            lead("h003", "2025-12-30", known_on="2026-01-02"),  # known later: it is not read at all
+        ],
+        verifications=[visit("h001", "2025-11-01")],
+    )
+    settings = Leads(channels=("self_declared", "cadre"))
+    frame, counts = open_leads(tables, AS_OF, settings, now=standing(tables, AS_OF), hits=NO_RULES, names={})
+    assert frame["household_id"].to_list() == ["h000", "h999"]
+    assert (counts.read, counts.open, counts.answered) == (7, 2, 2)
+    assert (counts.too_old, counts.not_asked, counts.unknown) == (1, 1, 1)

@@ -25,7 +25,6 @@ COMPARED: Final = (
     "high",
     "reference_hash",
     "rank",
-    "grade",
     "risk_kinds",
     "reasons_zh",
     "reasons_en",

@@ -26,6 +26,7 @@ from riskmodel.policy import Policy
 from riskmodel.project import Project
 from riskmodel.screening import wording
 from riskmodel.screening.gate import pass_value_gate
+from riskmodel.screening.grades import GUARANTEE_RULE, Grading
 from riskmodel.screening.reasons import NOTHING, Reason, ReasonTable, give_reasons
 from riskmodel.screening.reference import Reference
 from riskmodel.screening.wordbook import Wordbook, plain_entry
@@ -572,19 +573,15 @@ class ScreeningModel:
     def grades(
         self, rank: npt.NDArray[np.int64], probability: Floats, flags: Mapping[str, Floats]
     ) -> npt.NDArray[np.object_]:
-        """Order of urgency from rules, the county's capacity and probability, as `serving/screening.yaml` says. Leads are added by the list."""
-        rules = self.settings.grades
-        place = list(GRADES)
-        grade = np.full(len(rank), place.index("none"), np.int64)
-        # Places in the order mean something only among more households than can be visited.
-        whole = len(rank) > self.settings.capacity
-        for name in ("yellow", "orange"):
-            cut = getattr(rules, name)
-            hit = (whole & (rank <= cut.capacity_share * self.settings.capacity)) | (
-                probability >= cut.probability
-            )
-            grade[hit] = place.index(name)
+        """Grades by what scores know: rules met, the county's capacity and the probability. Open leads are added with the tables' (`workflow.score`)."""
+        grading = Grading(self.settings.grades, self.settings.capacity, len(rank))
+        rules = self.settings.leads.rules
+        failing = flags.get(GUARANTEE_RULE, np.zeros(len(rank))) == 1
+        met = np.zeros(len(rank), dtype=bool)
         for name, column in flags.items():
-            given = rules.leads.get("guarantee" if name == "rule_guarantee_failed" else "rule", "none")
-            grade = np.where(column == 1, np.minimum(grade, place.index(given)), grade)
-        return np.array(place, dtype=object)[grade]
+            if name != GUARANTEE_RULE and (rules == "all" or name in rules):
+                met |= column == 1
+        kinds = ((), ("guarantee",), ("rule",), ("guarantee", "rule"))
+        rows = zip((failing + 2 * met).tolist(), rank.tolist(), probability.tolist(), strict=True)
+        grades = [grading.grade((), kinds[state], place, chance) for state, place, chance in rows]
+        return np.array(grades, dtype=object)

@@ -1,63 +1,102 @@
-"""Grades: the order of urgency of the households of a list, from leads, the model's order within the capacity, and the probability."""
+"""Grades of everybody on a day, with the leads that are open: what the list shows, and what scores carry once the leads are known."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+import dataclasses
+import datetime as dt
+from typing import Any, TypeVar, cast
 
+import numpy as np
 import polars as pl
 
-from riskmodel.settings import ScreeningSettings
-from riskmodel.visits.leads import LEAD_KINDS
-from riskmodel.vocabulary import GRADES
+from riskmodel.screening.grades import GUARANTEE_RULE, Grading
+from riskmodel.screening.scoring import Scores
+from riskmodel.settings import Leads, ScreeningSettings
+from riskmodel.tables import Tables
+from riskmodel.visits.leads import GUARANTEES, HITS_SCHEMA, open_leads, rules_met, standing
 
-GRADE_ORDER: Final = {grade: place for place, grade in enumerate(GRADES)}
+GRADE_COLUMNS = ("grade", "grade_reasons_zh", "grade_reasons_en")
 
 
-def with_grades(listed: pl.DataFrame, capacity: int, settings: ScreeningSettings) -> pl.DataFrame:
-    """Add grade and its reasons in words. Random checks are graded like everybody else."""
-    graded = [
-        grade_of(
-            row["lead_kinds"].split(";") if row["lead_kinds"] else [],
-            row["rank"],
-            row["probability"],
-            capacity,
-            settings,
-        )
-        for row in listed.select("lead_kinds", "rank", "probability").iter_rows(named=True)
-    ]
-    names = ("grade", "grade_reasons_zh", "grade_reasons_en")
-    return listed.with_columns(
-        pl.Series(name, [item[place] for item in graded], dtype=pl.String) for place, name in enumerate(names)
+def on_record(tables: Tables, as_of: dt.date, hits: pl.DataFrame, settings: Leads) -> pl.DataFrame:
+    """Households with a guarantee on record as failing, or that meet a department rule, whether a lead is open or not.
+
+    hits: household_id, rule. Returns household_id, guarantee, rule (both true or false); who has neither is not in it.
+    """
+    known = tables.known_by(as_of)
+    failing = [hits.filter(pl.col("rule") == GUARANTEE_RULE).select("household_id")]
+    if "guarantees" in known:
+        broken = pl.any_horizontal(~pl.col(name) for name in GUARANTEES)
+        failing.append(known["guarantees"].filter(broken).select("household_id"))
+    others = hits.filter(pl.col("rule") != GUARANTEE_RULE)
+    if settings.rules != "all":
+        others = others.filter(pl.col("rule").is_in(list(settings.rules)))
+    guarantee = pl.concat(failing).unique().with_columns(guarantee=pl.lit(True))
+    rule = others.select("household_id").unique().with_columns(rule=pl.lit(True))
+    return guarantee.join(rule, on="household_id", how="full", coalesce=True).with_columns(
+        pl.col("guarantee", "rule").fill_null(False)
     )
 
 
-def grade_of(
-    lead_kinds: Sequence[str],
-    rank: int | None,
-    probability: float | None,
-    capacity: int,
-    settings: ScreeningSettings,
-) -> tuple[str, str, str]:
-    """Grade of a household, and why, in zh and en. rank: place in the model's order, 1 first; None: not scored."""
-    rules = settings.grades
-    found: list[tuple[str, str, str]] = [
-        (rules.leads[kind], f"线索：{LEAD_KINDS[kind][0]}", f"lead: {LEAD_KINDS[kind][1]}")
-        for kind in lead_kinds
-        if kind in rules.leads
+def grades_of(
+    everybody: pl.DataFrame, recorded: pl.DataFrame, capacity: int, settings: ScreeningSettings
+) -> pl.DataFrame:
+    """Grade and its reasons in words of everybody: household_id, GRADE_COLUMNS.
+
+    everybody: household_id, lead_kinds (kinds of open leads joined by `;`, null: none), rank and probability (null: not scored).
+    recorded: what `on_record` returns. Random checks are graded like everybody else.
+    """
+    grading = Grading(settings.grades, capacity, everybody["rank"].count())
+    rows = everybody.select("household_id", "lead_kinds", "rank", "probability").join(
+        recorded, on="household_id", how="left", maintain_order="left"
+    )
+    graded = [
+        grading.explain(
+            kinds.split(";") if kinds else [],
+            [name for name, given in (("guarantee", guarantee), ("rule", rule)) if given],
+            rank,
+            probability,
+        )
+        for _, kinds, rank, probability, guarantee, rule in rows.iter_rows()
     ]
-    for grade, cut in (("orange", rules.orange), ("yellow", rules.yellow)):
-        share = int(cut.capacity_share * capacity)
-        if rank is not None and rank <= share:
-            found.append((grade, f"评分位列前{share}户", f"score among the first {share}"))
-            break
-        if probability is not None and probability >= cut.probability:
-            found.append(
-                (grade, f"概率不低于{cut.probability:.0%}", f"probability of {cut.probability:.0%} or more")
-            )
-            break
-    if not found:
-        return "none", "本期核实安排", "part of this cycle's plan of visits"
-    best = min((grade for grade, _, _ in found), key=GRADE_ORDER.__getitem__)
-    why = [(zh, en) for grade, zh, en in found if grade == best]
-    return best, "；".join(zh for zh, _ in why), "; ".join(en for _, en in why)
+    return rows.select("household_id").with_columns(
+        pl.Series(name, [item[place] for item in graded], dtype=pl.String)
+        for place, name in enumerate(GRADE_COLUMNS)
+    )
+
+
+def with_leads(
+    scores: Scores, tables: Tables, as_of: dt.date, settings: ScreeningSettings, capacity: int
+) -> Scores:
+    """The scores with the grades that a list of this day and capacity gives: open leads and failing guarantees count."""
+    now = standing(tables, as_of)
+    hits = rules_met(scores.frame)
+    leads, _ = open_leads(
+        tables, as_of, settings.leads, now=now, hits=pl.DataFrame(schema=HITS_SCHEMA), names={}
+    )
+    kinds = leads.group_by("household_id").agg(lead_kinds=pl.col("kind").unique().str.join(";"))
+    everybody = scores.frame.select("household_id", "rank", "probability").join(
+        kinds, on="household_id", how="left", maintain_order="left"
+    )
+    recorded = on_record(tables, as_of, hits, settings.leads)
+    return with_grades(scores, grades_of(everybody, recorded, capacity, settings))
+
+
+Scored = TypeVar("Scored")
+
+
+def with_grades(scores: Scored, grades: pl.DataFrame) -> Scored:
+    """Scores (a Scores, or a frame with household_id) with the grades of a list: household_id, grade. Who is not in it keeps its own."""
+    known = dict(grades.select("household_id", "grade").iter_rows())
+    if isinstance(scores, Scores):
+        pairs = zip(scores.matrix.household_id.tolist(), scores.grade.tolist(), strict=True)
+        new = np.array([known.get(name, grade) for name, grade in pairs], dtype=object)
+        return dataclasses.replace(scores, grade=new)
+    frame: Any = scores
+    if "grade" not in frame.columns:
+        return scores
+    pairs = zip(frame["household_id"].to_list(), frame["grade"].to_list(), strict=True)
+    given = [known.get(name, grade) for name, grade in pairs]
+    if isinstance(frame, pl.DataFrame):
+        return cast(Scored, frame.with_columns(grade=pl.Series(given, dtype=pl.String)))
+    return cast(Scored, frame.assign(grade=given))

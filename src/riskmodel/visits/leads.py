@@ -7,25 +7,17 @@ Three sources: the `leads` table (self-declared, cadre, department, media, petit
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from riskmodel.tables import Tables
+from riskmodel.vocabulary import LEAD_KINDS
 
 if TYPE_CHECKING:
     from riskmodel.settings import Leads
-
-# Kinds of leads, most urgent first: code -> (zh, en).
-LEAD_KINDS: Final[dict[str, tuple[str, str]]] = {
-    "guarantee": ("保障未达标", "failed guarantee"),
-    "self_declared": ("农户自主申报", "self-declared"),
-    "petition": ("信访", "petition"),
-    "cadre": ("干部排查", "cadre's round"),
-    "department": ("部门预警", "department's warning"),
-    "media": ("媒体", "media"),
-    "rule": ("部门规则", "department rule"),
-}
 
 GUARANTEES: Final[dict[str, tuple[str, str]]] = {
     "food_clothing_ok": ("吃穿", "food and clothing"),
@@ -35,39 +27,24 @@ GUARANTEES: Final[dict[str, tuple[str, str]]] = {
     "water_ok": ("饮水安全", "safe drinking water"),
 }
 
-# Department rules in words, and the tables whose new rows can make them true. Tables that bring a row every month
-# (employment, income) say nothing about what is new, and are not named.
-RULES: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
-    "rule_medical_self_paid": (
-        "年度自付医疗费超过规定比例",
-        "yearly self-paid medical cost over the rule",
-        ("medical",),
-    ),
-    "rule_medical_burden": (
-        "综合保障后医疗负担过重",
-        "medical burden after insurance over the rule",
-        ("medical",),
-    ),
-    "rule_inpatient_self_paid": ("住院自付费用较高", "inpatient self-paid cost over the rule", ("medical",)),
-    "rule_chronic_monthly": (
-        "门诊或慢特病月自付较高",
-        "monthly outpatient or chronic cost over the rule",
-        ("medical",),
-    ),
-    "rule_new_serious_illness": ("新患大病", "a new serious illness", ("members", "medical")),
-    "rule_dropout": ("疑似失学辍学", "a possible dropout from school", ("members",)),
-    "rule_tuition": ("学年教育支出较高", "school cost over the rule", ("expenditure",)),
-    "rule_new_disability": ("新办残疾证", "a new disability certificate", ("disability",)),
-    "rule_no_job_3m": ("劳动力连续3个月未就业", "no job for three months", ()),
-    "rule_wage_falling": ("工资收入连续下降", "wages falling in two periods running", ()),
-    "rule_transfer_share": ("转移性收入占比过高", "transfers a large share of income", ()),
-    "rule_guarantee_failed": (
-        "“三保障”及饮水安全存在问题",
-        "a guarantee or safe water has failed",
-        ("guarantees",),
-    ),
-    "rule_event": ("发生灾害或意外事件", "a disaster, accident or failed project", ("shocks",)),
+# Department rules and the tables whose new rows can make them true. Tables that bring a row every month (employment, income) say
+# nothing about what is new, and are not named. What a rule is called is in the catalogue, and nowhere else.
+RULE_TABLES: Final[dict[str, tuple[str, ...]]] = {
+    "rule_medical_self_paid": ("medical",),
+    "rule_medical_burden": ("medical",),
+    "rule_inpatient_self_paid": ("medical",),
+    "rule_chronic_monthly": ("medical",),
+    "rule_new_serious_illness": ("members", "medical"),
+    "rule_dropout": ("members",),
+    "rule_tuition": ("expenditure",),
+    "rule_new_disability": ("disability",),
+    "rule_no_job_3m": (),
+    "rule_wage_falling": (),
+    "rule_transfer_share": (),
+    "rule_guarantee_failed": ("guarantees",),
+    "rule_event": ("shocks",),
 }
+HITS_SCHEMA: Final = {"household_id": pl.String, "rule": pl.String, "since": pl.Date}
 _NEVER: Final = dt.date(1900, 1, 1)
 
 LEAD_SCHEMA: Final = {
@@ -144,11 +121,11 @@ def rule_hits(
     """
     rules = [name for name in scored.columns if name.startswith("rule_")]
     if not rules:
-        return pl.DataFrame(schema={"household_id": pl.String, "rule": pl.String, "since": pl.Date})
-    hits = _met(scored)
+        return pl.DataFrame(schema=HITS_SCHEMA)
+    hits = rules_met(scored)
     newest = _newest_rows(tables, as_of, hits["household_id"].unique())
     sources = pl.DataFrame(
-        [(rule, table) for rule, (_, _, names) in RULES.items() for table in names],
+        [(rule, table) for rule, names in RULE_TABLES.items() for table in names],
         schema={"rule": pl.String, "table": pl.String},
         orient="row",
     )
@@ -165,15 +142,17 @@ def rule_hits(
         hits = hits.join(known, on=["household_id", "rule"], how="left")
         hits = hits.with_columns(since=pl.when("was").then("then").otherwise(today))
     elif before is not None:
-        hits = hits.join(_met(before).with_columns(was=pl.lit(True)), on=["household_id", "rule"], how="left")
+        hits = hits.join(
+            rules_met(before).with_columns(was=pl.lit(True)), on=["household_id", "rule"], how="left"
+        )
         hits = hits.with_columns(since=pl.when(pl.col("was").is_null()).then(today))
     else:
         hits = hits.with_columns(since="fresh")
     return hits.select("household_id", "rule", "since").sort("household_id", "rule")
 
 
-def _met(flags: pl.DataFrame) -> pl.DataFrame:
-    """Rules met, one row a household and rule."""
+def rules_met(flags: pl.DataFrame) -> pl.DataFrame:
+    """Department rules met, one row a household and rule: household_id, rule. flags: household_id and `rule_…` columns, 1 where met."""
     rules = [name for name in flags.columns if name.startswith("rule_")]
     return (
         flags.select(
@@ -193,7 +172,7 @@ def _newest_rows(tables: Tables, as_of: dt.date, households: pl.Series) -> pl.Da
         known.get("members").select("member_id", "household_id").join(wanted, on="household_id", how="semi")
     )
     parts = []
-    for name in sorted({table for _, _, names in RULES.values() for table in names}):
+    for name in sorted({table for names in RULE_TABLES.values() for table in names}):
         if name not in known:
             continue
         frame = known[name]
@@ -227,28 +206,66 @@ def _newest_rows(tables: Tables, as_of: dt.date, households: pl.Series) -> pl.Da
     return pl.concat(parts) if parts else pl.DataFrame(schema=schema)
 
 
-def open_leads(
-    tables: Tables, as_of: dt.date, settings: Leads, *, now: pl.DataFrame, hits: pl.DataFrame
-) -> tuple[pl.DataFrame, int]:
-    """All leads that wait for a visit on the day, and the number of leads too old to be open.
+@dataclass(frozen=True)
+class LeadCounts:
+    """What became of the rows of the `leads` table known on a day: read = open + answered + too_old + not_asked + unknown.
 
-    `now` is `standing(tables, as_of)`, `hits` is `rule_hits(…)`. Columns out: household_id, kind (a key of LEAD_KINDS), since (day known;
-    null for a rule met since an unknown day), zh, en (in words); sorted by household, urgency, day. Several a household are possible.
+    answered: a visit came after it. too_old: older than the look-back, without a visit. not_asked: of a channel that the settings leave out.
+    unknown: of a household that the tables do not hold (its leads are among those that are returned, so that they can be named).
+    """
+
+    read: int
+    open: int
+    answered: int
+    too_old: int
+    not_asked: int
+    unknown: int
+
+
+def open_leads(
+    tables: Tables,
+    as_of: dt.date,
+    settings: Leads,
+    *,
+    now: pl.DataFrame,
+    hits: pl.DataFrame,
+    names: Mapping[str, tuple[str, str]],
+) -> tuple[pl.DataFrame, LeadCounts]:
+    """All leads that wait for a visit on the day, and what became of the rows of the `leads` table.
+
+    `now` is `standing(tables, as_of)`, `hits` is `rule_hits(…)`. names: department rule -> what it is called, in zh and en; a rule that is
+    not in it is shown by its code. Columns out: household_id, kind (a key of LEAD_KINDS), since (day known; null for a rule met since an
+    unknown day), zh, en (in words); sorted by household, urgency, day. Several a household are possible.
     """
     known = tables.known_by(as_of)
     visited = now.select("household_id", "last_visit")
     unanswered = pl.col("last_visit").is_null() | (pl.col("last_visit") < pl.col("since"))
 
-    told = (
+    fresh = pl.col("since") > as_of - dt.timedelta(days=settings.look_back_days)
+    every = (
         known.get("leads")
         .with_columns(kind=pl.col("channel").cast(pl.String), since=pl.col("known_on"))
-        .filter(pl.col("kind").is_in(settings.channels))
-        .join(visited, on="household_id", how="left")
-        .filter(unanswered)
+        .join(visited.with_columns(here=pl.lit(True)), on="household_id", how="left")
+        .with_columns(
+            fate=pl.when(~pl.col("kind").is_in(settings.channels))
+            .then(pl.lit("not_asked"))
+            .when(~unanswered)
+            .then(pl.lit("answered"))
+            .when(~fresh)
+            .then(pl.lit("too_old"))
+            .when(pl.col("here").is_null())
+            .then(pl.lit("unknown"))
+            .otherwise(pl.lit("open"))
+        )
     )
-    fresh = pl.col("since") > as_of - dt.timedelta(days=settings.look_back_days)
-    too_old = told.filter(~fresh).height
-    told = told.filter(fresh).select("household_id", "kind", "since", "topic")
+    fates = dict(every.group_by("fate").agg(rows=pl.len()).iter_rows())
+    counts = LeadCounts(
+        read=every.height,
+        **{name: fates.get(name, 0) for name in ("open", "answered", "too_old", "not_asked", "unknown")},
+    )
+    told = every.filter(pl.col("fate").is_in(["open", "unknown"])).select(
+        "household_id", "kind", "since", "topic"
+    )
     words = [
         _lead(row["household_id"], row["kind"], row["since"], row["topic"] or "", row["topic"] or "")
         for row in told.iter_rows(named=True)
@@ -261,9 +278,9 @@ def open_leads(
         broken = known["guarantees"].filter(pl.any_horizontal(~pl.col(name) for name in GUARANTEES))
         broken = broken.join(visited, on="household_id", how="left").with_columns(since=pl.col("known_on"))
         for row in broken.filter(unanswered | (pl.col("last_visit") < quiet)).iter_rows(named=True):
-            names = [pair for name, pair in GUARANTEES.items() if row[name] is False]
+            which = [pair for name, pair in GUARANTEES.items() if row[name] is False]
             failed[row["household_id"]] = row["since"]
-            zh, en = "、".join(pair[0] for pair in names), ", ".join(pair[1] for pair in names)
+            zh, en = "、".join(pair[0] for pair in which), ", ".join(pair[1] for pair in which)
             words.append(_lead(row["household_id"], "guarantee", row["since"], zh, en))
 
     wanted = hits if settings.rules == "all" else hits.filter(pl.col("rule").is_in(list(settings.rules)))
@@ -276,11 +293,11 @@ def open_leads(
     for row in met.iter_rows(named=True):
         if row["rule"] == "rule_guarantee_failed":
             if row["household_id"] not in failed:
-                zh, en, _ = RULES[row["rule"]]
+                zh, en = names.get(row["rule"], ("", ""))
                 words.append(_lead(row["household_id"], "guarantee", row["since"], zh, en))
             continue
-        zh, en, _ = RULES.get(row["rule"], (row["rule"], row["rule"], ()))
-        words.append(_lead(row["household_id"], "rule", row["since"], zh, en))
+        zh, en = names.get(row["rule"], (row["rule"], row["rule"]))
+        words.append(_dated(row["household_id"], "rule", row["since"], zh, en))
 
     order = {kind: place for place, kind in enumerate(LEAD_KINDS)}
     frame = pl.DataFrame(words, schema=LEAD_SCHEMA, orient="row").unique()
@@ -291,19 +308,22 @@ def open_leads(
         "zh",
         nulls_last=True,
     )
-    return frame, too_old
+    return frame, counts
 
 
 def _lead(
     household: str, kind: str, since: dt.date | None, zh: str, en: str
 ) -> tuple[str, str, dt.date | None, str, str]:
     name_zh, name_en = LEAD_KINDS[kind]
+    return _dated(
+        household, kind, since, f"{name_zh}：{zh}" if zh else name_zh, f"{name_en}: {en}" if en else name_en
+    )
+
+
+def _dated(
+    household: str, kind: str, since: dt.date | None, zh: str, en: str
+) -> tuple[str, str, dt.date | None, str, str]:
+    """A row of the leads: its words, with the day on which it became known."""
     day_zh = f"（{since.isoformat()}）" if since else ""
     day_en = f" ({since.isoformat()})" if since else ""
-    return (
-        household,
-        kind,
-        since,
-        f"{name_zh}：{zh}{day_zh}" if zh else f"{name_zh}{day_zh}",
-        f"{name_en}: {en}{day_en}" if en else f"{name_en}{day_en}",
-    )
+    return household, kind, since, f"{zh}{day_zh}", f"{en}{day_en}"

@@ -12,15 +12,17 @@ import numpy as np
 import polars as pl
 
 from riskmodel.errors import Fault, UserError
+from riskmodel.screening.grades import GRADE_ORDER
 from riskmodel.settings import ScreeningSettings
 from riskmodel.tables import Tables
 from riskmodel.tables.staleness import stale_note
 from riskmodel.visits.draws import draw_checks, strata_of, tie_order
-from riskmodel.visits.grades import GRADE_ORDER, with_grades
+from riskmodel.visits.grades import GRADE_COLUMNS, grades_of, on_record
 from riskmodel.visits.leads import open_leads, rule_hits, standing
+from riskmodel.visits.not_listed import not_listed, quiet_days
 from riskmodel.visits.quotas import fill_visits, quotas_of
 from riskmodel.visits.visit_list import COLUMNS, LISTED_AS, VisitList, cycle_length, cycle_of
-from riskmodel.vocabulary import GRADES, RISK_KINDS
+from riskmodel.vocabulary import COUNTY_DIGITS, GRADES, RISK_KINDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +37,7 @@ def screening_list(
     settings: ScreeningSettings | None = None,
     previous: VisitList | None = None,
     rules_before: pl.DataFrame | None = None,
+    county: str | None = None,
 ) -> VisitList:
     """The visit list of the cycle whose visits begin the day after `as_of`.
 
@@ -42,6 +45,7 @@ def screening_list(
     used where they are there. tables: what is known of the county; only rows known by `as_of` are read.
     capacity: visits the county can give in the cycle. previous: the last list, for carry-over and for what is new.
     rules_before: `rule_…` columns a household a cycle ago, where there is no last list to say what is new.
+    county: code (6 digits) of the county whose list it is; needed where the scores and leads lie in several.
 
     Leads are all on the list. Those by people and failed guarantees get a visit even beyond the capacity; those by department rules alone
     get one up to their share, or by their score, and stand by otherwise. Random checks are always kept. The notes say what applied. Raises UserError with
@@ -51,18 +55,27 @@ def screening_list(
     scored = _scored(scores, as_of, capacity)
     cycle = cycle_of(as_of, settings.cycle)
     now = standing(tables, as_of)
+    county, scored, elsewhere = _of_one_county(scored, now, county)
     dates = _data_dates(tables, as_of)
     stale = stale_note(dates, as_of)
     notes: list[tuple[str, str]] = [] if stale is None else [stale]
 
     hits = rule_hits(scored, tables, as_of, None if previous is None else previous.rules, rules_before)
-    leads, too_old = open_leads(tables, as_of, settings.leads, now=now, hits=hits)
-    if too_old:
+    leads, rows_of_leads = open_leads(
+        tables, as_of, settings.leads, now=now, hits=hits, names=names_of_rules(scores)
+    )
+    if rows_of_leads.too_old:
         days = settings.leads.look_back_days
         notes.append(
-            (f"另有{too_old}条线索超过{days}天无核实记录，未列入；请补录核实结果。",
-             f"{too_old} leads without a visit are older than {days} days and not listed; enter their visits.")
+            (f"另有{rows_of_leads.too_old}条线索超过{days}天无核实记录，未列入；请补录核实结果。",
+             f"{rows_of_leads.too_old} leads without a visit are older than {days} days and not listed; enter their visits.")
         )  # fmt: skip
+    if rows_of_leads.not_asked:
+        notes.append(
+            (f"另有{rows_of_leads.not_asked}条线索的来源未启用（leads.channels），未列入。",
+             f"{rows_of_leads.not_asked} leads come from channels that the settings leave out (leads.channels) and are not listed.")
+        )  # fmt: skip
+    leads = leads.join(elsewhere, on="household_id", how="anti", maintain_order="left")
     unknown = leads.join(now, on="household_id", how="anti")["household_id"].n_unique()
     if unknown:
         notes.append(
@@ -81,8 +94,7 @@ def screening_list(
 
     everybody = _everybody(scored, now, leads, settings, cycle)
     peace = settings.recent_visits
-    still = pl.when(pl.col("last_origin") == "sweep").then(peace.sweep_days).otherwise(peace.days)
-    quiet = (pl.lit(as_of) - pl.col("last_visit")).dt.total_days() < still
+    quiet = (pl.lit(as_of) - pl.col("last_visit")).dt.total_days() < quiet_days(peace)
     everybody = everybody.with_columns(
         fate=pl.when(pl.col("people").fill_null(0) == 0)
         .then(pl.lit("gone"))
@@ -97,7 +109,9 @@ def screening_list(
     carried, withdrawn = _carried(everybody, previous, as_of, capacity, settings, now)
     listed, waiting, drawn_from = _choose(everybody, carried, cycle, capacity, settings, notes)
 
-    rows = with_grades(_told(listed, scores), capacity, settings)
+    grades = grades_of(everybody, on_record(tables, as_of, hits, settings.leads), capacity, settings)
+    rows = _told(listed, scores).drop(GRADE_COLUMNS, strict=False)
+    rows = rows.join(grades, on="household_id", how="left", maintain_order="left")
     rows = _number(rows, settings)
     rows = rows.with_columns(
         cycle=pl.lit(cycle),
@@ -132,11 +146,10 @@ def screening_list(
              f"{counts['recent']} households were visited a short time ago ({peace.days} days, {peace.sweep_days} after a sweep) "
                 "and nothing new is known: not visited again.")
         )  # fmt: skip
-    areas = now["village_code"].to_list()
     return VisitList(
         cycle=cycle,
         as_of=as_of,
-        county_code=areas[0][:6] if areas else "",
+        county_code=county,
         capacity=capacity,
         settings=settings,
         rows=rows,
@@ -145,6 +158,10 @@ def screening_list(
         strata=strata_of(drawn_from),
         drawn_from=drawn_from,
         rules=hits,
+        grades=grades,
+        not_listed=not_listed(
+            now.join(elsewhere, on="household_id", how="anti"), everybody, rows, withdrawn, peace
+        ),
         notes=tuple(notes),
         model_version=", ".join(versions),
         guide=_guide(scores),
@@ -211,6 +228,37 @@ def _scored(scores: Any, as_of: dt.date, capacity: int) -> pl.DataFrame:
     if faults:
         raise UserError(faults)
     return frame
+
+
+def _of_one_county(
+    scored: pl.DataFrame, now: pl.DataFrame, county: str | None
+) -> tuple[str, pl.DataFrame, pl.DataFrame]:
+    """The county of the list, the scores of its households (and of those that the tables do not hold), and the households of other counties.
+
+    Raises UserError where several counties were scored and none is named, or the named one has no household.
+    """
+    codes = now.select("household_id", county=pl.col("village_code").str.head(COUNTY_DIGITS))
+    sizes = dict(
+        scored.select("household_id")
+        .join(codes, on="household_id")
+        .group_by("county")
+        .len()
+        .sort("county")
+        .iter_rows()
+    )
+    if county is None and len(sizes) > 1:
+        found = ", ".join(f"{code} ({size} households)" for code, size in sizes.items())
+        remedy = "Name one: --county CODE, or county= in Python; make a list for each. A mistyped code is to be mended in the tables."
+        raise UserError(
+            Fault("scores", f"households of several counties: {found}", "one county a list", remedy)
+        )
+    if county is not None and county not in sizes:
+        raise UserError(
+            Fault("county", county, f"one of {', '.join(sizes)}", "Name a county that was scored.")
+        )
+    chosen = county or next(iter(sizes), codes["county"][0] if codes.height else "")
+    elsewhere = codes.filter(pl.col("county") != chosen).select("household_id")
+    return chosen, scored.join(elsewhere, on="household_id", how="anti", maintain_order="left"), elsewhere
 
 
 def _from_pandas(frame: pd.DataFrame) -> pl.DataFrame:
@@ -335,6 +383,15 @@ def _told(listed: pl.DataFrame, scores: Any) -> pl.DataFrame:
     )
     listed = listed.with_columns(pl.coalesce(f"told_{name}", name).alias(name) for name in names)
     return listed.drop(f"told_{name}" for name in names)
+
+
+def names_of_rules(scores: Any) -> dict[str, tuple[str, str]]:
+    """What the catalogue of the scores calls the department rules; empty where the scores come without one."""
+    if not callable(getattr(scores, "reasons", None)):
+        return {}
+    catalogue = scores.table.wordbook.catalogue
+    rules = [name for name in scores.matrix.names if name.startswith("rule_")]
+    return {name: (catalogue[name].label.zh, catalogue[name].label.en) for name in rules}
 
 
 def _guide(scores: Any) -> tuple[tuple[str, ...], ...]:

@@ -69,6 +69,8 @@ class VisitList:
     strata: random checks by stratum: households, drawn, inclusion_probability. drawn_from: everybody who could be drawn: household_id,
     probability, stratum, inclusion_probability, drawn; together with the list the population of every estimate. rules: department rules met, and since when, of
     everybody scored (the next list needs it). notes: what a reader must know, in zh and en.
+    grades: grade and its reasons of everybody who was scored or has a lead, listed or not: household_id, grade, grade_reasons_zh, grade_reasons_en.
+    not_listed: everybody else of the county and why (columns of `not_listed.SCHEMA`).
     guide: what to verify for each risk kind, and which measures belong to it once confirmed. data_dates: until when each table is known.
     """
 
@@ -88,6 +90,8 @@ class VisitList:
     guide: tuple[tuple[str, ...], ...] = ()
     data_dates: Mapping[str, dt.date] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    grades: pl.DataFrame = field(default_factory=pl.DataFrame)
+    not_listed: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def frame(self) -> pd.DataFrame:
