@@ -1,4 +1,7 @@
-"""What all rooms' tests share: the project of this repository, and a small synthetic county with known truth."""
+"""What all rooms' tests share: the project of this repository, and a small synthetic county with known truth.
+
+Tests see what git tracks and nothing else, whatever was run in the folder before.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,17 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+for name in [name for name in os.environ if name.startswith("RISKMODEL_")]:
+    if name not in (
+        "RISKMODEL_CACHE",
+        "RISKMODEL_REAL_DATA",
+    ):  # a folder for compiled code, and data that only some have
+        del os.environ[name]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
@@ -20,12 +30,41 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def tracked_files() -> list[str]:
+    """The files of the repository as git tracks them, with changes that are not committed. Outside version control (an archive): all but what git would ignore."""
+    listed = subprocess.run(
+        ["git", "-c", "core.quotepath=off", "-C", ROOT, "ls-files", "-z", "--cached"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if listed.returncode == 0 and listed.stdout:
+        return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    left_behind = {".venv", "out", "mlruns", "release", "casebook", "keys", "dist", "__pycache__"}
+    return [
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("*")
+        if path.is_file()
+        and not left_behind & set(path.relative_to(ROOT).parts)
+        and path.name != "trusted_keys.yaml"
+        and not any(part.endswith(("_cache", ".egg-info")) for part in path.parts)
+    ]
+
+
 @pytest.fixture(scope="session")
-def project():
-    """The project folder of this repository. Read it; do not train in it (use `own_project`)."""
+def checkout(tmp_path_factory) -> Path:
+    """A copy of the files that git tracks. What `make demo`, `make serve`, keys, own features and plans left in the folder is not in it."""
+    target = tmp_path_factory.mktemp("checkout") / "riskmodel"
+    for name in tracked_files():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target / name)
+    return target
+
+
+@pytest.fixture(scope="session")
+def project(checkout):
+    """The project folder of this repository, as git tracks it. Read it; do not train in it (use `own_project`)."""
     from riskmodel.project import Project
 
-    return Project.find(ROOT)
+    return Project.find(checkout)
 
 
 @pytest.fixture
@@ -123,6 +162,38 @@ def postgres_database(postgres, needs) -> Callable[[], str]:
     return make
 
 
+@dataclass(frozen=True)
+class Done:
+    """What a command did: its exit code and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    def refused(self, code: int = 1) -> str:
+        """What a refused command printed: one line for people (exit code 1), or how the command is written (2); never a traceback."""
+        assert self.returncode == code, self
+        assert "Traceback" not in self.stderr
+        assert code == 2 or len(self.stderr.strip().splitlines()) == 1, self.stderr
+        return self.stderr
+
+
+@pytest.fixture
+def command(capsys, monkeypatch) -> Callable[..., Done]:
+    """`command("check", folder)`: run the command line in this process, as `main` does: seconds faster than a process of its own."""
+    from riskmodel import cli
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr("sys.argv", ["riskmodel", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return Done(int(left.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
 AS_OF = "2025-12-31"
 
 
@@ -143,3 +214,13 @@ def trained(project, county, tmp_path_factory):
     rm.release_key(project=own)
     release = rm.release(county, AS_OF, project=own)
     return own, county, scores, release
+
+
+@pytest.fixture(scope="session")
+def ruled(project, county, county_folder, tmp_path_factory):
+    """A project with one run, the income rule on `county`: quick to train, and it scores. (project, folder of the tables, run id)."""
+    import riskmodel as rm
+    from riskmodel.project import Project, start_project
+
+    own = Project.find(start_project(tmp_path_factory.mktemp("ruled") / "project", project.root))
+    return own, county_folder, rm.train("income_rule", county, project=own).id

@@ -21,18 +21,10 @@ BIN = Path(sys.executable).parent
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory, trained):
+def released(checkout, tmp_path_factory, trained):
     """The files of the repository in a clean folder, with a release beside them."""
-    target = tmp_path_factory.mktemp("checkout") / "riskmodel"
-    of_root = {".git", ".venv", "out", "mlruns", "release", "casebook", "keys", "dist"}
-
-    def leave(folder: str, names: list[str]) -> set[str]:
-        here = of_root if Path(folder) == ROOT else set()
-        return here | {
-            name for name in names if name == "__pycache__" or name.endswith((".egg-info", "_cache"))
-        }
-
-    shutil.copytree(ROOT, target, ignore=leave)
+    target = tmp_path_factory.mktemp("released") / "riskmodel"
+    shutil.copytree(checkout, target)
     shutil.copytree(trained[3].parent, target / "release")
     shutil.copy2(trained[0].root / "serving" / "trusted_keys.yaml", target / "serving" / "trusted_keys.yaml")
     return target
@@ -52,7 +44,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def wheel(checkout, tmp_path_factory):
     out = tmp_path_factory.mktemp("wheel")
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, cwd=checkout)
@@ -92,14 +84,14 @@ def test_the_installed_wheel_makes_a_project_where_none_is_at_hand(wheel, tmp_pa
     assert (tmp_path / "new" / "serving" / "service.py").is_file()
 
 
-def test_the_bento_holds_what_it_serves_and_installs_only_what_is_locked(checkout, tmp_path):
+def test_the_bento_holds_what_it_serves_and_installs_only_what_is_locked(released, tmp_path):
     run(
         BIN / "bentoml",
         "build",
         "--output",
         "tag",
         ".",
-        cwd=checkout,
+        cwd=released,
         BENTOML_HOME=str(tmp_path),
         BENTOML_DO_NOT_TRACK="true",
     )

@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
-def generate():
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+def generate(checkout):
+    spec = importlib.util.spec_from_file_location("generate", checkout / "docs" / "generate.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -29,9 +29,11 @@ def commands() -> set[str]:
     return set(typer.main.get_command(app).commands)
 
 
-def test_generated_pages_are_up_to_date():
+def test_generated_pages_are_up_to_date(checkout):
     stale = [
-        path.name for path, text in generate().pages().items() if path.read_text(encoding="utf-8") != text
+        path.name
+        for path, text in generate(checkout).pages().items()
+        if path.read_text(encoding="utf-8") != text
     ]
     assert stale == [], "run `make pages`"
 
@@ -79,8 +81,8 @@ def test_both_readmes_tell_the_same(project):
         assert neutral(english) == neutral(chinese), pattern
 
 
-def test_no_second_way_to_set_up_is_described():
-    for page in PAGES:
+def test_ways_to_set_up_are_described_on_one_page_only():
+    for page in [page for page in PAGES if page.name != "installation.md"]:
         text = page.read_text(encoding="utf-8")
         assert not re.search(r"pip install|uv sync|conda |venv -m|python -m venv", text), page.name
 

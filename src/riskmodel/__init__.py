@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from riskmodel.workflow import write_list as write_list
     from riskmodel.workflow import write_list_by_township as write_list_by_township
     from riskmodel.workflow import write_review as write_review
+    from riskmodel.workflow import write_scores as write_scores
 
 __version__ = "0.1.0"
 
@@ -111,6 +112,7 @@ _HOMES = {
     "write_list": "riskmodel.workflow",
     "write_list_by_township": "riskmodel.workflow",
     "write_review": "riskmodel.workflow",
+    "write_scores": "riskmodel.workflow",
 }
 __all__ = sorted(_HOMES)
 

@@ -1,9 +1,25 @@
-"""Arithmetic with months: the one rule that features, labels, folds and exit reviews share."""
+"""Days and months: how a day may be written, and the one rule for months that features, labels, folds and exit reviews share."""
 
 from __future__ import annotations
 
 import datetime as dt
 from calendar import monthrange
+
+from riskmodel.errors import Fault, UserError
+
+
+def day(text: dt.date | str) -> dt.date:
+    """A day, given as a date or as text `YYYY-MM-DD`; of a time with hours the day. Raises UserError for anything else."""
+    if isinstance(text, dt.datetime):
+        return text.date()
+    if isinstance(text, dt.date):
+        return text
+    try:
+        return dt.date.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise UserError(
+            Fault("date", f"{text!r}", "a date such as 2025-12-31", "Write it as YYYY-MM-DD.")
+        ) from None
 
 
 def add_months(day: dt.date, months: int) -> dt.date:

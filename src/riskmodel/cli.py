@@ -1,24 +1,26 @@
 """The command line: it parses, calls one public function of riskmodel a command, and prints what came back.
 
 Exit codes: 0 done, 1 something a person can mend (in plain words, no traceback), 2 the command was written wrongly. Everything that calculates
-is imported by the command that needs it, so that `riskmodel --help` answers at once.
+is imported by the command that needs it, so that `riskmodel --help` answers at once. `main` is the one place where an error of the system (a full
+disk, a missing permission, a missing extra) becomes a line for people.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import riskmodel as rm
 from riskmodel.errors import Fault, UserError
-from riskmodel.files import replacing
+from riskmodel.files import in_plain_words, replacing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,10 +29,26 @@ app = typer.Typer(
     help="Puts rural households in order for human verification of the risk of (re)lapsing into poverty. "
     "A signal, never a verdict. 核实优先级信号，非认定结论",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"riskmodel {rm.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
 
 keys = typer.Typer(
     help="Keys to the service: who may do what, for whom, for what purpose, until when.", no_args_is_help=True
@@ -47,6 +65,16 @@ ProjectOption = Annotated[
         help="The project folder; otherwise RISKMODEL_PROJECT, or the one around the working folder.",
     ),
 ]
+TablesProjectOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--project",
+        metavar="DIR",
+        help="This command needs none; a folder that is named must be a project.",
+        callback=lambda folder: folder if folder is None else rm.open_project(folder).root,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="For programs: one JSON document.")]
 TablesOption = Annotated[
     Path, typer.Option("--tables", metavar="DIR", help="A data folder with the contract's tables.")
 ]
@@ -66,6 +94,51 @@ def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def _note(text: str) -> None:
+    """A line beside the answer, on standard error. That it cannot be printed is no reason to stop."""
+    with suppress(OSError):
+        _console(stderr=True).print(text, markup=False)
+
+
+def _answer(text: Callable[[], str], document: Callable[[], Any], *, as_json: bool) -> None:
+    """Print an answer: as text for people, or as one JSON document (dates as text, an unknown number as null)."""
+    if not as_json:
+        print(text())
+        return
+    import json
+
+    print(json.dumps(_plain(document()), ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """A value for JSON: records and frames as objects and lists, dates and paths as text, numbers without a value as null."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return str(value) if isinstance(value, StrEnum) else value
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if hasattr(value, "as_dict"):
+        return _plain(value.as_dict())
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if hasattr(value, "to_dicts"):
+        return _plain(value.to_dicts())
+    if hasattr(value, "to_dict"):
+        return _plain(value.to_dict(orient="records"))
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):
+        return _plain(value.item())
+    return str(value)
+
+
+def _ending(path: Path | None, known: Sequence[str], option: str, what: str) -> None:
+    """The ending decides the form of a file; an unknown one is a command that was written wrongly."""
+    if path is not None and path.suffix.lower() not in known:
+        raise typer.BadParameter(f"{path}: {what} is written as {', '.join(known)}.", param_hint=option)
 
 
 @contextmanager
@@ -116,7 +189,7 @@ def synthesise(
     years: Annotated[int, typer.Option(help="How many years of history.")] = 4,
     end: Annotated[str, typer.Option(metavar="DATE", help="The last day that is known.")] = "2025-12-31",
     seed: Annotated[int, typer.Option(help="The same seed makes the same bytes.")] = 1,
-    project: ProjectOption = None,
+    project: TablesProjectOption = None,
 ) -> None:
     """Write a synthetic county with known truth: every table of the contract, as Parquet."""
     rm.synthesise(folder, households=households, years=years, end=end, seed=seed)
@@ -129,6 +202,7 @@ def check(
     format: Annotated[
         Format, typer.Option("--format", help="text for people, json for programs.")
     ] = Format.text,
+    json: JsonOption = False,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -151,18 +225,18 @@ def check(
             help="Keep the checked tables here as Parquet; use the folder as tables from then on.",
         ),
     ] = None,
-    project: ProjectOption = None,
+    project: TablesProjectOption = None,
 ) -> None:
     """Check the tables of a data folder: all faults at once. Exit code 1 with faults."""
+    _ending(report, [".html"], "--report", "the report")
     found = rm.check_tables(folder)
-    print(found.json() if format is Format.json else found.text())
-    notes = _console(stderr=True)
+    print(found.json() if json or format is Format.json else found.text())
     if report is not None:
-        notes.print(f"Quality report: {rm.quality_report(folder, report)}")
+        _note(f"Quality report: {rm.quality_report(folder, report)}")
     if quarantine is not None and not found.ok:
-        notes.print(rm.quarantine(folder, quarantine).text())
+        _note(rm.quarantine(folder, quarantine).text())
     if store is not None and found.ok:
-        notes.print(rm.store_tables(folder, store).text())
+        _note(rm.store_tables(folder, store).text())
     raise typer.Exit(0 if found.ok else 1)
 
 
@@ -175,7 +249,7 @@ def propose(
         str | None,
         typer.Option("--table", metavar="NAME", help="Which table it is, if its name does not say."),
     ] = None,
-    project: ProjectOption = None,
+    project: TablesProjectOption = None,
 ) -> None:
     """Propose a tables.yaml from the headings of an extract; read it, then put it into the data folder."""
     print(rm.propose_mapping(file, table))
@@ -198,6 +272,7 @@ def features(
     feature: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="With --explain: only this feature; repeatable.")
     ] = None,
+    json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
     """Build the features of the cohort as of a day, or show how those of one household came about."""
@@ -207,15 +282,18 @@ def features(
         )
     if explain is not None:
         traces = rm.trace_features(folder, explain, as_of, features=feature or (), project=project)
-        print("\n\n".join(trace.text() for trace in traces))
+        _answer(lambda: "\n\n".join(trace.text() for trace in traces), lambda: traces, as_json=json)
         return
+    if json:
+        raise typer.BadParameter("--json goes with --explain; the features themselves are a file")
     assert output is not None
-    tables = rm.read_tables(folder)
+    _ending(output, [".parquet"], "--output", "the features")
     with replacing(output) as draft:
+        tables = rm.read_tables(folder)
         frame = rm.build_features(tables, as_of, project=project)
         frame.to_parquet(draft, index=False)
     for note in rm.policy_notes(tables, as_of, project=project):
-        _console(stderr=True).print(f"Note: {note}")
+        _note(f"Note: {note}")
     _console().print(f"{len(frame):,} households × {frame.shape[1] - 3} features as of {as_of}: {output}")
 
 
@@ -227,11 +305,12 @@ def leaks(
         typer.Option(metavar="DATE", help="Repeatable; default: 18 and 6 months before the newest known_on."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the alterations.")] = 1,
+    json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
     """Hunt for features that look past the as-of date: later rows are removed, added and altered. Exit code 1 when one does."""
     report = rm.hunt_leaks(tables, as_of=as_of or (), seed=seed, project=project)
-    print(report.text())
+    _answer(report.text, lambda: {"ok": report.ok} | _plain(report), as_json=json)
     raise typer.Exit(0 if report.ok else 1)
 
 
@@ -257,7 +336,7 @@ def train(
     with _progress() as tell:
         data = tables if quarantine is None else rm.read_tables(tables, aside=quarantine)
         run = rm.train(plan, data, until=until, project=project, progress=tell)
-    _console(stderr=True).print(run.text())
+    _note(run.text())
     print(run.id)
 
 
@@ -267,10 +346,12 @@ def compare(
         list[str] | None,
         typer.Argument(metavar="[RUN]...", help="Run ids; without them the newest run of each plan."),
     ] = None,
+    json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
     """Compare runs on identical as-of dates and households."""
-    print(rm.compare(runs or (), project=project).text())
+    found = rm.compare(runs or (), project=project)
+    _answer(found.text, found.document, as_json=json)
 
 
 @app.command()
@@ -315,14 +396,16 @@ def rollback(
 @app.command()
 def replay(
     scores: Annotated[
-        Path, typer.Argument(metavar="FILE.parquet", help="A file written by `riskmodel score`.")
+        Path,
+        typer.Argument(metavar="FILE", help="A file written by `riskmodel score`: .parquet, .csv or .xlsx."),
     ],
     tables: TablesOption,
+    json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
     """Compute stored scores again, bit for bit. Exit code 1 if one differs or something is gone."""
     done = rm.replay(scores, tables, project=project)
-    print(done.text())
+    _answer(done.text, lambda: {"ok": done.ok} | _plain(done), as_json=json)
     raise typer.Exit(0 if done.ok else 1)
 
 
@@ -331,7 +414,12 @@ def score(
     tables: TablesOption,
     as_of: AsOfOption,
     output: Annotated[
-        Path, typer.Option("--output", metavar="FILE.parquet", help="One row a household, sorted by rank.")
+        Path,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="One row a household, sorted by rank; as .parquet, .csv or .xlsx, which `replay` reads.",
+        ),
     ],
     model: Annotated[str, typer.Option(metavar="RUN|champion", help="Whose scores.")] = "champion",
     horizon: Annotated[
@@ -340,13 +428,16 @@ def score(
     project: ProjectOption = None,
 ) -> None:
     """Score and explain every household of the cohort."""
+    _ending(output, SCORE_FORMS, "--output", "the file of scores")
     with replacing(output) as draft:
         scores = rm.score(tables, as_of, model=model, horizon=horizon, project=project)
-        frame = scores.pandas()
-        frame.to_parquet(draft, index=False)
+        rm.write_scores(scores, draft)
     if scores.stale is not None:
-        _console(stderr=True).print(f"Note: {scores.stale[1]}")
-    _console().print(f"{len(frame):,} households scored as of {as_of}: {output}")
+        _note(f"Note: {scores.stale[1]}")
+    print(f"{len(scores):,} households scored as of {as_of}: {output}")
+
+
+SCORE_FORMS = (".parquet", ".csv", ".xlsx")
 
 
 @app.command("list")
@@ -385,6 +476,10 @@ def visit_list(
         raise typer.BadParameter(
             f"{output}: the list is written as {', '.join(LIST_WRITERS)}.", param_hint="--output"
         )
+    if by_township is not None and by_township.exists() and not by_township.is_dir():
+        raise UserError(
+            Fault(str(by_township), "a file", "a folder", "Name a folder.")
+        )  # before a list is given out
     with replacing(output) if output is not None else nullcontext() as draft:
         data = rm.read_tables(tables)
         scores = rm.score(data, as_of, model=model, project=project)
@@ -407,18 +502,25 @@ def explain(
     since: Annotated[
         str | None, typer.Option(metavar="DATE", help="Also say what moved it since this day.")
     ] = None,
+    json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
     """Say why a household stands where it stands, in Chinese and English."""
-    print(rm.explain(household, tables, as_of, model=model, plot=plot, project=project).text())
+    _ending(plot, [".png", ".pdf", ".svg"], "--plot", "the waterfall")
+    found = rm.explain(household, tables, as_of, model=model, plot=plot, project=project)
+    moved: dict[str, Any] = {}
     if since is not None:
-        moved = (
-            rm.changes(tables, as_of, since, model=model, project=project)
-            .set_index("household_id")
-            .loc[household]
-        )
-        for title, text in ((f"自{since}以来", moved["changes_zh"]), (f"Since {since}", moved["changes_en"])):
-            print(f"{title} ({moved['moved']}): {text or '–'}")
+        frame = rm.changes(tables, as_of, since, model=model, project=project)
+        rows = frame[frame["household_id"] == household].to_dict(orient="records")
+        moved = {str(name): value for name, value in rows[0].items()}
+
+    def text() -> str:
+        lines = [found.text()]
+        for title, name in ((f"自{since}以来", "changes_zh"), (f"Since {since}", "changes_en")):
+            lines += [f"{title} ({moved['moved']}): {moved[name] or '–'}"] if moved else []
+        return "\n".join(lines)
+
+    _answer(text, lambda: _plain(found) | ({"since": moved} if moved else {}), as_json=json)
 
 
 @app.command()
@@ -441,10 +543,12 @@ def record(
 @app.command()
 def cycles(
     closed: Annotated[bool, typer.Option("--closed", help="The closed ones too.")] = False,
+    json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
     """Show the open cycles: how many visits have come back, and results of two teams that contradict each other."""
-    print(rm.cycles(closed=closed, project=project).text())
+    found = rm.cycles(closed=closed, project=project)
+    _answer(found.text, lambda: found.rows, as_json=json)
 
 
 @app.command("close")
@@ -479,18 +583,21 @@ def recall(
     since: Annotated[
         str | None, typer.Option("--since", metavar="DATE", help="Only lists as of this day or later.")
     ] = None,
+    json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
     """Say what the lists missed, from the random checks of all cycles together. Too few found: only an interval, or not_estimable."""
-    print(rm.recall(tables=tables, county=county, since=since, project=project).text())
+    found = rm.recall(tables=tables, county=county, since=since, project=project)
+    _answer(found.text, lambda: found, as_json=json)
 
 
 @app.command()
-def disagreements(project: ProjectOption = None) -> None:
+def disagreements(json: JsonOption = False, project: ProjectOption = None) -> None:
     """Count where visits disagreed with the reasons, by kind and by nothing else: what the features lack."""
     found = rm.disagreements(project=project)
     lines = [f"{row.count:>6}  {row.zh} · {row.en}" for row in found.itertuples(index=False)]
-    print("\n".join(lines) or "No visit has disagreed with its reasons so far.")
+    none = "No visit has disagreed with its reasons so far."
+    _answer(lambda: "\n".join(lines) or none, lambda: found, as_json=json)
 
 
 @app.command()
@@ -558,9 +665,10 @@ def export(
     output: Annotated[
         Path, typer.Option("--output", metavar="FILE.json", help="The body of POST /v1/scores.")
     ],
-    project: ProjectOption = None,
+    project: TablesProjectOption = None,
 ) -> None:
     """Write the scoring request of one household or of several, to try the service with."""
+    _ending(output, [".json"], "--output", "the request")
     print(rm.export_households(households, tables, as_of, output))
 
 
@@ -618,12 +726,11 @@ def keys_add(
 
 
 @keys.command("list")
-def keys_list(project: ProjectOption = None) -> None:
+def keys_list(json: JsonOption = False, project: ProjectOption = None) -> None:
     """Show all keys, newest first: id, state, role, areas, expiry, name, purpose. Never the secrets."""
-    print(
-        "\n".join(key.text() for key in rm.list_keys(project=project))
-        or "No key has been made yet: `riskmodel keys add`."
-    )
+    found = rm.list_keys(project=project)
+    none = "No key has been made yet: `riskmodel keys add`."
+    _answer(lambda: "\n".join(key.text() for key in found) or none, lambda: found, as_json=json)
 
 
 @keys.command("revoke")
@@ -648,11 +755,12 @@ def audit_verify(
             help="An earlier export: only with it is a cut or rewritten tail found.",
         ),
     ] = None,
+    json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
     """Look through the whole chain for entries that were changed, removed or cut off. Exit code 1 when something is wrong."""
     found = rm.verify_audit(head, project=project)
-    print(found.text())
+    _answer(found.text, lambda: {"ok": found.ok} | _plain(found), as_json=json)
     raise typer.Exit(0 if found.ok else 1)
 
 
@@ -675,34 +783,130 @@ def audit_export(
     raise typer.Exit(0 if found.ok else 1)
 
 
+# What an optional part of the installation brings: the module that is missing, and the extra that has it.
+EXTRAS = {
+    "train": ("matplotlib", "mlflow", "optuna", "shap", "sklearn", "threadpoolctl"),
+    "print": ("weasyprint",),
+    "postgres": ("psycopg",),
+}
+
+
 def main() -> None:
-    """Run the command line. Errors that a person can mend are one line each, without a traceback, with exit code 1."""
+    """Run the command line. Errors that a person can mend are a line each, without a traceback, with exit code 1."""
+    _standard_streams()
+    code = _outcome()
+    unwritten = _flushed()
+    if unwritten is not None:
+        _refuse(unwritten)
+        code = code or 1
+    sys.exit(code)
+
+
+def _outcome() -> int:
+    """Run the command. Returns its exit code."""
     try:
         app()
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except UserError as error:
         _refuse(error)
-    except RuntimeError as error:
-        if "no locator available" not in str(error):  # numba's words for: compiled code can be kept nowhere
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        extra = next((extra for extra, modules in EXTRAS.items() if missing in modules), None)
+        if extra is None:
             raise
+        remedy = f"Install it: pip install 'relapse-riskmodel[{extra}]'."
+        _refuse(UserError(Fault("riskmodel", f"{missing} is not installed", f"the extra `{extra}`", remedy)))
+    except Exception as error:
+        plain = in_plain_words(error) or _of_a_library(error)
+        if plain is None:
+            raise
+        _refuse(plain)
+    return 1
+
+
+def _of_a_library(error: Exception) -> UserError | None:
+    """What a library reports of the machine rather than of a file. None: another cause."""
+    if isinstance(error, RuntimeError) and "no locator available" in str(
+        error
+    ):  # numba found no folder for its cache
+        found = os.environ.get("NUMBA_CACHE_DIR", "not set, and no folder at hand")
         expected = "a folder for compiled code that this user may write to"
         remedy = "Set NUMBA_CACHE_DIR and RISKMODEL_CACHE to one (systemd: CacheDirectory=)."
-        _refuse(
-            UserError(
-                Fault(
-                    "NUMBA_CACHE_DIR",
-                    os.environ.get("NUMBA_CACHE_DIR", "not set, and no folder at hand"),
-                    expected,
-                    remedy,
-                )
+        return UserError(Fault("NUMBA_CACHE_DIR", found, expected, remedy))
+    return None
+
+
+class _Printed(io.FileIO):
+    """Standard output or error, whose errors name it: they are told apart from those of files."""
+
+    def write(self, data: Any) -> int | None:  # type: ignore[override]
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            where = "standard output" if self.fileno() == 1 else "standard error"
+            raise OSError(error.errno, error.strerror, where) from None
+
+
+def _standard_streams() -> None:
+    """Streams that take every text: a closed one leads nowhere, an encoding without Chinese gets `\\u6838` instead of an error."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            # Takes the lowest free number. Otherwise the next file that is opened would be printed into.
+            os.open(os.devnull, os.O_RDWR)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if stream is not None and getattr(stream, "buffer", None) is None:
+            continue  # a test reads what is printed
+        try:
+            own = stream is None or stream.fileno() == number
+        except OSError:
+            own = False
+        if own:
+            raw = _Printed(number, "w", closefd=False)
+            terminal = raw.isatty()
+            buffered = io.BufferedWriter(raw)
+            encoding = "utf-8" if stream is None else stream.encoding
+            new = io.TextIOWrapper(
+                buffered, encoding, "backslashreplace", line_buffering=terminal or number == 2
             )
+            setattr(sys, name, new)
+
+
+def _flushed() -> UserError | None:
+    """Hand on what was printed. A UserError where it cannot be written: a full disk behind `>`, a reader that has gone (`| head`)."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard(1)
+        sys.exit(1)  # as the shell's own programs do: nobody is there to read a message
+    except OSError as error:
+        _discard(1)
+        found = in_plain_words(error, "standard output")
+        other = Fault(
+            "standard output", error.strerror or str(error), "a place that takes it", "Look where it goes."
         )
+        return found or UserError(other)
+    return None
+
+
+def _discard(number: int) -> None:
+    """Send what is still to be printed nowhere, so that the interpreter does not try again when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 def _refuse(error: UserError) -> None:
-    console = _console(stderr=True)
-    for line in str(error).splitlines():
-        console.print(line, markup=False)
-    sys.exit(1)
+    try:
+        for line in str(error).splitlines():
+            _console(stderr=True).print(line, markup=False)
+    except OSError:
+        _discard(2)
 
 
 if __name__ == "__main__":  # `python -m riskmodel.cli`: in a Bento's image nothing of ours is installed

@@ -1,11 +1,14 @@
-"""The main job from tables to a visit list, told as it happens: what `make demo` runs.
+"""The main job from tables to a visit list, each step printed as it happens: what `make demo` and `riskmodel demo` run.
 
 Every step is a public function of `riskmodel`; this file only puts them in a row, says what they did, and leaves the results in `out/`.
 """
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from riskmodel import workflow
-from riskmodel.errors import PromotionRefused
+from riskmodel.errors import ProjectError, PromotionRefused
 from riskmodel.files import replacing
 from riskmodel.project import Project
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
@@ -49,54 +52,54 @@ def run(
         console.width = 120
     out = project.root / "out"
     out.mkdir(exist_ok=True)
-    teller = Teller(console)
+    steps = Steps(console)
 
     folder = tables
-    with teller.step("Tables", "数据表"):
+    with steps.step("Tables", "数据表"):
         if folder is None:
             folder = out / "county"
             _forget(folder)
             with console.status(f"synthesising {households:,} households, {years} years to {end}"):
                 workflow.synthesise(folder, households=households, years=years, end=end, seed=seed)
-            teller.say(
+            steps.note(
                 f"a synthetic county of {households:,} households, {years} years to {end}, seed {seed}: {folder}"
             )
-            teller.say(
+            steps.note(
                 "its people have ids, no names; what it does not imitate stands in docs/synthetic-county.md"
             )
         else:
-            teller.say(f"yours: {folder}")
+            steps.note(f"yours: {folder}")
 
-    with teller.step("Check", "检查"):
+    with steps.step("Check", "检查"):
         from riskmodel.tables import checked_tables
 
         report, county = checked_tables(folder)
         rows = sum(summary.rows for summary in report.tables)
-        teller.say(
+        steps.note(
             f"{len(report.tables)} tables, {rows:,} rows: {len(report.errors)} errors, {len(report.warnings)} warnings"
         )
         for finding in report.warnings[:4]:
-            teller.say(f"[dim]{finding.where}: {finding.found}"[:150])
+            steps.note(f"[dim]{finding.where}: {finding.found}"[:150])
         if len(report.warnings) > 4:
-            teller.say(f"[dim]... all of them: riskmodel check {folder}")
+            steps.note(f"[dim]... all of them: riskmodel check {folder}")
 
-    with teller.step("Train", "训练"):
+    with steps.step("Train", "训练"):
         from riskmodel.training import train_many
 
-        with teller.progress() as tell:
-            runs = train_many(project, PLANS, county, progress=tell)
-        teller.say(runs[-1].folds)
+        with steps.progress() as progress:
+            runs = train_many(project, PLANS, county, progress=progress)
+        steps.note(runs[-1].folds)
         for trained in runs:
-            teller.say(f"{trained.plan:<18} run {trained.id}  {trained.seconds:.0f} s")
+            steps.note(f"{trained.plan:<18} run {trained.id}  {trained.seconds:.0f} s")
 
-    with teller.step("Compare", "比较"):
+    with steps.step("Compare", "比较"):
         comparison = workflow.compare(runs, project=project, truth=_truth_of(folder))
         console.print(comparison.text(width=console.width), soft_wrap=True, markup=False)
 
-    with teller.step("Promote", "选用"):
-        champion = _promote_best(project, teller, runs, comparison)
+    with steps.step("Promote", "选用"):
+        champion = _promote_best(project, steps, runs, comparison)
 
-    with teller.step("Score, explain, list", "评分、理由、清单"):
+    with steps.step("Score, explain, list", "评分、理由、清单"):
         as_of = county.newest_known_on
         with console.status(f"scoring and explaining the cohort as of {as_of}"):
             scores = workflow.score(county, as_of, model=champion.id, project=project)
@@ -112,10 +115,10 @@ def run(
         with replacing(out / "scores.parquet") as draft:
             scores.frame.write_parquet(draft)
         workflow.keep_importance(scores, run=champion.id, project=project)
-        teller.say(listed.summary())
+        steps.note(listed.summary())
         _show_first(console, scores)
 
-    with teller.step("Plots and release", "图与发布"):
+    with steps.step("Plots and release", "图与发布"):
         pictures = _plots(out, comparison, scores, listed)
         from riskmodel.serving.releases.seal import key_path
 
@@ -133,15 +136,51 @@ def run(
         + f"Runs, for `mlflow ui`       {project.mlruns}\n"
         f"What the service loads      {release}\n\n"
         f"{SIGNAL_ZH} · {SIGNAL_EN}\n\n"
-        "Next: open out/list.xlsx · notebooks/01_a_county_in_ten_minutes.ipynb · `make demo TABLES=folder` on your own tables (docs/data-contract.md).\n"
-        "The page and the API · 页面和接口: make a key, start the service, sign in at http://127.0.0.1:3000\n"
-        f"  .venv/bin/riskmodel keys add 'screening desk' --role screener --area {listed.county_code} --purpose 'home visits'\n"
-        "  make serve"
+        f"{next_steps(project, listed.county_code)}",
+        soft_wrap=True,
+        markup=False,
     )
 
 
-class Teller:
-    """Says which step is under way, and how long it took."""
+def next_steps(project: Project, county_code: str) -> str:
+    """What to do after the demo, in the commands of the person who started it: those of `make` in a checkout, else those of the installed program.
+
+    county_code: 6 digits, the area of the key that is proposed.
+    """
+    by_make = "MAKELEVEL" in os.environ and (project.root / "Makefile").is_file()
+    program = str(Path(".venv", "bin", "riskmodel")) if by_make else _program()
+    here = "" if by_make or _is_around(project) else f" --project {shlex.quote(str(project.root))}"
+    notebook = project.root / "notebooks" / "01_a_county_in_ten_minutes.ipynb"
+    again = "make demo TABLES=folder" if by_make else f"{program} demo --tables folder{here}"
+    opened = [str(project.root / "out" / "list.xlsx"), *([str(notebook)] if notebook.is_file() else [])]
+    return (
+        f"Next: open {' · '.join(opened)}\n"
+        f"On your own tables: {again} (docs/data-contract.md of the repository)\n"
+        "The page and the API · 页面和接口: make a key, start the service, sign in at http://127.0.0.1:3000\n"
+        f"  {program} keys add 'screening desk' --role screener --area {county_code} --purpose 'home visits'{here}\n"
+        f"  {'make serve' if by_make else f'{program} serve{here}'}"
+    )
+
+
+def _program() -> str:
+    """The command that runs riskmodel here: its name where the shell finds it, otherwise its path."""
+    started = Path(sys.argv[0])
+    if started.stem != "riskmodel":
+        return f"{shlex.quote(sys.executable)} -m riskmodel.cli"
+    found = shutil.which("riskmodel")
+    return "riskmodel" if found and Path(found).resolve() == started.resolve() else shlex.quote(str(started))
+
+
+def _is_around(project: Project) -> bool:
+    """Whether commands find the project without --project."""
+    try:
+        return Project.find().root.resolve() == project.root.resolve()
+    except ProjectError:
+        return False
+
+
+class Steps:
+    """Prints which step is under way, and how long it took."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -153,7 +192,7 @@ class Teller:
         self.console.rule(f"[bold]{self.done}/{STEPS}  {en} · {zh}", align="left")
         began = time.monotonic()
         yield
-        self.say(f"[dim]{time.monotonic() - began:.1f} s")
+        self.note(f"[dim]{time.monotonic() - began:.1f} s")
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str, float], None]]:
@@ -165,7 +204,7 @@ class Teller:
             task = bar.add_task("", total=1.0)
             yield lambda text, share: bar.update(task, description=text[:46], completed=share)
 
-    def say(self, text: str) -> None:
+    def note(self, text: str) -> None:
         for line in text.splitlines():
             self.console.print(f"  {line}", soft_wrap=True)
 
@@ -182,7 +221,7 @@ def _truth_of(folder: Path) -> Path | None:
     return truth if truth.is_file() else None
 
 
-def _promote_best(project: Project, teller: Teller, runs: Sequence[Run], comparison: Comparison) -> Run:
+def _promote_best(project: Project, steps: Steps, runs: Sequence[Run], comparison: Comparison) -> Run:
     """Try the runs in the order of the comparison under training/acceptance.yaml; the first that passes becomes champion.
 
     Where none passes (a small county, a county without signal), the best learned one is taken on for the demonstration with the failed
@@ -201,10 +240,10 @@ def _promote_best(project: Project, teller: Teller, runs: Sequence[Run], compari
             )
         except PromotionRefused as refusal:
             refusals[run.id] = refusal
-            teller.say(f"{run.plan} is not taken on:")
-            teller.say("\n".join(f"  {line}" for line in str(refusal).splitlines()))
+            steps.note(f"{run.plan} is not taken on:")
+            steps.note("\n".join(f"  {line}" for line in str(refusal).splitlines()))
             continue
-        teller.say(promotion.text())
+        steps.note(promotion.text())
         return run
     best = learned[0]
     waive = {
@@ -213,10 +252,10 @@ def _promote_best(project: Project, teller: Teller, runs: Sequence[Run], compari
     promotion = workflow.promote(
         best, by="make demo", because="no plan passes; shown for demonstration", waive=waive, project=project
     )
-    teller.say(
+    steps.note(
         f"[bold red]No plan passes training/acceptance.yaml on these tables.[/] {best.plan} is shown for demonstration only:"
     )
-    teller.say(promotion.text())
+    steps.note(promotion.text())
     return best
 
 

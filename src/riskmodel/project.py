@@ -21,6 +21,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from riskmodel.errors import Fault, ProjectError
+from riskmodel.files import making_folder
 
 # What pydantic says before what it expects: `expected greater than or equal to 1` reads as a sentence, `expected Input should be …` does not.
 _WORDS_BEFORE = re.compile(r"^(Value error, |Assertion failed, |(Input|Value|Object) should be )")
@@ -258,21 +259,21 @@ DECLARATIONS = ("features", "training", "serving", "notebooks")
 def start_project(folder: Path, model: Path | None = None) -> Path:
     """A new project folder, ready to edit: the declarations of `model`, of the project around the working folder, or of the installation.
 
-    Raises ProjectError if the folder holds something already.
+    It is made whole or not at all. Raises ProjectError if the folder holds something already, UserError for a full disk.
     """
-    if folder.exists() and any(folder.iterdir()):
+    if folder.is_dir() and any(folder.iterdir()):
         raise ProjectError(
             Fault(str(folder), "the folder is not empty", "a new or empty folder", "Name another folder.")
         )
     source = model or _declarations_at_hand()
-    made = folder.resolve()
-    made.mkdir(parents=True, exist_ok=True)
-    for name in DECLARATIONS:
-        if (source / name).is_dir():
-            leave = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-            shutil.copytree(source / name, made / name, ignore=leave)
-    (made / "mlruns").mkdir()
-    return made
+    # Not taken over: files that a machine made, and whom another project trusts.
+    leave = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "trusted_keys.yaml")
+    with making_folder(folder) as made:
+        for name in DECLARATIONS:
+            if (source / name).is_dir():
+                shutil.copytree(source / name, made / name, ignore=leave)
+        (made / "mlruns").mkdir()
+    return folder.resolve()
 
 
 def _declarations_at_hand() -> Path:

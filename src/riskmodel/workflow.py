@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from riskmodel.errors import Fault, UserError
-from riskmodel.project import Project
+from riskmodel import files
+from riskmodel.calendar import day
+from riskmodel.errors import Fault
+from riskmodel.project import Project, start_project
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,24 +43,12 @@ def open_project(folder: ProjectLike = None) -> Project:
     return folder if isinstance(folder, Project) else Project.find(folder)
 
 
-def day(text: dt.date | str) -> dt.date:
-    """A date written YYYY-MM-DD. Raises UserError for anything else."""
-    if isinstance(text, dt.date):
-        return text
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise UserError(
-            Fault("date", f"{text!r}", "a date such as 2025-12-31", "Write it as YYYY-MM-DD.")
-        ) from None
-
-
 def synthesise(folder: PathLike, *, households: int, years: int, end: dt.date | str, seed: int) -> Path:
     """Write a synthetic county as Parquet tables, and its truth into the sibling folder `<folder>_truth`. Returns the folder."""
-    from riskmodel.synthetic import synthesise as write
+    from riskmodel import synthetic
 
     target = Path(folder)
-    write(target, households=households, years=years, end=day(end), seed=seed)
+    synthetic.synthesise(target, households=households, years=years, end=day(end), seed=seed)
     return target
 
 
@@ -66,9 +56,9 @@ def synthetic_county(
     *, households: int = 2000, years: int = 4, end: dt.date | str = "2025-12-31", seed: int = 1
 ) -> tuple[Tables, pd.DataFrame]:
     """A synthetic county in memory: its tables, and the truth (household_id, as_of, true probability, outcome)."""
-    from riskmodel.synthetic import synthetic_county as make
+    from riskmodel import synthetic
 
-    tables, truth = make(households=households, years=years, end=day(end), seed=seed)
+    tables, truth = synthetic.synthetic_county(households=households, years=years, end=day(end), seed=seed)
     return tables, truth.to_pandas()
 
 
@@ -77,46 +67,45 @@ def read_tables(folder: PathLike, *, aside: PathLike | None = None) -> Tables:
 
     aside: a folder into which refused rows are written, each with its reason; the others are used, and `refused` counts what is missing.
     """
-    from riskmodel.tables import read_tables as read
+    from riskmodel import tables
 
-    return read(Path(folder)) if aside is None else quarantine(folder, aside).tables
+    return tables.read_tables(Path(folder)) if aside is None else quarantine(folder, aside).tables
 
 
 def check_tables(folder: PathLike) -> CheckReport:
     """Everything that is wrong or odd in a data folder, at once."""
-    from riskmodel.tables import check_tables as check
+    from riskmodel import tables
 
-    return check(Path(folder))
+    return tables.check_tables(Path(folder))
 
 
 def quality_report(folder: PathLike, output: PathLike) -> Path:
     """Write the quality report of a data folder (one HTML page, complete in itself) that a data officer sends back to a department."""
-    from riskmodel.files import write_text
-    from riskmodel.tables import quality_report as page
+    from riskmodel import tables
 
-    write_text(output, page(Path(folder)))
+    files.write_text(output, tables.quality_report(Path(folder)))
     return Path(output)
 
 
 def quarantine(folder: PathLike, into: PathLike) -> Quarantined:
     """Set refused rows aside in files that say why, and go on with the others. Raises DataError where a whole table is at fault."""
-    from riskmodel.tables import quarantine as set_aside
+    from riskmodel import tables
 
-    return set_aside(Path(folder), Path(into))
+    return tables.quarantine(Path(folder), Path(into))
 
 
 def store_tables(folder: PathLike, store: PathLike) -> Stored:
     """Check a folder and keep its tables, sorted and by county, with content hashes; every command takes the store as its tables."""
-    from riskmodel.tables import store_tables as keep
+    from riskmodel import tables
 
-    return keep(Path(folder), Path(store))
+    return tables.store_tables(Path(folder), Path(store))
 
 
 def propose_mapping(file: PathLike, table: str | None = None) -> str:
     """The text of a `tables.yaml` for an extract as it came, to be read by a person before it is used."""
-    from riskmodel.tables import propose_mapping as propose
+    from riskmodel import tables
 
-    return propose(Path(file), table)
+    return tables.propose_mapping(Path(file), table)
 
 
 def build_features(
@@ -204,11 +193,11 @@ def train(
 
     progress: called with a text and the share done, from 0 to 1.
     """
-    from riskmodel.training import train as fit
+    from riskmodel import training
 
     # A folder goes on as it is: a plan with `source: table` reads its own file there.
     data = Path(tables) if isinstance(tables, (str, os.PathLike)) else tables
-    return fit(
+    return training.train(
         open_project(project), plan, data, until=None if until is None else day(until), progress=progress
     )
 
@@ -220,10 +209,10 @@ def compare(
 
     truth: `truth.parquet` of a synthetic county; the true probability, which sees luck that no feature can, is shown as one more row.
     """
-    from riskmodel.training import compare as set_side_by_side
+    from riskmodel import training
 
     ids = [run if isinstance(run, str) else run.id for run in runs]
-    return set_side_by_side(open_project(project), ids, truth=None if truth is None else Path(truth))
+    return training.compare(open_project(project), ids, truth=None if truth is None else Path(truth))
 
 
 def promote(
@@ -235,9 +224,9 @@ def promote(
     project: ProjectLike = None,
 ) -> Promotion:
     """Make a run the champion, if it passes `training/acceptance.yaml`. Raises PromotionRefused with every failed check."""
-    from riskmodel.training import promote as make_champion
+    from riskmodel import training
 
-    return make_champion(
+    return training.promote(
         open_project(project),
         run if isinstance(run, str) else run.id,
         by=by,
@@ -248,24 +237,24 @@ def promote(
 
 def rollback(*, by: str, because: str, project: ProjectLike = None) -> str:
     """Give the place back to the champion before this one; who and why is kept. Returns a sentence. Raises ModelError when there was none."""
-    from riskmodel.training import rollback as give_back
+    from riskmodel import training
 
-    entry = give_back(open_project(project), by=by, because=because)
+    entry = training.rollback(open_project(project), by=by, because=because)
     return f"Champion again: version {entry['version']}, run {entry['run_id']}, by {by}: {because}"
 
 
 def replay(scores: PathLike, tables: Tables | PathLike, *, project: ProjectLike = None) -> Replay:
     """Compute 1,000 stored scores again, bit for bit, reasons included, or say exactly what is gone."""
-    from riskmodel.screening.replay import replay as again
+    from riskmodel.screening import replay
 
-    return again(open_project(project), Path(scores), _tables(tables))
+    return replay.replay(open_project(project), Path(scores), _tables(tables))
 
 
 def load_model(which: str = "champion", *, project: ProjectLike = None) -> ScreeningModel:
     """The champion, or the model of a run, ready to score and explain. Raises ModelError."""
-    from riskmodel.screening.scoring import ScreeningModel
+    from riskmodel.screening import scoring
 
-    return ScreeningModel.load(open_project(project), which)
+    return scoring.ScreeningModel.load(open_project(project), which)
 
 
 def run_file(run: str | Run, name: str, *, project: ProjectLike = None) -> Path:
@@ -326,17 +315,24 @@ def score(
     capacity: visits of the cycle, on which grades rest; by default that of `serving/screening.yaml`. Grades are those of a list of this capacity.
     """
     if isinstance(model, str) and isinstance(tables, (str, os.PathLike)):
-        from riskmodel.screening.ready_made import is_ready_made, score_table
+        from riskmodel.screening import ready_made
 
         here = open_project(project)
-        if is_ready_made(here, model):
-            return score_table(here, model, Path(tables), day(as_of))
+        if ready_made.is_ready_made(here, model):
+            return ready_made.score_table(here, model, Path(tables), day(as_of))
     ready = load_model(model, project=project) if isinstance(model, str) else model
     data, date = _tables(tables), day(as_of)
     from riskmodel.visits import grades
 
     visits = ready.settings.capacity if capacity is None else capacity
     return grades.with_leads(ready.score(data, date, horizon=horizon), data, date, ready.settings, visits)
+
+
+def write_scores(scores: Scores, output: PathLike) -> Path:
+    """Write scores to a file: .parquet, .csv or .xlsx, as its ending says. Returns the path. Raises DataError for another ending."""
+    from riskmodel.screening import score_files
+
+    return score_files.write_scores(scores.frame, Path(output))
 
 
 def screening_list(
@@ -352,9 +348,9 @@ def screening_list(
 
     capacity: visits that can be given; by default that of `serving/screening.yaml`. `issue`: keep it in the casebook as given out. Only then can its results be recorded, and what is not done be carried over.
     """
-    from riskmodel.casebook import next_list
+    from riskmodel import casebook
 
-    return next_list(
+    return casebook.next_list(
         open_project(project), scores, _tables(tables), day(as_of), capacity=capacity, issue=issue
     )
 
@@ -398,7 +394,8 @@ def explain(
     scores = score(tables, as_of, model=model, project=project)
     reasons = scores.reasons(household_id)
     if plot is not None:
-        scores.waterfall(household_id).savefig(plot, dpi=150, bbox_inches="tight")
+        with files.replacing(plot) as draft:
+            scores.waterfall(household_id).savefig(draft, dpi=150, bbox_inches="tight")
     return reasons
 
 
@@ -414,26 +411,26 @@ def changes(
 
     moved: up, down, same, new or left; changes_zh, changes_en: the circumstances behind it. See `screening.changes.what_changed`.
     """
-    from riskmodel.screening.changes import what_changed
+    from riskmodel.screening import changes
 
     data = _tables(tables)
     before, now = (score(data, date, model=model, project=project) for date in (since, as_of))
-    return what_changed(before, now).to_pandas()
+    return changes.what_changed(before, now).to_pandas()
 
 
 def record(file: PathLike, *, by: str = "command line", project: ProjectLike = None) -> Recorded:
     """Take verification results back in from a filled list; refused rows come back in a file that says why. by: stands in the audit."""
-    from riskmodel.casebook import record as take_in
+    from riskmodel import casebook
 
-    return take_in(open_project(project), Path(file), by=by)
+    return casebook.record(open_project(project), Path(file), by=by)
 
 
 def cycles(*, closed: bool = False, project: ProjectLike = None) -> Cycles:
     """The open cycles of the casebook: how far their visits have come, and results that contradict each other. `closed`: the closed ones too."""
-    from riskmodel.casebook.cycles import cycles_of
+    from riskmodel.casebook import cycles
 
     with _casebook(project) as book:
-        return cycles_of(book, closed=closed)
+        return cycles.cycles_of(book, closed=closed)
 
 
 def close_cycle(cycle: str, *, by: str, county: str | None = None, project: ProjectLike = None) -> str:
@@ -494,10 +491,10 @@ def recall(
 
 def backup(target: PathLike, *, project: ProjectLike = None) -> str:
     """Copy a SQLite casebook to a file while it is in use, and check the copy. Returns what it holds. Raises UserError; the old file stays then."""
-    from riskmodel.casebook.backup import backup as copy
+    from riskmodel.casebook import backup
 
     with _casebook(project) as book:
-        return copy(book, target)
+        return backup.backup(book, target)
 
 
 def exit_review(
@@ -508,14 +505,15 @@ def exit_review(
     Visits that the casebook knows count as well. Conditions: `exits` in `serving/screening.yaml`.
     """
     from riskmodel.settings import load_settings
-    from riskmodel.visits.exits import exit_review as review
-    from riskmodel.visits.exits import looks_back
+    from riskmodel.visits import exits
 
     here, date = open_project(project), day(as_of)
     rules = load_settings(here).exits
     with _casebook(here) as book:
         known = book.with_results(_tables(tables))
-    return review(known, date, looks_back(load_model(model, project=here), known, date, rules), rules)
+    return exits.exit_review(
+        known, date, exits.looks_back(load_model(model, project=here), known, date, rules), rules
+    )
 
 
 @contextmanager
@@ -533,17 +531,17 @@ def release(
     tables: Tables | PathLike, as_of: dt.date | str, *, model: str = "champion", project: ProjectLike = None
 ) -> Path:
     """Write the sealed folder that the service loads: model, catalogue, policy and the area context of the day, under a signed manifest."""
-    from riskmodel.serving.releases.release import make_release
+    from riskmodel.serving.releases import release
 
     here = open_project(project)
-    return make_release(here, load_model(model, project=here), _tables(tables), day(as_of))
+    return release.make_release(here, load_model(model, project=here), _tables(tables), day(as_of))
 
 
 def release_key(*, project: ProjectLike = None) -> tuple[Path, str]:
     """Make the key that seals releases, and trust it. Returns its path and name. Raises ModelError when there is one already."""
-    from riskmodel.serving.releases.seal import make_key
+    from riskmodel.serving.releases import seal
 
-    return make_key(open_project(project))
+    return seal.make_key(open_project(project))
 
 
 def export_households(
@@ -557,19 +555,18 @@ def export_households(
     """Write the body of `POST /v1/scores` for households of a data folder. Raises DataError with every unknown household."""
     import json
 
-    from riskmodel.files import write_text
-    from riskmodel.serving.requests import scores_request
+    from riskmodel.serving import requests
 
-    body = scores_request(_tables(tables), household_ids, day(as_of), horizon)
-    write_text(output, json.dumps(body, ensure_ascii=False))
+    body = requests.scores_request(_tables(tables), household_ids, day(as_of), horizon)
+    files.write_text(output, json.dumps(body, ensure_ascii=False))
     return Path(output)
 
 
 def serve(*, host: str = "127.0.0.1", port: int = 3000, project: ProjectLike = None) -> None:
     """Run the service in the foreground until it is stopped."""
-    from riskmodel.serving.server import run
+    from riskmodel.serving import server
 
-    run(open_project(project), host=host, port=port)
+    server.run(open_project(project), host=host, port=port)
 
 
 def add_key(
@@ -583,49 +580,49 @@ def add_key(
     project: ProjectLike = None,
 ) -> NewKey:
     """Make a key to the service. Its secret is in the answer and nowhere else. Raises UserError with every fault of what it should carry."""
-    from riskmodel.casebook.doorkeeping import add_key as add
+    from riskmodel.casebook import doorkeeping
 
     with _casebook(project) as book:
-        return add(book.engine, name=name, role=role, areas=areas, purpose=purpose, days=days, by=by)
+        return doorkeeping.add_key(
+            book.engine, name=name, role=role, areas=areas, purpose=purpose, days=days, by=by
+        )
 
 
 def list_keys(*, project: ProjectLike = None) -> list[Key]:
     """All keys that were ever made, newest first, with their state. Never the secrets."""
-    from riskmodel.casebook.doorkeeping import list_keys as known
+    from riskmodel.casebook import doorkeeping
 
     with _casebook(project) as book:
-        return known(book.engine)
+        return doorkeeping.list_keys(book.engine)
 
 
 def revoke_key(key_id: str, *, by: str = "command line", project: ProjectLike = None) -> Key:
     """Take a key back, with its sessions; a running service refuses it within seconds. Raises UserError for one that is not in force."""
-    from riskmodel.casebook.doorkeeping import revoke_key as revoke
+    from riskmodel.casebook import doorkeeping
 
     with _casebook(project) as book:
-        return revoke(book.engine, key_id, by=by)
+        return doorkeeping.revoke_key(book.engine, key_id, by=by)
 
 
 def verify_audit(head: PathLike | None = None, *, project: ProjectLike = None) -> AuditFindings:
     """Whether the audit's chain holds. head: a file that `export_audit` wrote before, on whose newest entry the chain must still stand."""
-    from riskmodel.casebook.export import read_head
+    from riskmodel.casebook import export
 
-    exported = None if head is None else read_head(Path(head))
+    exported = None if head is None else export.read_head(Path(head))
     with _casebook(project) as book:
         return book.audit_findings(exported)
 
 
 def export_audit(output: PathLike, *, since: int = 0, project: ProjectLike = None) -> AuditFindings:
     """Write the audit from an entry on as JSON lines, the head of its chain first; the chain is verified in the same reading."""
-    from riskmodel.casebook.export import export
+    from riskmodel.casebook import export
 
     with _casebook(project) as book:
-        return export(book.engine, Path(output), since=since)
+        return export.export(book.engine, Path(output), since=since)
 
 
 def init_project(folder: PathLike, *, project: ProjectLike = None) -> Path:
     """A new project folder with features/, training/, serving/ and notebooks/, ready to edit; copied from the project at hand."""
-    from riskmodel.project import start_project
-
     return start_project(Path(folder), None if project is None else open_project(project).root)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,7 +13,6 @@ import pytest
 from riskmodel.errors import DataError
 from riskmodel.features.catalogue import load_catalogue
 from riskmodel.features.matrix import FeatureMatrix
-from riskmodel.project import Project
 from riskmodel.screening.changes import MOVED, Standing, moved_between, said, what_changed
 from riskmodel.screening.reasons import give_reasons
 from riskmodel.screening.reference import Reference
@@ -38,8 +36,7 @@ N = 60
 
 
 @pytest.fixture(scope="module")
-def book() -> Wordbook:
-    project = Project(Path(__file__).resolve().parents[2])
+def book(project) -> Wordbook:
     return Wordbook.load(project, load_catalogue(project))
 
 

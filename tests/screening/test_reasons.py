@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,8 +47,8 @@ def feature(zh, en, **rest):
 
 
 @pytest.fixture
-def declared() -> Project:
-    return Project(Path(__file__).resolve().parents[2])
+def declared(project) -> Project:
+    return project
 
 
 @pytest.fixture

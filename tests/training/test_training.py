@@ -274,11 +274,14 @@ def test_champion_history_and_rollback(own, runs):
     second = promote(own, runs["quick"].id, by="Li Na", because="better", waive=waive)
     assert load_model_folder(own) == runs["quick"].folder
     assert "lists share" in second.list_changes
+    again = promote(own, runs["quick"].id, by="Li Na", because="confirmed by the county", waive=waive)
+    assert again.version == second.version  # promoted twice: the champion before it is still department_rules
     back = rollback(own, by="Wang Wei", because="a fault in the claims of May")
     assert back["version"] == first.version and load_model_folder(own) == runs["department_rules"].folder
     kinds = [(entry["kind"], entry["by"], entry["version"]) for entry in registry.history(own)]
     assert kinds == [
         ("promotion", "Li Na", first.version),
+        ("promotion", "Li Na", second.version),
         ("promotion", "Li Na", second.version),
         ("rollback", "Wang Wei", first.version),
     ]

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL
 
 from riskmodel.casebook.store import connect
 from riskmodel.errors import Fault, UserError
@@ -45,7 +45,8 @@ def backup(book: Casebook, target: str | os.PathLike[str]) -> str:
             raise UserError(
                 Fault(str(target), f"the copy failed ({error})", "room to write", remedy)
             ) from error
-        copied = Casebook(connect(make_url(f"sqlite:///{draft}")))
+        # The path as it is: in an address, `?`, `%41` and `#` would name another file.
+        copied = Casebook(connect(URL.create("sqlite", database=str(draft))))
         faults, head = copied.audit_faults(), copied.audit_head()
         copied.close()
         with sqlite3.connect(draft) as last:

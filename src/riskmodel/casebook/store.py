@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from riskmodel.errors import Fault, UserError
+from riskmodel.files import PRIVATE
 from riskmodel.project import Project
 
 ADDRESS: Final = "RISKMODEL_DATABASE_URL"
@@ -50,6 +51,10 @@ def connect(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         assert url.database
         os.makedirs(os.path.dirname(url.database) or ".", exist_ok=True)
+        with suppress(
+            FileExistsError
+        ):  # a new casebook is its owner's; its write-ahead log takes the same mode
+            os.close(os.open(url.database, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE))
         engine = create_engine(url, connect_args={"timeout": _PATIENCE, "check_same_thread": False})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -58,7 +63,12 @@ def connect(url: URL) -> Engine:
             engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
         except ModuleNotFoundError:
             raise UserError(
-                Fault(ADDRESS, "psycopg is not installed", "psycopg 3", "pip install 'psycopg[binary]>=3.2'")
+                Fault(
+                    ADDRESS,
+                    "psycopg is not installed",
+                    "psycopg 3",
+                    "pip install 'relapse-riskmodel[postgres]'",
+                )
             ) from None
     migrate(engine)
     return engine

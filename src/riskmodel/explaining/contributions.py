@@ -162,7 +162,7 @@ class Explainer:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
         path = folder / TABLES_FILE
-        with replacing(path) as draft:
+        with replacing(path, shared=True) as draft:
             draft.write_bytes(buffer.getvalue())
         return path
 

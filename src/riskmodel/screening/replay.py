@@ -13,6 +13,7 @@ import polars as pl
 
 from riskmodel.errors import DataError, Fault, ModelError, UserError
 from riskmodel.project import Project
+from riskmodel.screening.score_files import read_scores
 from riskmodel.screening.scoring import Scores, ScreeningModel
 from riskmodel.tables import Tables
 
@@ -87,11 +88,11 @@ def replay(
 ) -> Replay:
     """Compute stored scores again.
 
-    stored: the frame of `Scores`, or its Parquet file; of more than `most` rows, `most` spread evenly over the file are taken. tables: the county's tables
+    stored: the frame of `Scores`, or a file that `riskmodel score` wrote (.parquet, .csv, .xlsx); of more than `most` rows, `most` spread evenly over the file are taken. tables: the county's tables
     (their later rows do not matter). model_of: model version -> model; without it, the project's run store is searched. Raises DataError for
     a file that lacks the columns of scores.
     """
-    frame = _read(stored) if isinstance(stored, Path) else stored
+    frame = read_scores(stored) if isinstance(stored, Path) else stored
     absent = [name for name in NEEDED if name not in frame.columns]
     if absent:
         raise DataError(
@@ -171,15 +172,6 @@ def _equal(stored: Any, now: Any) -> bool:
     if isinstance(stored, float) and isinstance(now, float):
         return stored == now or (stored != stored and now != now)
     return bool(stored == now)
-
-
-def _read(path: Path) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(
-            Fault(str(path), str(error).splitlines()[0], "a Parquet file of scores", "Name one.")
-        ) from None
 
 
 def model_of_version(project: Project, version: str) -> ScreeningModel:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from riskmodel.calendar import day
 from riskmodel.errors import DataError, Fault, ModelError
 from riskmodel.explaining.contributions import Explainer
 from riskmodel.features.catalogue import CATALOGUE_FILE, Catalogue, catalogue_files, load_catalogue
@@ -491,17 +492,18 @@ class ScreeningModel:
     def score(
         self,
         tables: Tables,
-        as_of: dt.date,
+        as_of: dt.date | str,
         horizon: int = 12,
         *,
         reference: Reference | None = None,
         accept_missing: Collection[str] = (),
     ) -> Scores:
-        """Score and explain the cohort of a day.
+        """Score and explain the cohort of a day, given as a date or as `YYYY-MM-DD`.
 
         reference: what values are compared with; without it, the cohort itself (townships and counties of at least 30 households). Raises
         GateError with every fault of the features, ModelError for a horizon that the model does not offer.
         """
+        as_of = day(as_of)
         households = cohort(tables, as_of)["household_id"].to_list()
         if not households:
             raise DataError(

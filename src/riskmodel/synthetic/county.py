@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,18 +72,37 @@ def synthesise(
 ) -> None:
     """Write every table of the contract to `folder` as Parquet, and the truth to the sibling folder `<folder>_truth`.
 
-    Files appear whole or not at all. Raises DataError for numbers that make no county.
+    All files appear, or none: on a full disk an older county in that folder stays as it was. Raises DataError for numbers that make no
+    county, OSError or Polars' error for a disk that is full.
     """
     target = Path(folder)
     beside = target.with_name(target.name + "_truth")
-    frames, truth = make_county(households, years, end, seed, progress)
-    target.mkdir(parents=True, exist_ok=True)
-    beside.mkdir(parents=True, exist_ok=True)
-    for name, frame in frames.items():
-        _write(frame, target / f"{name}.parquet")
-    _write(truth.scores, beside / "truth.parquet")
-    _write(truth.risks, beside / "risks.parquet")
-    (beside / "README.json").write_text(json.dumps(truth.about, indent=2) + "\n", encoding="utf-8")
+    new = [path for path in (target, beside) if not path.exists()]
+    for path in (target, beside):  # before the work: a path that can be no folder is refused at once
+        path.mkdir(parents=True, exist_ok=True)
+    drafts: dict[Path, Path] = {}
+
+    def draft(path: Path) -> Path:
+        drafts[path] = path.with_name(path.name + ".unfinished")
+        return drafts[path]
+
+    try:
+        frames, truth = make_county(households, years, end, seed, progress)
+        for name, frame in frames.items():
+            frame.write_parquet(draft(target / f"{name}.parquet"))
+        truth.scores.write_parquet(draft(beside / "truth.parquet"))
+        truth.risks.write_parquet(draft(beside / "risks.parquet"))
+        about = json.dumps(truth.about, indent=2) + "\n"
+        draft(beside / "README.json").write_text(about, encoding="utf-8")
+        for path, unfinished in drafts.items():
+            os.replace(unfinished, path)
+    except BaseException:
+        for unfinished in drafts.values():
+            unfinished.unlink(missing_ok=True)
+        for path in new:
+            with suppress(OSError):
+                path.rmdir()
+        raise
 
 
 def make_county(
@@ -121,12 +141,6 @@ def make_county(
         usual = Dynamics()
         truth.about["dynamics"] = {name: value for name, value in vars(dynamics).items() if value != getattr(usual, name)}
     return frames, truth
-
-
-def _write(frame: pl.DataFrame, path: Path) -> None:
-    unfinished = path.with_name(path.name + ".unfinished")
-    frame.write_parquet(unfinished)
-    os.replace(unfinished, path)
 
 
 def _typed(name: str, frame: pl.DataFrame) -> pl.DataFrame:

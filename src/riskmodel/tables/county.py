@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from riskmodel.calendar import day
 from riskmodel.errors import DataError
 from riskmodel.tables.schema import TABLES, Column, Table
 
@@ -80,11 +81,12 @@ class Tables:
         """A table for an analyst, as pandas."""
         return self.get(name).to_pandas()
 
-    def known_by(self, as_of: dt.date) -> Tables:
+    def known_by(self, as_of: dt.date | str) -> Tables:
         """What was known on the day: rows in force, members that had not left, assets under an authorisation in force.
 
         The result is cut: `replaced_on` is null in every row, so that nothing later can be read from it.
         """
+        as_of = day(as_of)
         cut = {}
         for name, frame in self.frames.items():
             if TABLES[name].form == "values":
@@ -237,8 +239,8 @@ def in_canonical_order(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     ranks = pl.DataFrame({"owner": ranked, "rank": pl.int_range(0, len(ranked), dtype=pl.Int64, eager=True)})
     rank = owner.replace_strict(ranks["owner"], ranks["rank"], default=len(ranked), return_dtype=pl.Int64)
     packed = rank * (1 << 2 * _DAY_BITS)
-    for day, bits in ((frame["occurred_on"], _DAY_BITS), (frame["known_on"], 0)):
-        packed = packed + (day.cast(pl.Int32).cast(pl.Int64) + _DAY_ZERO) * (1 << bits)
+    for date, bits in ((frame["occurred_on"], _DAY_BITS), (frame["known_on"], 0)):
+        packed = packed + (date.cast(pl.Int32).cast(pl.Int64) + _DAY_ZERO) * (1 << bits)
     places = packed.arg_sort() if not packed.is_sorted() else pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True)
     packed = packed.gather(places)
     tied = ((packed == packed.shift(1)) | (packed == packed.shift(-1))).fill_null(False)

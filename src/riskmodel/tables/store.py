@@ -87,40 +87,61 @@ def up_to_date(folder: Path, store: Path) -> bool:
 
 
 def write_store(tables: Iterator[tuple[str, pl.DataFrame]], sources: Mapping[str, str], store: Path) -> Stored:
-    """Write tables (households and members first) into the store; only partitions whose content changed are touched."""
+    """Write tables (households and members first) into the store; only partitions whose content changed are touched.
+
+    Every new partition is on the disk before the first old one is replaced: on a full disk the store stays as it was.
+    """
     before = _manifest(store)["tables"] if is_store(store) else {}
     old = {part: entry["sha256"] for table in before.values() for part, entry in table["parts"].items()}
-    counties: dict[str, pl.DataFrame] = {}
     manifest: dict[str, Any] = {"form": FORM, "contract": contract_hash(), "sources": dict(sources), "tables": {}}
-    written, kept = [], []
+    written: dict[str, Path] = {}
+    kept: list[str] = []
+    try:
+        _draft(tables, store, old, manifest, written, kept)
+        for path, temporary in written.items():
+            temporary.replace(store / path)
+    finally:
+        for temporary in written.values():
+            temporary.unlink(missing_ok=True)
+    now = {path for table in manifest["tables"].values() for path in table["parts"]}
+    write_bytes(store / STORE_FILE, json.dumps(manifest, indent=1, sort_keys=True).encode(), shared=True)
+    removed = sorted(set(old) - now)
+    for path in removed:
+        (store / path).unlink(missing_ok=True)
+    hashes = {name: table["hash"] for name, table in manifest["tables"].items()}
+    return Stored(store, tuple(written), tuple(kept), tuple(removed), hashes)
+
+
+def _draft(
+    tables: Iterator[tuple[str, pl.DataFrame]],
+    store: Path,
+    old: Mapping[str, str],
+    manifest: dict[str, Any],
+    written: dict[str, Path],
+    kept: list[str],
+) -> None:
+    """Write each partition beside its place; `written` gets those that differ from the old ones, `manifest` all."""
+    counties: dict[str, pl.DataFrame] = {}
     for name, frame in tables:
         parts: dict[str, dict[str, Any]] = {}
         for where, part in _partitions(name, frame, counties):
             path = f"{name}/{where}{PART}"
             temporary = store / f"{path}.{os.getpid()}.tmp"
             temporary.parent.mkdir(parents=True, exist_ok=True)
+            written[path] = temporary
             part.write_parquet(temporary, compression="zstd", compression_level=1, statistics=False)
             digest = _file_hash(temporary)
             if old.get(path) == digest and (store / path).is_file() and _file_hash(store / path) == digest:
-                temporary.unlink()
+                written.pop(path).unlink()
                 kept.append(path)
             else:
                 with temporary.open("rb+") as stream:
                     os.fsync(stream.fileno())
-                temporary.replace(store / path)
-                written.append(path)
             parts[path] = {"sha256": digest, "rows": part.height}
         together = hashlib.sha256(
             "".join(f"{path}\0{entry['sha256']}\0" for path, entry in sorted(parts.items())).encode()
         ).hexdigest()
         manifest["tables"][name] = {"hash": together, "parts": parts}
-    now = {path for table in manifest["tables"].values() for path in table["parts"]}
-    write_bytes(store / STORE_FILE, json.dumps(manifest, indent=1, sort_keys=True).encode())
-    removed = sorted(set(old) - now)
-    for path in removed:
-        (store / path).unlink(missing_ok=True)
-    hashes = {name: table["hash"] for name, table in manifest["tables"].items()}
-    return Stored(store, tuple(written), tuple(kept), tuple(removed), hashes)
 
 
 def read_store(store: Path) -> Tables:

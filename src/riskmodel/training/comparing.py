@@ -54,6 +54,15 @@ class Comparison:
         """Paired differences from a baseline run, with a verdict."""
         return self.result.differences(baseline)
 
+    def document(self) -> dict[str, Any]:
+        """The comparison for programs: run ids, figures with intervals, paired differences, notes."""
+        return {
+            "runs": self.runs,
+            "figures": self.numbers(),
+            "differences": self.differences() if len(self.runs) > 1 else [],
+            "notes": [*self.notes, *self.practice],
+        }
+
     def text(self, *, width: int = 120) -> str:
         """The comparison for a terminal, with the run ids below."""
         listed = "\n".join(f"{run}  {name}" for name, run in self.runs.items())

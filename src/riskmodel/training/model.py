@@ -143,7 +143,7 @@ class Model:
         folder.mkdir(parents=True, exist_ok=True)
         files = {}
         for number, text in enumerate(self.booster_texts):
-            write_text(folder / f"member_{number}.txt", text)
+            write_text(folder / f"member_{number}.txt", text, shared=True)
             files[f"member_{number}.txt"] = hashlib.sha256(text.encode()).hexdigest()
         content = {**self._content(), "version": self.version, "files": files, "record": self.record}
         text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False, default=str)
@@ -151,6 +151,7 @@ class Model:
         write_text(
             folder / MODEL_FILE,
             json.dumps({**json.loads(text), "seal": seal}, ensure_ascii=False, indent=1) + "\n",
+            shared=True,
         )
 
     @classmethod

@@ -198,12 +198,12 @@ def rollback(project: Project, *, by: str, because: str) -> dict[str, Any]:
     _words(by, because, {}, None)
     now = registry.champion(project)
     entries = registry.history(project)
-    # The champions in force, as a stack: a promotion lays one on top, a rollback takes it off.
+    # The champions in force, as a stack: a promotion adds one, a rollback removes it. The champion promoted once more is the same place.
     stack: list[dict[str, Any]] = []
     for entry in entries:
         if entry["kind"] == "rollback":
             stack.pop()
-        else:
+        elif not stack or stack[-1]["version"] != entry["version"]:
             stack.append(entry)
     if now is None or len(stack) < 2:
         raise ModelError(

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from riskmodel.files import as_written as as_written
+from riskmodel.files import harmless as harmless
 from riskmodel.settings import ScreeningSettings
 from riskmodel.vocabulary import RISK_KINDS
 
@@ -75,21 +77,6 @@ def team_key(code: str) -> str:
 def teams_of(settings: ScreeningSettings) -> dict[str, str]:
     """The teams that the settings name: `team_key` -> code. Empty where they name none: then any code is taken."""
     return {team_key(code): code for code in (*settings.teams, *settings.quotas.teams.values())}
-
-
-_DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-
-
-def harmless(text: str) -> str:
-    """The text, so that no spreadsheet takes it for a formula: an apostrophe before = + - @ and their full-width forms."""
-    return (
-        "'" + text if text.lstrip(" \u3000\n").startswith(_DANGEROUS) or text.startswith(_DANGEROUS) else text
-    )
-
-
-def as_written(text: str) -> str:
-    """The text before `harmless`."""
-    return text[1:] if text.startswith("'") and harmless(text[1:]) == text else text
 
 
 def choices(settings: ScreeningSettings, language: str) -> dict[str, dict[str, str]]:

@@ -159,7 +159,7 @@ def make_release(project: Project, model: ScreeningModel, tables: Tables, as_of:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     target.chmod(0o755)
-    write_text(home / CURRENT, target.name)
+    write_text(home / CURRENT, target.name, shared=True)
     return target
 
 

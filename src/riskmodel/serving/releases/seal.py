@@ -73,9 +73,8 @@ def make_key(project: Project) -> tuple[Path, str]:
 def trust(project: Project, public: bytes) -> None:
     """Add a public key to the project's trusted ones."""
     known = _in_file(project) | {key_name(public): base64.b64encode(public).decode()}
-    write_text(
-        project.root / TRUSTED_FILE, _HEADING + "".join(f'{name}: "{key}"\n' for name, key in known.items())
-    )
+    lines = "".join(f'{name}: "{key}"\n' for name, key in known.items())
+    write_text(project.root / TRUSTED_FILE, _HEADING + lines, shared=True)
 
 
 def key_name(public: bytes) -> str:
