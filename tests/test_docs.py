@@ -87,7 +87,7 @@ def test_ways_to_set_up_are_described_on_one_page_only():
         assert not re.search(r"pip install|uv sync|conda |venv -m|python -m venv", text), page.name
 
 
-def test_the_site_builds_without_a_warning_and_loads_nothing_from_outside(tmp_path):
+def test_the_site_builds_without_a_warning_and_loads_nothing_from_outside(checkout, tmp_path):
     built = subprocess.run(
         [
             sys.executable,
@@ -97,7 +97,7 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_outside(tmp_pa
             "-q",
             "-b",
             "html",
-            ROOT / "docs",
+            checkout / "docs",
             tmp_path / "site",
         ],
         capture_output=True,
