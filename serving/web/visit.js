@@ -221,7 +221,7 @@ function saved(context, answer) {
       answer.corrected ? el("p", {}, t("savedCorrected")) : null,
       answer.unchanged ? el("p", {}, t("savedUnchanged")) : null),
     conflicts.length ? notice("warning", el("h2", {}, t("conflictTitle")), el("p", {}, t("conflictSays")),
-      el("ul", {}, conflicts.map((one) => el("li", {}, typeof one === "string" ? one : [one.household_id, ...(one.visits || [])].join(" · "))))) : null,
+      el("ul", {}, conflicts.map((one) => el("li", {}, [one.household_id, ...one.visits.map((text) => said(text))].join(" · "))))) : null,
     el("p", { class: "acts" }, next ? el("a", { class: "button first", href: to("household", next, { as_of: context.answer.as_of }) }, t("nextHousehold", { id: next })) : null,
       el("a", { class: `button ${next ? "" : "first"}`, href: lastAddress() }, t("backToList"))),
   ];

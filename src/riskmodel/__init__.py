@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from riskmodel.workflow import trace_features as trace_features
     from riskmodel.workflow import train as train
     from riskmodel.workflow import verify_audit as verify_audit
+    from riskmodel.workflow import withdraw as withdraw
     from riskmodel.workflow import write_list as write_list
     from riskmodel.workflow import write_list_by_township as write_list_by_township
     from riskmodel.workflow import write_review as write_review
@@ -109,6 +110,7 @@ _HOMES = {
     "trace_features": "riskmodel.workflow",
     "train": "riskmodel.workflow",
     "verify_audit": "riskmodel.workflow",
+    "withdraw": "riskmodel.workflow",
     "write_list": "riskmodel.workflow",
     "write_list_by_township": "riskmodel.workflow",
     "write_review": "riskmodel.workflow",

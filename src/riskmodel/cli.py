@@ -374,11 +374,11 @@ def promote(
     print(rm.promote(run, by=by, because=because, waive=waivers, project=project).text())
 
 
-def _waiver(text: str) -> tuple[str, str]:
+def _waiver(text: str, name: str = "CHECK") -> tuple[str, str]:
     check, separator, reason = text.partition("=")
     if not separator or not reason.strip():
         raise typer.BadParameter(
-            f"{text!r}: write CHECK=REASON, a waiver needs its own reason.", param_hint="--waive"
+            f"{text!r}: write {name}=REASON, a waiver needs its own reason.", param_hint="--waive"
         )
     return check.strip(), reason.strip()
 
@@ -561,10 +561,38 @@ def close(
             "--county", metavar="CODE", help="6 digits; needed where the casebook holds several counties."
         ),
     ] = None,
+    waive: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--waive",
+            metavar="HOUSEHOLD=REASON",
+            help="Close in spite of results of this household that contradict each other.",
+        ),
+    ] = None,
     project: ProjectOption = None,
 ) -> None:
     """Close a cycle for good: results for it are refused from now on, also corrections. What was recorded stays."""
-    print(rm.close_cycle(cycle, by=by, county=county, project=project))
+    waivers = dict(_waiver(text, "HOUSEHOLD") for text in waive or ())
+    print(rm.close_cycle(cycle, by=by, county=county, waive=waivers, project=project))
+
+
+@app.command()
+def withdraw(
+    household: Annotated[str, typer.Argument(help="A household_id.")],
+    cycle: Annotated[str, typer.Option("--cycle", metavar="CYCLE", help="Of which list, such as 2026-01.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who decides; stands in the audit.")],
+    because: Annotated[str, typer.Option("--because", metavar="TEXT", help="Why, without naming a person.")],
+    team: Annotated[
+        str | None, typer.Option("--team", metavar="CODE", help="Needed where several teams have a result.")
+    ] = None,
+    county: Annotated[
+        str | None,
+        typer.Option("--county", metavar="CODE", help="6 digits; needed where several counties have one."),
+    ] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Take back the result of a visit that was recorded on the wrong household. The row is kept and counts nowhere any more."""
+    print(rm.withdraw(household, cycle, because=because, by=by, team=team, county=county, project=project))
 
 
 @app.command()

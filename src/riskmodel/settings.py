@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import zoneinfo
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from riskmodel.declared import Strict
 from riskmodel.project import Project
@@ -189,6 +191,21 @@ class ScreeningSettings(Settings):
     }
     exits: Exits = Exits()
     service: Service = Service()
+    timezone: Annotated[str, Field(min_length=1)] = "Asia/Shanghai"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            zoneinfo.ZoneInfo(name)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("no time zone of that name, such as Asia/Shanghai or Asia/Urumqi") from None
+        return name
+
+
+def today(settings: ScreeningSettings) -> dt.date:
+    """The county's day, whatever the clock of the machine: a visit of the same morning is not in the future on a host in UTC."""
+    return dt.datetime.now(zoneinfo.ZoneInfo(settings.timezone)).date()
 
 
 def load_settings(project: Project) -> ScreeningSettings:

@@ -433,17 +433,56 @@ def cycles(*, closed: bool = False, project: ProjectLike = None) -> Cycles:
         return cycles.cycles_of(book, closed=closed)
 
 
-def close_cycle(cycle: str, *, by: str, county: str | None = None, project: ProjectLike = None) -> str:
+def close_cycle(
+    cycle: str,
+    *,
+    by: str,
+    county: str | None = None,
+    waive: Mapping[str, str] | None = None,
+    project: ProjectLike = None,
+) -> str:
     """Close a cycle for good: its results are refused from now on. Returns a sentence. Raises UserError if it is not open.
 
-    by: who decides; stands in the audit. county: 6 digits; needed only where the casebook holds several counties.
+    by: who decides; stands in the audit. county: 6 digits; needed only where the casebook holds several counties. waive: household_id -> reason,
+    for every household whose results contradict each other; without it such a cycle is not closed.
     """
     with _casebook(project) as book:
         code = county or book.county(cycle)
-        book.close_cycle(code, cycle, by=by)
+        book.close_cycle(code, cycle, by=by, waive=waive)
     return (
         f"Cycle {cycle} of {code} is closed: results for it are refused from now on, what was recorded stays."
     )
+
+
+def withdraw(
+    household_id: str,
+    cycle: str,
+    *,
+    because: str,
+    by: str,
+    team: str | None = None,
+    county: str | None = None,
+    project: ProjectLike = None,
+) -> str:
+    """Take back the result of a visit, with the reason: it was recorded on the wrong household. Returns a sentence. Raises UserError.
+
+    The row stays in the casebook and no reader counts it any more. team, county: needed where several teams or counties have a result of the
+    household in the cycle. by, because: kept; the reason names no person.
+    """
+    from riskmodel.settings import load_settings, today
+
+    here = open_project(project)
+    with _casebook(here) as book:
+        found = book.withdraw(
+            household_id,
+            cycle,
+            reason=because,
+            by=by,
+            team=team,
+            county_code=county,
+            on=today(load_settings(here)),
+        )
+    return f"Withdrawn: {found}. The row is kept; it counts nowhere any more."
 
 
 def disagreements(*, project: ProjectLike = None) -> pd.DataFrame:

@@ -23,8 +23,8 @@ from riskmodel.errors import UserError
 from riskmodel.serving.access import OPEN, RIGHTS, methods_of, right_of
 from riskmodel.serving.authentication import COOKIE, TRIES
 from riskmodel.serving.trail import Trail
+from tests.casebook.conftest import book, url  # noqa: F401  (fixtures: an empty casebook on SQLite and PostgreSQL)
 from tests.serving.conftest import CYCLE
-from tests.serving.test_casebook import book, url  # noqa: F401  (fixtures: an empty casebook on SQLite and PostgreSQL)
 
 
 def add(casebook, role="screener", areas=("522301",), **more):

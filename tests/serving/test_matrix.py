@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import itertools
 import json
 
 import pytest
 
+from riskmodel.casebook import Casebook
 from riskmodel.casebook.roles import ROLES
 from riskmodel.serving.openapi import description
+from riskmodel.visits.returns import Result
 from tests.serving.conftest import AS_OF, CYCLE
 
 # Who gets what. Written by hand, beside the table of rights, so that a right cannot be widened without this file saying so too. `own`: the county of the
@@ -28,6 +32,7 @@ OWN = {
     "GET /v1/lists/{cycle}/download": NOBODY | {"screener": 200},
     "GET /v1/households/{household_id}": NOBODY | {"screener": 200, "case_system": 200},
     "POST /v1/verifications": NOBODY | {"screener": 200},
+    "POST /v1/withdrawals": NOBODY | {"screener": 200},
     "GET /v1/areas/{cycle}": NOBODY | {"screener": 200},
     "GET /v1/model": EVERYBODY,
     "GET /v1/audit": NOBODY | {"auditor": 200},
@@ -40,6 +45,7 @@ OF_AN_AREA = {
     "GET /v1/lists/{cycle}/download",
     "GET /v1/households/{household_id}",
     "POST /v1/verifications",
+    "POST /v1/withdrawals",
     "GET /v1/areas/{cycle}",
 }
 FOREIGN = {
@@ -74,8 +80,33 @@ def ask(client, route, county, key):
             "visitor": "matrix",
         }
         body = {"list_hash": county.visit_list.hash, "results": [result], "idempotency_key": "matrix-0001"}
+    elif route == "POST /v1/withdrawals":
+        record_for_withdrawal(county)
+        body = {
+            "list_hash": county.visit_list.hash,
+            "household_id": county.household(),
+            "visitor": "to-withdraw",
+            "reason": "recorded on the wrong household",
+        }
     headers = {"content-type": "application/json"} if body is not None else {}
     return client.request(method, path, content=None if body is None else json.dumps(body), headers=headers)
+
+
+def record_for_withdrawal(county):
+    """A result that may be withdrawn, each time another one: what was withdrawn is not taken again."""
+    book = Casebook.of(county.project)
+    try:
+        result = Result(
+            line=0, list_hash=county.visit_list.hash, household_id=county.household(),
+            visited_on=dt.date(2026, 1, 5), outcome="unreachable", risk_kinds="", disagreement="",
+            visitor="to-withdraw", note=f"try {next(TRIES)}",
+        )  # fmt: skip
+        book.take_in([result], known_on=dt.date(2026, 1, 5), by="tests")
+    finally:
+        book.close()
+
+
+TRIES = itertools.count()
 
 
 def test_the_matrix_has_exactly_the_routes_of_the_description():

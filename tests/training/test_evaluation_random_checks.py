@@ -88,9 +88,10 @@ def test_cycles_pooled_give_the_figure_that_none_of_them_gives() -> None:
 
 
 def test_the_words_say_what_the_figures_rest_on() -> None:
-    said = recall_from_checks(found(1)).text()
-    assert said.startswith("90 households outside the lists were looked at by chance, 1 of them confirmed.")
-    assert "not_estimable, between" in said and "too few for a single figure" in said
+    assert recall_from_checks(found(1)).text() == "Too few checks."
+    said = recall_from_checks(found(ENOUGH_CONFIRMED)).text()
+    assert said.startswith("About 90 households outside the lists were looked at by chance, about 10 of them")
+    assert "share of all risks that were on the lists: " in said and "%]" in said
 
 
 @pytest.mark.parametrize("rate", [2, 15])

@@ -22,3 +22,8 @@ def touches(column: ColumnElement[str], areas: Sequence[str]) -> ColumnElement[b
     """Rows of a county that lies within one of the prefixes, or holds one of them. What is read of it goes through `within` again."""
     holding = [column == area[:6] for area in areas if len(area) > 6]
     return or_(within(column, areas), *holding)
+
+
+def holds(areas: Sequence[str], code: str) -> bool:
+    """Whether an area lies wholly within one of the prefixes: figures about all of it may then be shown."""
+    return code.startswith(tuple(areas))

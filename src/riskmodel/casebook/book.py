@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, Engine, func, select
 
-from riskmodel.casebook import audit
+from riskmodel.casebook import audit, checks, results
+from riskmodel.casebook.lookups import seen
+from riskmodel.casebook.results import Conflict, Intake, Superseded
 from riskmodel.casebook.schema import assignments, cycles, drawn_from, list_rows, lists, rules_met, visits
 from riskmodel.casebook.schema import scores as scores_table
 from riskmodel.casebook.scorings import keep_scoring
 from riskmodel.casebook.store import address, connect, reading, writing
-from riskmodel.casebook.stored import rows_again, said_of
+from riskmodel.casebook.stored import marked_list, rows_again, said_of
 from riskmodel.casebook.sweeps import count_sweeps
 from riskmodel.errors import Fault, UserError
 from riskmodel.features import build, load_catalogue
@@ -27,39 +28,22 @@ from riskmodel.files import write_bytes
 from riskmodel.policy import Policy
 from riskmodel.project import Project
 from riskmodel.settings import load_settings
+from riskmodel.settings import today as county_day
 from riskmodel.tables import Tables, from_frames
 from riskmodel.training.random_checks import CheckedRecall, recall_from_checks
 from riskmodel.visits.draws import strata_of
 from riskmodel.visits.filled import read_filled
+from riskmodel.visits.forms import team_key
 from riskmodel.visits.listing import screening_list
 from riskmodel.visits.returns import Judged, OpenList, Refusal, Result, judge, returned_bytes
 from riskmodel.visits.visit_list import VisitList, cycle_length
-
-# Why a household was on the list -> origin of the verification (codes of the data contract).
-ORIGINS: Final = {
-    "lead": "lead",
-    "standby": "lead",
-    "carried": "screening",
-    "model": "screening",
-    "random_check": "random_check",
-}
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """Two results of one household in one cycle that do not say the same."""
-
-    household_id: str
-    visits: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.household_id}: " + " / ".join(self.visits)
 
 
 @dataclass(frozen=True)
 class Recorded:
     """What became of a filled file. accepted: new results; corrected: of them, corrections of the same team; unchanged: known already;
-    open: rows without a result; refused: with reasons; conflicts: households whose visitors disagree; returned: the file of refused rows.
+    open: rows without a result; refused: with reasons; conflicts: households whose teams contradict each other; returned: the file of refused
+    rows; superseded: results that were corrected or withdrawn since, and were not taken again.
     """
 
     file: Path
@@ -70,18 +54,24 @@ class Recorded:
     refused: tuple[Refusal, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     returned: Path | None = None
+    superseded: tuple[Superseded, ...] = ()
 
     def text(self) -> str:
         """In words, for the person who handed the file in."""
         lines = [
             f"{self.file.name}: {self.accepted} results recorded ({self.corrected} of them corrections), "
-            f"{self.unchanged} known already, {len(self.refused)} refused, {self.open} rows without a result yet."
+            f"{self.unchanged} known already, {len(self.superseded)} corrected or withdrawn since, "
+            f"{len(self.refused)} refused, {self.open} rows without a result yet."
         ]
-        for refusal in self.refused[:10]:
-            why = "; ".join(en for _, en in refusal.reasons)
-            lines.append(f"  row {refusal.row.place}, {refusal.row.cells.get('household_id', '')}: {why}")
-        if len(self.refused) > 10:
-            lines.append(f"  … and {len(self.refused) - 10} more.")
+        shown = [
+            f"  row {refusal.row.place}, {refusal.row.cells.get('household_id', '')}: "
+            + "; ".join(en for _, en in refusal.reasons)
+            for refusal in self.refused
+        ]
+        shown += [f"  row {one.line}, {one.household_id}: {one.reasons[1]}" for one in self.superseded]
+        lines += shown[:10]
+        if len(shown) > 10:
+            lines.append(f"  … and {len(shown) - 10} more.")
         if self.returned:
             lines.append(
                 f"Refused rows with every reason: {self.returned} (correct them there and record that file)."
@@ -235,8 +225,14 @@ class Casebook:
             raise UserError(fault)
         return str(known[0])
 
-    def close_cycle(self, county_code: str, cycle: str, *, by: str) -> None:
-        """Close a cycle: its results are refused from now on. Raises UserError for one that is not there or closed already."""
+    def close_cycle(
+        self, county_code: str, cycle: str, *, by: str, waive: Mapping[str, str] | None = None
+    ) -> None:
+        """Close a cycle: its results are refused from now on.
+
+        waive: household -> reason, for each household whose results contradict each other. Raises UserError for a cycle that is not there or is
+        closed already, and for a contradiction that is neither cleared up nor waived.
+        """
         key = (cycles.c.county_code == county_code) & (cycles.c.cycle == cycle)
         with writing(self.engine) as connection:
             row = connection.execute(select(cycles).where(key)).first()
@@ -256,8 +252,15 @@ class Casebook:
                         "Name one of these.",
                     )
                 )
+            results.waived(results.conflicts_of_cycle(connection, county_code, cycle), waive or {}, cycle)
             connection.execute(cycles.update().where(key).values(closed_at=audit.now()))
-            audit.append(connection, actor=by, action="cycle closed", subject=f"{county_code} {cycle}")
+            audit.append(
+                connection,
+                actor=by,
+                action="cycle closed",
+                subject=f"{county_code} {cycle}",
+                details={"waived": dict(waive)} if waive else None,
+            )
 
     def open_lists(self, named: Iterable[str] | None = None) -> dict[str, OpenList]:
         """Every list that was given out, by hash. `named`: only these come with their households, which saves reading years of them."""
@@ -283,7 +286,7 @@ class Casebook:
         for row in connection.execute(wanted).all():
             known = frozenset[str]()
             if row.closed_at and row.list_hash in named:
-                known = recorded_in(connection, row.county_code, row.cycle)
+                known = results.recorded_in(connection, row.county_code, row.cycle)
             households = frozenset(named.get(row.list_hash, ()))
             found[row.list_hash] = OpenList(
                 row.list_hash, row.cycle, row.as_of, bool(row.closed_at), households, known
@@ -292,145 +295,65 @@ class Casebook:
 
     def take_in(
         self,
-        results: Sequence[Result],
+        some: Sequence[Result],
         *,
         known_on: dt.date,
         by: str,
         role: str = "",
         purpose: str = "verification",
         source: str = "",
-    ) -> tuple[int, int, int, tuple[Conflict, ...]]:
-        """Keep checked results, all or none. Returns new (with corrections), corrections among them, known already, conflicts.
-
-        When this returns, the results are on disk.
-        """
+    ) -> Intake:
+        """Keep checked results, all or none. When this returns, they are on disk."""
         with writing(self.engine) as connection:
-            return self.take(
-                connection, results, known_on=known_on, by=by, role=role, purpose=purpose, source=source
+            return results.take(
+                connection, some, known_on=known_on, by=by, role=role, purpose=purpose, source=source
             )
 
-    def take(
+    def withdraw(
         self,
-        connection: Connection,
-        results: Sequence[Result],
+        household_id: str,
+        cycle: str,
         *,
-        known_on: dt.date,
+        reason: str,
         by: str,
-        role: str,
-        purpose: str,
-        source: str,
-    ) -> tuple[int, int, int, tuple[Conflict, ...]]:
-        """The same inside a writing transaction: they are on disk when that ends."""
-        new = corrected = unchanged = 0
-        touched: set[tuple[str, str, str]] = set()
-        about = {row.list_hash: row for row in connection.execute(select(lists))}
-        for result in results:
-            at = about[result.list_hash]
-            event = _event_id(at.county_code, at.cycle, result)
-            newest = connection.execute(
-                select(visits.c.version, visits.c.content_hash)
-                .where(visits.c.event_id == event)
-                .order_by(visits.c.version.desc())
-            ).first()
-            if newest is not None and newest.content_hash == result.content:
-                unchanged += 1
-                continue
-            origin = connection.execute(
-                select(list_rows.c.listed_as).where(
-                    list_rows.c.list_hash == result.list_hash, list_rows.c.household_id == result.household_id
-                )
-            ).scalar_one()
-            connection.execute(
-                visits.insert().values(
-                    event_id=event,
-                    version=1 if newest is None else newest.version + 1,
-                    content_hash=result.content,
-                    list_hash=result.list_hash,
-                    household_id=result.household_id,
-                    visited_on=result.visited_on,
-                    known_on=known_on,
-                    recorded_at=audit.now(),
-                    recorded_by=by,
-                    origin=ORIGINS[origin],
-                    outcome=result.outcome,
-                    risk_kinds=result.risk_kinds,
-                    disagreement=result.disagreement,
-                    visitor=result.visitor,
-                    note=result.note,
-                )
-            )
-            audit.append(
-                connection,
-                actor=by,
-                role=role,
-                purpose=purpose,
-                action="result corrected" if newest else "result recorded",
-                subject=result.household_id,
-                model_version=at.model_version,
-                details={"event_id": event, "cycle": at.cycle, "content": result.content, "source": source},
-            )
-            new += 1
-            corrected += newest is not None
-            touched.add((at.county_code, at.cycle, result.household_id))
-        conflicts = self.conflicts(connection, touched)
-        return new, corrected, unchanged, conflicts
+        on: dt.date,
+        team: str | None = None,
+        county_code: str | None = None,
+    ) -> Conflict:
+        """Take back a result of a household in a cycle, with the reason; the row stays, and no reader counts it. Returns it in words.
 
-    @staticmethod
-    def conflicts(connection: Connection, touched: Iterable[tuple[str, str, str]]) -> tuple[Conflict, ...]:
-        """Those of the named households (county, cycle, household_id) whose visitors in the cycle contradict each other."""
-        found = []
-        for county, cycle, household in sorted(touched):
-            said = connection.execute(
-                select(visits)
-                .join(lists, lists.c.list_hash == visits.c.list_hash)
-                .where(
-                    lists.c.county_code == county, lists.c.cycle == cycle, visits.c.household_id == household
-                )
-                .order_by(visits.c.number)
-            )
-            newest = {row.event_id: row for row in said}
-            met = [row for row in newest.values() if row.outcome != "unreachable"]
-            if len({(row.outcome, row.risk_kinds) for row in met}) > 1:
-                words = (
-                    f"{row.outcome} {row.risk_kinds} on {row.visited_on} by team {row.visitor or '?'}"
-                    for row in met
-                )
-                found.append(Conflict(household, tuple(" ".join(text.split()) for text in words)))
-        return tuple(found)
+        team, county_code: needed where several teams have a result, or several counties the household. Raises UserError as `results.withdraw`.
+        """
+        wanted = results.in_force().where(lists.c.cycle == cycle, visits.c.household_id == household_id)
+        if county_code is not None:
+            wanted = wanted.where(lists.c.county_code == county_code)
+        with writing(self.engine) as connection:
+            if team is not None:
+                mine = connection.execute(wanted).all()
+                numbers = [row.number for row in mine if team_key(row.visitor) == team_key(team)]
+                wanted = wanted.where(visits.c.number.in_(numbers))
+            where = f"{household_id} in cycle {cycle}" + (f", team {team}" if team is not None else "")
+            row = results.withdraw(connection, wanted, where=where, reason=reason, by=by, on=on)
+        return Conflict(household_id, (results.visit_in_words(row.visited_on, row.visitor, row.outcome),))
 
     def verifications(self) -> pl.DataFrame:
-        """All results as rows of the contract's `verifications` table; a correction on a later day is a later version of its event."""
+        """All results as rows of the contract's `verifications` table, see `results.verifications`."""
         with reading(self.engine) as connection:
-            rows = (
-                connection.execute(select(visits).order_by(visits.c.event_id, visits.c.version))
-                .mappings()
-                .all()
-            )
-        newest = {(row["event_id"], row["known_on"]): row for row in rows}
-        names = ("event_id", "household_id", "occurred_on", "known_on", "origin", "outcome", "risk_kinds")
-        values = [
-            (
-                row["event_id"],
-                row["household_id"],
-                row["visited_on"],
-                row["known_on"],
-                row["origin"],
-                row["outcome"],
-                row["risk_kinds"] or None,
-            )
-            for row in newest.values()
-        ]
-        kinds = {name: pl.Date if name.endswith("_on") else pl.String for name in names}
-        return pl.DataFrame(values, schema=kinds, orient="row")
+            return results.verifications(connection).drop("county_code")
 
     def with_results(self, tables: Tables) -> Tables:
-        """The tables with this casebook's results among their verifications; rows that the county brought back itself win."""
-        ours = self.verifications()
+        """The tables with this casebook's results among their verifications; rows that the county brought back itself win.
+
+        Only results of counties in which the tables know the household: a visit in another county stays there.
+        """
+        with reading(self.engine) as connection:
+            ours = results.verifications(connection)
         theirs = tables.get("verifications")
         ours = ours.join(theirs.select("event_id").unique(), on="event_id", how="anti")
-        ours = ours.join(
-            tables.get("households").select("household_id").unique(), on="household_id", how="semi"
+        homes = (
+            tables.get("households").select("household_id", pl.col("county_code").cast(pl.String)).unique()
         )
+        ours = ours.join(homes, on=["household_id", "county_code"], how="semi")
         if not ours.height:
             return tables
         plain = theirs.drop("replaced_on").with_columns(
@@ -463,7 +386,7 @@ class Casebook:
                     rules_met.c.list_hash == key
                 )
             ).all()
-            population = _population(connection, key)
+            population = checks.population(connection, key)
         rule_schema = {"household_id": pl.String, "rule": pl.String, "since": pl.Date}
         return VisitList(
             **said_of(head),
@@ -478,73 +401,9 @@ class Casebook:
     def checks(
         self, list_hash: str | None = None, *, county_code: str | None = None, since: dt.date | None = None
     ) -> pl.DataFrame:
-        """What was found on lists and in their random checks, for `recall_from_checks`: one list, or the one in force of every cycle.
-
-        county_code, since: only lists of this county, and as of this day or later.
-
-        Columns: cycle, as_of, household_id, route (`listed`, `random_check`, `none`), inclusion_probability, label (1 confirmed, 0 no risk, missing:
-        not visited or not reached), probability, stratum. The population is everybody who was listed or could be drawn; households left
-        in peace after a recent visit, and checks carried over (they belong to the list that drew them), are not in it.
-        """
+        """What was found on lists and in their random checks, see `checks.checks`."""
         with reading(self.engine) as connection:
-            heads = connection.execute(select(lists).order_by(lists.c.issued_number)).all()
-            # Of several lists of a cycle the newest is the one in force.
-            in_force = {(head.county_code, head.cycle): head for head in heads}.values()
-            wanted = [
-                head
-                for head in (heads if list_hash else in_force)
-                if list_hash in (None, head.list_hash)
-                and county_code in (None, head.county_code)
-                and (since is None or head.as_of >= since)
-            ]
-            found = connection.execute(select(visits).order_by(visits.c.visited_on, visits.c.number)).all()
-            parts = [self._checks(connection, head, found) for head in wanted]
-        kinds = {
-            "cycle": pl.String,
-            "as_of": pl.Date,
-            "household_id": pl.String,
-            "route": pl.String,
-            "inclusion_probability": pl.Float64,
-        }
-        kinds |= {"label": pl.Int64, "probability": pl.Float64, "stratum": pl.String}
-        return pl.DataFrame([row for part in parts for row in part], schema=kinds, orient="row")
-
-    @staticmethod
-    def _checks(connection: Connection, head: Any, found: Sequence[Any]) -> list[tuple[Any, ...]]:
-        rows = connection.execute(
-            select(list_rows.c.household_id, list_rows.c.listed_as, list_rows.c.content).where(
-                list_rows.c.list_hash == head.list_hash
-            )
-        )
-        listed = {
-            row.household_id: json.loads(row.content)["probability"]
-            for row in rows
-            if row.listed_as != "random_check"
-        }
-        # The first decisive result after the list counts: a drawn household may be met one cycle later.
-        said: dict[str, int] = {}
-        for visit in found:
-            if visit.visited_on >= head.as_of and visit.outcome in ("risk_confirmed", "no_risk"):
-                said.setdefault(visit.household_id, int(visit.outcome == "risk_confirmed"))
-        table: list[tuple[Any, ...]] = [
-            (head.cycle, head.as_of, name, "listed", 1.0, said.get(name), probability, "listed")
-            for name, probability in sorted(listed.items())
-        ]
-        for name, probability, stratum, chance, drawn in _population(connection, head.list_hash).iter_rows():
-            route = "random_check" if drawn else "none"
-            table.append(
-                (
-                    head.cycle,
-                    head.as_of,
-                    name,
-                    route,
-                    chance,
-                    said.get(name) if drawn else None,
-                    probability,
-                    stratum,
-                )
-            )
-        return table
+            return checks.checks(connection, list_hash, county_code=county_code, since=since)
 
     def recall(
         self,
@@ -561,23 +420,15 @@ class Casebook:
         county's tables; villages that its sweep saw whole within `length` (a month by default) after a list are counted
         instead of estimated.
         """
-        checks = self.checks(list_hash, county_code=county_code, since=since)
+        table = self.checks(list_hash, county_code=county_code, since=since)
         if sweeps is not None:
-            checks = count_sweeps(checks, sweeps, length or cycle_length("month"))
-        return recall_from_checks(checks, layers=("cycle", "stratum"))
+            table = count_sweeps(table, sweeps, length or cycle_length("month"))
+        return recall_from_checks(table, layers=("cycle", "stratum"))
 
     def disagreements(self) -> dict[str, int]:
-        """How often visitors disagreed, by kind of reason; newest versions only. By no place and no person: it is the feature backlog."""
+        """How often visitors disagreed with the reasons, see `results.disagreements`: it is the feature backlog."""
         with reading(self.engine) as connection:
-            said = connection.execute(
-                select(visits.c.event_id, visits.c.disagreement).order_by(visits.c.number)
-            )
-            newest = {row.event_id: row.disagreement for row in said}
-        counts: dict[str, int] = {}
-        for kind in newest.values():
-            if kind:
-                counts[kind] = counts.get(kind, 0) + 1
-        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+            return results.disagreements(connection)
 
     def audit_head(self) -> audit.Head:
         """The newest entry of the audit, to be exported daily."""
@@ -651,13 +502,35 @@ def next_list(
         visit_list = screening_list(
             scores, known, as_of, capacity=capacity, settings=settings, previous=previous, rules_before=before
         )
+        visit_list = _with_late_results(book, visit_list)
         if issue:
             book.issue(visit_list, by=by)
             if "horizon_months" in getattr(scores, "frame", scores).columns:
                 book.keep_scores(scores, by=by)
+            with reading(book.engine) as connection:
+                visited = seen(connection, _window(visit_list), [visit_list.county_code])
+            visit_list = marked_list(visit_list, visited)
         return visit_list
     finally:
         book.close()
+
+
+def _window(visit_list: VisitList) -> results.Window:
+    return results.Window.of(visit_list.county_code, visit_list.cycle, visit_list.as_of, visit_list.settings)
+
+
+def _with_late_results(book: Casebook, visit_list: VisitList) -> VisitList:
+    """The list with a note on the results that came too late for it, where there are any."""
+    with reading(book.engine) as connection:
+        late = results.late_results(connection, _window(visit_list))
+    if not late:
+        return visit_list
+    note = (
+        f"另有{late}户在{visit_list.as_of}（含）前已走访，结果在此之后才录入，生成清单时不计；页面和下载的清单会标明。",
+        f"{late} households were visited up to {visit_list.as_of}, but their results came in later: "
+        "the list was made without them; the page and downloaded lists show them.",
+    )
+    return replace(visit_list, notes=(*visit_list.notes, note))
 
 
 def rules_on(project: Project, tables: Tables, day: dt.date) -> pl.DataFrame | None:
@@ -675,7 +548,7 @@ def record(
     """Take the results of a filled list (workbook or CSV) into the casebook.
 
     Every row is accepted, or refused with its reason; refused rows come back in `<file>-returned.xlsx` beside the file. The same file
-    twice changes nothing. Raises UserError if the whole file cannot be taken: not readable, not one of this project's lists.
+    twice changes nothing, nor does an older file whose results were corrected since. Raises UserError if the whole file cannot be taken: not readable, not one of this project's lists.
     """
     path = Path(file)
     filled = read_filled(path)
@@ -683,32 +556,25 @@ def record(
     book = Casebook.of(project)
     try:
         known_lists = book.open_lists(row.list_hash for row in filled.rows)
-        judged: Judged = judge(filled, known_lists, settings, today or dt.date.today())
+        known_on = today or county_day(settings)
+        judged: Judged = judge(filled, known_lists, settings, known_on)
         source = f"{path.name} {filled.hash[:16]}"
-        known_on = today or dt.date.today()
-        new, corrected, unchanged, conflicts = book.take_in(
-            judged.accepted, known_on=known_on, by=by, source=source
-        )
+        intake = book.take_in(judged.accepted, known_on=known_on, by=by, source=source)
     finally:
         book.close()
     returned = path.with_name(f"{path.stem}-returned.xlsx") if judged.refused else None
     if returned is not None:
         write_bytes(returned, returned_bytes(judged.refused, settings))
-    return Recorded(path, new, corrected, unchanged, judged.empty, judged.refused, conflicts, returned)
-
-
-def _population(connection: Connection, list_hash: str) -> pl.DataFrame:
-    columns = (drawn_from.c.household_id, drawn_from.c.probability, drawn_from.c.stratum)
-    chance = (drawn_from.c.inclusion_probability, drawn_from.c.drawn)
-    rows = connection.execute(
-        select(*columns, *chance)
-        .where(drawn_from.c.list_hash == list_hash)
-        .order_by(drawn_from.c.household_id)
-    ).all()
-    kinds = (pl.String, pl.Float64, pl.String, pl.Float64, pl.Boolean)
-    names = ("household_id", "probability", "stratum", "inclusion_probability", "drawn")
-    return pl.DataFrame(
-        [tuple(row) for row in rows], schema=dict(zip(names, kinds, strict=True)), orient="row"
+    return Recorded(
+        file=path,
+        accepted=intake.accepted,
+        corrected=intake.corrected,
+        unchanged=intake.unchanged,
+        open=judged.empty,
+        refused=judged.refused,
+        conflicts=intake.conflicts,
+        returned=returned,
+        superseded=intake.superseded,
     )
 
 
@@ -743,23 +609,3 @@ def _rows_of(visit_list: VisitList) -> list[dict[str, Any]]:
 def _insert(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         connection.execute(table.insert(), rows)
-
-
-def recorded_in(connection: Connection, county: str, cycle: str) -> frozenset[str]:
-    """Contents (`Result.content`) of a cycle's results as they stand: of each event the newest version alone."""
-    wanted = (
-        select(visits.c.event_id, visits.c.content_hash)
-        .join(lists, lists.c.list_hash == visits.c.list_hash)
-        .where(lists.c.county_code == county, lists.c.cycle == cycle)
-        .order_by(visits.c.version)
-    )
-    return frozenset({row.event_id: row.content_hash for row in connection.execute(wanted)}.values())
-
-
-def _event_id(county: str, cycle: str, result: Result) -> str:
-    """One event for each household, cycle and team. Without a team, each different result is an event of its own, and both are shown."""
-    who = result.visitor or result.content
-    return (
-        "visit-"
-        + hashlib.sha256("\x1f".join((county, cycle, result.household_id, who)).encode()).hexdigest()[:40]
-    )

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from riskmodel.casebook.schema import cycles, list_rows, lists, visits
+from riskmodel.casebook.results import Conflict, Window, conflicts_of_cycle
+from riskmodel.casebook.schema import cycles, list_rows, lists
 from riskmodel.casebook.store import reading
+from riskmodel.settings import ScreeningSettings
 
 if TYPE_CHECKING:
-    from riskmodel.casebook.book import Casebook, Conflict
+    from riskmodel.casebook.book import Casebook
 
 
 @dataclass(frozen=True)
 class Cycle:
-    """A cycle of a county. as_of, capacity and households (on the list, those on standby left out) are of the list in force, the newest of `lists`.
+    """A cycle of a county. as_of, capacity and households (on the list, those on standby left out) are of the list in force.
 
-    visited: of these households, how many have a result; contradictory: households whose visitors disagree; closed_on: missing while it is open.
+    visited: of these households, at how many somebody was met, in this cycle or before it (see `results.Window`); contradictory: households whose visitors disagree; closed_on: missing while it is open.
     """
 
     county_code: str
@@ -37,7 +40,10 @@ class Cycle:
         """In words, a line, and one for each contradiction."""
         state = f"closed on {self.closed_on}" if self.closed_on else "open"
         given = f", {self.lists} lists given out, the newest is in force" if self.lists > 1 else ""
-        line = f"{self.county_code} {self.cycle}: {state}; list as of {self.as_of.isoformat()}, {self.visited} of {self.households} visited{given}"
+        line = (
+            f"{self.county_code} {self.cycle}: {state}; list as of {self.as_of.isoformat()}, "
+            f"{self.visited} of {self.households} visited{given}"
+        )
         return "\n".join(
             [line, *(f"  contradiction, please clear it up: {conflict}" for conflict in self.contradictory)]
         )
@@ -59,12 +65,9 @@ def cycles_of(book: Casebook, *, closed: bool = False) -> Cycles:
     with reading(book.engine) as connection:
         heads = connection.execute(select(lists).order_by(lists.c.issued_number)).all()
         ends = {(row.county_code, row.cycle): row.closed_at for row in connection.execute(select(cycles))}
-        answered: dict[tuple[str, str], set[str]] = {}
-        said = select(lists.c.county_code, lists.c.cycle, visits.c.household_id).distinct()
-        for row in connection.execute(said.join(lists, lists.c.list_hash == visits.c.list_hash)):
-            answered.setdefault((row.county_code, row.cycle), set()).add(row.household_id)
-        found = []
+        given = Counter((head.county_code, head.cycle) for head in heads)
         in_force = {(head.county_code, head.cycle): head for head in heads}
+        found = []
         for key, head in sorted(in_force.items(), key=lambda item: (item[1].as_of, item[0])):
             if ends[key] and not closed:
                 continue
@@ -72,22 +75,19 @@ def cycles_of(book: Casebook, *, closed: bool = False) -> Cycles:
                 list_rows.c.list_hash == head.list_hash, list_rows.c.listed_as != "standby"
             )
             households = set(connection.execute(listed).scalars())
-            done = answered.get(key, set())
-            conflicts = book.conflicts(connection, {(*key, name) for name in done})
-            count = (
-                select(func.count())
-                .select_from(lists)
-                .where(lists.c.county_code == key[0], lists.c.cycle == key[1])
-            )
+            settings = ScreeningSettings.model_validate_json(head.settings)
+            counting = Window.of(*key, head.as_of, settings).results().subquery()
+            met = select(counting.c.household_id).where(counting.c.outcome != "unreachable")
             found.append(
                 Cycle(
-                    *key,
-                    lists=connection.execute(count).scalar_one(),
+                    county_code=key[0],
+                    cycle=key[1],
+                    lists=given[key],
                     as_of=head.as_of,
                     capacity=head.capacity,
                     households=len(households),
-                    visited=len(households & done),
-                    contradictory=conflicts,
+                    visited=len(households & set(connection.execute(met).scalars())),
+                    contradictory=conflicts_of_cycle(connection, *key),
                     closed_on=ends[key][:10] if ends[key] else None,
                 )
             )

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     Row,
-    Select,
     Subquery,
     and_,
     case,
@@ -24,10 +23,12 @@ from sqlalchemy import (
 )
 
 from riskmodel.casebook import sayings
-from riskmodel.casebook.areas import touches, within
+from riskmodel.casebook.areas import holds, touches, within
+from riskmodel.casebook.results import Window, conflicts_of_cycle, contradict, in_force, visit_in_words
 from riskmodel.casebook.schema import assignments, cycles, list_rows, lists, said, scorings, visits
 from riskmodel.casebook.schema import scores as scores_table
 from riskmodel.casebook.store import reading
+from riskmodel.settings import ScreeningSettings
 from riskmodel.vocabulary import COUNTY_DIGITS, TOWNSHIP_DIGITS
 
 STATUSES: Final[Mapping[str, tuple[str, str]]] = {
@@ -39,7 +40,11 @@ STATUSES: Final[Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class ListHead:
-    """The list in force of a cycle of a county, with counts of what the asker sees of it."""
+    """The list in force of a cycle of a county, with counts of what the asker sees of it.
+
+    notes: only for who sees the whole county: they count its households. window: which results count on the list. contradictory: households whose
+    teams found different things.
+    """
 
     list_hash: str
     county_code: str
@@ -51,10 +56,12 @@ class ListHead:
     closed: bool
     notes: tuple[tuple[str, str], ...]
     data_dates: Mapping[str, str]
+    window: Window
     listed: int = 0
     standby: int = 0
     visited: int = 0
     unreachable: int = 0
+    contradictory: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,9 @@ def _head(connection: Connection, row: Row[Any], areas: Sequence[str]) -> ListHe
             scorings.c.as_of == row.as_of, scorings.c.model_version == row.model_version
         )
     ).scalar()
-    met = _met(row.county_code, row.cycle)
+    settings = ScreeningSettings.model_validate_json(row.settings)
+    window = Window.of(row.county_code, row.cycle, row.as_of, settings)
+    met = _met(window, areas)
     standby = list_rows.c.listed_as == "standby"
     counts = connection.execute(
         select(
@@ -117,33 +126,67 @@ def _head(connection: Connection, row: Row[Any], areas: Sequence[str]) -> ListHe
         .select_from(list_rows.outerjoin(met, met.c.household_id == list_rows.c.household_id))
         .where(list_rows.c.list_hash == row.list_hash, within(list_rows.c.village_code, areas))
     ).one()
+    notes = json.loads(row.notes) if holds(areas, row.county_code) else []
     return ListHead(
-        row.list_hash, row.county_code, row.cycle, row.as_of, row.capacity, row.model_version, row.issued_at, bool(row.closed_at),
-        tuple((zh, en) for zh, en in json.loads(row.notes)), json.loads(dates or row.data_dates or "{}"),
-        int(counts.listed), int(counts.standby), int(counts.visited), int(counts.unreachable),
-    )  # fmt: skip
-
-
-def _newest_results() -> Select[Any]:
-    """Visits in their newest version, with county and cycle."""
-    later = visits.alias("later")
-    newer = (
-        select(literal(1))
-        .where(later.c.event_id == visits.c.event_id, later.c.version > visits.c.version)
-        .exists()
-    )
-    return (
-        select(visits, lists.c.county_code, lists.c.cycle)
-        .join(lists, lists.c.list_hash == visits.c.list_hash)
-        .where(~newer)
+        list_hash=row.list_hash,
+        county_code=row.county_code,
+        cycle=row.cycle,
+        as_of=row.as_of,
+        capacity=row.capacity,
+        model_version=row.model_version,
+        issued_at=row.issued_at,
+        closed=bool(row.closed_at),
+        notes=tuple((zh, en) for zh, en in notes),
+        data_dates=json.loads(dates or row.data_dates or "{}"),
+        window=window,
+        listed=int(counts.listed),
+        standby=int(counts.standby),
+        visited=int(counts.visited),
+        unreachable=int(counts.unreachable),
+        contradictory=len(conflicts_of_cycle(connection, row.county_code, row.cycle, areas)),
     )
 
 
-def _met(county: str, cycle: str) -> Subquery:
-    """household_id -> met: 1 somebody was met in the cycle, 0 it was only tried."""
-    found = _newest_results().where(lists.c.county_code == county, lists.c.cycle == cycle).subquery()
+def _met(window: Window, areas: Sequence[str]) -> Subquery:
+    """household_id -> met: 1 somebody was met by a visit that counts on the list, 0 it was only tried."""
+    found = window.results(areas).subquery()
     met = func.max(case((found.c.outcome == "unreachable", 0), else_=1)).label("met")
     return select(found.c.household_id, met).group_by(found.c.household_id).subquery("met")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The visits to a household that count on a list: the newest that met somebody (or else the newest), and whether teams contradict each other."""
+
+    visited_on: dt.date
+    words: tuple[str, str]
+    met: bool
+    outcome: str
+    contradicted: bool
+
+
+def seen(
+    connection: Connection, window: Window, areas: Sequence[str], names: Sequence[str] | None = None
+) -> dict[str, Seen]:
+    """household_id -> what its visits found, of the named households or of all."""
+    wanted = window.results(areas)
+    if names is not None:
+        wanted = wanted.where(visits.c.household_id.in_(names))
+    by_household: dict[str, list[Any]] = {}
+    for row in connection.execute(wanted.order_by(visits.c.visited_on, visits.c.number)):
+        by_household.setdefault(row.household_id, []).append(row)
+    found = {}
+    for name, rows in by_household.items():
+        newest = next((row for row in reversed(rows) if row.outcome != "unreachable"), rows[-1])
+        cycles_ = {row.cycle for row in rows}
+        found[name] = Seen(
+            visited_on=newest.visited_on,
+            words=visit_in_words(newest.visited_on, newest.visitor, newest.outcome),
+            met=newest.outcome != "unreachable",
+            outcome=newest.outcome,
+            contradicted=any(contradict(row for row in rows if row.cycle == cycle) for cycle in cycles_),
+        )
+    return found
 
 
 _STATUS_OF: Final = {1: "visited", 0: "unreachable", None: "open"}
@@ -153,7 +196,7 @@ def list_page(
     engine: Engine, areas: Sequence[str], head: ListHead, filters: Filters, *, after: int, limit: int
 ) -> Page:
     """Rows of a list in route order (standby last), as they stand in the files for visitors."""
-    met = _met(head.county_code, head.cycle)
+    met = _met(head.window, areas)
     base = list_rows.outerjoin(met, met.c.household_id == list_rows.c.household_id)
     where = [list_rows.c.list_hash == head.list_hash, within(list_rows.c.village_code, areas)]
     where += _narrowed(list_rows, filters)
@@ -184,8 +227,9 @@ def list_page(
         rows = [json.loads(row.content) for row in chosen[:limit]]
         told = _told(connection, [row["household_id"] for row in rows], head.as_of, areas)
         teams = _teams(connection, head.list_hash, [row["household_id"] for row in rows])
+        visited = seen(connection, head.window, areas, [row["household_id"] for row in rows])
     for row, found in zip(rows, chosen, strict=False):
-        row |= {
+        row |= _visited(visited.get(row["household_id"]), row) | {
             "status": _STATUS_OF[found.met],
             "list_hash": head.list_hash,
             "team": teams.get(row["household_id"]),
@@ -207,7 +251,7 @@ def scored_page(
         where = [scores_table.c.scoring == scoring, within(scores_table.c.village_code, areas)]
         where += _narrowed(scores_table, filters)
         if filters.status:
-            met = _met(head.county_code, head.cycle)
+            met = _met(head.window, areas)
             which = select(met.c.household_id)
             if filters.status != "open":
                 which = which.where(met.c.met == (1 if filters.status == "visited" else 0))
@@ -226,9 +270,9 @@ def scored_page(
         ).all()
         names = [row.household_id for row in chosen[:limit]]
         told = _said_of(connection, scoring, names)
-        listed = _listed(connection, head.list_hash, names)
-        teams = _teams(connection, head.list_hash, names)
-        met_by = _met_by(connection, head, names)
+        listed = _listed(connection, head.list_hash, names, areas)
+        teams = _teams(connection, head.list_hash, list(listed))
+        visited = seen(connection, head.window, areas, names)
     rows = []
     for row in chosen[:limit]:
         content = listed.get(row.household_id, {})
@@ -244,12 +288,32 @@ def scored_page(
             "township_code": (row.village_code or "")[:TOWNSHIP_DIGITS] or None, "probability": row.probability, "low": row.low,
             "high": row.high, "risk_kinds": row.risk_kinds, "rank": row.rank,
         }  # fmt: skip
+        mine = visited.get(row.household_id)
+        shown = plain | content | own
         rows.append(
-            plain | content | own
-            | {"list_hash": head.list_hash if content else None, "status": _STATUS_OF[met_by.get(row.household_id)],
-               "team": teams.get(row.household_id), "said": told.get(row.household_id)}
-        )  # fmt: skip
+            shown
+            | _visited(mine, shown)
+            | {
+                "list_hash": head.list_hash if content else None,
+                "status": _STATUS_OF[None if mine is None else int(mine.met)],
+                "team": teams.get(row.household_id),
+                "said": told.get(row.household_id),
+            }
+        )
     return Page(rows, int(total), int(chosen[limit - 1].rank) if len(chosen) > limit else None)
+
+
+def _visited(mine: Seen | None, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row shows of its visits: the newest in words, the day of the last one that met somebody, and whether teams contradict each other."""
+    last = row["last_visit"]
+    if isinstance(last, str):
+        last = dt.date.fromisoformat(last)
+    if mine is None:
+        return {"visit_zh": "", "visit_en": "", "contradicted": False, "last_visit": last}
+    if mine.met and (last is None or mine.visited_on > last):
+        last = mine.visited_on
+    zh, en = mine.words
+    return {"visit_zh": zh, "visit_en": en, "contradicted": mine.contradicted, "last_visit": last}
 
 
 # Every row with a lead reads as one, also where it was drawn for a random check: what drew it must not be told by what it lacks. The sign is that of
@@ -286,47 +350,98 @@ def _narrowed(table: Any, filters: Filters) -> list[Any]:
 Counts = Mapping[str, Mapping[str, int]]
 
 
-def facets(engine: Engine, areas: Sequence[str], head: ListHead, *, everybody: bool) -> Counts:
-    """How many rows each filter value has, over all that the asker sees: township, village, grade, risk_kind, status."""
+def facets(
+    engine: Engine, areas: Sequence[str], head: ListHead, filters: Filters | None = None, *, everybody: bool
+) -> Counts:
+    """How many rows each filter value would give beside the other filters in force: township, village, grade, risk_kind, status."""
+    filters = filters or Filters()
     with reading(engine) as connection:
         if everybody:
             scoring = _scoring_of(connection, head)
-            counts: Counts = (
-                _counted(()) if scoring is None else _scored_counts(engine, *scoring, tuple(areas))
-            )
+            if scoring is None:
+                return _counted((), filters)
+            groups = _groups_of_everybody(connection, areas, head, filters, scoring)
         else:
-            columns = (list_rows.c.village_code, list_rows.c.grade, list_rows.c.risk_kinds)
-            wanted = select(*columns, func.count()).where(
-                list_rows.c.list_hash == head.list_hash, within(list_rows.c.village_code, areas)
-            )
-            counts = _counted(connection.execute(wanted.group_by(*columns)))
-    everything = sum(counts["village"].values())
-    done = {"visited": head.visited, "unreachable": head.unreachable}
-    return {**counts, "status": {"open": everything - sum(done.values())} | done}
+            met = _met(head.window, areas)
+            columns = (list_rows.c.village_code, list_rows.c.grade, list_rows.c.risk_kinds, met.c.met)
+            where = [list_rows.c.list_hash == head.list_hash, within(list_rows.c.village_code, areas)]
+            where += _narrowed(list_rows, Filters(household_id=filters.household_id))
+            if filters.listed_as:
+                where.append(_listed_as(filters.listed_as))
+            base = list_rows.outerjoin(met, met.c.household_id == list_rows.c.household_id)
+            wanted = select(*columns, func.count()).select_from(base).where(*where).group_by(*columns)
+            groups = list(connection.execute(wanted))
+    return _counted(groups, filters)
+
+
+def _groups_of_everybody(
+    connection: Connection, areas: Sequence[str], head: ListHead, filters: Filters, scoring: tuple[int, int]
+) -> list[Any]:
+    """(village, grade, risk kinds, met, amount) of everybody scored, narrowed by kind of listing and id."""
+    met = _met(head.window, areas)
+    columns = (scores_table.c.village_code, scores_table.c.grade, scores_table.c.risk_kinds)
+    where = [scores_table.c.scoring == scoring[0], within(scores_table.c.village_code, areas)]
+    where += _narrowed(scores_table, Filters(household_id=filters.household_id))
+    if filters.listed_as:
+        on_it = select(list_rows.c.household_id).where(list_rows.c.list_hash == head.list_hash)
+        where.append(scores_table.c.household_id.in_(on_it.where(_listed_as(filters.listed_as))))
+    if filters.listed_as or filters.household_id:
+        plain = select(*columns, func.count()).where(*where).group_by(*columns)
+        everybody = [(*row[:3], None, row[3]) for row in connection.execute(plain)]
+    else:
+        everybody = list(_scored_groups(connection.engine, *scoring, tuple(areas)))
+    # The few who were visited are taken out of the others: joining them to everybody would cost as much as all the rest.
+    base = scores_table.join(met, met.c.household_id == scores_table.c.household_id)
+    visited = select(*columns, met.c.met, func.count()).select_from(base).where(*where)
+    for village, grade, kinds, seen_, amount in connection.execute(visited.group_by(*columns, met.c.met)):
+        everybody += [(village, grade, kinds, seen_, amount), (village, grade, kinds, None, -amount)]
+    return everybody
 
 
 @lru_cache(maxsize=256)
-def _scored_counts(engine: Engine, scoring: int, size: int, areas: tuple[str, ...]) -> Counts:
-    """Counts of a scoring of a size. What is kept never changes, so they are counted once a size."""
+def _scored_groups(
+    engine: Engine, scoring: int, size: int, areas: tuple[str, ...]
+) -> tuple[tuple[str, str | None, str | None, None, int], ...]:
+    """(village, grade, risk kinds, None, amount) of a scoring of a size. What is kept never changes, so it is read once a size."""
     columns = (scores_table.c.village_code, scores_table.c.grade, scores_table.c.risk_kinds)
     wanted = select(*columns, func.count()).where(
         scores_table.c.scoring == scoring, within(scores_table.c.village_code, areas)
     )
     with reading(engine) as connection:
-        return _counted(connection.execute(wanted.group_by(*columns)))
+        found = connection.execute(wanted.group_by(*columns)).all()
+    return tuple((village, grade, kinds, None, int(amount)) for village, grade, kinds, amount in found)
 
 
-def _counted(groups: Iterable[Any]) -> Counts:
-    """Sums by township, village, grade and risk kind of (village, grade, risk kinds, amount)."""
-    counts: dict[str, dict[str, int]] = {name: {} for name in ("township", "village", "grade", "risk_kind")}
-    for village, grade, kinds, amount in groups:
-        _add(counts["village"], village, amount)
-        _add(counts["township"], village[:TOWNSHIP_DIGITS], amount)
-        _add(counts["grade"], grade or "none", amount)
-        for kind in (kinds or "").split(";"):
-            if kind:
+def _counted(groups: Iterable[Any], filters: Filters) -> Counts:
+    """Sums of (village, grade, risk kinds, met, amount) by each filter, under all the other filters."""
+    counts: dict[str, dict[str, int]] = {
+        name: {} for name in ("township", "village", "grade", "risk_kind", "status")
+    }
+    for village, grade, kinds, met, amount in groups:
+        grade, status = grade or "none", _STATUS_OF[met]
+        topics = [kind for kind in (kinds or "").split(";") if kind]
+        fails = set()
+        if filters.township and not village.startswith(filters.township):
+            fails.add("township")
+        if filters.village and village != filters.village:
+            fails.add("village")
+        if filters.grade and grade != filters.grade:
+            fails.add("grade")
+        if filters.risk_kind and filters.risk_kind not in topics:
+            fails.add("risk_kind")
+        if filters.status and status != filters.status:
+            fails.add("status")
+        values = {"township": village[:TOWNSHIP_DIGITS], "village": village, "grade": grade, "status": status}
+        for name, value in values.items():
+            # Another township is chosen without the village of the one before.
+            if fails <= ({"township", "village"} if name == "township" else {name}):
+                _add(counts[name], value, amount)
+        if fails <= {"risk_kind"}:
+            for kind in topics:
                 _add(counts["risk_kind"], kind, amount)
-    return counts
+    return {
+        name: {value: amount for value, amount in some.items() if amount > 0} for name, some in counts.items()
+    }
 
 
 def _add(counts: dict[str, int], name: str, amount: int) -> None:
@@ -380,22 +495,23 @@ def _teams(connection: Connection, list_hash: str, names: Sequence[str]) -> dict
     return {row.household_id: row.team for row in connection.execute(wanted)}
 
 
-def _listed(connection: Connection, list_hash: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _listed(
+    connection: Connection, list_hash: str, names: Sequence[str], areas: Sequence[str]
+) -> dict[str, dict[str, Any]]:
     wanted = select(list_rows.c.household_id, list_rows.c.content).where(
-        list_rows.c.list_hash == list_hash, list_rows.c.household_id.in_(names)
+        list_rows.c.list_hash == list_hash,
+        list_rows.c.household_id.in_(names),
+        within(list_rows.c.village_code, areas),
     )
     return {row.household_id: json.loads(row.content) for row in connection.execute(wanted)}
 
 
-def _met_by(connection: Connection, head: ListHead, names: Sequence[str]) -> dict[str, int]:
-    met = _met(head.county_code, head.cycle)
-    wanted = select(met.c.household_id, met.c.met).where(met.c.household_id.in_(names))
-    return {row.household_id: int(row.met) for row in connection.execute(wanted)}
-
-
 @dataclass(frozen=True)
 class Household:
-    """What is kept of a household: its scores (newest first), what the newest and the one before say, its visits, its place on a list."""
+    """What is kept of a household: its scores (newest first), what the newest and the one before say, its visits, its place on a list.
+
+    visits: results in force, newest first, each with `led` (whether it was listed by a lead) and `contradicted`.
+    """
 
     scores: list[dict[str, Any]]
     said: dict[str, Any]
@@ -410,56 +526,93 @@ class Household:
 def household(
     engine: Engine, areas: Sequence[str], household_id: str, as_of: dt.date | None = None
 ) -> Household | None:
-    """Everything that is kept of one household, as of a day or the newest; None: nothing that the asker may see.
+    """What the asker may see of one household, as of a day or the newest; None: nothing.
 
-    Where it was scored in other villages before, the village of the newest score (of that day) says who may see it.
+    The village of the newest score (of that day) says who may see it. Scores, what they say, visits and lists of villages outside the areas are not
+    in it: a household that moved brings nothing along. A day asked for ends where the next scoring begins: later scores, visits and lists
+    are not in it either.
     """
     with reading(engine) as connection:
         mine = select(scores_table).where(
             scores_table.c.household_id == household_id, scores_table.c.scoring.is_not(None)
         )
-        if as_of is not None:
-            mine = mine.where(scores_table.c.as_of <= as_of)
         # The longest horizon stands for a day: the others are the same order, a part of the time.
         order = (
             scores_table.c.as_of.desc(),
             scores_table.c.horizon_months.desc(),
             scores_table.c.scoring.desc(),
         )
-        kept = [dict(row) for row in connection.execute(mine.order_by(*order)).mappings()]
-        newest = connection.execute(
-            mine.with_only_columns(scores_table.c.scoring)
-            .where(within(scores_table.c.village_code, areas))
-            .order_by(*order)
-            .limit(1)
-        ).scalar()
-        if not kept or newest != kept[0]["scoring"] or (as_of is not None and kept[0]["as_of"] != as_of):
+        everything = [dict(row) for row in connection.execute(mine.order_by(*order)).mappings()]
+        kept = [row for row in everything if as_of is None or row["as_of"] <= as_of]
+        if not kept or (as_of is not None and kept[0]["as_of"] != as_of):
+            return None
+        if not _inside(kept[0]["village_code"], areas):
             return None
         days: dict[dt.date, dict[str, Any]] = {}
         for row in kept:
-            days.setdefault(row["as_of"], row)
+            if _inside(row["village_code"], areas):
+                days.setdefault(row["as_of"], row)
         history = list(days.values())
+        newest = kept[0]["scoring"]
+        village = str(kept[0]["village_code"])
+        county = village[:COUNTY_DIGITS]
         scoring = dict(
             connection.execute(select(scorings).where(scorings.c.number == newest)).mappings().one()
         )
+        of_county = select(func.count()).where(
+            scores_table.c.scoring == newest, within(scores_table.c.village_code, [county])
+        )
+        scoring["households"] = int(connection.execute(of_county).scalar_one())
         told = _said_of(connection, newest, [household_id]).get(household_id, {})
         before = None
         if len(history) > 1:
             before = _said_of(connection, history[1]["scoring"], [household_id]).get(household_id)
-        village = str(kept[0]["village_code"])
-        results = connection.execute(
-            _newest_results()
-            .where(visits.c.household_id == household_id)
-            .order_by(visits.c.visited_on.desc())
-        ).mappings()
-        led = set(
-            connection.execute(
-                select(list_rows.c.list_hash).where(list_rows.c.household_id == household_id, _HAS_A_LEAD)
-            ).scalars()
-        )
-        found = [dict(row) | {"led": row["list_hash"] in led} for row in results]
-        on_list = _on_list(connection, household_id, areas)
-    return Household(history, told, before, scoring, found, on_list, village[:COUNTY_DIGITS], village)
+        later = [row["as_of"] for row in everything if row["as_of"] > kept[0]["as_of"]]
+        ends = min(later, default=None)
+        found = _visits_of(connection, household_id, areas, ends)
+        on_list = _on_list(connection, household_id, areas, ends)
+    return Household(
+        scores=history,
+        said=told,
+        said_before=before,
+        scoring=scoring,
+        visits=found,
+        on_list=on_list,
+        county_code=county,
+        village_code=village,
+    )
+
+
+def _inside(village: str | None, areas: Sequence[str]) -> bool:
+    return bool(village) and str(village).startswith(tuple(areas))
+
+
+def _visits_of(
+    connection: Connection, household_id: str, areas: Sequence[str], ends: dt.date | None
+) -> list[dict[str, Any]]:
+    """Results in force of a household, newest first: made within the areas and before the day `ends`."""
+    wanted = in_force(areas).where(visits.c.household_id == household_id)
+    if ends is not None:
+        wanted = wanted.where(visits.c.visited_on < ends)
+    rows = connection.execute(wanted.order_by(visits.c.visited_on.desc(), visits.c.number.desc())).all()
+    led = set(
+        connection.execute(
+            select(list_rows.c.list_hash).where(list_rows.c.household_id == household_id, _HAS_A_LEAD)
+        ).scalars()
+    )
+    by_cycle: dict[tuple[str, str], list[Any]] = {}
+    for row in rows:
+        by_cycle.setdefault((row.county_code, row.cycle), []).append(row)
+    disputed = {key for key, some in by_cycle.items() if contradict(some)}
+    return [
+        dict(row._mapping)
+        | {
+            "led": row.list_hash in led,
+            "contradicted": row.outcome != "unreachable" and (row.county_code, row.cycle) in disputed,
+            "words": visit_in_words(row.visited_on, row.visitor, row.outcome),
+        }
+        for row in rows
+    ]
 
 
 @dataclass(frozen=True)
@@ -476,9 +629,12 @@ def stored_scores(
 ) -> StoredScores:
     """What the newest scoring of a day and horizon says of these households; those outside the areas, or not scored then, are not in it."""
     with reading(engine) as connection:
+        of_areas = select(literal(1)).where(
+            scores_table.c.scoring == scorings.c.number, within(scores_table.c.village_code, areas)
+        )
         scoring = connection.execute(
             select(scorings)
-            .where(scorings.c.as_of == as_of, scorings.c.horizon_months == horizon_months)
+            .where(scorings.c.as_of == as_of, scorings.c.horizon_months == horizon_months, of_areas.exists())
             .order_by(scorings.c.number.desc())
             .limit(1)
         ).first()
@@ -511,8 +667,11 @@ def stored_scores(
     return StoredScores(scoring.model_version, json.loads(scoring.data_dates), found)
 
 
-def _on_list(connection: Connection, household_id: str, areas: Sequence[str]) -> dict[str, Any] | None:
-    """The newest list in force of an open cycle that the household stands on."""
+def _on_list(
+    connection: Connection, household_id: str, areas: Sequence[str], ends: dt.date | None
+) -> dict[str, Any] | None:
+    """The newest list in force with the household, as of a day before `ends`; None: on none."""
+    in_time = [] if ends is None else [lists.c.as_of < ends]
     newest = lists.alias("newest")
     newer = (
         select(literal(1))
@@ -533,18 +692,26 @@ def _on_list(connection: Connection, household_id: str, areas: Sequence[str]) ->
         )
         .join(lists, lists.c.list_hash == list_rows.c.list_hash)
         .join(cycles, and_(cycles.c.county_code == lists.c.county_code, cycles.c.cycle == lists.c.cycle))
-        .where(list_rows.c.household_id == household_id, within(list_rows.c.village_code, areas), ~newer)
+        .where(
+            list_rows.c.household_id == household_id,
+            within(list_rows.c.village_code, areas),
+            ~newer,
+            *in_time,
+        )
         .order_by(lists.c.as_of.desc(), lists.c.issued_number.desc())
         .limit(1)
     ).first()
     if row is None:
         return None
-    met = _met(row.county_code, row.cycle)
-    state = connection.execute(select(met.c.met).where(met.c.household_id == household_id)).scalar()
+    settings = ScreeningSettings.model_validate_json(row.settings)
+    window = Window.of(row.county_code, row.cycle, row.as_of, settings)
+    mine = seen(connection, window, areas, [household_id]).get(household_id)
+    state = None if mine is None else int(mine.met)
+    shown = _visited(mine, {"last_visit": None})
     return {
         "cycle": row.cycle, "county_code": row.county_code, "list_hash": row.list_hash, "number": row.number, "as_of": row.as_of,
         "status": _STATUS_OF[state], "standby": row.listed_as == "standby", "closed": bool(row.closed_at), "grade": row.grade,
-        "content": json.loads(row.content),
+        "content": json.loads(row.content), **{name: shown[name] for name in ("visit_zh", "visit_en", "contradicted")},
     }  # fmt: skip
 
 
@@ -558,22 +725,31 @@ def area_counts(engine: Engine, areas: Sequence[str], head: ListHead) -> dict[st
 
     with reading(engine) as connection:
         scoring = _scoring_of(connection, head)
-        for village, amount in (
-            {} if scoring is None else _scored_counts(engine, *scoring, tuple(areas))["village"]
-        ).items():
+        for village, _, _, _, amount in (
+            () if scoring is None else _scored_groups(engine, *scoring, tuple(areas))
+        ):
             of(village)["households"] += amount
-        found = (
-            _newest_results()
-            .where(lists.c.county_code == head.county_code, lists.c.cycle == head.cycle)
+        found = head.window.results(areas).subquery()
+        met = case((found.c.outcome == "unreachable", 0), else_=1)
+        # Results of one cycle that contradict each other confirm nothing.
+        agreed = case((found.c.outcome.in_(("unreachable", "risk_confirmed")), 1), else_=0)
+        confirmed = case((found.c.outcome == "risk_confirmed", 1), else_=0)
+        by_cycle = (
+            select(
+                found.c.household_id,
+                func.max(met).label("met"),
+                (func.max(confirmed) * func.min(agreed)).label("confirmed"),
+            )
+            .group_by(found.c.household_id, found.c.cycle)
             .subquery()
         )
         result = (
             select(
-                found.c.household_id,
-                func.max(case((found.c.outcome == "unreachable", 0), else_=1)).label("met"),
-                func.max(case((found.c.outcome == "risk_confirmed", 1), else_=0)).label("confirmed"),
+                by_cycle.c.household_id,
+                func.max(by_cycle.c.met).label("met"),
+                func.max(by_cycle.c.confirmed).label("confirmed"),
             )
-            .group_by(found.c.household_id)
+            .group_by(by_cycle.c.household_id)
             .subquery()
         )
         standby = list_rows.c.listed_as == "standby"

@@ -91,8 +91,8 @@ def sayings(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> Itera
             )
         reasons = [
             {
-                "zh_parts": zh[row][slot],
-                "en_parts": en[row][slot],
+                "zh_parts": list(zh[row][slot] or ()),
+                "en_parts": list(en[row][slot] or ()),
                 "risk_kind": entries[place].risk_kind,
                 "raises": slot < MOST_RAISING,
                 "effect": effects[row][slot],

@@ -166,6 +166,7 @@ assignments = Table(
 )
 
 # Visits and what they found. Never changed: a correction is a new row with the same event_id and a higher version.
+# chain: one for each county, cycle, household and team (`results.team_key`); its newest row is the result in force, unless it is withdrawn.
 visits = Table(
     "visits",
     metadata,
@@ -185,12 +186,26 @@ visits = Table(
     Column("disagreement", String(64), nullable=False),
     Column("visitor", String(64), nullable=False),
     Column("note", Text, nullable=False),
+    Column("chain", String(64), nullable=False),
     UniqueConstraint("event_id", "version", name="visits_one_row_a_version"),
     CheckConstraint(
         "outcome IN ('risk_confirmed','no_risk','risk_eliminated','unreachable')", name="visits_outcome"
     ),
 )
 Index("visits_by_list", visits.c.list_hash, visits.c.household_id)
+Index("visits_by_chain", visits.c.chain, visits.c.number)
+Index("visits_by_household", visits.c.household_id)
+
+# Results that were taken back, with the reason: a visit recorded on the wrong household. Append-only; the result itself stays in `visits`.
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("visit_number", Integer, ForeignKey("visits.number"), primary_key=True, autoincrement=False),
+    Column("withdrawn_on", Date, nullable=False),
+    Column("withdrawn_at", String(32), nullable=False),
+    Column("withdrawn_by", String(100), nullable=False),
+    Column("reason", String(500), nullable=False),
+)
 
 # Keys to the service. The secret itself is nowhere: only its SHA-256 stands here. Areas: code prefixes joined by `;`.
 keys = Table(

@@ -180,7 +180,7 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, NEWEST)
 
 
-NEWEST: Final = "0002"
+NEWEST: Final = "0003"
 
 
 def _revision(connection: Connection) -> str | None:

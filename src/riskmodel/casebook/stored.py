@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import polars as pl
 from sqlalchemy import Engine, Row, select
 
-from riskmodel.casebook.areas import within
+from riskmodel.casebook.areas import holds, within
+from riskmodel.casebook.lookups import Seen, seen
+from riskmodel.casebook.results import Window
 from riskmodel.casebook.schema import list_rows, lists
 from riskmodel.casebook.store import reading
 from riskmodel.settings import ScreeningSettings
@@ -53,10 +55,62 @@ def said_of(head: Row[Any]) -> dict[str, Any]:
     }
 
 
+def with_visits(rows: pl.DataFrame, visited: Mapping[str, Seen]) -> pl.DataFrame:
+    """Rows of a list with the visits that its making could not know: in words before the notes, and as the last visit."""
+    if not visited:
+        return rows
+    marks = pl.DataFrame(
+        [
+            (name, *one.words, one.visited_on if one.met else None, one.outcome)
+            for name, one in visited.items()
+        ],
+        schema={
+            "household_id": pl.String,
+            "_zh": pl.String,
+            "_en": pl.String,
+            "_day": pl.Date,
+            "_outcome": pl.String,
+        },
+        orient="row",
+    )
+    marked = rows.join(marks, on="household_id", how="left", maintain_order="left")
+    newer = pl.col("_day").is_not_null() & (
+        pl.col("last_visit").is_null() | (pl.col("_day") > pl.col("last_visit"))
+    )
+    notes = {
+        f"notes_{language}": pl.concat_str(
+            [pl.col(f"_{language}"), pl.col(f"notes_{language}").replace("", None)],
+            separator="\n",
+            ignore_nulls=True,
+        )
+        for language in ("zh", "en")
+    }
+    kept = {
+        name: pl.when(pl.col("_zh").is_null()).then(pl.col(name)).otherwise(text)
+        for name, text in notes.items()
+    }
+    return marked.with_columns(
+        **kept,
+        last_visit=pl.when(newer).then("_day").otherwise("last_visit"),
+        last_outcome=pl.when(newer).then("_outcome").otherwise("last_outcome"),
+    ).select(rows.columns)
+
+
+def marked_list(visit_list: VisitList, visited: Mapping[str, Seen]) -> VisitList:
+    """A list that was given out, with the visits that its making could not know; it keeps its name."""
+    if not visited:
+        return visit_list
+    about = {item.name: getattr(visit_list, item.name) for item in fields(visit_list)}
+    return StoredList(**about | {"rows": with_visits(visit_list.rows, visited)}, given_out_as=visit_list.hash)
+
+
 def stored_list(
     engine: Engine, list_hash: str, areas: Sequence[str], *, township: str | None = None
 ) -> StoredList:
-    """The rows of a list that lie within the areas (and in one township). Random checks, the draw and the rules are not in it."""
+    """The rows of a list within the areas (and in one township), each with what its visits have found since.
+
+    Random checks, the draw and the rules are not in it, nor the notes where the areas do not hold the whole county: they count its households.
+    """
     with reading(engine) as connection:
         head: Row[Any] = connection.execute(select(lists).where(lists.c.list_hash == list_hash)).one()
         wanted = select(list_rows.c.content).where(
@@ -65,7 +119,12 @@ def stored_list(
         if township:
             wanted = wanted.where(within(list_rows.c.village_code, [township]))
         contents = list(connection.execute(wanted.order_by(list_rows.c.place)).scalars())
-    rows = rows_again(contents)
+        about = said_of(head)
+        window = Window.of(head.county_code, head.cycle, head.as_of, about["settings"])
+        visited = seen(connection, window, areas)
+    if not holds(areas, head.county_code):
+        about["notes"] = ()
+    rows = with_visits(rows_again(contents), visited)
     nothing = pl.DataFrame(
         schema=dict.fromkeys(
             ("household_id", "township_code", "village_code", "lead_kinds", "leads_zh", "leads_en"), pl.String
@@ -75,7 +134,7 @@ def stored_list(
     counts = {kind: int((rows["listed_as"] == kind).sum()) for kind in LISTED_AS}
     counts |= {f"grade_{grade}": int((visits["grade"] == grade).sum()) for grade in GRADES}
     return StoredList(
-        **said_of(head),
+        **about,
         rows=rows,
         monitored=nothing.with_columns(
             monitored_since=pl.lit(None, pl.Date), last_visit=pl.lit(None, pl.Date)

@@ -61,6 +61,7 @@ RIGHTS: Final = (
         by_area=True,
     ),
     Right("POST", "/v1/verifications", ("screener",), by_area=True),
+    Right("POST", "/v1/withdrawals", ("screener",), by_area=True),
     Right("GET", "/v1/areas/{cycle}", ("screener",), audit="areas seen", by_area=True),
     Right("GET", "/v1/model", EVERYBODY),
     Right("GET", "/v1/audit", ("auditor",), audit="audit seen"),

@@ -53,6 +53,7 @@ def list_summary(state: ServiceState, head: ListHead) -> dict[str, Any]:
     return state.carried(head.model_version, head.as_of, head.data_dates) | {
         "cycle": head.cycle, "county_code": head.county_code, "issued_at": head.issued_at, "capacity": head.capacity,
         "listed": head.listed, "standby": head.standby, "visited": head.visited,
+        "contradictory": head.contradictory,
         "open": everything - head.visited - head.unreachable, "closed": head.closed,
     }  # fmt: skip
 
@@ -102,7 +103,7 @@ def list_row(row: Mapping[str, Any], *, everybody: bool) -> dict[str, Any]:
         "why_en": row["grade_reasons_en"], "probability": row["probability"], "low": row["low"], "high": row["high"],
         "rank": row["rank"] if everybody else None, "first_reason_zh": first_zh, "first_reason_en": first_en,
         "risk_kinds": _kinds(row["risk_kinds"]), "listed_as": listed_as, "last_visit": _day(row["last_visit"]), "team": row["team"],
-        "status": row["status"], "standby": row["listed_as"] == "standby",
+        "visit_zh": row["visit_zh"], "visit_en": row["visit_en"], "contradicted": row["contradicted"], "status": row["status"], "standby": row["listed_as"] == "standby",
     }  # fmt: skip
 
 
@@ -127,7 +128,8 @@ def _day(value: Any) -> dt.date | None:
     return dt.date.fromisoformat(value) if isinstance(value, str) else value
 
 
-def household(state: ServiceState, found: Household) -> dict[str, Any]:
+def household(state: ServiceState, found: Household, *, notes: bool) -> dict[str, Any]:
+    """A stored household. notes: with what the visitors noted, for who may read it."""
     newest, said = found.scores[0], found.said
     as_of: dt.date = newest["as_of"]
     dates = json.loads(found.scoring["data_dates"])
@@ -162,7 +164,7 @@ def household(state: ServiceState, found: Household) -> dict[str, Any]:
             {name: row[name] for name in ("as_of", "probability", "low", "high", "rank", "model_version")}
             for row in found.scores
         ],
-        "visits": [_visit(row) for row in found.visits],
+        "visits": [_visit(row, notes=notes) for row in found.visits],
         "last_visit": _last_visit(found),
         "on_list": None if found.on_list is None else _on_list(state, found.on_list),
     }
@@ -187,16 +189,22 @@ def _reason(reason: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _visit(row: Mapping[str, Any]) -> dict[str, Any]:
+def _visit(row: Mapping[str, Any], *, notes: bool) -> dict[str, Any]:
     zh, en = OUTCOMES[row["outcome"]]
     return {
         "visited_on": row["visited_on"], "origin": "lead" if row["led"] else "screening", "outcome": row["outcome"],
-        "outcome_zh": zh, "outcome_en": en, "risk_kinds": _kinds(row["risk_kinds"]),
+        "outcome_zh": zh, "outcome_en": en, "risk_kinds": _kinds(row["risk_kinds"]), "cycle": row["cycle"],
+        "list_hash": row["list_hash"], "team": row["visitor"], "recorded_on": row["known_on"], "zh": row["words"][0],
+        "en": row["words"][1], "contradicted": row["contradicted"], "disagreement": row["disagreement"] or None,
+        "note": row["note"] if notes else None,
     }  # fmt: skip
 
 
 def _on_list(state: ServiceState, row: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("cycle", "county_code", "list_hash", "number", "as_of", "status", "standby", "closed")
+    names = (
+        "cycle", "county_code", "list_hash", "number", "as_of", "status", "standby", "closed", "visit_zh", "visit_en",
+        "contradicted",
+    )  # fmt: skip
     content = row["content"]
     why = {f"why_{language}": _why(content, language) for language in ("zh", "en")}
     return {name: row[name] for name in names} | why | form_codes(state)
@@ -302,12 +310,16 @@ def _cell(code: str, numbers: Mapping[str, int]) -> dict[str, Any]:
 def _hide(cells: list[dict[str, Any]], whole: dict[str, Any], name: str) -> None:
     """Take small numbers out. Where one village alone would be hidden, its township's sum would give it away: then another goes with it."""
     small = [cell for cell in cells if 0 < cell[name] < HIDDEN_BELOW]
-    if len(small) == 1:
-        others = sorted(
-            (cell for cell in cells if cell[name] >= HIDDEN_BELOW),
-            key=lambda cell: (cell[name], cell["code"]),
-        )
-        small += others[:1] or [whole]
+    # At least two cells are hidden that together are no small number: the township's sum less what is shown would give that away.
+    others = sorted(
+        (cell for cell in cells if cell[name] >= HIDDEN_BELOW),
+        key=lambda cell: (cell[name], cell["code"]),
+    )
+    while small and (len(small) == 1 or sum(cell[name] for cell in small) < HIDDEN_BELOW):
+        if not others:
+            small.append(whole)
+            break
+        small.append(others.pop(0))
     if 0 < whole[name] < HIDDEN_BELOW and whole not in small:
         small.append(whole)
     for cell in small:

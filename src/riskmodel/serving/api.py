@@ -75,6 +75,7 @@ def make_app(state: ServiceState) -> Starlette:
             at("/v1/lists/{cycle}/download", download),
             at("/v1/households/{household_id}", one_household),
             at("/v1/verifications", verifications, "POST"),
+            at("/v1/withdrawals", withdrawals, "POST"),
             at("/v1/areas/{cycle}", areas),
             at("/v1/model", model),
             at("/v1/audit", audit_entries),
@@ -128,16 +129,21 @@ async def one_list(state: ServiceState, request: Request) -> Response:
     who, asked = who_asks(request), query(request, shapes.ListQuery)
     head = await to_thread.run_sync(list_in_force, state, who, request.path_params["cycle"], asked.county)
     filters = Filters(
-        asked.township or "", asked.village or "", asked.grade or "", asked.risk_kind or "", asked.status or "", asked.listed_as or "",
-        asked.q or "",
-    )  # fmt: skip
+        township=asked.township or "",
+        village=asked.village or "",
+        grade=asked.grade or "",
+        risk_kind=asked.risk_kind or "",
+        status=asked.status or "",
+        listed_as=asked.listed_as or "",
+        household_id=asked.q or "",
+    )
     read = lookups.scored_page if asked.everybody else lookups.list_page
 
     def work() -> tuple[lookups.Page, lookups.Counts]:
         page = read(
             state.book.engine, who.areas, head, filters, after=int(asked.cursor or 0), limit=asked.limit
         )
-        return page, lookups.facets(state.book.engine, who.areas, head, everybody=asked.everybody)
+        return page, lookups.facets(state.book.engine, who.areas, head, filters, everybody=asked.everybody)
 
     page, counts = await to_thread.run_sync(work)
     narrowed = {name: value for name, value in asdict(filters).items() if value and name != "household_id"}
@@ -188,7 +194,7 @@ async def one_household(state: ServiceState, request: Request) -> Response:
         model_version=newest["model_version"],
         details={"as_of": newest["as_of"].isoformat()},
     )
-    return _json(shapes.HouseholdAnswer, answers.household(state, found))
+    return _json(shapes.HouseholdAnswer, answers.household(state, found, notes=who.role == "screener"))
 
 
 async def verifications(state: ServiceState, request: Request) -> Response:
@@ -202,6 +208,18 @@ async def verifications(state: ServiceState, request: Request) -> Response:
             Fault("idempotency_key", "used before with another body", "a key of its own for every request", "Make a new key for new results.")
         ])  # fmt: skip
     return Response(taken, media_type="application/json")
+
+
+async def withdrawals(state: ServiceState, request: Request) -> Response:
+    who = who_asks(request)
+    asked = await body(request, shapes.Withdrawal)
+    try:
+        done = await to_thread.run_sync(results.take_back, state, who, asked)
+    except results.NotWithdrawn as refusal:
+        raise Refused(409, "this result cannot be withdrawn", list(refusal.faults)) from None
+    if done is None:
+        raise Refused(404, "no such list or household lies in the areas of this key")
+    return Response(done.model_dump_json(), media_type="application/json")
 
 
 async def areas(state: ServiceState, request: Request) -> Response:

@@ -34,13 +34,14 @@ _COUNTS: Final = {
 }  # fmt: skip
 _SUMMARY: Final = CARRIED | {
     "cycle": "2026-01", "county_code": "522301", "issued_at": "2026-01-02T02:00:00.000000+00:00", "capacity": 600, "listed": 573,
-    "standby": 570, "visited": 120, "open": 1011, "closed": False,
+    "standby": 570, "visited": 120, "contradictory": 1, "open": 1011, "closed": False,
 }  # fmt: skip
 _ROW: Final = {
     "number": 17, "household_id": HOUSEHOLD, "list_hash": HASH, "on_list": True, "township_code": "522301001", "village_code": VILLAGE,
     "grade": "orange", "grade_zh": "橙", "grade_en": "orange", "why_zh": "评分位列前120户", "why_en": "score among the first 120",
     "probability": 0.214, "low": 0.17, "high": 0.26, "rank": None, "first_reason_zh": _ZH, "first_reason_en": _EN,
-    "risk_kinds": ["illness"], "listed_as": "screening", "last_visit": "2025-03-11", "team": None, "status": "open", "standby": False,
+    "risk_kinds": ["illness"], "listed_as": "screening", "last_visit": "2025-03-11", "visit_zh": "", "visit_en": "",
+    "contradicted": False, "team": None, "status": "open", "standby": False,
 }  # fmt: skip
 
 REQUESTS: Final[dict[str, Any]] = {
@@ -56,6 +57,9 @@ REQUESTS: Final[dict[str, Any]] = {
             }
         ],
         "idempotency_key": "tablet-3-2026-01-09-017",
+    },
+    "Withdrawal": {
+        "list_hash": HASH, "household_id": HOUSEHOLD, "visitor": "team-3", "reason": "走访的是邻户，登记在本户名下",
     },
 }  # fmt: skip
 
@@ -98,12 +102,13 @@ ANSWERS: Final[dict[str, Any]] = {
         "history": [{"as_of": "2025-12-31", "probability": 0.214, "low": 0.17, "high": 0.26, "rank": 88, "model_version": "e4d80b41fcad"}],
         "visits": [{
             "visited_on": "2025-03-11", "origin": "lead", "outcome": "no_risk", "outcome_zh": "未发现风险", "outcome_en": "no risk found",
-            "risk_kinds": [],
+            "risk_kinds": [], "cycle": "2025-03", "list_hash": HASH, "team": "8", "recorded_on": "2025-03-12", "contradicted": False,
+            "zh": "3月11日已走访（8组）：未发现风险", "en": "visited on 2025-03-11 (team 8): no risk found", "disagreement": None, "note": "",
         }],
         "last_visit": "2025-03-11",
         "on_list": FORM | {
             "cycle": "2026-01", "county_code": "522301", "list_hash": HASH, "number": 17, "as_of": "2025-12-31", "status": "open",
-            "standby": False, "closed": False, "why_zh": "评分位列前120户", "why_en": "score among the first 120",
+            "visit_zh": "", "visit_en": "", "contradicted": False, "standby": False, "closed": False, "why_zh": "评分位列前120户", "why_en": "score among the first 120",
         },
     },
     "Taken": {
@@ -114,6 +119,7 @@ ANSWERS: Final[dict[str, Any]] = {
         }],
         "conflicts": [],
     },
+    "Withdrawn": {"household_id": HOUSEHOLD, "conflicts": []},
     "Areas": CARRIED | {
         "cycle": "2026-01", "county_code": "522301", "hidden_below": 5,
         "townships": [{"code": "522301001", **_COUNTS, "villages": [{"code": VILLAGE, **_COUNTS}]}],

@@ -88,6 +88,10 @@ TOLD: Final[Mapping[tuple[str, str], Told]] = {
         "request again gets the same answer.",
         shapes.Verifications, answer=shapes.Taken, refusals=(400, 404, 409, 413, 415), tag="verifications",
     ),
+    ("POST", "/v1/withdrawals"): Told(
+        "Take back the result of a visit", "It was recorded on the wrong household. The row is kept with the reason, and no reader counts it any more.",
+        shapes.Withdrawal, answer=shapes.Withdrawn, refusals=(400, 404, 409, 413, 415), tag="verifications",
+    ),
     ("GET", "/v1/areas/{cycle}"): Told(
         "Counts by township and village", "Numbers from 1 to 4 of households and confirmed risks are not shown.",
         query=shapes.CountyQuery, answer=shapes.Areas, refusals=(400, 404), tag="areas",

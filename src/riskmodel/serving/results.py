@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, select
 
 from riskmodel.casebook.areas import within
-from riskmodel.casebook.book import recorded_in
 from riskmodel.casebook.doorkeeping import answered_before, keep_answer
+from riskmodel.casebook.results import (
+    Conflict,
+    Superseded,
+    conflicts,
+    in_force,
+    recorded_in,
+    take,
+    withdraw,
+)
 from riskmodel.casebook.roles import Who
-from riskmodel.casebook.schema import cycles, list_rows, lists
+from riskmodel.casebook.schema import cycles, list_rows, lists, visits
 from riskmodel.casebook.store import writing
+from riskmodel.errors import UserError
 from riskmodel.serving import shapes
 from riskmodel.serving.state import ServiceState
-from riskmodel.settings import load_settings
+from riskmodel.settings import load_settings, today
 from riskmodel.visits.filled import FilledFile, FilledRow
-from riskmodel.visits.forms import RISK_COLUMNS
+from riskmodel.visits.forms import RISK_COLUMNS, team_key
 from riskmodel.visits.returns import Judged, OpenList, judge
 
 ROUTE: Final = "POST /v1/verifications"
@@ -27,6 +36,10 @@ NOT_LISTED: Final = (
     "该户不在本清单（或不在本密钥的范围）",
     "no such household is on this list, within the areas of this key",
 )
+
+
+class NotWithdrawn(UserError):
+    """A result that cannot be withdrawn: there is none in force, or the reason is missing or identifies a person."""
 
 
 class OtherRequest:
@@ -39,7 +52,8 @@ def take_in(state: ServiceState, who: Who, asked: shapes.Verifications) -> bytes
     When this returns, results, audit entries and the answer are on disk, or none of them.
     """
     request_hash = hashlib.sha256(asked.model_dump_json().encode()).hexdigest()
-    settings, today = load_settings(state.project), dt.date.today()
+    settings = load_settings(state.project)
+    day = today(settings)
     with writing(state.book.engine) as connection:
         before = answered_before(connection, who.key_id, ROUTE, asked.idempotency_key)
         if before is not None:
@@ -47,29 +61,92 @@ def take_in(state: ServiceState, who: Who, asked: shapes.Verifications) -> bytes
         open_list = _open_list(connection, who, asked)
         if open_list is None:
             return None
-        judged = judge(_as_filled(asked), {open_list.list_hash: open_list}, settings, today)
-        new, corrected, unchanged, conflicts = state.book.take(
+        judged = judge(_as_filled(asked), {open_list.list_hash: open_list}, settings, day)
+        intake = take(
             connection,
             judged.accepted,
-            known_on=today,
+            known_on=day,
             by=who.key_id,
             role=who.role,
             purpose=who.purpose,
             source="api",
         )
+        refused = _refused(judged, open_list.households) + _not_again(intake.superseded)
         answer = shapes.Taken(
-            accepted=new,
-            corrected=corrected,
-            unchanged=unchanged,
-            refused=_refused(judged, open_list.households),
-            conflicts=[
-                shapes.ConflictingResults(household_id=conflict.household_id, visits=list(conflict.visits))
-                for conflict in conflicts
-            ],
+            accepted=intake.accepted,
+            corrected=intake.corrected,
+            unchanged=intake.unchanged,
+            refused=sorted(refused, key=lambda one: one.row),
+            conflicts=conflicting(intake.conflicts),
         )
         content = answer.model_dump_json().encode()
         keep_answer(connection, who.key_id, ROUTE, asked.idempotency_key, request_hash, content)
     return content
+
+
+def take_back(state: ServiceState, who: Who, asked: shapes.Withdrawal) -> shapes.Withdrawn | None:
+    """Withdraw a result of a team on a list, with the reason; None: no such list or household within the areas of this key.
+
+    Raises NotWithdrawn for a reason that is missing or identifies a person, and where there is no result in force.
+    """
+    day = today(load_settings(state.project))
+    with writing(state.book.engine) as connection:
+        row = connection.execute(
+            select(lists.c.county_code, lists.c.cycle)
+            .join(list_rows, list_rows.c.list_hash == lists.c.list_hash)
+            .where(
+                lists.c.list_hash == asked.list_hash,
+                list_rows.c.household_id == asked.household_id,
+                within(list_rows.c.village_code, who.areas),
+            )
+        ).first()
+        if row is None:
+            return None
+        mine = in_force(who.areas).where(
+            lists.c.county_code == row.county_code,
+            lists.c.cycle == row.cycle,
+            visits.c.household_id == asked.household_id,
+        )
+        numbers = [
+            one.number for one in connection.execute(mine) if team_key(one.visitor) == team_key(asked.visitor)
+        ]
+        try:
+            withdraw(
+                connection,
+                mine.where(visits.c.number.in_(numbers)),
+                where="result",
+                reason=asked.reason,
+                by=who.key_id,
+                on=day,
+                role=who.role,
+                purpose=who.purpose,
+            )
+        except UserError as error:
+            raise NotWithdrawn(error.faults) from None
+        left = conflicts(connection, [(row.county_code, row.cycle, asked.household_id)])
+    return shapes.Withdrawn(household_id=asked.household_id, conflicts=conflicting(left))
+
+
+def conflicting(some: Sequence[Conflict]) -> list[shapes.ConflictingResults]:
+    """Contradictions as the API shows them."""
+    return [
+        shapes.ConflictingResults(
+            household_id=one.household_id, visits=[shapes.Bilingual(zh=zh, en=en) for zh, en in one.visits]
+        )
+        for one in some
+    ]
+
+
+def _not_again(superseded: Sequence[Superseded]) -> list[shapes.RefusedResult]:
+    """Results that were corrected or withdrawn since."""
+    return [
+        shapes.RefusedResult(
+            row=one.line,
+            household_id=one.household_id,
+            reasons=[shapes.Bilingual(zh=one.reasons[0], en=one.reasons[1])],
+        )
+        for one in superseded
+    ]
 
 
 def _open_list(connection: Connection, who: Who, asked: shapes.Verifications) -> OpenList | None:

@@ -124,6 +124,7 @@ class ListSummary(Carried):
     listed: Count
     standby: Count
     visited: Count
+    contradictory: Annotated[Count, Field(description="households whose teams found different things")]
     open: Count
     closed: bool
 
@@ -163,6 +164,9 @@ class ListRow(Message):
     risk_kinds: list[RiskKind]
     listed_as: Literal["lead", "screening"] | None
     last_visit: dt.date | None
+    visit_zh: Annotated[str, Field(description="the newest visit that counts on the list; empty: none")]
+    visit_en: str
+    contradicted: Annotated[bool, Field(description="its teams found different things")]
     team: str | None
     status: Status
     standby: bool
@@ -255,8 +259,17 @@ class PastScore(Message):
     model_version: str
 
 
-class PastVisit(Message):
+class PastVisit(Bilingual):
+    """A result in force, in words and by its parts. list_hash, team: what withdraws it. note: null for who may not read it."""
+
     visited_on: dt.date
+    cycle: Cycle
+    list_hash: str
+    team: str
+    recorded_on: dt.date
+    contradicted: bool
+    disagreement: str | None
+    note: str | None
     origin: str
     outcome: Outcome
     outcome_zh: str
@@ -273,6 +286,9 @@ class OnList(Message):
     number: Count
     as_of: dt.date
     status: Status
+    visit_zh: str
+    visit_en: str
+    contradicted: bool
     standby: bool
     closed: bool
     why_zh: str
@@ -345,8 +361,10 @@ class RefusedResult(Message):
 
 
 class ConflictingResults(Message):
+    """visits: the results in force that contradict each other, with day and team, in words."""
+
     household_id: str
-    visits: list[str]
+    visits: list[Bilingual]
 
 
 class Taken(Message):
@@ -356,6 +374,24 @@ class Taken(Message):
     corrected: Count
     unchanged: Count
     refused: list[RefusedResult]
+    conflicts: list[ConflictingResults]
+
+
+class Withdrawal(Message):
+    """Which result is taken back, and why: the one in force of this household and team in the cycle of the list."""
+
+    list_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    household_id: HouseholdId
+    visitor: Annotated[str, Field(max_length=40, pattern=TEXT)]
+    reason: Annotated[
+        str, Field(min_length=1, max_length=500, pattern=TEXT, examples=["recorded on the wrong household"])
+    ]
+
+
+class Withdrawn(Message):
+    """conflicts: what of the household's results still contradicts each other."""
+
+    household_id: HouseholdId
     conflicts: list[ConflictingResults]
 
 

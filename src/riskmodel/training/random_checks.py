@@ -68,12 +68,20 @@ class Estimate:
         }
 
 
+TOO_FEW: Final = "too few checks"
+# As coarse as the counts below: from two answers (of a county, since a day) no single household can be worked out.
 _FIGURES: Final = {
-    "recall": ("share of all risks that stood on the lists", "{:.1%}"),
-    "miss_rate": ("risks among the households not listed", "{:.2%}"),
-    "observed_expected": ("risks found or estimated, over those expected", "{:.2f}"),
+    "recall": ("share of all risks that were on the lists", "{:.0%}"),
+    "miss_rate": ("risks among the households not listed", "{:.1%}"),
+    "observed_expected": ("risks found or estimated, over those expected", "{:.1f}"),
     "missed": ("risks missed, a household and cycle", "{:.0f}"),
 }
+ROUNDED_TO: Final = 5
+
+
+def rounded(count: float) -> int:
+    """A count to the nearest five, so that the difference of two counts is no small count."""
+    return int(ROUNDED_TO * np.floor(count / ROUNDED_TO + 0.5))
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,7 @@ class CheckedRecall:
     recall: share of all confirmed-or-would-be-confirmed that stood on the list. miss_rate: share of the households not listed that would
     be confirmed (false omission). observed_expected: estimated confirmations in the whole cohort over the sum of the probabilities.
     confirmed_listed: confirmations on the list, unvisited ones made up for; missed: estimated confirmations outside it.
+    too_few: the checks carry no single figure of recall; then `text` and `table` show none, since from two answers small counts could be worked out.
     """
 
     recall: Estimate
@@ -92,20 +101,45 @@ class CheckedRecall:
     missed: Estimate
     checks: int
     checks_confirmed: int
+    too_few: bool = False
 
     def table(self) -> pd.DataFrame:
-        """A row a figure: value, low, high, status, why."""
+        """A row a figure: value, low, high, status, why. From too few checks only the status."""
         import pandas as pd
 
+        if self.too_few:
+            empty: dict[str, str | None] = {
+                "figure": None,
+                "value": None,
+                "low": None,
+                "high": None,
+                "status": TOO_FEW,
+                "why": "",
+            }
+            return pd.DataFrame([empty | {"figure": name} for name in _FIGURES])
         return pd.DataFrame([{"figure": name} | getattr(self, name).as_dict() for name in _FIGURES])
 
     def text(self) -> str:
-        """In words, for people: every figure with its interval, and what it rests on."""
+        """In words, for people: every figure with its interval, and what it rests on; from too few checks that, and nothing else.
+
+        Counts of households are rounded to the nearest five.
+        """
+        if self.too_few:
+            return f"{TOO_FEW[0].upper()}{TOO_FEW[1:]}."
+        if not self.missed.estimable:
+            return f"{NOT_ESTIMABLE}: {self.missed.why}"
         lines = [
-            f"{self.checks} households outside the lists were looked at by chance, {self.checks_confirmed} of them confirmed."
+            f"About {rounded(self.checks)} households outside the lists were looked at by chance, "
+            f"about {rounded(self.checks_confirmed)} of them confirmed."
         ]
         for name, (words, form) in _FIGURES.items():
             figure: Estimate = getattr(self, name)
+            if name == "missed":
+                value, low, high = (
+                    None if one is None else float(rounded(one))
+                    for one in (figure.value, figure.low, figure.high)
+                )
+                figure = Estimate(value, low, high, figure.why)
             lines.append(f"  {words}: {figure.text(form)}" + (f"  ({figure.why})" if figure.why else ""))
         return "\n".join(lines)
 
@@ -180,14 +214,16 @@ def recall_from_checks(
     low, high = gamma_interval(sampled, heaviest, level)
     missed = Estimate(total, counted + low, min(float(outside.height), counted + high))
     assert missed.low is not None and missed.high is not None
+    why_not = _too_few(total, sampled, heaviest, count, confirmed)
     return CheckedRecall(
-        recall=_recall(confirmed_listed, missed, _too_few(total, sampled, heaviest, count, confirmed)),
+        recall=_recall(confirmed_listed, missed, why_not),
         miss_rate=Estimate(total / outside.height, missed.low / outside.height, missed.high / outside.height),
         observed_expected=_calibration(frame, confirmed_listed, missed),
         confirmed_listed=confirmed_listed,
         missed=missed,
         checks=count,
         checks_confirmed=confirmed,
+        too_few=bool(why_not),
     )
 
 

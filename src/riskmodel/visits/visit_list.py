@@ -118,7 +118,7 @@ class VisitList:
             self.county_code,
             str(self.capacity),
             self.model_version,
-            self.settings.model_dump_json(),
+            self.settings.model_dump_json(exclude={"timezone"}),
         ]
         digest.update("\x1f".join(head).encode())
         for row in self.rows.sort("household_id").iter_rows():

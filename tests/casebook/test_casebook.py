@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 
 from riskmodel.casebook import Casebook, audit
 from riskmodel.casebook.schema import audit as audit_table
-from riskmodel.casebook.schema import cycles, list_rows, lists, metadata
+from riskmodel.casebook.schema import metadata
 from riskmodel.casebook.store import address, connect, reading, writing
 from riskmodel.errors import UserError
 from riskmodel.project import Project
@@ -26,52 +26,12 @@ from riskmodel.visits.returns import Result
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    """The address of an empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'casebook.db'}"
-    return request.getfixturevalue("postgres_database")()
-
-
-@pytest.fixture
-def book(url):
-    made = Casebook(connect(make_url(url)))
-    with writing(made.engine) as connection:
-        connection.execute(
-            cycles.insert().values(county_code="522301", cycle="2026-01", opened_at=audit.now())
-        )
-        head = {
-            "list_hash": "0" * 64,
-            "county_code": "522301",
-            "cycle": "2026-01",
-            "as_of": dt.date(2025, 12, 31),
-            "capacity": 9,
-        }
-        head |= {
-            "model_version": "m",
-            "settings": "{}",
-            "notes": "[]",
-            "issued_at": audit.now(),
-            "issued_number": 1,
-        }
-        connection.execute(lists.insert().values(head))
-        row = {
-            "list_hash": "0" * 64,
-            "grade": "none",
-            "listed_as": "model",
-            "inclusion_probability": 1.0,
-            "content": "{}",
-        }
-        connection.execute(
-            list_rows.insert(), [row | {"household_id": f"h{n}", "number": n, "place": n} for n in range(99)]
-        )
-    yield made
-    made.close()
-
-
 def result(household="h1", visitor="7", outcome="no_risk", kinds=""):
     return Result(4, "0" * 64, household, dt.date(2026, 1, 5), outcome, kinds, "", visitor, "")
+
+
+def counts(intake):
+    return intake.accepted, intake.corrected, intake.unchanged
 
 
 def take(book, *results):
@@ -84,9 +44,9 @@ def test_the_migrations_make_exactly_the_tables_of_the_schema(book):
 
 
 def test_results_are_taken_in_once_and_corrected_by_version(book):
-    assert take(book, result(), result("h2"))[:3] == (2, 0, 0)
-    assert take(book, result())[:3] == (0, 0, 1)
-    assert take(book, result(outcome="risk_confirmed", kinds="illness"))[:3] == (1, 1, 0)
+    assert counts(take(book, result(), result("h2"))) == (2, 0, 0)
+    assert counts(take(book, result())) == (0, 0, 1)
+    assert counts(take(book, result(outcome="risk_confirmed", kinds="illness"))) == (1, 1, 0)
     assert book.verifications()["outcome"].to_list().count("risk_confirmed") == 1
 
 

@@ -13,13 +13,12 @@ from riskmodel.casebook.lookups import Filters
 from riskmodel.casebook.store import connect
 from riskmodel.casebook.stored import stored_list
 from riskmodel.visits.returns import Result
-from tests.serving.test_casebook import url  # noqa: F401  (fixture: an empty database of each kind)
 
 AS_OF = dt.date(2025, 12, 31)
 
 
 @pytest.fixture
-def kept(url, screened_county):  # noqa: F811
+def kept(url, screened_county):
     """A casebook of each kind with the scores and the list of the small county, and one visit."""
     book = Casebook(connect(make_url(url)))
     county = screened_county
@@ -82,7 +81,12 @@ def test_pages_counts_and_households_are_those_of_the_list_and_the_scores(kept):
         reason.zh for reason in county.scores.reasons(frame["household_id"][0])
     ]
     assert lookups.household(engine, areas, visited).visits[0]["outcome"] == "risk_confirmed"
-    assert stored_list(engine, head.list_hash, areas).rows.equals(rows)
+    stored = stored_list(engine, head.list_hash, areas)
+    others = pl.col("household_id") != visited
+    assert stored.rows.filter(others).equals(rows.filter(others)) and stored.hash == county.visit_list.hash
+    marked = stored.rows.row(by_predicate=~others, named=True)
+    assert marked["notes_zh"].split("\n")[0] == "1月6日已走访（t组）：存在风险，建议纳入监测程序"
+    assert (marked["last_visit"], marked["last_outcome"]) == (dt.date(2026, 1, 6), "risk_confirmed")
 
 
 def test_stored_scores_are_those_of_the_batch_run(kept):
@@ -129,7 +133,7 @@ def test_what_lies_outside_the_areas_is_in_no_look_up(kept):
     assert lookups.list_heads(engine, ("110101",)) == [] == lookups.list_heads(engine, ())
 
 
-def test_scores_without_their_reasons_table_are_kept_with_their_texts(url, screened_county):  # noqa: F811
+def test_scores_without_their_reasons_table_are_kept_with_their_texts(url, screened_county):
     book = Casebook(connect(make_url(url)))
     assert book.keep_scores(screened_county.scores.frame.head(30).to_pandas()) == 30
     name = screened_county.scores.frame["household_id"][0]
