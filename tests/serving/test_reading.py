@@ -274,8 +274,8 @@ def _bill(tables, **values):
 def _before_birth(tables):
     child = tables["members"][0] | {
         "member_id": "born",
-        "birth_date": "2025-03-02",
-        "known_on": "2025-04-01",
+        "birth_date": "2025-04-02",
+        "known_on": "2025-04-09",
         "schooling": "none",
     }
     tables["members"].append(child)

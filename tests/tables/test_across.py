@@ -46,7 +46,7 @@ def born_later(records: Records) -> int:
         records,
         "medical",
         member_id="000003-5",
-        occurred_on=day("2024-05-09"),
+        occurred_on=day("2024-04-08"),
         known_on=day("2024-06-20"),
         kind="outpatient",
         hospital_days=None,
@@ -84,6 +84,19 @@ def member_reused(records: Records) -> int:
 
 def two_households(records: Records) -> int:
     return add(records, "members", member(records, PARENT), household_id="000005")
+
+
+def near_birth(records: Records) -> int:
+    row = born_later(records)
+    records["medical"][row - 1]["occurred_on"] = day("2024-04-09")  # 31 days before 10 May
+    return row
+
+
+def household_taken_over(records: Records) -> int:
+    """The parent of 000003 moves in where the only member of 000004 had died."""
+    household_reused(records)
+    records["members"].pop()
+    return add(records, "members", member(records, PARENT), household_id="000004", known_on=day("2024-03-01"), relation="head")
 
 
 def after_leaving(records: Records) -> int:
@@ -160,6 +173,8 @@ BREAKS: dict[str, tuple[str, Callable[[Records], int], int]] = {
     "household_reused": ("members", household_reused, 1),
     "member_reused": ("members", member_reused, 1),
     "two_households": ("members", two_households, 2),
+    "near_birth": ("medical", near_birth, 1),
+    "household_taken_over": ("members", household_taken_over, 1),
     "after_leaving": ("medical", after_leaving, 1),
     "before_household": ("assistance", before_household, 1),
     "after_household": ("income", after_household, 1),

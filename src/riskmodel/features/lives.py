@@ -12,7 +12,7 @@ import numpy as np
 from riskmodel.compiled import compiled
 from riskmodel.features.prepared import Prepared
 from riskmodel.features.rows import NEVER
-from riskmodel.tables.across import PREGNANCY
+from riskmodel.tables.across import BEFORE_BIRTH_DAYS, PREGNANCY
 
 
 def may_contradict(prepared: Prepared) -> bool:
@@ -25,10 +25,10 @@ def may_contradict(prepared: Prepared) -> bool:
     born, sex = np.full(people, NEVER, np.int64), np.full(people, -1, np.int8)
     return bool(
         lives_contradict(rows["members"], prepared.starts["members"], born, sex)
-        or events_before_birth(rows["medical"], born)
-        or events_before_birth(rows["disability"], born)
-        or events_before_birth(rows["employment"], born)
-        or events_before_birth(rows["income"], born)
+        or events_before_birth(rows["medical"], born, BEFORE_BIRTH_DAYS["medical"])
+        or events_before_birth(rows["disability"], born, 0)
+        or events_before_birth(rows["employment"], born, 0)
+        or events_before_birth(rows["income"], born, 0)
         or parts_above_total(rows["medical"])
     )
 
@@ -89,15 +89,15 @@ def lives_contradict(members, starts, born, sex):
 
 
 @compiled
-def events_before_birth(rows, born):
-    """Whether an event comes before the birth of its person."""
+def events_before_birth(rows, born, days):
+    """Whether an event comes more than so many days before the birth of its person."""
     for i in range(len(rows)):
         row = rows[i]
         if (
             row.person >= 0
             and row.person < len(born)
             and born[row.person] != NEVER
-            and row.occurred_on < born[row.person]
+            and row.occurred_on < born[row.person] - days
         ):
             return True
     return False

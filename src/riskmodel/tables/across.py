@@ -27,6 +27,8 @@ from riskmodel.tables.values import Complaint
 REGISTERED_LATE: Final = 92
 # A household lives on where a child was on the way when the last of the others left.
 PREGNANCY: Final = 280
+# A newborn's stay is often booked on the mother's admission, and births are registered a few days off.
+BEFORE_BIRTH_DAYS: Final[Mapping[str, int]] = {"medical": 31}
 AT_WORK_FROM: Final = 16  # years
 # A correction keeps its event; one that moves it further than this is rather another event of the same id.
 MOVED_DAYS: Final = 183
@@ -65,7 +67,8 @@ RULES: Final[Mapping[str, Rule]] = {
         expected="occurred_on on or after birth_date",
         remedy="Correct the date or the member_id that is wrong, in this table or in members.",
         zh="发生日期早于该成员的出生日期",
-        why="nobody has a bill, a certificate or a wage before being born: the date or the person is wrong",
+        why="nobody has a bill, a certificate or a wage before being born: the date or the person is wrong; bills of the last "
+        f"{BEFORE_BIRTH_DAYS['medical']} days before are `near_birth`",
     ),
     "left_before_birth": Rule(
         level="error",
@@ -102,7 +105,7 @@ RULES: Final[Mapping[str, Rule]] = {
         level="error",
         tables=("members",),
         column="household_id",
-        found="a household id used again: everybody who had it had left before the first of these members came",
+        found="a household id used again by strangers: everybody who had it had left before these members came",
         expected="a household_id of its own for every household",
         remedy="Give the household that lives there now a new id: the history under the old one belongs to those who left.",
         zh="户编号被重复使用：原有成员全部离开之后，由另外的人员使用",
@@ -127,6 +130,27 @@ RULES: Final[Mapping[str, Rule]] = {
         remedy="Keep the household in which the member lives; a move is a new row with a later known_on.",
         zh="同一成员在同一入库日期属于两个户",
         why="which of the two holds cannot be known",
+    ),
+    "near_birth": Rule(
+        level="warning",
+        tables=("medical",),
+        column="occurred_on",
+        found=f"a bill of a newborn dated up to {BEFORE_BIRTH_DAYS['medical']} days before the birth",
+        expected="occurred_on on or after birth_date",
+        remedy="Is it the mother's bill, or dated on her admission? " + _KEPT,
+        zh=f"新生儿的医疗费用发生日期早于出生日期（{BEFORE_BIRTH_DAYS['medical']} 天以内）",
+        why="a newborn's stay is often booked on the mother's admission: the household had the cost",
+    ),
+    "household_taken_over": Rule(
+        level="warning",
+        tables=("members",),
+        column="household_id",
+        found="a household id that people of other households of the register use after everybody who had it had left",
+        expected="a household_id of its own for every household",
+        remedy="Relatives who took the household over are right as they are. If not, keep their own household_id: status, visits and income "
+        "under the old one count as theirs now.",
+        zh="户编号由已登记的其他户成员接用：原有成员已全部离开",
+        why="relatives may take a household over with its number",
     ),
     "after_leaving": Rule(
         level="warning",
@@ -427,8 +451,19 @@ def _ids_used_again(members: Sheet, register: Register) -> None:
     stays = stays.with_columns(stranger=(pl.col("begin") >= until).fill_null(False))
     if stays["stranger"].any():
         later = stays.filter(pl.col("stranger").cast(pl.Int8).cum_max().over("household_id") == 1)
-        strangers = register.versions.join(later, on=["member_id", "household_id"], how="semi")
-        _complain(members, "household_reused", strangers[ROW])
+        # People whom the register knows from another household may be relatives who took this one over.
+        elsewhere = pl.col("known") > pl.col("member_id").replace_strict(*_first_known(register), return_dtype=pl.Date)
+        first = later.filter(pl.col("known") == pl.col("known").min().over("household_id"))
+        moved_in = first.group_by("household_id").agg(elsewhere.all().alias("relatives")).filter("relatives")
+        for name, how in (("household_reused", "anti"), ("household_taken_over", "semi")):
+            people = later.join(moved_in, on="household_id", how=how)  # type: ignore[arg-type]
+            _complain(members, name, register.versions.join(people, on=["member_id", "household_id"], how="semi")[ROW])
+
+
+def _first_known(register: Register) -> tuple[pl.Series, pl.Series]:
+    """Each member and the day from which the register knows of the member."""
+    first = register.versions.group_by("member_id").agg(pl.col("known_on").min())
+    return first["member_id"], first["known_on"]
 
 
 def _returned() -> pl.Expr:
@@ -445,8 +480,13 @@ def _before_birth(sheets: Mapping[str, Sheet], register: Register) -> None:
         # Only who was born while the table runs can have an event before birth.
         late = register.people.filter(pl.col("born") > start)
         if late.height:
-            found = _joined(sheets[name], late, "member_id").filter(pl.col("occurred_on") < pl.col("born"))
-            _complain(sheets[name], "before_birth", found.select(ROW).collect().to_series())
+            early = _joined(sheets[name], late, "member_id").filter(pl.col("occurred_on") < _limit(name))
+            _complain(sheets[name], "before_birth", early.select(ROW).collect().to_series())
+
+
+def _limit(table: str) -> pl.Expr:
+    """The day before which an event of a person who was `born` is refused."""
+    return pl.col("born") - pl.duration(days=BEFORE_BIRTH_DAYS.get(table, 0))
 
 
 def _joined(sheet: Sheet, owners: pl.DataFrame, key: str, *columns: str) -> pl.LazyFrame:
@@ -585,11 +625,16 @@ def _outside_lives(sheet: Sheet, register: Register) -> None:
     name = sheet.table.name
     newest = sheet.frame["occurred_on"].max()
     left = register.people.filter(pl.col("left") < newest)
+    if name == "medical":
+        late = register.people.filter(pl.col("born") > sheet.frame["occurred_on"].min())
+        if late.height:
+            near = pl.col("occurred_on").is_between(_limit(name), pl.col("born"), closed="left")
+            _complain(sheet, "near_birth", _joined(sheet, late, "member_id").filter(near).select(ROW).collect().to_series())
     if left.height:
         # A month of work is dated on its last day.
         until = pl.col("left").dt.month_end() if name == "employment" else pl.col("left")
-        late = _joined(sheet, left, "member_id").filter(pl.col("occurred_on") > until)
-        _complain(sheet, "after_leaving", late.select(ROW).collect().to_series())
+        gone = _joined(sheet, left, "member_id").filter(pl.col("occurred_on") > until)
+        _complain(sheet, "after_leaving", gone.select(ROW).collect().to_series())
     if name == "employment":
         grown = pl.col("born").dt.offset_by(f"{AT_WORK_FROM}y")
         young = register.people.with_columns(grown=grown).filter(pl.col("grown") > sheet.frame["occurred_on"].min())
@@ -678,13 +723,14 @@ def _events_contradict(name: str, events: Sequence[Mapping[str, Any]], members: 
     if name in OF_MEMBER:
         for row in members:
             born[row["member_id"]] = min(row["birth_date"], born.get(row["member_id"], row["birth_date"]))
+    tolerance = dt.timedelta(days=BEFORE_BIRTH_DAYS.get(name, 0))
     owner_of: dict[str, tuple[Any, ...]] = {}
     for row in events:
         owner = (row.get("household_id"), row.get("member_id"), row.get("area_code"))
         if owner_of.setdefault(row["event_id"], owner) != owner:
             return True
         member = row.get("member_id")
-        if member in born and row["occurred_on"] < born[member]:
+        if member in born and row["occurred_on"] < born[member] - tolerance:
             return True
         if name == "medical" and max(row["reimbursed"], row["self_paid"]) > row["total_cost"] + 1:
             return True

@@ -165,6 +165,16 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
     "exact_duplicate": ("warning", "rows that stand twice; they count once", "完全重复的行，只计一次"),
     "contradiction": ("warning", "what the field's audit rules call contradictory (below)", "前后矛盾，请向来源部门核对"),
+    "near_birth": (
+        "warning",
+        "a bill of a newborn dated up to 31 days before the birth",
+        "新生儿的医疗费用发生日期早于出生日期（31 天以内）",
+    ),
+    "household_taken_over": (
+        "warning",
+        "a household id that people of other households use after everybody who had it left",
+        "户编号由已登记的其他户成员接用：原有成员已全部离开",
+    ),
     "after_leaving": (
         "warning",
         "a bill, certificate, wage or income of a member after `left_on`",
