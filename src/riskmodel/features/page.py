@@ -222,6 +222,8 @@ _ZH_HEAD: Final = """# 模型看哪些指标
 
 - **截止日**：只用截止日当天已经入库的记录。事情发生得再早，入库晚于截止日就不算；更正过的记录，从更正入库那天起才用新值。
 - **缺失不等于零**：没有某个部门的数据，相关指标就是“未知”；有数据而该户没有记录时，只有确实等于零的才记为0，表中逐项写明。
+- **医疗费用等算在哪一户**：医疗费用、残疾证、务工记录按截止日当天该成员所在的户计算；成员去世或迁出后不再计入原户，迁入他户后计入他户。
+  收入按记录中的户编号计算。
 - **收支核算期**：默认为截至上月末的12个月，可在 `features/policy/accounting.yaml` 按省、县、日期改为10月至次年9月。
   教育支出按学年算，学年从9月1日开始，也在该文件中。
 - **政策数值的出处**：监测线、低保标准、可支配收入和部门门槛逐条写在 `features/policy/*.yaml`，带适用地区、生效日期和出处。其中全国可支配收入
@@ -245,6 +247,8 @@ How to read the tables:
   counts from the day it is known.
 - **Unknown is not zero**: without a department's table its features are unknown (NaN). Where the table is there and has no row of the household,
   0 is used only where it is honest, and the column says so.
+- **Whose bill it is**: bills, certificates and work count for the household in which their person is in force on the as-of date. With a death
+  or a move they leave the old household, and a move takes them to the new one. Income counts for the household that its row names.
 - **Accounting window**: twelve whole months up to the end of the month before, or October to September; `features/policy/accounting.yaml`, by
   place and date. Cost of schooling is counted by school year, from 1 September; the same file.
 - **Where figures come from**: monitoring lines, dibao standards, disposable income and departments' thresholds stand in
