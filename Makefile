@@ -11,7 +11,7 @@ export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 export BENTOML_DO_NOT_TRACK := true
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test serve service lint unit lock pages docs clean
+.PHONY: demo test quick serve service lint unit lock pages docs clean
 
 demo: .venv/.train  ## the main job on a synthetic county (HOUSEHOLDS=2000: a smaller one), or on yours: make demo TABLES=folder
 	@$(BIN)/riskmodel demo $(if $(TABLES),--tables "$(TABLES)") $(if $(HOUSEHOLDS),--households $(HOUSEHOLDS))
@@ -23,6 +23,12 @@ service: .venv/.serve  ## on the machine that serves: only what serves, without 
 
 test: lint unit  ## format, lint, types, import layers, tests (which build the wheel and the Bento)
 
+quick: .venv/.dev  ## lint, and the tests without a marker: no browser, no other process, no training
+	$(BIN)/ruff format --check --quiet $(TRACKED)
+	$(BIN)/ruff check $(TRACKED)
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -m 'not browser and not process and not training'
+
 # What git tracks: own features and plans that are half written are their author's business.
 TRACKED := $$(git ls-files '*.py' '*.ipynb' 2>/dev/null | grep . || echo .)
 
@@ -33,7 +39,7 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 
 unit: .venv/.dev
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest --durations=30 $(PYTEST)
 
 # One environment; the stamps say how much of it is there. A change of a lock file installs again, otherwise a second run starts at once.
 .venv/bin/uv: requirements/bootstrap.txt

@@ -49,6 +49,35 @@ def tracked_files() -> list[str]:
     ]
 
 
+# Which tests need a real part or minutes: `make quick` leaves them out. By the fixtures they use, and by file where a test starts its parts itself.
+MARKERS = {
+    "browser": ({"chromium"}, ("tests/web/",)),
+    "process": (
+        {"live", "proxy", "postgres", "url", "wheel", "used_clone", "printing", "office"},
+        (
+            "tests/test_build.py", "tests/test_installation.py", "tests/test_what_a_folder_holds.py", "tests/test_notebooks.py",
+            "tests/test_docs.py::test_the_site", "tests/casebook/test_steps.py", "tests/serving/test_operations.py",
+            "tests/serving/test_start.py", "tests/serving/test_swap.py", "tests/serving/test_schemathesis.py",
+        ),
+    ),
+    "training": (
+        {"trained", "ruled", "runs", "leaking", "fits", "model"},
+        (
+            "tests/training/test_wide.py", "tests/training/test_enough.py", "tests/training/test_run_store.py",
+            "tests/training/test_learners.py", "tests/features/test_own.py::test_from_init", "tests/screening/test_reasons_of_models.py",
+            "tests/synthetic/",
+        ),
+    ),
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for marker, (fixtures, places) in MARKERS.items():
+            if item.nodeid.startswith(places) or fixtures & set(getattr(item, "fixturenames", ())):
+                item.add_marker(marker)
+
+
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory) -> Path:
     """A copy of the files that git tracks. What `make demo`, `make serve`, keys, own features and plans left in the folder is not in it."""
