@@ -15,6 +15,7 @@ from riskmodel.tables import check_tables, read_tables
 from riskmodel.tables.checks import check_rows, typed_sheet
 from riskmodel.tables.csv_files import shape_of
 from riskmodel.tables.mapping import TableMapping
+from riskmodel.tables.parquet_files import rows_in
 from riskmodel.tables.sources import read_source
 
 HEADER = "event_id,household_id,occurred_on,known_on,channel,topic"
@@ -244,3 +245,35 @@ def test_rows_are_counted_from_line_ends_outside_of_quotes(data, rows, fault):
     assert (shape.rows == rows or fault) and bool(shape.fault) == bool(fault)
     if fault:
         assert fault in shape.fault[1]
+
+
+@pytest.mark.parametrize("writer", ["polars", "pyarrow", "pandas"])
+@pytest.mark.parametrize("rows", [0, 1, 63, 200_000])
+def test_rows_of_a_parquet_file_are_counted_from_its_footer(tmp_path, writer, rows):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    columns = {"a": list(range(rows)), "b": ["x"] * rows, "c": [[1.5]] * rows, "d": [True] * rows}
+    path = tmp_path / "a.parquet"
+    if writer == "polars":
+        pl.DataFrame(columns, schema={"a": pl.Int64, "b": pl.String, "c": pl.List(pl.Float64), "d": pl.Boolean}).write_parquet(
+            path, row_group_size=50_000
+        )
+    elif writer == "pyarrow":
+        metadata = {"key": "value" * 100}
+        table = pa.table(columns).replace_schema_metadata(metadata)
+        pyarrow.parquet.write_table(table, path, row_group_size=10_000, write_page_index=True)
+    else:
+        import pandas
+
+        pandas.DataFrame(columns).to_parquet(path)
+    assert rows_in(path) == rows == pyarrow.parquet.read_metadata(path).num_rows
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"PAR1", b"x" * 100, b"PAR1" + b"\x00" * 8 + b"\xff\xff\x00\x00PAR1", b"PAR1\x15\x04\x02\x00\x00\x00PAR1"]
+)
+def test_a_file_without_a_footer_has_no_number_of_rows(tmp_path, data):
+    (tmp_path / "a.parquet").write_bytes(data)
+    with pytest.raises(ValueError, match="footer"):
+        rows_in(tmp_path / "a.parquet")

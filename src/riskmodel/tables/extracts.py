@@ -103,16 +103,34 @@ def lost_rows(file: str, counted: int, got: int) -> Trouble:
     return Trouble("rows_lost", file, (), 0, found, "as many rows as the file has", remedy)
 
 
-def without_blank_rows(frame: pl.DataFrame, numbers: pl.Series) -> tuple[pl.DataFrame, pl.Series | None, int]:
-    """The frame of text without rows in which no cell holds anything, the numbers of the others (None: 2, 3, 4 …), and how many went."""
-    gone = 0
-    if frame.width:
-        blank = frame.select(pl.all_horizontal(pl.all().str.strip_chars(INVISIBLE) == "")).to_series()
-        gone = int(blank.sum())
-        if gone:
-            frame, numbers = frame.filter(~blank), numbers.filter(~blank)
-    gaps = bool(numbers.len()) and (int(numbers[-1]) - int(numbers[0]) + 1 != numbers.len() or int(numbers[0]) != 2)
-    return frame, numbers if gaps else None, gone
+def blank_rows(frame: pl.DataFrame) -> pl.Series:
+    """Positions of the rows in which no cell holds anything, ascending. Column by column: the first that is full ends the search."""
+    if any(column.dtype != pl.String and not column.null_count() for column in frame):
+        return pl.Series([], dtype=pl.UInt32)
+    left = pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True)
+    for place, column in enumerate(frame):
+        if place:
+            column = column.gather(left)
+        if column.dtype == pl.String:
+            unseen = ~column.str.contains("[!-~]").fill_null(False)  # most cells have a plain letter or digit
+            left, column = left.filter(unseen), column.filter(unseen)
+            left = left.filter(column.str.strip_chars(INVISIBLE).fill_null("") == "")
+        else:
+            left = left.filter(column.is_null())
+        if not left.len():
+            break
+    return left
+
+
+def without_blank_rows(frame: pl.DataFrame, numbers: pl.Series, first: int = 2) -> tuple[pl.DataFrame, pl.Series | None, int]:
+    """The frame without blank rows, the row numbers of the others (None: they run on from `first`), and how many went."""
+    blank = blank_rows(frame)
+    if blank.len():
+        place = pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True)
+        kept = ~place.is_in(blank.implode())
+        frame, numbers = frame.filter(kept), numbers.filter(kept)
+    gaps = bool(numbers.len()) and (int(numbers[-1]) - int(numbers[0]) + 1 != numbers.len() or int(numbers[0]) != first)
+    return frame, numbers if gaps else None, blank.len()
 
 
 def known_headings(table: str, mapping: TableMapping) -> set[str]:

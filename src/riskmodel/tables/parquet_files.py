@@ -7,10 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from riskmodel.tables.extracts import Part, Source, Trouble, lost_rows
+from riskmodel.tables.extracts import Part, Source, Trouble, lost_rows, without_blank_rows
 from riskmodel.tables.findings import SHOWN_ROWS
 from riskmodel.tables.schema import TABLES
-from riskmodel.tables.values import INVISIBLE
 
 
 def read_parquet(folder: Path, table: str, files: list[Path]) -> Source:
@@ -21,7 +20,7 @@ def read_parquet(folder: Path, table: str, files: list[Path]) -> Source:
         file = path.relative_to(folder).as_posix()
         try:
             frame = pl.read_parquet(path, hive_partitioning=False, glob=False)
-            rows = _rows_in(path)
+            rows = rows_in(path)
         except Exception as error:  # neither library has a common error for damaged files
             first = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
             found = "an empty file" if path.stat().st_size == 0 else f"a damaged or truncated Parquet file ({first})"
@@ -33,8 +32,9 @@ def read_parquet(folder: Path, table: str, files: list[Path]) -> Source:
         counted += rows
         if frame.height != rows:
             troubles.append(lost_rows(file, rows, frame.height))
-        frame, numbers = _without_empty_rows(frame)
-        empty += rows - frame.height
+        place = pl.int_range(1, frame.height + 1, dtype=pl.UInt32, eager=True)
+        frame, numbers, gone = without_blank_rows(frame, place, first=1)
+        empty += gone
         for key, value in _partition(path, folder):
             if key not in TABLES[table].names:
                 continue
@@ -91,30 +91,85 @@ def _partition(path: Path, folder: Path) -> Iterator[tuple[str, str]]:
             yield key, value
 
 
-def _rows_in(path: Path) -> int:
-    """Rows of a Parquet file by its footer, read by another library than the rows."""
-    import pyarrow.parquet
+def rows_in(path: Path) -> int:
+    """Rows of a Parquet file by its footer, which is read here without the library that reads the rows.
 
-    return int(pyarrow.parquet.read_metadata(path).num_rows)
+    The footer is a record in Thrift's compact form; its third field is the number of rows. Raises ValueError for another kind of file.
+    """
+    with path.open("rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(max(size - 8, 0))
+        end = stream.read(8)
+        length = int.from_bytes(end[:4], "little")
+        if end[4:] != b"PAR1" or length + 12 > size:
+            raise ValueError("no footer of a Parquet file")
+        stream.seek(size - 8 - length)
+        footer = _Compact(stream.read(length))
+    try:
+        return footer.number_of_field(3)
+    except IndexError:
+        raise ValueError("a damaged footer of a Parquet file") from None
 
 
-def _without_empty_rows(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series | None]:
-    """The frame without rows in which no column has a value, and the row numbers of the others (None: all)."""
+class _Compact:
+    """Just enough of Thrift's compact protocol to find one whole number among the fields of a record."""
 
-    def nothing(name: str) -> pl.Expr:
-        cell = pl.col(name)
-        return (cell.str.strip_chars(INVISIBLE).fill_null("") == "") if frame.schema[name] == pl.String else cell.is_null()
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
 
-    # A column of any other type without a gap shows at once that no row is empty.
-    gaps = all(frame.schema[name] == pl.String or frame[name].null_count() for name in frame.columns)
-    if not frame.height or not gaps:
-        return frame, None
-    left = pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True)
-    for name in frame.columns:  # column by column: the first one that is full ends the search
-        blank = frame[left].select(nothing(name)).to_series()
-        left = left.filter(blank)
-        if not left.len():
-            return frame, None
-    place = pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True)
-    kept = place.filter(~place.is_in(left.implode()))
-    return frame[kept], kept + 1
+    def number_of_field(self, wanted: int) -> int:
+        field = 0
+        while kind := self._byte():
+            field = field + (kind >> 4) if kind >> 4 else self._zigzag()
+            if field == wanted and kind & 15 in (4, 5, 6):  # whole numbers of 16, 32 and 64 bits
+                return self._zigzag()
+            self._skip(kind & 15)
+        raise ValueError("a footer of a Parquet file without a number of rows")
+
+    def _byte(self) -> int:
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def _varint(self) -> int:
+        number = shift = 0
+        while True:
+            byte = self._byte()
+            number |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return number
+
+    def _zigzag(self) -> int:
+        number = self._varint()
+        return (number >> 1) ^ -(number & 1)
+
+    def _skip(self, kind: int) -> None:
+        if kind in (3, 7):  # one byte; a double
+            self.at += 1 if kind == 3 else 8
+        elif kind in (4, 5, 6):
+            self._varint()
+        elif kind == 8:  # bytes or text
+            length = self._varint()
+            self.at += length
+        elif kind in (9, 10):  # a list or a set: size and kind of its items
+            head = self._byte()
+            for _ in range(self._varint() if head >> 4 == 15 else head >> 4):
+                self._skip_item(head & 15)
+        elif kind == 11:  # a map
+            if size := self._varint():
+                kinds = self._byte()
+                for _ in range(size):
+                    self._skip_item(kinds >> 4)
+                    self._skip_item(kinds & 15)
+        elif kind == 12:  # a record
+            while inner := self._byte():
+                if not inner >> 4:
+                    self._zigzag()
+                self._skip(inner & 15)
+
+    def _skip_item(self, kind: int) -> None:
+        """An item of a list: there a flag takes a byte, which as a field is within its kind."""
+        if kind in (1, 2):
+            self.at += 1
+        else:
+            self._skip(kind)

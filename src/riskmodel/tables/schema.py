@@ -27,6 +27,9 @@ ID_PATTERN: Final = r"[_.:-]{0,63}[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 ID_LENGTH: Final = 64
 ID_SHORTENED: Final = r"[+-]?[0-9]+\.[0-9]*[eE][+-]?[0-9]+|[+-]?[0-9]+[eE][+-][0-9]+"
 ID_DECIMAL: Final = r"[0-9]+\.0+"
+ID_WRONG_SIGNS: Final = r"[^A-Za-z0-9_.:-]|^[_.:-]*$"  # what a text within the length has that is no id by `ID_PATTERN`
+# What shows at once that an id may break the rule: a sign that is not allowed, a dot, `E-`, no letter or digit.
+ID_NOT_PLAIN: Final = r"[^A-Za-z0-9_:-]|[eE]-|^[_:-]*$"
 ID_RULE: Final = "1 to 64 letters, digits and _ - . :"
 _ID: Final = re.compile(ID_PATTERN)
 _NO_ID: Final = re.compile(f"{ID_SHORTENED}|{ID_DECIMAL}")

@@ -385,10 +385,10 @@ def joined_codes(columns: Sequence[pl.Series], column: Column, manner: Manner) -
 
 
 def _no_id(text: pl.Series) -> pl.Series:
-    """Whether a cell does not keep the id rule of the contract."""
-    strange = ~text.str.contains(rf"^(?:{schema.ID_PATTERN})$") | (text.str.len_bytes() > schema.ID_LENGTH)
-    suspect = text.str.contains(r"[.]|[eE][+-]")
-    if suspect.any():
+    """Whether a cell does not keep the id rule of the contract; the whole rule is applied only where a cell is not plain."""
+    strange = (text.str.len_bytes() > schema.ID_LENGTH).fill_null(False)
+    if text.str.contains(schema.ID_NOT_PLAIN).any():
+        strange = strange | text.str.contains(schema.ID_WRONG_SIGNS)
         strange = strange | text.str.contains(rf"^(?:{schema.ID_SHORTENED}|{schema.ID_DECIMAL})$")
     return strange.fill_null(False)
 
