@@ -8,12 +8,12 @@ from pathlib import Path
 import polars as pl
 
 from riskmodel.errors import DataError
-from riskmodel.files import write_bytes
 from riskmodel.tables.checks import Sheet, owner_columns
 from riskmodel.tables.county import Tables
 from riskmodel.tables.delivery import Delivery, receive
 from riskmodel.tables.findings import CheckReport
 from riskmodel.tables.sources import read_source
+from riskmodel.tables.staging import staging
 from riskmodel.tables.values import Complaint
 
 _IDENTITY = r"\b\d{17}[0-9Xx]\b|1[3-9]\d{9}"
@@ -33,7 +33,7 @@ class Quarantined:
     files: list[Path]
 
     def text(self) -> str:
-        """What was set aside, by table, and where it lies."""
+        """What was set aside, by table, and in which files it is."""
         rows = ", ".join(f"{name} {count:,}" for name, count in self.refused.items() if count)
         files = "".join(f"\n  {file}" for file in self.files)
         return f"Set aside: {rows or 'nothing'}{files}"
@@ -53,22 +53,24 @@ def quarantine(folder: str | Path, into: str | Path) -> Quarantined:
     if hopeless:
         raise DataError([finding.fault() for finding in hopeless])
     refuse_dependants(delivery.sheets)
-    into.mkdir(parents=True, exist_ok=True)
-    files = []
+    contents: dict[Path, bytes] = {}
     refused = {}
     for name, sheet in delivery.sheets.items():
         rows = sheet.refused_rows()
-        path = into / f"{name}.csv"
-        if not rows.len():
-            path.unlink(missing_ok=True)  # of an earlier delivery
-            continue
-        refused[name] = rows.len()
-        write_bytes(path, _refused_cells(folder, sheet, rows))
-        files.append(path)
+        if rows.len():
+            refused[name] = rows.len()
+            contents[into / f"{name}.csv"] = _refused_cells(folder, sheet, rows)
     report = delivery.report()
-    for path, text in ((into / "report.txt", report.text()), (into / "report.json", report.json())):
-        write_bytes(path, text.encode("utf-8"))
-        files.append(path)
+    contents |= {into / "report.txt": report.text().encode(), into / "report.json": report.json().encode()}
+    files = list(contents)
+    with staging(into) as stage:
+        for path, content in contents.items():
+            draft = stage.draft(path)
+            draft.touch(mode=0o600)  # rows of households: for the person who set them aside only
+            draft.write_bytes(content)
+    for name in delivery.sheets:
+        if name not in refused:
+            (into / f"{name}.csv").unlink(missing_ok=True)  # of an earlier delivery
     return Quarantined(_kept(delivery, refused), report, refused, files)
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +21,11 @@ from typing import Any
 import polars as pl
 
 from riskmodel.errors import DataError, Fault
-from riskmodel.files import write_bytes
 from riskmodel.tables.county import Tables, canonical_order, version_key
 from riskmodel.tables.mapping import MAPPING_FILE, read_mapping
 from riskmodel.tables.schema import TABLES
 from riskmodel.tables.sources import find_sources, hash_of
+from riskmodel.tables.staging import staging
 
 STORE_FILE = "store.json"
 FORM = 1
@@ -89,59 +88,38 @@ def up_to_date(folder: Path, store: Path) -> bool:
 def write_store(tables: Iterator[tuple[str, pl.DataFrame]], sources: Mapping[str, str], store: Path) -> Stored:
     """Write tables (households and members first) into the store; only partitions whose content changed are touched.
 
-    Every new partition is on the disk before the first old one is replaced: on a full disk the store stays as it was.
+    All or nothing: the changed partitions and the list are written beside the old ones and renamed together, so that a full disk leaves the
+    store as it was. Raises UserError for a full disk or a place that cannot be written to.
     """
     before = _manifest(store)["tables"] if is_store(store) else {}
     old = {part: entry["sha256"] for table in before.values() for part, entry in table["parts"].items()}
+    counties: dict[str, pl.DataFrame] = {}
     manifest: dict[str, Any] = {"form": FORM, "contract": contract_hash(), "sources": dict(sources), "tables": {}}
-    written: dict[str, Path] = {}
-    kept: list[str] = []
-    try:
-        _draft(tables, store, old, manifest, written, kept)
-        for path, temporary in written.items():
-            temporary.replace(store / path)
-    finally:
-        for temporary in written.values():
-            temporary.unlink(missing_ok=True)
+    written, kept = [], []
+    with staging(store) as stage:
+        for name, frame in tables:
+            parts: dict[str, dict[str, Any]] = {}
+            for where, part in _partitions(name, frame, counties):
+                path = f"{name}/{where}{PART}"
+                draft = stage.draft(store / path)
+                part.write_parquet(draft, compression="zstd", compression_level=1, statistics=False)
+                digest = _file_hash(draft)
+                if old.get(path) == digest and (store / path).is_file() and _file_hash(store / path) == digest:
+                    stage.drop(store / path)
+                    kept.append(path)
+                else:
+                    written.append(path)
+                parts[path] = {"sha256": digest, "rows": part.height}
+            together = "".join(f"{path}\0{entry['sha256']}\0" for path, entry in sorted(parts.items()))
+            manifest["tables"][name] = {"hash": hashlib.sha256(together.encode()).hexdigest(), "parts": parts}
+        # The list comes last: until it is renamed, the store is the old one.
+        stage.draft(store / STORE_FILE).write_bytes(json.dumps(manifest, indent=1, sort_keys=True).encode())
     now = {path for table in manifest["tables"].values() for path in table["parts"]}
-    write_bytes(store / STORE_FILE, json.dumps(manifest, indent=1, sort_keys=True).encode(), shared=True)
     removed = sorted(set(old) - now)
     for path in removed:
         (store / path).unlink(missing_ok=True)
     hashes = {name: table["hash"] for name, table in manifest["tables"].items()}
     return Stored(store, tuple(written), tuple(kept), tuple(removed), hashes)
-
-
-def _draft(
-    tables: Iterator[tuple[str, pl.DataFrame]],
-    store: Path,
-    old: Mapping[str, str],
-    manifest: dict[str, Any],
-    written: dict[str, Path],
-    kept: list[str],
-) -> None:
-    """Write each partition beside its place; `written` gets those that differ from the old ones, `manifest` all."""
-    counties: dict[str, pl.DataFrame] = {}
-    for name, frame in tables:
-        parts: dict[str, dict[str, Any]] = {}
-        for where, part in _partitions(name, frame, counties):
-            path = f"{name}/{where}{PART}"
-            temporary = store / f"{path}.{os.getpid()}.tmp"
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            written[path] = temporary
-            part.write_parquet(temporary, compression="zstd", compression_level=1, statistics=False)
-            digest = _file_hash(temporary)
-            if old.get(path) == digest and (store / path).is_file() and _file_hash(store / path) == digest:
-                written.pop(path).unlink()
-                kept.append(path)
-            else:
-                with temporary.open("rb+") as stream:
-                    os.fsync(stream.fileno())
-            parts[path] = {"sha256": digest, "rows": part.height}
-        together = hashlib.sha256(
-            "".join(f"{path}\0{entry['sha256']}\0" for path, entry in sorted(parts.items())).encode()
-        ).hexdigest()
-        manifest["tables"][name] = {"hash": together, "parts": parts}
 
 
 def read_store(store: Path) -> Tables:
