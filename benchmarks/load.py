@@ -34,14 +34,14 @@ TOLD = ("household_id", "probability", "low", "high", "margin", "feature_hash", 
 def expected(project: Any, folders: list[Path], bodies: list[bytes]) -> dict[str, list[Any]]:
     """Model version -> what its release gives offline for each body."""
     from riskmodel.serving.desk import score_rows
+    from riskmodel.serving.reading import read
     from riskmodel.serving.releases import seal
     from riskmodel.serving.releases.release import open_release
-    from riskmodel.serving.scores import read_slowly
 
     found = {}
     for folder in folders:
         release = open_release(folder, seal.trusted_keys(project))
-        asked = [read_slowly(body) for body in bodies]
+        asked = [read(body) for body in bodies]
         found[release.version] = [
             orjson.loads(orjson.dumps(score_rows(release, one.rows, one.as_of, one.horizon)))
             for one in asked

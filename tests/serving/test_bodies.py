@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from riskmodel.serving.bodies import repeated_keys
+from riskmodel.serving.reading import read_plain
 from riskmodel.serving.requests import scores_request
-from riskmodel.serving.scores import read_quickly
 from tests.serving.conftest import AS_OF, CYCLE
 
 JSON = {"content-type": "application/json"}
@@ -51,7 +51,7 @@ def test_a_key_that_stands_twice_is_refused_and_never_scored_by_one_of_the_two(
 ):
     assert case_system.post("/v1/scores", content=rows_of_one, headers=JSON).status_code == 200
     body = rows_of_one.replace(*twice, 1)
-    assert read_quickly(body.encode()) is None
+    assert read_plain(body.encode()) is None
     refused = case_system.post("/v1/scores", content=body, headers=JSON)
     assert refused.status_code == 400 and [fault["where"] for fault in refused.json()["faults"]] == [key]
 

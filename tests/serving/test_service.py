@@ -14,9 +14,10 @@ import pytest
 from riskmodel.casebook.roles import Who
 from riskmodel.errors import ModelError
 from riskmodel.serving.desk import Desk, score_rows
+from riskmodel.serving.reading import read
 from riskmodel.serving.releases.release import newest_release
 from riskmodel.serving.requests import scores_request
-from riskmodel.serving.scores import ScoresAnswer, read_quickly, read_slowly
+from riskmodel.serving.scores import ScoresAnswer
 
 AS_OF = dt.date(2025, 12, 31)
 JSON = {"content-type": "application/json"}
@@ -39,8 +40,7 @@ def agrees(told, scores):
     assert told["risk_kinds"] == list(reasons.risk_kinds)
 
 
-@pytest.mark.parametrize("read", [read_quickly, read_slowly])
-def test_one_household_by_the_api_is_the_batch_score_bit_for_bit(trained, desk, read):
+def test_one_household_by_the_api_is_the_batch_score_bit_for_bit(trained, desk):
     _, tables, scores, _ = trained
     for household in np.random.default_rng(5).choice(
         scores.frame["household_id"].to_numpy(), 40, replace=False
@@ -50,8 +50,7 @@ def test_one_household_by_the_api_is_the_batch_score_bit_for_bit(trained, desk, 
         agrees(told, scores)
 
 
-@pytest.mark.parametrize("read", [read_quickly, read_slowly])
-def test_many_households_at_once_are_the_same_bits_as_each_alone(trained, desk, read):
+def test_many_households_at_once_are_the_same_bits_as_each_alone(trained, desk):
     _, tables, scores, _ = trained
     some = sorted(
         np.random.default_rng(6).choice(scores.frame["household_id"].to_numpy(), 120, replace=False).tolist()
@@ -69,9 +68,8 @@ def test_a_household_whose_members_came_from_elsewhere_is_scored_the_same(traine
     wanted = sorted(set(moved) & set(scores.frame["household_id"]))[:20]
     assert wanted, "the synthetic county has people who change household"
     for household in wanted:
-        for read in (read_quickly, read_slowly):
-            asked = read(orjson.dumps(scores_request(tables, [household], AS_OF)))
-            agrees(score_rows(desk.release, asked.rows, AS_OF, 12)[0], scores)
+        asked = read(orjson.dumps(scores_request(tables, [household], AS_OF)))
+        agrees(score_rows(desk.release, asked.rows, AS_OF, 12)[0], scores)
 
 
 def test_the_service_scores_without_lightgbm_to_the_bits_of_lightgbm(trained, desk):

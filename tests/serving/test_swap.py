@@ -17,10 +17,10 @@ import riskmodel as rm
 from riskmodel.errors import ModelError
 from riskmodel.files import write_text
 from riskmodel.serving.desk import Desk, score_rows
+from riskmodel.serving.reading import read
 from riskmodel.serving.releases import seal
 from riskmodel.serving.releases.release import open_release
 from riskmodel.serving.requests import scores_request
-from riskmodel.serving.scores import read_quickly
 from riskmodel.serving.swap import Watch
 
 AS_OF = dt.date(2025, 12, 31)
@@ -33,7 +33,7 @@ def test_under_a_swap_every_answer_is_one_release_s_offline_score(two_models):
     names = sorted(tables["households"]["household_id"].unique().to_list())
     asked = []
     for name in names:
-        one = read_quickly(orjson.dumps(scores_request(tables, [name], AS_OF)))
+        one = read(orjson.dumps(scores_request(tables, [name], AS_OF)))
         try:
             score_rows(open_release(first, trusted), one.rows, AS_OF, 12)
         except rm.UserError:

@@ -27,7 +27,7 @@ from riskmodel.casebook.roles import Who
 from riskmodel.errors import Fault, UserError
 from riskmodel.serving import answers, downloads, pagefiles, results, shapes
 from riskmodel.serving.authentication import COOKIE, TooManyTries
-from riskmodel.serving.bodies import repeated_keys, said_wrongly
+from riskmodel.serving.bodies import check_body_headers, repeated_keys
 from riskmodel.serving.observe import Metrics
 from riskmodel.serving.openapi import description
 from riskmodel.serving.problems import TITLES, problem
@@ -285,7 +285,7 @@ def say(request: Request, **entry: Any) -> None:
 async def body(request: Request, shape: type[Shape]) -> Shape:
     """The body as a model. Raises Refused: 415 where it is sent in another form, 400 with every fault, of the query too: there is none."""
     query(request, shapes.NoQuery)
-    unread = said_wrongly(dict(request.scope["headers"]))
+    unread = check_body_headers(dict(request.scope["headers"]))
     if unread is not None:
         raise Refused(415, "the body is sent in a form that is not read here", [unread])
     content = await request.body()

@@ -1,4 +1,4 @@
-"""What is asked of every JSON body before its shape is looked at: how it says it was sent, and that no key of it stands twice."""
+"""What every JSON body has to be before its shape is looked at: plain UTF-8 JSON by its headers, and no key twice in one object."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from riskmodel.tables.identity import telling_text
 
 UTF_8: Final = ("", "utf-8", "utf8")
 PLAIN: Final = ("", "identity")
+REPEATED_AT_MOST: Final = 50
 
 
-def said_wrongly(headers: Mapping[bytes, bytes]) -> Fault | None:
-    """What the headers say that a body here is not: another type, another character set, compressed. None: it may be read.
+def check_body_headers(headers: Mapping[bytes, bytes]) -> Fault | None:
+    """The fault of a body that is not plain UTF-8 JSON by its headers: another type, another character set, compressed. None: it may be read.
 
-    A body that is said to be GBK and read as UTF-8 might be read as something else; one that is said to be compressed is not unpacked, so
-    that a small body stays small.
+    A body in GBK might be read as something else, and a compressed one is not unpacked, so that a small body stays small.
     """
     kind, _, parameters = headers.get(b"content-type", b"").decode("latin-1").partition(";")
     if kind.strip().lower() != "application/json":
@@ -25,7 +25,7 @@ def said_wrongly(headers: Mapping[bytes, bytes]) -> Fault | None:
             "content-type",
             kind.strip()[:100] or "none",
             "application/json",
-            "Send the body as JSON and say so.",
+            "Send the body as JSON, with this content type.",
         )
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
@@ -42,20 +42,23 @@ def said_wrongly(headers: Mapping[bytes, bytes]) -> Fault | None:
 
 
 def repeated_keys(content: bytes) -> list[Fault]:
-    """Keys that stand twice in one object of a body, which readers take differently: by the first, by the last. Empty: none, or not JSON."""
+    """Keys that come twice in one object of a body, which readers take differently: by the first, by the last. At most 50 different ones.
+
+    Empty: none, or not JSON, which whoever reads it names better.
+    """
     found: dict[str, None] = {}
 
     def look(pairs: list[tuple[str, Any]]) -> None:
         seen: set[str] = set()
         for name, _ in pairs:
-            if name in seen:
+            if name in seen and len(found) < REPEATED_AT_MOST:
                 found["…" if telling_text(name) or len(name) > 64 else name] = None
             seen.add(name)
 
     try:
         json.loads(content, object_pairs_hook=look)
-    except (ValueError, RecursionError):  # said in better words by whoever reads it
+    except (ValueError, RecursionError):
         return []
     return [
-        Fault(name, "given more than once in one object", "each key once", "Say it once.") for name in found
+        Fault(name, "given more than once in one object", "each key once", "Give it once.") for name in found
     ]

@@ -1,21 +1,18 @@
-"""What `POST /v1/scores` takes and answers. Strict at every level: no extra keys, no numbers in quotes, no NaN, no infinity.
+"""What `POST /v1/scores` takes and answers, for /openapi.json. Strict at every level: no extra keys, no numbers in quotes, no NaN, no infinity.
 
-The row models are made from the data contract (`tables/schema.py`), so that a column is written down once.
+The row models are made from the data contract (`tables/schema.py`), as are the types with which a body is decoded (`row_types.py`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
-from riskmodel.serving.reading import INTEGER_AT_MOST, MONEY_AT_MOST
-from riskmodel.tables.schema import TABLES, Column, Table
+from riskmodel.tables.schema import ID_LENGTH, ID_PATTERN, TABLES, Column, Table
 
-HOUSEHOLDS_AT_MOST: Final = 1_000
-ROWS_AT_MOST: Final = 10_000  # of a request; more where it is of many households
-ROWS_A_HOUSEHOLD: Final = 400
+Id = Annotated[str, Field(max_length=ID_LENGTH, pattern=f"^{ID_PATTERN}$")]
 
 
 class Message(BaseModel):
@@ -24,16 +21,21 @@ class Message(BaseModel):
 
 def _type_of(column: Column) -> Any:
     match column.kind:
-        case "id" | "text" | "codes":
+        case "id":
+            return Id
+        case "text" | "codes":
             return Annotated[str, Field(max_length=200, pattern="^[^\\x00-\\x1f\\x7f]+$")]
         case "area":
-            return Annotated[str, Field(pattern="^[0-9]{6}([0-9]{3}([0-9]{3})?)?$")]
+            return Annotated[
+                str, Field(pattern="^(?:" + "|".join(f"[0-9]{{{digits}}}" for digits in column.digits) + ")$")
+            ]
         case "date":
             return dt.date
         case "money" | "number":
-            return Annotated[float, Field(ge=0, le=MONEY_AT_MOST)]
+            return Annotated[float, Field(ge=column.at_least, le=column.at_most)]
         case "integer":
-            return Annotated[int, Field(ge=0, le=INTEGER_AT_MOST)]
+            assert column.at_least is not None and column.at_most is not None
+            return Annotated[int, Field(ge=int(column.at_least), le=int(column.at_most))]
         case "boolean":
             return bool
         case "code":
@@ -75,7 +77,7 @@ HouseholdTables = _tables_model()
 class ScoresRequest(Message):
     """Households, and the day as of which they are scored: their rows (`tables`), or ids of households that were scored in a batch run.
 
-    In `tables`, a table that is left out is unknown; an empty list says that the department has no row for these households. At most 1,000
+    In `tables`, a table that is left out is unknown; an empty list: the department has no row for these households. At most 1,000
     households, and 10,000 rows (400 a household where that is more).
     """
 
@@ -83,15 +85,10 @@ class ScoresRequest(Message):
     horizon_months: Literal[3, 6, 12] = 12
     idempotency_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")] | None = Field(
         default=None,
-        description="comes back in the answer and stands in the audit; asking again is harmless, the answer is the same",
+        description="comes back in the answer and is in the audit; asking again is harmless, the answer is the same",
     )
     tables: HouseholdTables | None = None  # type: ignore[valid-type]
-    household_ids: (
-        Annotated[
-            list[Annotated[str, Field(max_length=200, pattern="^[^\\x00-\\x1f\\x7f]+$")]], Field(min_length=1)
-        ]
-        | None
-    ) = None
+    household_ids: Annotated[list[Id], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _one_of_two(self) -> ScoresRequest:

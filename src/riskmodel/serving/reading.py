@@ -1,351 +1,241 @@
-"""The tables of a scoring request, from bytes to rows for the feature kernel, where they are plainly right.
+"""The body of `POST /v1/scores`, from bytes to rows for the features: one way for every body.
 
-One compiled walk reads, checks and lays out what the contract asks for. Whatever is not plainly right (an escape in a text, another form of a
-number, a row twice, a fault) is left to the slow way, which knows all the rules and says what is wrong; both ways give the same rows, and
-the tests compare them byte by byte.
+Decode with the types of the contract, take the columns out of the rows, check them whole, lay them out. Where a rule is not plainly kept (an id
+that may be somebody's number, a row twice, an owner that is not there) the full checks of the tables decide, and name everything that is wrong.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
+import msgspec
+import orjson
+from msgspec import UNSET, Struct
 
-from riskmodel.features.lives import may_contradict
+from riskmodel.errors import Fault, UserError
 from riskmodel.features.prepared import Prepared
-from riskmodel.features.rows import NEVER, OF_PERSON, SHAPES
-from riskmodel.serving import reading_kernels as kernels
-from riskmodel.tables.identity import NAME_LIKE, PHONE_LIKE
-from riskmodel.tables.schema import TABLES, Column
+from riskmodel.serving.bodies import repeated_keys
+from riskmodel.serving.layout import Household, InDoubt, LaidOut, lay_out
+from riskmodel.serving.request_faults import FAULTS_AT_MOST, faults_of_body
+from riskmodel.serving.row_types import (
+    DECODER,
+    HOUSEHOLDS_AT_MOST,
+    READ,
+    ROWS_A_HOUSEHOLD,
+    ROWS_AT_MOST,
+    RequestBody,
+    rows_at_most,
+)
+from riskmodel.tables import tables_of
+from riskmodel.tables.schema import ID_RULE, TABLES, is_id
 
-MONEY_AT_MOST: Final = 1e10
-INTEGER_AT_MOST: Final = 100_000
-READ: Final = tuple(name for name, table in TABLES.items() if table.form != "values")
-_STATES: Final = ("seriously_ill", "chronic_ill", "dibao")
-_TENS: Final = np.array([10.0**power for power in range(23)])
-
-
-@dataclass(frozen=True)
-class Household:
-    """One household of a request: its id and the village of its newest row."""
-
-    household_id: str
-    village_code: str
+HORIZON_MONTHS: Final = 12
 
 
 @dataclass(frozen=True)
 class ReadRows:
-    """What was read: rows ready for the features, whose they are, and how many. households: in the order of `prepared.household_id`."""
+    """Rows ready for the features, whose they are (in the order of `prepared.household_id`), and how many came in."""
 
     prepared: Prepared
     households: tuple[Household, ...]
     rows: int
 
 
-class _Layout:
-    """The contract as arrays for the kernels; made once."""
+@dataclass(frozen=True)
+class Asked:
+    """A request that was read: rows, or ids of stored households."""
 
-    def __init__(self) -> None:
-        pool = bytearray()
-
-        def put(text: str) -> tuple[int, int]:
-            start = len(pool)
-            pool.extend(text.encode())
-            return start, len(pool)
-
-        tables = [TABLES[name] for name in READ]
-        columns = [(table.name, column) for table in tables for column in table.columns]
-        self.width = max(len(table.columns) for table in tables)
-        ends = np.cumsum([len(table.columns) for table in tables])
-        names = np.array([put(table.name) for table in tables])
-        keys = np.array([put(column.name) for _, column in columns])
-        codes = [put(code) for _, column in columns for code in column.codes or ()]
-        code_ends = np.cumsum([len(column.codes or ()) for _, column in columns])
-        bounds = [_bounds(column) for _, column in columns]
-        parts_of: tuple[npt.NDArray[Any], ...] = (
-            np.frombuffer(bytes(pool), np.uint8),
-            names[:, 0], names[:, 1], ends - [len(table.columns) for table in tables], ends, keys[:, 0].copy(), keys[:, 1].copy(),
-            np.array([_kind(column) for _, column in columns], np.int64),
-            np.array([column.optional for _, column in columns], np.bool_),
-            code_ends - [len(column.codes or ()) for _, column in columns], code_ends,
-            np.array([start for start, _ in codes], np.int64), np.array([stop for _, stop in codes], np.int64),
-            np.array([low for low, _ in bounds], np.float64), np.array([high for _, high in bounds], np.float64),
-        )  # fmt: skip
-        self.shape = tuple(np.ascontiguousarray(part) for part in parts_of)
-
-        def places(name: str) -> npt.NDArray[np.int64]:
-            return np.array(
-                [table.names.index(name) if name in table.names else -1 for table in tables], np.int64
-            )
-
-        self.key, self.known, self.occurred = (
-            np.array([table.names.index(table.key) for table in tables], np.int64), places("known_on"), places("occurred_on"),
-        )  # fmt: skip
-        self.household, self.member = places("household_id"), places("member_id")
-        self.in_order = np.array(
-            [table.form == "event" and not table.announced for table in tables], np.int64
-        )
-        self.by_event = np.array([table.form == "event" for table in tables], np.int64)
-        self.households, self.members, self.shocks = (
-            READ.index(name) for name in ("households", "members", "shocks")
-        )
-        self.areas = np.array(
-            [TABLES["households"].names.index(f"{name}_code") for name in ("county", "township", "village")]
-        )
-        members = TABLES["members"]
-        self.birth = members.names.index("birth_date")
-        self.states = np.array([members.names.index(name) for name in _STATES])
-        self.labour = members.names.index("labour")
-        self.unable_from = list(members.column("labour").codes or ()).index("lost")
-        self.area = TABLES["shocks"].names.index("area_code")
-        self.owner = np.array([1 if name in OF_PERSON else 0 for name in READ] + [2], np.int64)
-        slots = [*READ, "shocks"]
-        fields = [(slot, name) for slot, table in enumerate(slots) for name in SHAPES[table].names or ()]
-        fields = [(slot, name) for slot, name in fields if _source(slots[slot], name) is not None]
-        self.first = np.searchsorted([slot for slot, _ in fields], np.arange(len(slots)))
-        self.last = np.append(self.first[1:], len(fields))
-        kinds = {"f8": 0, "i4": 1, "i1": 2}
-        parts: list[tuple[int, int, int, int]] = []
-        for slot, name in fields:
-            kind, offset = SHAPES[slots[slot]].fields[name][:2]  # type: ignore[index]
-            column = next((item for item in TABLES[slots[slot]].columns if item.name == name), None)
-            date = 2 if name == "birth_date" else 1 if column is not None and column.kind == "date" else 0
-            source = _source(slots[slot], name)
-            assert source is not None
-            parts.append((offset, kinds[kind.str[1:]], source, date))
-        self.offset, self.type, self.source, self.date = (
-            np.ascontiguousarray(part) for part in np.array(parts, np.int64).T
-        )
-        self.sizes = np.array([SHAPES[table].itemsize for table in slots], np.int64)
-        self.slots = slots
+    as_of: dt.date
+    horizon: int
+    key: str | None
+    rows: ReadRows | None
+    ids: Sequence[str] = ()
 
 
-def _kind(column: Column) -> int:
-    match column.kind:
-        case "id":
-            return {"household_id": kernels.ID_HOUSEHOLD, "member_id": kernels.ID_MEMBER}.get(
-                column.name, kernels.ID_EVENT
-            )
-        case "money" | "number":
-            return kernels.MONEY
-        case "text":
-            return kernels.LETTER if column.name == "diagnosis_group" else kernels.TEXT
-        case kind:
-            return int(getattr(kernels, kind.upper()))
+class Refused(Exception):
+    """The request is refused: status, one sentence, the first faults."""
+
+    def __init__(self, status: int, detail: str, faults: Iterable[Fault] = ()) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.faults = status, detail, tuple(faults)
 
 
-def _bounds(column: Column) -> tuple[float, float]:
-    if column.kind == "area":
-        return min(column.digits), max(column.digits)
-    if column.kind == "integer":
-        return (1, 4) if column.name == "level" else (0, INTEGER_AT_MOST)
-    return 0, MONEY_AT_MOST
+def refused(status: int, where: str, faults: Sequence[Fault], count: int | None = None) -> Refused:
+    """A refusal with the first faults and their number. where: such as "in the request"; count: how many there are, if not all are given."""
+    number = len(faults) if count is None else count
+    sentence = f"{number:,} fault{'s' if number != 1 else ''} {where}"
+    if number > FAULTS_AT_MOST:
+        sentence += f"; the first {FAULTS_AT_MOST} are listed"
+    return Refused(status, sentence, faults[:FAULTS_AT_MOST])
 
 
-def _source(table: str, name: str) -> int | None:
-    """Where a field of a record comes from: a column of its table, or what is worked out."""
-    if name in TABLES[table].names:
-        return TABLES[table].names.index(name)
-    worked_out = {"replaced_on": kernels.REPLACED, "person": kernels.PERSON, "scope": kernels.SCOPE}
-    areas = ("village", "township", "county", "village_events", "township_events", "county_events")
-    if name in areas:
-        return kernels.PLACE - areas.index(name)
-    states = [f"{state}_since" for state in (*_STATES, "unable")]
-    if name in states:
-        return kernels.SINCE - states.index(name)
-    return worked_out.get(name)
-
-
-@lru_cache(maxsize=1)
-def layout() -> _Layout:
-    """The contract as arrays."""
-    return _Layout()
-
-
-def read_rows(body: bytes, at: int = 0) -> tuple[ReadRows, int] | None:
-    """Rows of the JSON object of tables that begins at `at`, and the place behind it; None where they are not plainly right."""
-    shape = layout()
-    data = np.frombuffer(body, np.uint8)
-    most = len(body) // 40 + 16
-    cells = np.empty((most, shape.width))
-    row_table, keyed = np.empty(most, np.int64), np.empty(most, np.int64)
-    most_ids = 2 * most + 16
-    starts, stops, spaces = (
-        np.empty(most_ids, np.int64),
-        np.empty(most_ids, np.int64),
-        np.empty(most_ids, np.int64),
-    )
-    slots = np.full(1 << (2 * most_ids).bit_length(), -1, np.int32)
-    hard, texts = np.empty((most, 4), np.int64), np.empty((most, 2), np.int64)
-    of_table = np.full((len(READ), 2), -1, np.int64)
-    counts = np.zeros(4, np.int64)
-    end = kernels.read(
-        data, at, *shape.shape, shape.key, shape.known, _TENS,
-        cells, row_table, keyed, starts, stops, spaces, slots, hard, texts, of_table, counts,
-    )  # fmt: skip
-    if end < 0:
-        return None
-    rows, ids, hards, looks = counts.tolist()
-    if (
-        of_table[shape.households, 0] == of_table[shape.households, 1]
-        or of_table[shape.members, 0] == of_table[shape.members, 1]
-    ):
-        return None
-    for row, column, start, stop in hard[:hards].tolist():
-        value = float(body[start:stop])
-        if not value <= MONEY_AT_MOST:
-            return None
-        cells[row, column] = value
-    if looks and not all(map(_harmless, {body[start:stop] for start, stop in texts[:looks].tolist()})):
-        return None
-    replaced = np.empty(rows, np.int64)
-    defined, head = np.zeros(ids, np.int8), np.full(ids, -1, np.int64)
-    if not kernels.judge(
-        cells, row_table, keyed, of_table, rows, shape.household, shape.member, shape.occurred, shape.known, shape.in_order,
-        shape.households, shape.members, shape.shocks, shape.areas, shape.birth, shape.area, defined, head, np.empty(rows, np.int64),
-        replaced, NEVER,
-    ):  # fmt: skip
-        return None
-    prepared, households = _laid_out(
-        shape, body, data, cells, row_table, keyed, starts, stops, spaces[:ids], of_table, replaced, defined
-    )
-    if prepared is None or may_contradict(prepared):
-        return None
-    return ReadRows(prepared, households, rows), end
-
-
-def _laid_out(
-    shape: _Layout,
-    body: bytes,
-    data: npt.NDArray[np.uint8],
-    cells: npt.NDArray[np.float64],
-    row_table: npt.NDArray[np.int64],
-    keyed: npt.NDArray[np.int64],
-    starts: npt.NDArray[np.int64],
-    stops: npt.NDArray[np.int64],
-    spaces: npt.NDArray[np.int64],
-    of_table: npt.NDArray[np.int64],
-    replaced: npt.NDArray[np.int64],
-    defined: npt.NDArray[np.int8],
-) -> tuple[Prepared | None, tuple[Household, ...]]:
-    """Records of everything that was read and judged."""
-    rank = np.full(len(spaces), -1, np.int64)
-    names: list[list[bytes]] = []
-    for space in (0, 1):
-        numbers = np.flatnonzero((spaces == space) & (defined == 1)).tolist()
-        named = sorted((body[starts[number] : stops[number]], number) for number in numbers)
-        names.append([name for name, _ in named])
-        rank[[number for _, number in named]] = np.arange(len(named))
-    first, last = of_table[shape.households].tolist()
-    places = np.empty((last - first, 6), np.int64)
-    wide: list[int] = []
-    wide_place = np.zeros(0, np.int64)
-    if of_table[shape.shocks, 0] >= 0:
-        start, stop = of_table[shape.shocks].tolist()
-        owned, codes = cells[start:stop, shape.household[shape.shocks]], cells[start:stop, shape.area]
-        given = [
-            int(code) if owner != owner else 0
-            for owner, code in zip(owned.tolist(), codes.tolist(), strict=True)
-        ]
-        wide = sorted({code for code in given if code}, key=str)
-        place_of = {code: place for place, code in enumerate(wide)}
-        wide_place = np.array([place_of.get(code, -1) for code in given], np.int64)
-    events = {code: place for place, code in enumerate(wide)}
-    areas: list[tuple[str, ...]] = []
-    newest: dict[int, tuple[float, int]] = {}
-    for level in range(3):
-        codes_of = [int(code) for code in cells[first:last, shape.areas[2 - level]].tolist()]
-        known = sorted(set(codes_of))
-        place_of = {code: place for place, code in enumerate(known)}
-        areas.append(tuple(map(str, known)))
-        for row, code in enumerate(codes_of):
-            places[row, level], places[row, 3 + level] = place_of[code], events.get(code, -1)
-        if level == 0:
-            owner = rank[cells[first:last, shape.household[shape.households]].astype(np.int64)].tolist()
-            for place, day, code in zip(
-                owner, cells[first:last, shape.known[shape.households]].tolist(), codes_of, strict=True
-            ):
-                if place not in newest or newest[place][0] < day:
-                    newest[place] = (day, code)
-    begin, end = of_table[shape.members].tolist()
-    since = np.empty((end - begin, 4), np.int64)
-    kernels.since(
-        cells, begin, end, rank, shape.member[shape.members], shape.known[shape.members], shape.states, shape.labour, shape.unable_from, since
-    )  # fmt: skip
-    heights = np.append(np.maximum(of_table[:, 1] - of_table[:, 0], 0), len(wide_place))
-    offsets = np.concatenate([[0], np.cumsum(heights * shape.sizes + 7 & ~7)])
-    people, own = len(names[1]), len(names[0])
-    owners = [(own, people, len(wide))[kind] for kind in shape.owner.tolist()]
-    begins = np.concatenate([[0], np.cumsum(np.array(owners) + 1)])
-    buffer, counted = np.zeros(int(offsets[-1]) + 8, np.uint8), np.zeros(int(begins[-1]), np.int64)
-    if not kernels.build(
-        data, cells, row_table, keyed, starts, stops, of_table, replaced, rank, shape.household, shape.member, shape.occurred, shape.known,
-        shape.owner, shape.by_event, shape.households, shape.members, shape.shocks, shape.area, places, wide_place, since,
-        shape.first, shape.last, shape.offset, shape.type, shape.source, shape.date, shape.sizes, offsets, begins, NEVER,
-        buffer.view(np.float64), buffer.view(np.int32), buffer.view(np.int8), counted,
-    ):  # fmt: skip
-        return None, ()
-    records: dict[str, Any] = {}
-    first_of: dict[str, Any] = {}
-    for slot, (offset, (begun, ended)) in enumerate(
-        zip(offsets.tolist(), pairwise(begins.tolist()), strict=False)
-    ):
-        name = shape.slots[slot] if slot < len(READ) else "area_shocks"
-        first_of[name] = counted[begun:ended]
-        records[name] = np.frombuffer(buffer, SHAPES[shape.slots[slot]], int(counted[ended - 1]), offset)
-    prepared = Prepared(
-        household_id=np.array([name.decode() for name in names[0]], dtype=object),
-        villages=areas[0],
-        townships=areas[1],
-        counties=areas[2],
-        rows=records,
-        starts=first_of,
-        present=frozenset(
-            name for name, (start, _) in zip(READ, of_table.tolist(), strict=True) if start >= 0
-        ),
-    )
-    return prepared, tuple(
-        Household(name.decode(), str(newest[place][1])) for place, name in enumerate(names[0])
-    )
-
-
-_LONG_NUMBER: Final = re.compile(r"\d{15}")
-
-
-@lru_cache(maxsize=8192)
-def _harmless(text: bytes) -> bool:
-    """Whether a text that is not plain ASCII is as the contract wants it, and can be nobody's name or number."""
+def read_plain(body: bytes) -> Asked | None:
+    """A request that is plainly right; None where it needs a closer look: `read` takes it, or says what is wrong."""
     try:
-        said = text.decode()
-    except UnicodeDecodeError:
-        return False
-    plain = unicodedata.normalize("NFKC", said)
+        request = DECODER.decode(body)
+        _check_size(request)
+        return _asked(request, body, _laid_out(request))
+    except (msgspec.DecodeError, RecursionError, InDoubt, Refused):
+        return None
+
+
+def read(body: bytes) -> Asked:
+    """Any request. Raises Refused with the first faults: 400 for its shape, 413 for its size, 422 for what the contract says about its rows."""
+    try:
+        request = DECODER.decode(body)
+    except msgspec.DecodeError as error:
+        faults = faults_of_body(body, error)
+        if not isinstance(error, msgspec.ValidationError):
+            raise Refused(400, "the body is not JSON", faults.first) from None
+        raise refused(400, "in the request", faults.first, faults.count) from None
+    except RecursionError:
+        raise Refused(400, "the body is nested too deeply") from None
+    _check_size(request)
+    try:
+        return _asked(request, body, _laid_out(request))
+    except InDoubt:
+        pass
+    repeated = repeated_keys(body)
+    if repeated:
+        raise refused(400, "in the request", repeated)
+    if not _tables(request):  # a colon written as an escape, or the like: no key came twice
+        return _asked(request, b"", None)
+    given = {name: rows for name, rows in orjson.loads(body)["tables"].items() if rows is not None}
+    try:
+        tables_of(without_stays_elsewhere(given))
+        laid_out = lay_out(_tables(request), checked=True)
+    except UserError as error:
+        raise refused(422, "in the rows", error.faults) from None
+    except InDoubt:
+        raise refused(422, "in the rows", _strange_ids(given)) from None
+    return _asked(request, b"", laid_out)
+
+
+def _tables(request: RequestBody) -> dict[str, list[Struct]]:
+    """The tables of a request that are there; none where ids were sent."""
+    tables = request.tables
     return (
-        0 < len(said) <= 200
-        and plain == said
-        and said.strip() == said
-        and said.isprintable()
-        and not _LONG_NUMBER.search(said)
-        and not PHONE_LIKE.search(said)
-        and not said.startswith("#")
-        and not NAME_LIKE.fullmatch(said)
+        {}
+        if tables is UNSET or tables is None
+        else {n: rows for n in READ if isinstance(rows := getattr(tables, n), list)}
     )
+
+
+def _check_size(request: RequestBody) -> None:
+    """Refuse what is neither rows nor ids, or too much of them."""
+    tables, ids = _tables(request), request.household_ids
+    if bool(tables) == isinstance(ids, list):
+        found = "both" if tables else "neither"
+        fault = Fault(
+            "body",
+            found,
+            "either `tables` or `household_ids`",
+            "Send rows, or ids of households that were scored in a batch run.",
+        )
+        raise refused(400, "in the request", [fault])
+    if isinstance(ids, list):
+        if len(ids) > HOUSEHOLDS_AT_MOST:
+            raise too_many(0, len(ids))
+        strange = [place for place, name in enumerate(ids) if not is_id(name)]
+        if strange:
+            faults = [
+                Fault(f"household_ids.{place}", "a text that is no id", f"an id of {ID_RULE}", "Send the id.")
+                for place in strange
+            ]
+            raise refused(400, "in the request", faults)
+        return
+    rows = sum(map(len, tables.values()))
+    if len(tables["households"]) > HOUSEHOLDS_AT_MOST or rows > ROWS_AT_MOST:
+        homes = len({row.household_id for row in tables["households"]})  # type: ignore[attr-defined]
+        if homes > HOUSEHOLDS_AT_MOST or rows > rows_at_most(homes):
+            raise too_many(rows, homes)
+
+
+def _laid_out(request: RequestBody) -> LaidOut | None:
+    tables = _tables(request)
+    return lay_out(tables) if tables else None
+
+
+def _asked(request: RequestBody, body: bytes, laid_out: LaidOut | None) -> Asked:
+    """The request, read. body: empty where its keys were compared already. Raises InDoubt where a key may have come twice.
+
+    msgspec takes the last of two equal keys. One colon follows each key, so colons in the body that are not inside a text are its keys.
+    """
+    ids = request.household_ids if isinstance(request.household_ids, list) else []
+    if body:
+        head = (request.horizon_months, request.idempotency_key, request.tables, request.household_ids)
+        keys = 1 + sum(value is not UNSET for value in head)
+        colons = sum(name.count(":") for name in ids)
+        if laid_out is not None:
+            keys += sum(getattr(request.tables, name) is not UNSET for name in READ) + laid_out.keys
+            colons += laid_out.colons
+        if body.count(b":") != keys + colons or b"\\u003" in body:
+            raise InDoubt
+    key = request.idempotency_key
+    return Asked(
+        as_of=request.as_of,
+        horizon=HORIZON_MONTHS if request.horizon_months is UNSET else request.horizon_months,
+        key=key if isinstance(key, str) else None,
+        rows=None if laid_out is None else ReadRows(laid_out.prepared, laid_out.households, laid_out.rows),
+        ids=ids,
+    )
+
+
+def without_stays_elsewhere(given: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Without the time that people spent in households which are not asked about: their rows there are needed, those households' are not."""
+    asked = {row["household_id"] for row in given["households"]}
+    ours = {row["member_id"] for row in given["members"] if row["household_id"] in asked}
+    keep = [row for row in given["members"] if row["household_id"] in asked or row["member_id"] not in ours]
+    return {**given, "members": keep}
+
+
+def _strange_ids(given: Mapping[str, list[dict[str, Any]]]) -> list[Fault]:
+    """Ids that break the id rule as they were sent, though they keep it once blanks and full-width characters are cleaned away."""
+    remedy = "Send the id exactly as in the other tables: half-width, without blanks."
+    faults = [
+        Fault(
+            f"tables.{name}.{place}.{column.name}",
+            "an id with other characters",
+            f"an id of {ID_RULE}",
+            remedy,
+        )
+        for name, rows in given.items()
+        for column in TABLES[name].columns
+        if column.kind == "id"
+        for place, row in enumerate(rows)
+        if row.get(column.name) is not None and not is_id(row[column.name])
+    ]
+    return faults or [
+        Fault(
+            "tables",
+            "rows whose owners are not the same as they are written",
+            "ids as in the other tables",
+            remedy,
+        )
+    ]
+
+
+def too_many(rows: int, households: int) -> Refused:
+    """The refusal of a request that is too large: rows, or ids of households where there are no rows."""
+    fault = Fault(
+        "tables" if rows else "household_ids",
+        f"{households:,} households, {rows:,} rows" if rows else f"{households:,} households",
+        f"at most {HOUSEHOLDS_AT_MOST:,} households and {ROWS_AT_MOST:,} rows ({ROWS_A_HOUSEHOLD} a household where that is more)",
+        "Send them in several requests.",
+    )
+    return Refused(413, "too much at once", [fault])
 
 
 def warm_up() -> None:
-    """Compile the kernels, or load them from the cache, by reading two invented households."""
-    rows = (
-        b'{"households":[{"household_id":"h%d","known_on":"2025-01-01","county_code":"100000","township_code":"100000001",'
-        b'"village_code":"100000001001","category":"lifted","relocated":false}],"members":[{"member_id":"m1","known_on":"2025-01-01",'
-        b'"household_id":"h%d","birth_date":"1980-01-01","sex":"male","relation":"head","education":"primary","schooling":"none",'
-        b'"chronic_ill":false,"seriously_ill":false,"labour":"ordinary","medical_insured":true,"pension_insured":true,"dibao":false,'
-        b'"tekun":false}],"shocks":[{"event_id":"s1","area_code":"100000","occurred_on":"2025-01-01","known_on":"2025-01-01","kind":"flood"}]}'
+    """Compile the kernel, or load it from the cache, by reading an invented household."""
+    found = read_plain(
+        b'{"as_of":"2025-01-01","tables":{"households":[{"household_id":"h1","known_on":"2025-01-01","county_code":"100000",'
+        b'"township_code":"100000001","village_code":"100000001001","category":"lifted","relocated":false}],"members":[{"member_id":"m1",'
+        b'"known_on":"2025-01-01","household_id":"h1","birth_date":"1980-01-01","sex":"male","relation":"head","education":"primary",'
+        b'"schooling":"none","chronic_ill":false,"seriously_ill":false,"labour":"ordinary","medical_insured":true,"pension_insured":true,'
+        b'"dibao":false,"tekun":false}]}}'
     )
-    found = read_rows(rows % (1, 1))
     assert found is not None

@@ -19,7 +19,7 @@ from riskmodel.tables.county import Tables, canonical_order, dtype_of, version_k
 from riskmodel.tables.schema import FIRST_DAY, LAST_DAY, TABLES, Column, Table, is_id
 
 FEW = 5_000
-_MAYBE_IDENTITY = re.compile(r"1[3-9]\d{9}|\d{17}[\dXx]")
+MAYBE_IDENTITY = re.compile(r"1[3-9]\d{9}|\d{17}[\dXx]")
 _PLAIN_TEXT = re.compile(r"(?!.*\d{11})(?=\S)[ -~]{0,39}[!-~]")
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -121,7 +121,7 @@ def _parser(column: Column) -> Callable[[Any], Any]:
         right: object
         match kind:
             case "id":
-                right = type(value) is str and is_id(value) and not _MAYBE_IDENTITY.fullmatch(value)
+                right = type(value) is str and is_id(value) and not MAYBE_IDENTITY.fullmatch(value)
             case "area":
                 right = type(value) is str and value.isascii() and value.isdigit() and len(value) in column.digits
             case "date":
