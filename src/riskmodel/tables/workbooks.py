@@ -8,18 +8,18 @@ looked through first: where its filled cells are, which of them hold no plain va
 from __future__ import annotations
 
 import datetime as dt
-import re
 import zipfile
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from posixpath import join, normpath
 from typing import Any, Final
-from xml.etree import ElementTree
 from xml.parsers import expat
 
 import polars as pl
 
+from riskmodel.errors import DataError, Fault
 from riskmodel.tables.extracts import (
     TITLE_ROWS,
     Part,
@@ -35,26 +35,14 @@ from riskmodel.tables.extracts import (
 from riskmodel.tables.mapping import HEADER_AT_MOST, MAPPING_FILE, TableMapping
 from riskmodel.tables.schema import TABLES
 from riskmodel.tables.values import INVISIBLE, MERGED, NO_VALUE, plain
+from riskmodel.tables.xlsx import Area, Book, Bounds, address, open_archive, place_of
 
 # A filled cell behind so many empty rows or columns is no part of the table.
 FAR_ROWS: Final = 10_000
 FAR_COLUMNS: Final = 200
 CELLS_AT_MOST: Final = 200_000_000
+BOUNDS: Final = Bounds(cells=CELLS_AT_MOST)
 _SAVE_AGAIN: Final = "Open it in the spreadsheet and save it again as .xlsx, without a password."
-
-
-@dataclass(frozen=True)
-class Area:
-    """A rectangle of cells; rows and columns are counted from 1, both ends included."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def address(self) -> str:
-        return f"{letters_of(self.left)}{self.top}:{letters_of(self.right)}{self.bottom}"
 
 
 @dataclass
@@ -87,25 +75,7 @@ class Marks:
 
 def letters_of(column: int) -> str:
     """Letters of a column counted from 1: A, B … Z, AA."""
-    letters = ""
-    while column:
-        column, rest = divmod(column - 1, 26)
-        letters = chr(65 + rest) + letters
-    return letters
-
-
-_ADDRESS = re.compile(r"\$?([A-Z]{1,3})\$?([0-9]{1,7})\Z")
-
-
-def _cell_of(address: str) -> tuple[int, int] | None:
-    """(row, column) of an address such as B7."""
-    match = _ADDRESS.match(address)
-    if match is None:
-        return None
-    column = 0
-    for letter in match.group(1):
-        column = 26 * column + ord(letter) - 64
-    return int(match.group(2)), column
+    return address(1, column)[:-1]
 
 
 class _Enough(Exception):
@@ -113,33 +83,22 @@ class _Enough(Exception):
 
 
 class _Walk:
-    """The walk over one sheet's XML. Namespaces and their prefixes are left out: only local names count."""
+    """The walk over one sheet's XML: it keeps where cells are, not what they hold, so that a sheet of millions of cells takes little room."""
 
-    def __init__(self, blank_texts: frozenset[str], *, only_whether_filled: bool) -> None:
+    def __init__(self, texts: Sequence[str], *, only_whether_filled: bool) -> None:
         self.marks = Marks()
-        self.blank_texts = blank_texts  # numbers of shared texts that hold nothing
+        self.texts = texts
         self.only_whether_filled = only_whether_filled
         self.row = self.column = 0
         self.kind = ""
         self.formula = self.within = False
-        self.text: list[str] = []
-        parser = expat.ParserCreate(namespace_separator=" ")
-        parser.buffer_text = True
-        parser.StartElementHandler = self.begin
-        parser.EndElementHandler = self.end
-        parser.CharacterDataHandler = self.characters
-        self.parser = parser
+        self.parts: list[str] = []
 
     def begin(self, name: str, given: dict[str, str]) -> None:
-        name = name.rpartition(" ")[2]
         if name == "c":
-            cell = _cell_of(given.get("r", ""))
-            if cell is None:
-                self.column += 1
-            else:
-                self.row, self.column = cell
+            self.row, self.column = place_of(given.get("r", "")) or (self.row, self.column + 1)
             self.kind, self.formula = given.get("t", ""), False
-            self.text = []
+            self.parts = []
         elif name in ("v", "t"):
             self.within = True
         elif name == "f":
@@ -148,27 +107,26 @@ class _Walk:
             self.row = int(given["r"]) if given.get("r", "").isdigit() else self.row + 1
             self.column = 0
         elif name == "mergeCell":
-            ends = [_cell_of(end) for end in given.get("ref", "").split(":")]
+            ends = [place_of(end) for end in given.get("ref", "").split(":")]
             if len(ends) == 2 and ends[0] and ends[1]:
                 self.marks.merged.append(Area(*ends[0], *ends[1]))
 
-    def characters(self, text: str) -> None:
+    def text(self, some: str) -> None:
         if self.within:
-            self.text.append(text)
+            self.parts.append(some)
 
     def end(self, name: str) -> None:
-        name = name.rpartition(" ")[2]
         if name in ("v", "t"):
             self.within = False
         elif name == "c":
-            self._cell("".join(self.text))
+            self._cell("".join(self.parts))
 
     def _cell(self, text: str) -> None:
         if not text and self.formula and self.kind != "str":
             self.marks.no_value.append((self.row, self.column))
         elif self.kind == "e" and text:
             self.marks.errors[self.row, self.column] = text
-        elif not text.strip(INVISIBLE) or (self.kind == "s" and text in self.blank_texts):
+        elif not (self.texts[int(text)] if self.kind == "s" and text else text).strip(INVISIBLE):
             return
         if self.only_whether_filled:
             raise _Enough
@@ -180,50 +138,21 @@ class _Walk:
 
 
 class Workbook:
-    """The parts of an .xlsx file that the reader needs. Raises ValueError with the reason for a file that is none."""
+    """The sheets of an .xlsx file, as far as the reader of tables needs them. Raises DataError for a file that is none, or is too large."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: str, content: bytes) -> None:
+        self.file = file
+        self.book = Book(file, open_archive(file, content, BOUNDS), BOUNDS)
+        with self._plainly():
+            self.sheets = self.book.sheets()
+
+    @contextmanager
+    def _plainly(self) -> Iterator[None]:
         try:
-            self.archive = zipfile.ZipFile(path)
-            self.sheets = self._sheets()
-            self.blank_texts = self._blank_texts()
-        except (zipfile.BadZipFile, KeyError, ElementTree.ParseError, expat.ExpatError, OSError, EOFError) as error:
-            raise ValueError(f"a damaged or truncated workbook, or one of another form ({type(error).__name__})") from None
-
-    def _sheets(self) -> dict[str, str]:
-        """Sheets in their order -> the part with their XML."""
-        book = next(name for name in ("xl/workbook.xml", *self.archive.namelist()) if name.endswith("workbook.xml"))
-        folder, _, file = book.rpartition("/")
-        related = ElementTree.fromstring(self.archive.read(f"{folder}/_rels/{file}.rels"))
-        targets = {
-            one.get("Id"): (one.get("Target") or "").lstrip("/")
-            if (one.get("Target") or "").startswith("/")
-            else join(folder, one.get("Target") or "")
-            for one in related
-            if (one.get("Type") or "").endswith("/worksheet")
-        }
-        sheets = {}
-        for one in ElementTree.fromstring(self.archive.read(book)).iter():
-            if one.tag.rpartition("}")[2] == "sheet":
-                key = next((value for name, value in one.attrib.items() if name.rpartition("}")[2] == "id"), "")
-                if key in targets:
-                    sheets[one.get("name") or ""] = normpath(targets[key])
-        return sheets
-
-    def _blank_texts(self) -> frozenset[str]:
-        """Numbers of the shared texts that hold nothing but blanks."""
-        name = next((name for name in self.archive.namelist() if name.endswith("sharedStrings.xml")), None)
-        if name is None:
-            return frozenset()
-        blank, place = set(), 0
-        with self.archive.open(name) as part:
-            for _, one in ElementTree.iterparse(part):
-                if one.tag.rpartition("}")[2] == "si":
-                    if not "".join(one.itertext()).strip(INVISIBLE):
-                        blank.add(str(place))
-                    place += 1
-                    one.clear()
-        return frozenset(blank)
+            yield
+        except (expat.ExpatError, zipfile.BadZipFile, zlib.error, LookupError, EOFError, OSError, ValueError) as error:
+            found = f"a damaged workbook ({type(error).__name__})"
+            raise DataError(Fault(self.file, found, "an .xlsx workbook", _SAVE_AGAIN)) from None
 
     def filled(self, sheet: str) -> bool:
         """Whether any cell of the sheet holds something."""
@@ -233,16 +162,13 @@ class Workbook:
             return True
 
     def marks(self, sheet: str) -> Marks:
-        """What the XML of the sheet shows. Raises ValueError for a damaged one."""
+        """What the XML of the sheet shows."""
         return self._walk(sheet, only_whether_filled=False)
 
     def _walk(self, sheet: str, *, only_whether_filled: bool) -> Marks:
-        walk = _Walk(self.blank_texts, only_whether_filled=only_whether_filled)
-        try:
-            with self.archive.open(self.sheets[sheet]) as part:
-                walk.parser.ParseFile(part)
-        except (zipfile.BadZipFile, KeyError, expat.ExpatError, OSError, EOFError) as error:
-            raise ValueError(f"a damaged sheet `{sheet}` ({type(error).__name__})") from None
+        walk = _Walk(self.book.texts, only_whether_filled=only_whether_filled)
+        with self._plainly():
+            self.book.parse(self.sheets[sheet], walk.begin, end=walk.end, text=walk.text)
         return walk.marks
 
 
@@ -252,13 +178,14 @@ def read_excel(folder: Path, table: str, path: Path, mapping: TableMapping) -> S
     if path.stat().st_size == 0:
         return refused(table, file, "Excel", "empty_file", "an empty file", "a workbook", "Ask for the extract again.")
     try:
-        workbook = Workbook(path)
+        workbook = Workbook(file, path.read_bytes())
         sheet, trouble = _chosen_sheet(workbook, table, mapping)
         if trouble:
             return refused(table, file, "Excel", *trouble)
         marks = workbook.marks(sheet)
-    except ValueError as error:
-        return refused(table, file, "Excel", "truncated_file", str(error), "an .xlsx workbook", _SAVE_AGAIN)
+    except DataError as error:
+        fault = error.faults[0]
+        return refused(table, file, "Excel", "truncated_file", fault.found, fault.expected, fault.remedy)
     read_as = f"Excel, sheet {sheet}"
     width, height = max(marks.columns), max(marks.filled)
     if (far := marks.far()) or width * height > CELLS_AT_MOST:
@@ -371,7 +298,7 @@ def _marked(cells: Sequence[Sequence[Any]], marks: Marks, header: int) -> list[t
         holds = bool(_cell(value)[0].strip(INVISIBLE)) or (area.top, area.left) in special
         if area.bottom <= header or not holds:
             continue
-        words = MERGED.format(area.address)
+        words = MERGED.format(area)
         marked += [
             (row, column, words)
             for row in range(max(area.top, header + 1), min(area.bottom, last_row) + 1)

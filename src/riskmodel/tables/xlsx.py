@@ -126,7 +126,7 @@ def read_workbook(where: str, content: bytes, bounds: Bounds = LIST_BOUNDS) -> d
 
 def iter_sheets(where: str, content: bytes, bounds: Bounds = LIST_BOUNDS) -> Iterator[tuple[str, Sheet]]:
     """The same, one sheet after another."""
-    book = _Book(where, open_archive(where, content, bounds), bounds)
+    book = Book(where, open_archive(where, content, bounds), bounds)
     try:
         for name, part in book.sheets().items():
             yield name, book.sheet(name, part)
@@ -143,7 +143,7 @@ def _too_large(where: str, found: str, expected: str) -> DataError:
     return DataError(Fault(where, found, expected, remedy))
 
 
-class _Book:
+class Book:
     """The parts of one archive, unpacked in pieces under one limit."""
 
     def __init__(self, where: str, archive: zipfile.ZipFile, bounds: Bounds) -> None:
@@ -304,7 +304,7 @@ class _Book:
 class _SheetReader:
     """The walk over one sheet's XML."""
 
-    def __init__(self, book: _Book) -> None:
+    def __init__(self, book: Book) -> None:
         self.book = book
         self.rows: dict[int, dict[int, Value]] = {}
         self.merged: list[Area] = []
@@ -315,7 +315,7 @@ class _SheetReader:
 
     def begin(self, name: str, given: dict[str, str]) -> None:
         if name == "c":
-            place = _place(given.get("r", ""))
+            place = place_of(given.get("r", ""))
             self.row, self.column = place or (self.row, self.column + 1)
             self.kind, self.style = given.get("t", ""), int(given.get("s", "0"))
             self.formula = False
@@ -330,7 +330,7 @@ class _SheetReader:
             self.row = int(given["r"]) if given.get("r", "").isdigit() else self.row + 1
             self.column = 0
         elif name == "mergeCell":
-            ends = [_place(end) for end in given.get("ref", "").split(":")]
+            ends = [place_of(end) for end in given.get("ref", "").split(":")]
             if len(ends) == 2 and ends[0] and ends[1]:
                 self.merged.append(Area(*ends[0], *ends[1]))
 
@@ -361,7 +361,7 @@ class _SheetReader:
 _ADDRESS: Final = re.compile(r"\$?([A-Z]{1,3})\$?([0-9]{1,7})\Z")
 
 
-def _place(text: str) -> tuple[int, int] | None:
+def place_of(text: str) -> tuple[int, int] | None:
     """(row, column) of an address such as B7, from 1; None: it is none."""
     match = _ADDRESS.match(text)
     if match is None:
