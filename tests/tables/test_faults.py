@@ -412,6 +412,45 @@ def test_a_form_that_is_not_read_is_named(folder):
     assert "Save it as .xlsx" in only(check_tables(folder), "unknown_form").remedy
 
 
+@pytest.mark.parametrize(
+    "ending", ["xls", "xlsm", "xlsb", "ods", "et", "txt", "tsv", "json", "zip", "csv.zip", "parquet.gz", "dbf", "bak"]
+)
+@pytest.mark.parametrize("stem", ["income", "收入"])
+def test_a_table_in_a_form_that_is_not_read_is_never_passed_over(folder, stem, ending):
+    (folder / "income.csv").rename(folder / f"{stem}.{ending}")
+    finding = only(check_tables(folder), "unknown_form")
+    assert finding.level == "error" and f"{stem}.{ending}" in finding.file
+
+
+@pytest.mark.parametrize("name", ["tables.yml", "Tables.yaml"])
+def test_a_mapping_under_another_name_is_not_passed_over(folder, name):
+    (folder / name).write_text("income: {ignore: [x]}\n")
+    assert "Rename it to tables.yaml" in only(check_tables(folder), "unknown_file").remedy
+    (folder / name).rename(folder / "tables.yaml")
+    assert check_tables(folder).ok
+
+
+def test_a_file_in_a_folder_of_partitions_that_is_not_read_is_named(clean_folder):
+    (clean_folder / "income").mkdir()
+    (clean_folder / "income.parquet").rename(clean_folder / "income" / "a.PARQUET")
+    (clean_folder / "income" / "_SUCCESS").write_text("")
+    assert check_tables(clean_folder).ok
+    (clean_folder / "income" / "b.csv").write_text("event_id\n")
+    finding = only(check_tables(clean_folder), "unknown_form")
+    assert "b.csv" in finding.found and finding.file == "income"
+
+
+@pytest.mark.parametrize(
+    ("file", "check"), [("../x.csv", "no_file"), ("x.xls", "unknown_form"), ("empty", "unknown_form"), ("none.csv", "no_file")]
+)
+def test_a_file_that_the_mapping_names_and_nobody_can_read_is_refused(folder, file, check):
+    (folder / "x.xls").write_bytes(b"x")
+    (folder / "empty").mkdir()
+    (folder / "income.csv").unlink()
+    (folder / "tables.yaml").write_text(f"income:\n  file: {file}\n")
+    assert only(check_tables(folder), check).level == "error"
+
+
 def test_a_file_of_no_table_is_pointed_out(folder):
     (folder / "incomes.csv").write_text("a,b\n1,2\n")
     assert only(check_tables(folder), "unknown_file").level == "warning"

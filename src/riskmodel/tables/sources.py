@@ -18,6 +18,8 @@ from riskmodel.tables.workbooks import read_excel
 __all__ = ["Part", "Source", "Trouble", "find_sources", "hash_of", "read_source", "table_of_name"]
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".xlsx")
+# What may be called like a table and holds no rows: checksums, signatures, documents.
+BESIDE = (".md5", ".sha1", ".sha256", ".asc", ".sig", ".crc", ".md", ".pdf", ".docx", ".html", ".log", ".png")
 
 
 def find_sources(folder: Path, mappings: dict[str, TableMapping]) -> tuple[dict[str, list[Path]], list[Trouble]]:
@@ -27,57 +29,101 @@ def find_sources(folder: Path, mappings: dict[str, TableMapping]) -> tuple[dict[
     if not folder.is_dir():
         remedy = "Name the folder that holds households.parquet (or .csv, .xlsx) and the other tables."
         return {}, [Trouble("no_folder", str(folder), (), 0, "no such folder", "a folder with the tables", remedy)]
-    named = {mapping.file: name for name, mapping in mappings.items() if mapping.file}
+    named = {mapping.file for mapping in mappings.values() if mapping.file}
     for name, mapping in mappings.items():
         if mapping.file:
-            path = folder / mapping.file
-            if path.exists():
-                found[name] = _files(path)
-            else:
-                remedy = f"Put it there, or correct `file` of {name} in {MAPPING_FILE}."
-                troubles.append(
-                    Trouble("no_file", mapping.file, (), 0, "no such file", f"the file that {MAPPING_FILE} names", remedy)
-                )
-    by_zh = {table.zh: table.name for table in TABLES.values()}
+            files, trouble = _named_files(folder, name, mapping.file)
+            troubles += [trouble] if trouble else []
+            if files:
+                found[name] = files
     for path in sorted(folder.iterdir()):
         if path.name.startswith((".", "_", "~$")) or path.name == MAPPING_FILE or path.name in named:
             continue
-        stem = path.name if path.is_dir() else _stem(path.name)
-        if stem is None:
-            if path.suffix.lower() in (".xls", ".et", ".txt", ".tsv", ".zip", ".rar") and _plain_stem(path.name) in (
-                *TABLES,
-                *by_zh,
-            ):
-                remedy = "Save it as .xlsx, .csv or .parquet."
-                troubles.append(
-                    Trouble("unknown_form", path.name, (), 0, f"a {path.suffix} file", "one of " + ", ".join(ENDINGS), remedy)
-                )
+        called = table_of_name(path) if not path.is_dir() else _table_called(path.name)
+        if called is None:
+            if trouble := _passed_over(path):
+                troubles.append(trouble)
             continue
-        name = stem if stem in TABLES else by_zh.get(stem, "")
-        if not name:
-            if not path.is_dir():
-                remedy = f"Rename it, or name it under `file` in {MAPPING_FILE}; it is not read."
-                expected = "a file named after a table: " + ", ".join(TABLES)
-                troubles.append(Trouble("unknown_file", path.name, (), 0, "a file of no table", expected, remedy, "warning"))
+        if path.is_dir() and (trouble := _wrong_folder(folder, path)):
+            troubles.append(trouble)
             continue
-        if path.is_dir() and not _files(path):
-            remedy = "Put the table's Parquet files there, or give one file for the table."
-            troubles.append(Trouble("unknown_form", path.name, (), 0, "a folder without Parquet files", "Parquet files", remedy))
-            continue
-        if name in found:
-            other = found[name][0]
+        if called in found:
+            other = found[called][0]
             both = f"both {other.relative_to(folder)} and {path.name}"
-            troubles.append(Trouble("two_files", path.name, (), 0, both, f"one entry for {name}", "Move one of the two away."))
+            remedy = "Move one of the two away."
+            troubles.append(Trouble("two_files", path.name, (), 0, both, f"one entry for {called}", remedy))
             continue
-        found[name] = _files(path)
+        found[called] = _files(path)
     return found, troubles
 
 
+def _named_files(folder: Path, table: str, file: str) -> tuple[list[Path], Trouble | None]:
+    """The files of a table that the mapping names, or why they cannot be taken."""
+    path = folder / file
+    expected = f"the file that {MAPPING_FILE} names"
+    remedy = f"Put it there, or correct `file` of {table} in {MAPPING_FILE}."
+    if not path.resolve().is_relative_to(folder.resolve()):
+        return [], Trouble("no_file", file, (), 0, "a file outside the folder", "a file of this folder", remedy)
+    if not path.exists():
+        return [], Trouble("no_file", file, (), 0, "no such file", expected, remedy)
+    if path.is_dir():
+        trouble = _wrong_folder(folder, path)
+        return ([], trouble) if trouble else (_files(path), None)
+    if _stem(path.name) is None:
+        return [], _unread(path)
+    return [path], None
+
+
+def _unread(path: Path) -> Trouble:
+    remedy = "Save it as .xlsx, .csv or .parquet."
+    found = f"a {path.suffix} file" if path.suffix else "a file without an ending"
+    return Trouble("unknown_form", path.name, (), 0, found, "one of " + ", ".join(ENDINGS), remedy)
+
+
+def _passed_over(path: Path) -> Trouble | None:
+    """What is wrong with an entry that is not read: it is called like a table, like the mapping, or like nothing that is known."""
+    if path.is_dir():
+        return None
+    if path.name.lower() in (MAPPING_FILE, "tables.yml"):
+        remedy = f"Rename it to {MAPPING_FILE}."
+        return Trouble("unknown_file", path.name, (), 0, "a mapping under another name, which is not read", MAPPING_FILE, remedy)
+    if _table_called(_plain_stem(path.name)) and not path.name.lower().endswith(BESIDE):
+        return _unread(path)
+    if _stem(path.name) is None:
+        return None
+    remedy = f"Rename it, or name it under `file` in {MAPPING_FILE}; it is not read."
+    expected = "a file named after a table: " + ", ".join(TABLES)
+    return Trouble("unknown_file", path.name, (), 0, "a file of no table", expected, remedy, "warning")
+
+
+def _wrong_folder(folder: Path, path: Path) -> Trouble | None:
+    """What is wrong with a table's folder: no Parquet file in it, or other files beside them, which nobody would read."""
+    name = path.relative_to(folder).as_posix()
+    if not _files(path):
+        remedy = "Put the table's Parquet files there, or give one file for the table."
+        return Trouble("unknown_form", name, (), 0, "a folder without Parquet files", "Parquet files", remedy)
+    others = [item.relative_to(path).as_posix() for item in sorted(path.rglob("*")) if item.is_file() and not _aside(item)]
+    others = [item for item in others if not item.lower().endswith(".parquet")]
+    if others:
+        found = f"files that are no Parquet: {', '.join(others[:5])}" + (f" and {len(others) - 5} more" if others[5:] else "")
+        remedy = "Move them away, or save them as Parquet."
+        return Trouble("unknown_form", name, (), 0, found, "Parquet files only", remedy)
+    return None
+
+
+def _aside(path: Path) -> bool:
+    """Whether a file only accompanies others: hidden, or a mark such as _SUCCESS."""
+    return path.name.startswith((".", "_"))
+
+
+def _table_called(name: str) -> str | None:
+    """The table of that name, English or Chinese."""
+    return name if name in TABLES else next((table.name for table in TABLES.values() if table.zh == name), None)
+
+
 def table_of_name(path: Path) -> str | None:
-    """The table that a file is named after, in English or Chinese; None if after none."""
-    stem = _stem(path.name)
-    by_zh = {table.zh: table.name for table in TABLES.values()}
-    return stem if stem in TABLES else by_zh.get(stem or "")
+    """The table that a file in a form that is read is named after, in English or Chinese; None if after none."""
+    return _table_called(_stem(path.name) or "")
 
 
 def _stem(name: str) -> str | None:
@@ -93,7 +139,9 @@ def _plain_stem(name: str) -> str:
 
 
 def _files(path: Path) -> list[Path]:
-    return sorted(item for item in path.rglob("*.parquet") if not item.name.startswith((".", "_"))) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    return sorted(item for item in path.rglob("*") if item.suffix.lower() == ".parquet" and not _aside(item))
 
 
 def read_source(folder: Path, table: str, files: list[Path], mapping: TableMapping) -> Source:
