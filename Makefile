@@ -11,7 +11,7 @@ export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 export BENTOML_DO_NOT_TRACK := true
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test quick serve service lint unit lock pages docs clean
+.PHONY: mutants demo test quick serve service lint unit lock pages docs clean
 
 demo: .venv/.train  ## the main job on a synthetic county (HOUSEHOLDS=2000: a smaller one), or on yours: make demo TABLES=folder
 	@$(BIN)/riskmodel demo $(if $(TABLES),--tables "$(TABLES)") $(if $(HOUSEHOLDS),--households $(HOUSEHOLDS))
@@ -40,6 +40,9 @@ lint: .venv/.dev
 
 unit: .venv/.dev
 	$(BIN)/python -m pytest --durations=30 $(PYTEST)
+
+mutants: .venv/.dev  ## small faults in the rooms that decide, which the nearest tests must notice: make mutants ROOM="folds exits"
+	$(BIN)/python tests/mutants/run.py $(ROOM)
 
 # One environment; the stamps say how much of it is there. A change of a lock file installs again, otherwise a second run starts at once.
 .venv/bin/uv: requirements/bootstrap.txt

@@ -209,3 +209,97 @@ def test_the_interval_of_a_confirmation_is_closed_at_its_end():
         None,
     ]
     assert interval_of(pl.Series(days, dtype=pl.Date), T).tolist() == [0, 1, 1, 2, -1, -1]
+
+
+# Audit groups, a row on each side of every limit.
+
+
+def disability(*rows):
+    """Certificates (member, known_on)."""
+    return pl.DataFrame(
+        [
+            {"event_id": f"D{place}", "member_id": member, "occurred_on": dt.date(2022, 1, 1), "known_on": dt.date.fromisoformat(known),
+             "kind": "physical", "level": 3}
+            for place, (member, known) in enumerate(rows)
+        ]
+    )  # fmt: skip
+
+
+def groups_of(tables):
+    return {row["household_id"]: row for row in audit_groups(tables, T).iter_rows(named=True)}
+
+
+@pytest.mark.parametrize(
+    ("born", "elderly"),
+    [("1964-03-01", True), ("1964-02-28", True), ("1964-03-02", False), ("1963-03-01", True)],
+)
+def test_elderly_only_begins_on_the_sixtieth_birthday_of_the_youngest(born, elderly):
+    people = [
+        person("A1", "A", birth_date=dt.date(1930, 1, 1)),
+        person("A2", "A", birth_date=dt.date.fromisoformat(born)),
+    ]
+    assert groups_of(county(members=people))["A"]["elderly_only"] is elderly
+
+
+def test_disability_is_true_where_anybody_is_certified_and_false_elsewhere():
+    tables = county(
+        households=("A", "B", "C"),
+        members=[person("A1", "A"), person("A2", "A"), person("B1", "B"), person("C1", "C")],
+        disability=disability(
+            ("A2", "2024-03-01"), ("C1", "2024-03-02")
+        ),  # C's certificate is known a day too late
+    )
+    assert [groups_of(tables)[name]["disability"] for name in "ABC"] == [True, False, False]
+
+
+def test_the_remote_quarter_lies_beyond_three_quarters_of_the_distances():
+    names = tuple("ABCDE")
+    tables = county(households=names)
+    far = tables["households"].with_columns(distance_km=pl.Series([0.0, 1.0, 2.0, 3.0, 4.0]))
+    known = from_frames(
+        {
+            **{name: frame.drop("replaced_on") for name, frame in tables.frames.items()},
+            "households": far.drop("replaced_on"),
+        }
+    )
+    assert [groups_of(known)[name]["remote"] for name in names] == [False, False, False, False, True]
+
+
+def test_a_minority_is_anybody_in_the_household_and_the_head_decides_female_head():
+    people = [
+        person("A1", "A", ethnic_minority=False, sex="female"),
+        person("A2", "A", ethnic_minority=True, relation="spouse"),
+        person("B1", "B", ethnic_minority=False),
+        person("B2", "B", ethnic_minority=False, sex="female", relation="spouse"),
+    ]
+    groups = groups_of(county(households=("A", "B"), members=people))
+    assert [groups[name]["ethnic_minority"] for name in "AB"] == [True, False]
+    assert [groups[name]["female_head"] for name in "AB"] == [True, False]
+
+
+@pytest.mark.parametrize(("known", "monitored_then"), [("2024-03-01", True), ("2024-03-02", False)])
+def test_a_confirmation_counts_for_the_cohort_from_the_day_it_is_known(known, monitored_then):
+    tables = county([("A", "2024-02-01", known, "risk_confirmed")])
+    assert (monitored(tables, T).height == 1) is monitored_then
+    assert (cohort(tables, T).height == 0) is monitored_then
+
+
+@pytest.mark.parametrize(("left", "there"), [("2024-03-01", False), ("2024-03-02", True)])
+def test_a_household_whose_last_member_leaves_on_the_day_is_not_in_the_cohort(left, there):
+    members = [person("A1", "A", left_on=dt.date.fromisoformat(left))]
+    assert (cohort(county(members=members), T).height == 1) is there
+
+
+@pytest.mark.parametrize(
+    ("day", "lag", "usable"),
+    [("2024-03-01", 0, "2025-03-01"), ("2024-03-01", 1, "2025-03-02"), ("2024-02-29", 60, "2025-04-29")],
+)
+def test_a_label_is_usable_after_the_horizon_and_the_reporting_lag(day, lag, usable):
+    assert matures_on(dt.date.fromisoformat(day), 12, lag) == dt.date.fromisoformat(usable)
+
+
+@pytest.mark.parametrize(
+    ("occurred", "expected"), [("2024-06-01", 0), ("2024-06-02", None), ("2024-09-01", None)]
+)
+def test_the_window_of_three_months_is_closed_at_its_end(occurred, expected):
+    assert label_of(county([("A", occurred, "2024-10-01", "no_risk")]), 3) == expected

@@ -142,6 +142,49 @@ def test_four_threads_grow_the_same_trees(rows, fits):
     ]
 
 
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_lightgbms_own_threads_play_no_part_and_the_settings_that_promise_it_are_in_the_model(rows, threads):
+    """The members grow on one thread each; here LightGBM itself gets several, for binning and for the trees."""
+    import lightgbm as lgb
+
+    from riskmodel.training.learners.trees import dataset_of, parameters_of
+
+    def grown(count):
+        task = task_of(PLANS["lightgbm"], rows, SIGNS)
+        booster = lgb.Booster(
+            {**parameters_of(task, 0), "num_threads": count}, dataset_of(rows.train, task.parameters, count)
+        )
+        for _ in range(20):
+            booster.update()
+        return booster.model_to_string()
+
+    text = grown(threads)
+    assert trees_hash(text) == trees_hash(grown(1))
+    assert (
+        "[deterministic: 1]" in text and "[force_col_wise: 1]" in text and f"[num_threads: {threads}]" in text
+    )
+
+
+def test_the_settings_of_reproducible_trees_are_in_every_member_that_is_kept(fits):
+    for name in ("lightgbm", "monotone", "hazard"):
+        for member in fits[name].ensemble.members:
+            assert "[deterministic: 1]" in member.text and "[num_threads: 1]" in member.text, name
+
+
+def test_two_trainings_with_other_seeds_put_three_quarters_of_the_same_households_first(rows):
+    """The reduced form, a tenth of 1,500 households; `benchmarks/stability.py` measures the shipped plan on a county."""
+    from riskmodel.training.lessons import predictions_frame
+    from riskmodel.training.lists import stability
+
+    lists = []
+    for seed in (1, 2):
+        fit = fitted(rows, plan_with("lightgbm", QUICK, seed=seed, members=8))
+        margin = fit.margin(rows.test.features)
+        lists.append(predictions_frame([rows.test], [margin], [fit.calibration.probability(margin, 12)]))
+    assert not lists[0]["margin"].equals(lists[1]["margin"])
+    assert stability(*lists, capacity=0.1).jaccard >= 0.75
+
+
 def test_the_trees_hash_leaves_the_parameters_out():
     assert trees_hash("trees\nparameters:\n[num_threads: 1]") == trees_hash(
         "trees\nparameters:\n[num_threads: 4]"
