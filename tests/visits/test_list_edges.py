@@ -519,3 +519,50 @@ def test_the_cycle_is_that_of_the_day_after(day, length, name):
 @pytest.mark.parametrize(("length", "days"), [("week", 7), ("month", 31), ("quarter", 92)])
 def test_how_long_a_cycle_lasts_at_most(length, days):
     assert cycle_length(length).days == days
+
+
+class Explaining:
+    """Scores that give reasons of their own, as the package's do: one that raises the risk and one that lowers it."""
+
+    def __init__(self, frame):
+        from types import SimpleNamespace as Row
+
+        words = {
+            kind: Row(
+                **dict.fromkeys(
+                    ("verify", "with_labour", "without_labour"), Row(zh=f"{kind}怎样", en=f"how {kind} is")
+                )
+            )
+            for kind in ("illness", "labour")
+        }
+        self.frame, self.table = frame, Row(wordbook=Row(checks=words))
+        self.asked = []
+
+    def reasons(self, household):
+        from types import SimpleNamespace as Row
+
+        self.asked.append(household)
+
+        class Reasons(list):
+            risk_kinds = ("illness",)
+
+        if household == "h001":
+            return Reasons()
+        return Reasons([Row(raises=True, zh="升", en="up"), Row(raises=False, zh="降", en="down")])
+
+
+def test_reasons_and_what_to_check_are_those_of_the_scores_where_they_have_some(small_county, falling):
+    scores = Explaining(falling(3))
+    visits = screening_list(scores, small_county(4, leads=[lead("h003")]), AS_OF, capacity=3, settings=PLAIN)
+    rows = {row["household_id"]: row for row in visits.rows.iter_rows(named=True)}
+    assert sorted(scores.asked) == ["h000", "h001"]  # who is listed with a score, and nobody else
+    assert (
+        rows["h000"]["reasons_zh"] == "升\n另一方面：降"
+        and rows["h000"]["reasons_en"] == "up\nOn the other hand: down"
+    )
+    assert rows["h000"]["check_zh"] == "因病：illness怎样"
+    assert rows["h001"]["reasons_en"].startswith(
+        "Self-paid medical cost"
+    )  # none of its own: those of the frame stay
+    assert rows["h003"]["reasons_zh"] is None
+    assert visits.guide[0][:3] == ("illness", "illness怎样", "how illness is") and len(visits.guide) == 2

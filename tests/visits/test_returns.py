@@ -226,8 +226,8 @@ def test_a_closed_cycle_takes_nothing_but_what_it_has_already():
     assert len(judged(GOOD, known=known).accepted) == 1
     [refusal] = judged({**GOOD, "outcome": "unreachable"}, known=known).refused
     assert [en for _, en in refusal.reasons] == ["cycle 2026-01 is closed"]
-    [refusal] = judged({**GOOD, "outcome": "好"}, known=known).refused
-    assert refusal.reasons[0][1] == "cycle 2026-01 is closed" and len(refusal.reasons) == 2
+    [refusal] = judged({**GOOD, "outcome": "好", "visited_on": "gestern"}, known=known).refused
+    assert refusal.reasons[0][1] == "cycle 2026-01 is closed" and len(refusal.reasons) == 3
 
 
 # Reading.
