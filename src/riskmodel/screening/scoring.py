@@ -378,9 +378,11 @@ def _refuse_changed_catalogue(project: Project, model: Model, catalogue: Catalog
         now = catalogue.meanings(trained)
         changed = [name for name, meaning in trained.items() if now[name] != meaning]
     elif stored := model.record.get("catalogue_hash"):
-        changed = [] if project.hash(*catalogue_files(project)) == stored else list(model.feature_names)
-        if model.record.get("source") == "table" or model.learner == "external":
-            changed = []
+        other_columns = model.record.get("source") == "table" or not set(model.feature_names) & set(
+            catalogue.names
+        )
+        same = other_columns or project.hash(*catalogue_files(project)) == stored
+        changed = [] if same else list(model.feature_names)
     else:
         return
     if changed:
@@ -432,7 +434,7 @@ class ScreeningModel:
         reference: Reference | None = None,
     ) -> ScreeningModel:
         """Around a model that is already there (a release, a test). `reference`: what single households are compared with."""
-        if model.kind in ("arrays", "none"):
+        if not model.explained:
             raise ModelError(
                 Fault(
                     f"model {model.version} ({model.learner})",

@@ -13,6 +13,7 @@ import polars as pl
 from riskmodel.errors import DataError, Fault, ModelError, ProjectError
 from riskmodel.project import Project
 from riskmodel.training import registry
+from riskmodel.training.learners import LEARNERS
 from riskmodel.training.plan import Plan
 from riskmodel.training.running import capacities_of
 
@@ -172,7 +173,7 @@ def newest_of_each_plan(project: Project) -> list[dict[str, Any]]:
         for name, run in newest.items()
         if run["tags"].get("riskmodel.test_dates") == max(dates, key=dates.count)
     }
-    baselines = ("income_rule", "department_rules")
+    baselines = {name for name, spec in LEARNERS.items() if spec.baseline}
     return sorted(
         newest.values(),
         key=lambda run: (run["tags"].get("riskmodel.learner") not in baselines, run["started"]),

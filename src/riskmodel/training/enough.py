@@ -39,7 +39,7 @@ def faults_of_round(name: str, plan: Plan, part: Round, where: Mapping[str, str]
                     "Bring verifications of these months, or choose other as-of dates.",
                 )
             )
-    if plan.learns and not faults:
+    if plan.learner.spec.learns and not faults:
         faults += _faults_of_members(name, plan, part.train, where["train"])
         faults += _faults_of_features(name, part.train, where["train"])
     return faults

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from riskmodel.training.calibration import BetaCalibration, expected_ensemble, fit_beta
-from riskmodel.training.learners import Ensemble, Task, fit_ensemble
+from riskmodel.training.learners import Ensemble, Task
 from riskmodel.training.lessons import Round
 from riskmodel.training.model import mean_of_members
 from riskmodel.training.plan import Plan
-from riskmodel.training.samples import INTERVALS, Floats, Sample
+from riskmodel.training.samples import Floats, Sample
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Fit:
 
 
 def months_of(plan: Plan) -> tuple[int, ...]:
-    """Ends of the intervals that the plan predicts: its horizon; 3, 6 and 12 for a hazard."""
-    return INTERVALS if plan.learner.name == "hazard" else (plan.horizon_months,)
+    """Ends of the intervals that the plan predicts: its horizon, or those that its learner always has (hazard: 3, 6 and 12)."""
+    return plan.learner.spec.months or (plan.horizon_months,)
 
 
 def intervals_of(sample: Sample, months: tuple[int, ...]) -> npt.NDArray[np.int8]:
@@ -65,7 +65,7 @@ def task_of(
 
 def fit_round(plan: Plan, rows: Round, task: Task) -> Fit:
     """Fit and calibrate one round."""
-    ensemble = fit_ensemble(plan.learner.name, task)
+    ensemble = plan.learner.spec.fit(task)
     later = rows.calibrate
     margins = ensemble.margins(later.features)
     mean = mean_of_members(margins)

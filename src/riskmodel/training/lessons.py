@@ -76,7 +76,7 @@ def county_lesson(
     days = sorted(
         {day for fold in (folds.evaluation, folds.final) for day in fold.train + fold.calibrate + fold.test}
     )
-    external = external_margins(bench, plan) if plan.learner.name == "external" else None
+    external = external_margins(bench, plan) if plan.learner.spec.features is None else None
 
     def sample(day: dt.date, known_until: dt.date) -> Sample:
         if external is None:
@@ -160,26 +160,12 @@ def feature_names(name: str, plan: Plan, bench: Workbench) -> tuple[str, ...]:
     """The features that the plan's learner takes, in the catalogue's order. Raises PlanError for names the catalogue does not have."""
     catalogue = bench.catalogue
     where = f"{PLAN_FOLDER / name}.yaml"
-    if plan.learner.name == "external":
+    choose = plan.learner.spec.features
+    if choose is None:
         return ()
-    if plan.learner.name == "income_rule":
-        wanted = [plan.learner.parameters.feature]
-        named = wanted
-    elif plan.learner.name == "department_rules":
-        wanted = [feature for feature in catalogue.with_status("rule") if catalogue[feature].unit == "flag"]
-        named = list(plan.learner.parameters.grave)
-    else:
-        named = [*plan.features.leave_out, *plan.features.also]
-        groups = plan.features.groups
-        chosen = {
-            feature
-            for feature in catalogue.with_status("active")
-            if groups is None or catalogue[feature].family in groups
-        }
-        chosen = (chosen | set(plan.features.also)) - set(plan.features.leave_out)
-        wanted = [feature for feature in catalogue.names if feature in chosen]
-    unknown = sorted({feature for feature in named if feature not in catalogue})
-    if unknown or not wanted:
+    wanted = choose(plan.learner.parameters, plan.features, catalogue)
+    unknown = sorted({feature for feature in wanted.mentioned if feature not in catalogue})
+    if unknown or not wanted.features:
         raise PlanError(
             Fault(
                 where,
@@ -188,7 +174,7 @@ def feature_names(name: str, plan: Plan, bench: Workbench) -> tuple[str, ...]:
                 "Correct the spelling, or add the feature.",
             )
         )
-    return tuple(wanted)
+    return tuple(wanted.features)
 
 
 def external_margins(bench: Workbench, plan: Plan) -> pl.DataFrame:

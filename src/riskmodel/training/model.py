@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ import numpy as np
 from riskmodel.errors import Fault, ModelError
 from riskmodel.files import write_text
 from riskmodel.training.calibration import BetaCalibration
-from riskmodel.training.learners.base import Member
+from riskmodel.training.learners import LEARNERS, Member
 from riskmodel.training.learners.linear import LinearMember
 from riskmodel.training.learners.rules import RuleMember
 from riskmodel.training.learners.trees import TreeMember
@@ -28,16 +28,6 @@ from riskmodel.training.samples import Floats
 
 FORMAT: Final = 1
 MODEL_FILE: Final = "model.json"
-# Which kind of member each learner has.
-MEMBER_KINDS: Final[Mapping[str, str]] = {
-    "income_rule": "rule",
-    "department_rules": "rule",
-    "logistic": "linear",
-    "lightgbm": "trees",
-    "hazard": "trees",
-    "boosting": "arrays",
-    "external": "rule",
-}
 
 
 @dataclass(frozen=True)
@@ -97,7 +87,12 @@ class Model:
     @property
     def kind(self) -> str:
         """rule, linear, trees (LightGBM) or arrays."""
-        return MEMBER_KINDS[self.learner]
+        return LEARNERS[self.learner].kind
+
+    @property
+    def explained(self) -> bool:
+        """Whether each feature's part of a score is known."""
+        return LEARNERS[self.learner].explained
 
     @property
     def booster_texts(self) -> list[str]:
@@ -189,32 +184,19 @@ class Model:
             if hashlib.sha256(data).hexdigest() != expected:
                 raise ModelError(_damaged(folder / name))
             texts.append(data.decode())
+        padded = texts + [""] * (len(content["members"]) - len(texts))
         return cls(
             learner=content["learner"],
             feature_names=tuple(content["feature_names"]),
             horizons=tuple(content["horizons"]),
-            members=tuple(members_from(MEMBER_KINDS[content["learner"]], content["members"], texts)),
+            members=tuple(
+                LEARNERS[content["learner"]].load(stored, text)
+                for stored, text in zip(content["members"], padded, strict=True)
+            ),
             calibration=BetaCalibration.from_dict(content["calibration"]),
             signs=tuple(content["signs"]),
             record=content["record"],
         )
-
-
-def members_from(kind: str, stored: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[Member]:
-    """The members of a stored model."""
-    match kind:
-        case "trees":
-            return [TreeMember(text) for text in texts]
-        case "linear":
-            return [LinearMember.from_dict(dict(item)) for item in stored]
-        case "rule":
-            return [RuleMember.from_dict(dict(item)) for item in stored]
-        case "arrays":
-            from riskmodel.training.learners.boosting import ArrayMember
-
-            return [ArrayMember.from_dict(dict(item)) for item in stored]
-        case _:
-            raise ValueError(kind)
 
 
 def mean_of_members(margins: Floats) -> Floats:

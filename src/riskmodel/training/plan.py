@@ -6,23 +6,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
 from riskmodel.declared import Strict, Words
 from riskmodel.errors import Fault, PlanError, ProjectError
 from riskmodel.features.catalogue import Family
 from riskmodel.project import Project
+from riskmodel.training.learners import LEARNERS, LearnerSpec
+from riskmodel.training.learners.base import Count, Positive, Share
 
 PLAN_FOLDER = Path("training") / "plans"
-# Learners that fit several members to outcomes.
-LEARNING = ("logistic", "lightgbm", "boosting", "hazard")
-
-Share = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
 
 
 class AsOfGrid(Strict):
@@ -58,95 +53,11 @@ class FeatureChoice(Strict):
     also: tuple[str, ...] = ()
 
 
-class IncomeRule(Strict):
-    """Order by one figure, lowest first: the income after compliant medical cost against the monitoring line."""
-
-    feature: str = "income_gap_pp"
-    riskier_when: Literal["lower", "higher"] = "lower"
-
-
-class DepartmentRules(Strict):
-    """Order by the number of department rules that a household meets, the graver counting `grave_weight` times.
-
-    grave: rules that count more. A rule that cannot be checked (unknown) does not count as met.
-    """
-
-    grave: tuple[str, ...] = ()
-    grave_weight: Positive = 2.0
-
-
-class Logistic(Strict):
-    """Ridge logistic regression on imputed, winsorised and standardised features.
-
-    penalties: strengths to choose from on the calibration slice (the sum of squared coefficients is weighted by penalty / 2).
-    winsorise: share cut at both ends of each feature, on the training rows.
-    """
-
-    penalties: Annotated[tuple[Positive, ...], Field(min_length=1)] = (300.0, 1000.0, 3000.0, 10000.0)
-    winsorise: Annotated[float, Field(ge=0, lt=0.2)] = 0.005
-
-
-class LightGBM(Strict):
-    """Gradient boosted trees, native LightGBM. monotone: declared signs (`riskier_when`) are forced on every tree.
-
-    rounds_at_most: trees before early stopping. patience: rounds without improvement on the calibration slice. logistic_share: part of a
-    member's margin that tells, by trees, what a logistic regression on the same rows says (`learners/prior.py`); 0 grows on outcomes alone.
-    """
-
-    rounds_at_most: Annotated[int, Field(ge=1, le=5000)] = 400
-    patience: Count = 40
-    learning_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.05
-    leaves: Annotated[int, Field(ge=2, le=255)] = 6
-    depth_at_most: Annotated[int, Field(ge=1, le=8)] = 3
-    rows_in_leaf_at_least: Count = 100
-    weight_in_leaf_at_least: NotNegative = 1.0
-    features_a_tree: Annotated[float, Field(gt=0, le=1)] = 0.4
-    rows_a_tree: Annotated[float, Field(gt=0, le=1)] = 0.6
-    penalty_l1: NotNegative = 0.0
-    penalty_l2: NotNegative = 20.0
-    path_smooth: NotNegative = 0.0
-    bins: Annotated[int, Field(ge=15, le=255)] = 63
-    logistic_share: Annotated[float, Field(ge=0, le=0.95)] = 0.6
-    monotone: bool = False
-
-
-class Boosting(Strict):
-    """scikit-learn's histogram gradient boosting, kept as arrays in JSON."""
-
-    rounds_at_most: Annotated[int, Field(ge=1, le=5000)] = 300
-    patience: Count = 50
-    learning_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.05
-    leaves: Annotated[int, Field(ge=2, le=255)] = 6
-    depth_at_most: Annotated[int, Field(ge=1, le=8)] = 3
-    rows_in_leaf_at_least: Count = 200
-    penalty_l2: NotNegative = 20.0
-    features_a_split: Annotated[float, Field(gt=0, le=1)] = 0.4
-
-
-class Hazard(LightGBM):
-    """Discrete-time hazard: one LightGBM model over the intervals (0, 3], (3, 6] and (6, 12] months gives one coherent curve."""
-
-
-class External(Strict):
-    """A challenger that is not trained here: `predictions` is a Parquet or CSV file with household_id, as_of and margin, that the
-    other model made for the same as-of dates. It is calibrated and compared like every plan; it cannot be promoted."""
-
-    predictions: str
-
-
-class Learner(Strict):
-    """Exactly one learner, with its parameters under its name."""
-
-    income_rule: IncomeRule | None = None
-    department_rules: DepartmentRules | None = None
-    logistic: Logistic | None = None
-    lightgbm: LightGBM | None = None
-    boosting: Boosting | None = None
-    hazard: Hazard | None = None
-    external: External | None = None
+class ChosenLearner(Strict):
+    """Exactly one learner, with its parameters under its name. Its fields are the entries of `learners.LEARNERS`."""
 
     @model_validator(mode="after")
-    def _one(self) -> Learner:
+    def _one(self) -> ChosenLearner:
         if len(self.model_fields_set) != 1 or self.parameters is None:
             raise ValueError(
                 f"exactly one of {', '.join(type(self).model_fields)}, with its parameters ({{}} for none)"
@@ -161,6 +72,18 @@ class Learner(Strict):
     def parameters(self) -> Any:
         """The parameters of the one learner that is named."""
         return getattr(self, self.name)
+
+    @property
+    def spec(self) -> LearnerSpec:
+        """What the learner is and how it is fitted."""
+        return LEARNERS[self.name]
+
+
+if TYPE_CHECKING:
+    Learner = ChosenLearner
+else:
+    _FIELDS = {name: (spec.parameters | None, None) for name, spec in LEARNERS.items()}
+    Learner = create_model("Learner", __base__=ChosenLearner, **_FIELDS)
 
 
 class Tuning(Strict):
@@ -249,23 +172,22 @@ class Plan(Strict):
     )
     tuning: Tuning | None = None
 
-    @property
-    def learns(self) -> bool:
-        """Whether its learner fits members to outcomes; rules and external margins do not."""
-        return self.learner.name in LEARNING
-
     @model_validator(mode="after")
     def _agrees(self) -> Plan:
+        spec = self.learner.spec
         if (self.source == "table") != (self.table is not None):
             raise ValueError("`source: table` and the block `table:` belong together")
-        if self.learns and self.members < 2:
+        if spec.learns and self.members < 2:
             raise ValueError(
                 "members: at least 2, because each household is calibrated by a member that never saw its village"
             )
-        if self.learner.name == "hazard" and self.horizon_months != 12:
-            raise ValueError("horizon_months: a hazard always looks at 12 months, and gives 3 and 6 beside")
-        if self.tuning is not None and not self.learns:
-            raise ValueError(f"tuning: {self.learner.name} has nothing to tune")
+        if spec.months is not None and self.horizon_months != spec.months[-1]:
+            beside = " and ".join(map(str, spec.months[:-1]))
+            raise ValueError(
+                f"horizon_months: a {spec.name} always looks at {spec.months[-1]} months, and gives {beside} beside"
+            )
+        if self.tuning is not None and spec.trials is None:
+            raise ValueError(f"tuning: {spec.name} has nothing to tune")
         if self.tuning is not None:
             known = set(type(self.learner.parameters).model_fields)
             unknown = sorted(set(self.tuning.ranges) - known)

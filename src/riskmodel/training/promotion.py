@@ -16,6 +16,7 @@ from riskmodel.errors import Fault, ModelError, PromotionRefused, UserError
 from riskmodel.project import Project
 from riskmodel.training import registry
 from riskmodel.training.comparing import plan_of, predictions_of
+from riskmodel.training.learners import LEARNERS
 from riskmodel.training.running import capacities_of
 
 ACCEPTANCE = Path("training") / "acceptance.yaml"
@@ -142,7 +143,9 @@ def promote(
     _words(by, because, waive, acceptance)
     before = registry.champion(project)
     run = registry.find_run(project, run_id)
-    if run["tags"].get("riskmodel.learner") == "external" or run["tags"].get("riskmodel.source") == "table":
+    learner = LEARNERS.get(run["tags"].get("riskmodel.learner", ""))
+    brought = learner is not None and learner.features is None
+    if brought or run["tags"].get("riskmodel.source") == "table":
         raise PromotionRefused(
             Fault(
                 f"run {run['id']}",

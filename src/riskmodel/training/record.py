@@ -88,7 +88,7 @@ def model_record(
 
 def _meanings(project: Project, plan: Plan, names: Sequence[str]) -> dict[str, str]:
     """See `Catalogue.meanings`; empty for a model whose columns are not the catalogue's."""
-    if plan.source == "table" or plan.learner.name == "external":
+    if plan.source == "table" or plan.learner.spec.features is None:
         return {}
     return load_catalogue(project).meanings(names)
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from riskmodel.training.fits import task_of
-from riskmodel.training.learners import Task, fit_ensemble
-from riskmodel.training.learners.prior import Prior, fit_prior
-from riskmodel.training.learners.trees import dataset_of, fit_lightgbm, rows_of
+from riskmodel.training.learners import Task
 from riskmodel.training.lessons import Lesson
 from riskmodel.training.plan import Learner, Plan
 
@@ -28,8 +25,8 @@ def tune(plan: Plan, lesson: Lesson, log: Log, tell: Callable[[str, float], None
     """
     import optuna
 
-    assert plan.tuning is not None
-    budget, learner = plan.tuning, plan.learner.name
+    budget, start = plan.tuning, plan.learner.spec.trials
+    assert budget is not None and start is not None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     whole = {
         field
@@ -37,8 +34,7 @@ def tune(plan: Plan, lesson: Lesson, log: Log, tell: Callable[[str, float], None
         if _is_whole(about.annotation)
     }
     exam = lesson.exams[0]
-    data: dict[int, Any] = {}
-    priors: list[Prior | None] = []
+    trials = start()
 
     def parameters_of(trial: Any) -> dict[str, Any]:
         chosen: dict[str, Any] = {}
@@ -50,16 +46,8 @@ def tune(plan: Plan, lesson: Lesson, log: Log, tell: Callable[[str, float], None
                 chosen[field] = trial.suggest_float(field, low, high, log=scale)
         return chosen
 
-    def fitted(task: Task, trial: Any) -> dict[str, Any] | None:
-        """What the fit tells of itself; None when it was pruned."""
-        if learner not in ("lightgbm", "hazard"):
-            return dict(fit_ensemble(learner, task).notes)
-        if task.parameters.bins not in data:
-            data[task.parameters.bins] = dataset_of(rows_of(task)[0], task.parameters, task.threads)
-        if task.parameters.logistic_share and not priors:
-            priors.append(fit_prior(task))
-        share = task.parameters.logistic_share
-        prior = replace(priors[0], share=share) if share and priors[0] is not None else None
+    def fitted(task: Task, trial: Any) -> Mapping[str, Any] | None:
+        """The notes of a fit; None when it was pruned."""
 
         def report(trees: int, loss: float) -> None:
             trial.report(loss, trees)
@@ -67,7 +55,7 @@ def tune(plan: Plan, lesson: Lesson, log: Log, tell: Callable[[str, float], None
                 raise _Pruned
 
         try:
-            return dict(fit_lightgbm(task, data[task.parameters.bins], prior=prior, report=report).notes)
+            return trials.fit(task, report)
         except _Pruned:
             return None
 

@@ -16,6 +16,7 @@ from riskmodel.errors import Fault, PlanError
 from riskmodel.features.denylist import DENYLIST_FILE, Denylist
 from riskmodel.project import Project
 from riskmodel.training.enough import faults_of_round
+from riskmodel.training.learners import LEARNERS
 from riskmodel.training.lessons import SIGNS, Lesson, Round
 from riskmodel.training.plan import PLAN_FOLDER, Plan, WideTable
 from riskmodel.training.samples import Sample, part_of
@@ -61,12 +62,13 @@ def table_lesson(project: Project, name: str, plan: Plan, folder: Path | None) -
     """The lesson of a plan with `source: table`. folder: where its file lies; without it the project's folder. Raises PlanError."""
     wide = plan.table
     assert wide is not None
-    if plan.learner.name not in ("income_rule", "logistic", "lightgbm", "boosting"):
+    allowed = [other.name for other in LEARNERS.values() if other.for_tables]
+    if plan.learner.name not in allowed:
         raise PlanError(
             Fault(
                 f"{PLAN_FOLDER / name}.yaml (learner)",
                 plan.learner.name,
-                "income_rule, logistic, lightgbm or boosting for a ready-made table",
+                f"{', '.join(allowed[:-1])} or {allowed[-1]} for a ready-made table",
                 "Choose another learner.",
             )
         )
@@ -76,12 +78,12 @@ def table_lesson(project: Project, name: str, plan: Plan, folder: Path | None) -
         raise PlanError(never)
     frame = read_rows(path, wide)
     sample = sample_of(frame, wide)
-    if plan.learner.name == "income_rule":
-        feature = plan.learner.parameters.feature
+    if (only := plan.learner.spec.one_feature) is not None:
+        feature = only(plan.learner.parameters)
         if feature not in sample.names:
             raise PlanError(
                 Fault(
-                    f"{PLAN_FOLDER / name}.yaml (learner.income_rule.feature)",
+                    f"{PLAN_FOLDER / name}.yaml (learner.{plan.learner.name}.feature)",
                     f"no predictor `{feature}`",
                     f"one of {', '.join(sample.names)}",
                     "Name the column that holds the income.",

@@ -6,7 +6,19 @@ Bayesian form of the household-clustered bootstrap: Rubin, 1981). The part a mem
 
 from __future__ import annotations
 
-from riskmodel.training.learners.base import Ensemble, Member, Task
-from riskmodel.training.learners.fitting import fit_ensemble
+from collections.abc import Mapping
+from typing import Final
 
-__all__ = ["Ensemble", "Member", "Task", "fit_ensemble"]
+from riskmodel.training.learners.base import Ensemble, LearnerSpec, Member, Task
+from riskmodel.training.learners.boosting import BOOSTING
+from riskmodel.training.learners.linear import LOGISTIC
+from riskmodel.training.learners.rules import DEPARTMENT_RULES, EXTERNAL, INCOME_RULE
+from riskmodel.training.learners.trees import HAZARD, LIGHTGBM
+
+# Every learner by its name. A new one is a file with its spec, and a line here.
+LEARNERS: Final[Mapping[str, LearnerSpec]] = {
+    spec.name: spec
+    for spec in (INCOME_RULE, DEPARTMENT_RULES, LOGISTIC, LIGHTGBM, BOOSTING, HAZARD, EXTERNAL)
+}
+
+__all__ = ["LEARNERS", "Ensemble", "LearnerSpec", "Member", "Task"]

@@ -1,15 +1,27 @@
-"""What all learners share: the task they get, the members they give, the weights and parts of the ensemble."""
+"""What all learners share: how one is described, the task it gets, the members it returns, the weights and parts of the ensemble."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import numpy as np
+from pydantic import Field
 
+from riskmodel.declared import Strict
 from riskmodel.training.keyed import keyed_numbers
 from riskmodel.training.samples import Floats, Sample, Strings, part_of
+
+if TYPE_CHECKING:
+    from riskmodel.features.catalogue import Catalogue
+    from riskmodel.training.plan import FeatureChoice
+
+# Limits of a plan's numbers.
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Member(Protocol):
@@ -61,6 +73,71 @@ class Ensemble:
     def margins(self, features: Floats) -> Floats:
         """Margin of each member, shape (n, members)."""
         return np.column_stack([member.margin(features) for member in self.members])
+
+
+class Trials(Protocol):
+    """Fits of one learner with several parameters, on the same rows; what they share is made once."""
+
+    def fit(self, task: Task, report: Callable[[int, float], None], /) -> Mapping[str, Any]:
+        """The notes of one fit, with `log_loss`. report(trees, loss) may raise an exception, which stops the fit."""
+        ...
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Features that a learner takes, in order, and all names that the plan mentions, so that unknown ones can be refused."""
+
+    features: Sequence[str]
+    mentioned: Sequence[str]
+
+
+def plan_features(_: Any, choice: FeatureChoice, catalogue: Catalogue) -> Wanted:
+    """The active features of the chosen families, less those left out, with those that the plan adds; in the catalogue's order."""
+    chosen = {
+        feature
+        for feature in catalogue.with_status("active")
+        if choice.groups is None or catalogue[feature].family in choice.groups
+    }
+    chosen = (chosen | set(choice.also)) - set(choice.leave_out)
+    wanted = [feature for feature in catalogue.names if feature in chosen]
+    return Wanted(wanted, [*choice.leave_out, *choice.also])
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnerSpec:
+    """Everything that the rest of the package needs to know about a learner.
+
+    name: as plans write it. parameters: what stands under the name. fit: task -> ensemble. kind: of its members, for the record. load: a
+    stored member (its `as_dict`, and its file's text where it has one) -> member. learns: several members are fitted to outcomes, each
+    without a part of the villages. months: ends of the intervals that it always predicts; None: the plan's horizon. features: parameters,
+    choice of the plan and catalogue -> what it takes; None: the margins of another model. one_feature: parameters -> the only column it
+    takes of a ready-made table. for_tables: whether it can be fitted on one. explained: whether each feature's part of a score is known.
+    baseline: a rule that others are compared with. trials: starts a series of fits for tuning; None: nothing to tune.
+    """
+
+    name: str
+    parameters: type[Strict]
+    fit: Callable[[Task], Ensemble]
+    kind: str
+    load: Callable[[Mapping[str, Any], str], Member]
+    learns: bool = False
+    months: tuple[int, ...] | None = None
+    features: Callable[[Any, FeatureChoice, Catalogue], Wanted] | None = plan_features
+    one_feature: Callable[[Any], str] | None = None
+    for_tables: bool = False
+    explained: bool = True
+    baseline: bool = False
+    trials: Callable[[], Trials] | None = None
+
+
+@dataclass(frozen=True)
+class SeparateTrials:
+    """Trials that share nothing: each is a fit of its own."""
+
+    of: Callable[[Task], Ensemble]
+
+    def fit(self, task: Task, _: Callable[[int, float], None], /) -> Mapping[str, Any]:
+        return self.of(task).notes
 
 
 def household_weights(household_id: Strings, seed: int) -> Floats:

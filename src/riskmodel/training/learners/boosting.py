@@ -7,15 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
-from riskmodel.training.learners.base import Ensemble, Task, household_weights, log_loss
+from riskmodel.declared import Strict
+from riskmodel.training.learners.base import (
+    Count,
+    Ensemble,
+    LearnerSpec,
+    NotNegative,
+    SeparateTrials,
+    Task,
+    household_weights,
+    log_loss,
+)
 from riskmodel.training.samples import Floats
 
 NODES = ("feature", "threshold", "missing_left", "left", "right", "leaf", "value")
+
+
+class Boosting(Strict):
+    """scikit-learn's histogram gradient boosting, kept as arrays in JSON."""
+
+    rounds_at_most: Annotated[int, Field(ge=1, le=5000)] = 300
+    patience: Count = 50
+    learning_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    leaves: Annotated[int, Field(ge=2, le=255)] = 6
+    depth_at_most: Annotated[int, Field(ge=1, le=8)] = 3
+    rows_in_leaf_at_least: Count = 200
+    penalty_l2: NotNegative = 20.0
+    features_a_split: Annotated[float, Field(gt=0, le=1)] = 0.4
 
 
 @dataclass(frozen=True)
@@ -141,3 +165,16 @@ def fit_boosting(task: Task) -> Ensemble:
             "gain": _gain(models, best, len(train.names)),
         },
     )
+
+
+BOOSTING = LearnerSpec(
+    name="boosting",
+    parameters=Boosting,
+    fit=fit_boosting,
+    kind="arrays",
+    load=lambda stored, _: ArrayMember.from_dict(dict(stored)),
+    learns=True,
+    for_tables=True,
+    explained=False,
+    trials=lambda: SeparateTrials(fit_boosting),
+)

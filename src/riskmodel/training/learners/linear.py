@@ -4,18 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
-from riskmodel.training.learners.base import Ensemble, Task, household_weights, log_loss
+from riskmodel.declared import Strict
+from riskmodel.training.learners.base import (
+    Ensemble,
+    LearnerSpec,
+    Positive,
+    SeparateTrials,
+    Task,
+    household_weights,
+    log_loss,
+)
 from riskmodel.training.samples import Floats
 
 # An indicator is kept for a feature that is unknown for at least this share of the training rows.
 MISSING_SHARE = 0.005
 # So many rows at once stay in the processor's cache.
 ROWS_AT_ONCE = 1024
+
+
+class Logistic(Strict):
+    """Ridge logistic regression on imputed, winsorised and standardised features.
+
+    penalties: strengths to choose from on the calibration slice (the sum of squared coefficients is weighted by penalty / 2).
+    winsorise: share cut at both ends of each feature, on the training rows.
+    """
+
+    penalties: Annotated[tuple[Positive, ...], Field(min_length=1)] = (300.0, 1000.0, 3000.0, 10000.0)
+    winsorise: Annotated[float, Field(ge=0, lt=0.2)] = 0.005
 
 
 def parts_of_rows(count: int) -> Iterator[slice]:
@@ -172,3 +193,15 @@ def fit_ridge(inputs: Floats, label: Floats, weight: Floats, penalty: float) -> 
             inputs, label, sample_weight=weight
         )
     return np.concatenate([fitted.intercept_, fitted.coef_[0]])
+
+
+LOGISTIC = LearnerSpec(
+    name="logistic",
+    parameters=Logistic,
+    fit=fit_logistic,
+    kind="linear",
+    load=lambda stored, _: LinearMember.from_dict(dict(stored)),
+    learns=True,
+    for_tables=True,
+    trials=lambda: SeparateTrials(fit_logistic),
+)

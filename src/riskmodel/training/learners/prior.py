@@ -18,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskmodel.training.learners.base import Task
-from riskmodel.training.learners.linear import LinearMember, fit_logistic
-from riskmodel.training.plan import Logistic
+from riskmodel.training.learners.linear import LinearMember, Logistic, fit_logistic
 from riskmodel.training.samples import Floats
 
 # How the trees that reproduce a regression are grown. Their target has no noise: they may be bold, and need not see every row (docs/training.md has what

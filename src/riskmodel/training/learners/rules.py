@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from riskmodel.training.learners.base import Ensemble, Task
+from riskmodel.declared import Strict
+from riskmodel.training.learners.base import Ensemble, LearnerSpec, Positive, Task, Wanted
 from riskmodel.training.samples import Floats
+
+if TYPE_CHECKING:
+    from riskmodel.features.catalogue import Catalogue
+    from riskmodel.training.plan import FeatureChoice
+
+
+class IncomeRule(Strict):
+    """Order by one figure, lowest first: the income after compliant medical cost against the monitoring line."""
+
+    feature: str = "income_gap_pp"
+    riskier_when: Literal["lower", "higher"] = "lower"
+
+
+class DepartmentRules(Strict):
+    """Order by the number of department rules that a household meets, the graver counting `grave_weight` times.
+
+    grave: rules that count more. A rule that cannot be checked (unknown) does not count as met.
+    """
+
+    grave: tuple[str, ...] = ()
+    grave_weight: Positive = 2.0
+
+
+class External(Strict):
+    """A challenger that is not trained here: `predictions` is a Parquet or CSV file with household_id, as_of and margin, that the
+    other model made for the same as-of dates. It is calibrated and compared like every plan; it cannot be promoted."""
+
+    predictions: str
 
 
 @dataclass(frozen=True)
@@ -73,3 +102,42 @@ def fit_external(_: Task) -> Ensemble:
     """Nothing is fitted: the one column is the margin that another model wrote."""
     one, zero = np.ones(1), np.zeros(1)
     return Ensemble((RuleMember(one, zero, one, zero),), {})
+
+
+def _income_features(parameters: IncomeRule, _: FeatureChoice, __: Catalogue) -> Wanted:
+    return Wanted([parameters.feature], [parameters.feature])
+
+
+def _rule_features(parameters: DepartmentRules, _: FeatureChoice, catalogue: Catalogue) -> Wanted:
+    flags = [name for name in catalogue.with_status("rule") if catalogue[name].unit == "flag"]
+    return Wanted(flags, list(parameters.grave))
+
+
+INCOME_RULE = LearnerSpec(
+    name="income_rule",
+    parameters=IncomeRule,
+    fit=fit_income_rule,
+    kind="rule",
+    load=lambda stored, _: RuleMember.from_dict(dict(stored)),
+    features=_income_features,
+    one_feature=lambda parameters: str(parameters.feature),
+    for_tables=True,
+    baseline=True,
+)
+DEPARTMENT_RULES = LearnerSpec(
+    name="department_rules",
+    parameters=DepartmentRules,
+    fit=fit_department_rules,
+    kind="rule",
+    load=lambda stored, _: RuleMember.from_dict(dict(stored)),
+    features=_rule_features,
+    baseline=True,
+)
+EXTERNAL = LearnerSpec(
+    name="external",
+    parameters=External,
+    fit=fit_external,
+    kind="rule",
+    load=lambda stored, _: RuleMember.from_dict(dict(stored)),
+    features=None,
+)

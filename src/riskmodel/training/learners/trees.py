@@ -2,23 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
+from riskmodel.declared import Strict
 from riskmodel.explaining.trees import trees_hash
-from riskmodel.training.learners.base import Ensemble, Task, household_weights, log_loss
+from riskmodel.training.learners.base import (
+    Count,
+    Ensemble,
+    LearnerSpec,
+    NotNegative,
+    Task,
+    household_weights,
+    log_loss,
+)
 from riskmodel.training.learners.prior import Prior, fit_prior, joined, tell_regression, told_rows
-from riskmodel.training.samples import Floats, Sample
+from riskmodel.training.samples import INTERVALS, Floats, Sample
 
 # Trees are grown this many at a time before the members are stopped together.
 STEP = 10
 # A member is grown out when this many draws of features in a row hold no split.
 GIVE_UP = 20
+
+
+class LightGBM(Strict):
+    """Gradient boosted trees, native LightGBM. monotone: declared signs (`riskier_when`) are forced on every tree.
+
+    rounds_at_most: trees before early stopping. patience: rounds without improvement on the calibration slice. logistic_share: part of a
+    member's margin that tells, by trees, what a logistic regression on the same rows says (`learners/prior.py`); 0 grows on outcomes alone.
+    """
+
+    rounds_at_most: Annotated[int, Field(ge=1, le=5000)] = 400
+    patience: Count = 40
+    learning_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    leaves: Annotated[int, Field(ge=2, le=255)] = 6
+    depth_at_most: Annotated[int, Field(ge=1, le=8)] = 3
+    rows_in_leaf_at_least: Count = 100
+    weight_in_leaf_at_least: NotNegative = 1.0
+    features_a_tree: Annotated[float, Field(gt=0, le=1)] = 0.4
+    rows_a_tree: Annotated[float, Field(gt=0, le=1)] = 0.6
+    penalty_l1: NotNegative = 0.0
+    penalty_l2: NotNegative = 20.0
+    path_smooth: NotNegative = 0.0
+    bins: Annotated[int, Field(ge=15, le=255)] = 63
+    logistic_share: Annotated[float, Field(ge=0, le=0.95)] = 0.6
+    monotone: bool = False
+
+
+class Hazard(LightGBM):
+    """Discrete-time hazard: one LightGBM model over the intervals (0, 3], (3, 6] and (6, 12] months gives one coherent curve."""
 
 
 @dataclass
@@ -272,3 +310,44 @@ def _logit_of_share(label: Floats) -> float:
     """The share of ones on the logit scale, finite also where there are none."""
     share = (label.sum() + 0.5) / (len(label) + 1.0)
     return float(np.log(share / (1 - share)))
+
+
+class TreeTrials:
+    """LightGBM fits with several parameters: they share the binned rows of each number of bins, and the regressions."""
+
+    def __init__(self) -> None:
+        self.data: dict[int, Any] = {}
+        self.priors: list[Prior | None] = []
+
+    def fit(self, task: Task, report: Callable[[int, float], None], /) -> Mapping[str, Any]:
+        """The notes of one fit; see `base.Trials`."""
+        bins, share = task.parameters.bins, task.parameters.logistic_share
+        if bins not in self.data:
+            self.data[bins] = dataset_of(rows_of(task)[0], task.parameters, task.threads)
+        if share and not self.priors:
+            self.priors.append(fit_prior(task))
+        first = self.priors[0] if share else None
+        prior = None if first is None else replace(first, share=share)
+        return fit_lightgbm(task, self.data[bins], prior=prior, report=report).notes
+
+
+LIGHTGBM = LearnerSpec(
+    name="lightgbm",
+    parameters=LightGBM,
+    fit=fit_lightgbm,
+    kind="trees",
+    load=lambda _, text: TreeMember(text),
+    learns=True,
+    for_tables=True,
+    trials=TreeTrials,
+)
+HAZARD = LearnerSpec(
+    name="hazard",
+    parameters=Hazard,
+    fit=fit_lightgbm,
+    kind="trees",
+    load=lambda _, text: TreeMember(text),
+    learns=True,
+    months=INTERVALS,
+    trials=TreeTrials,
+)
