@@ -37,7 +37,13 @@ ROOMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "folds": (("training/folds.py",), ("tests/training/test_folds.py",)),
     "leads": (("visits/leads.py",), ("tests/visits/test_lead_edges.py", "tests/visits/test_leads.py")),
     "list": (
-        ("visits/listing.py", "visits/quotas.py", "visits/grades.py", "visits/draws.py"),
+        (
+            "visits/listing.py",
+            "visits/quotas.py",
+            "screening/grades.py",
+            "visits/grades.py",
+            "visits/draws.py",
+        ),
         (
             "tests/visits/test_list_edges.py",
             "tests/visits/test_list.py",

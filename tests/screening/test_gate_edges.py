@@ -18,7 +18,7 @@ WORDS = {"zh": "某", "en": "some"}
 
 def entry(unit, source="income"):
     return {
-        "label": WORDS, "family": "income", "topic": unit, "unit": unit, "sources": [source], "window": "12m", "missing": WORDS,
+        "label": WORDS, "family": "income", "topic": unit, "unit": unit, "manner": "amount", "sources": [source], "window": "12m", "missing": WORDS,
         "riskier_when": "unclear", "risk_kind": "other", "status": "active",
         "sentence": {"zh": {"value": "某{value}"}, "en": {"value": "some {value}"}},
     }  # fmt: skip

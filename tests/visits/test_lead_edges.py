@@ -11,13 +11,19 @@ from riskmodel.settings import Leads
 from riskmodel.visits.leads import open_leads, rule_hits, standing
 
 AS_OF = dt.date(2025, 12, 31)
+NAMES = {
+    "rule_dropout": ("疑似失学辍学", "a possible dropout from school"),
+    "rule_guarantee_failed": ("保障", "a guarantee or safe water has failed"),
+}
 NO_RULES = pl.DataFrame(schema={"household_id": pl.String, "rule": pl.String, "since": pl.Date})
 OK = dict.fromkeys(["food_clothing_ok", "schooling_ok", "insured_ok", "housing_ok", "water_ok"], True)
 
 
 def leads_of(tables, settings=None, hits=NO_RULES):
-    frame, too_old = open_leads(tables, AS_OF, settings or Leads(), now=standing(tables, AS_OF), hits=hits)
-    return frame, too_old
+    now = standing(tables, AS_OF)
+    frame, counts = open_leads(tables, AS_OF, settings or Leads(), now=now, hits=hits, names=NAMES)
+    assert counts.read == counts.open + counts.answered + counts.too_old + counts.not_asked + counts.unknown
+    return frame, counts.too_old
 
 
 def visit(household, day, outcome="no_risk", origin="lead", **more):
@@ -107,7 +113,7 @@ def test_a_rule_on_guarantees_is_one_lead_with_the_failed_guarantee_itself_and_s
     assert frame["en"].to_list() == [
         "failed guarantee: safe drinking water (2025-01-05)",
         "failed guarantee: a guarantee or safe water has failed",
-        "department rule: a possible dropout from school",
+        "a possible dropout from school",
     ]
 
 

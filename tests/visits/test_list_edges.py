@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from riskmodel.errors import UserError
+from riskmodel.screening.grades import Grading
 from riskmodel.settings import (
     CarryOver,
     Cut,
@@ -21,7 +22,6 @@ from riskmodel.settings import (
     ScreeningSettings,
 )
 from riskmodel.visits.draws import chance_of, chances, draw_checks
-from riskmodel.visits.grades import grade_of
 from riskmodel.visits.listing import screening_list
 from riskmodel.visits.quotas import largest_remainders, quotas_of
 from riskmodel.visits.visit_list import cycle_length, cycle_of
@@ -417,17 +417,33 @@ CUTS = ScreeningSettings(
     ],
 )
 def test_a_grade_begins_with_a_place_or_a_probability(rank, probability, grade, why):
-    assert grade_of([], rank, probability, 10, CUTS)[::2] == (grade, why)
+    grading = Grading(CUTS.grades, 10, 11)
+    assert grading.explain([], [], rank, probability)[::2] == (grade, why)
+    assert grading.grade([], [], rank, probability) == grade
 
 
-def test_the_gravest_of_leads_and_score_decides_and_all_that_give_it_are_named():
-    assert grade_of(["media", "self_declared"], 1, 0.0, 10, CUTS)[::2] == (
-        "orange",
-        "lead: self-declared; score among the first 2",
-    )
-    assert grade_of(["guarantee"], 1, 0.9, 10, CUTS)[::2] == ("red", "lead: failed guarantee")
-    assert grade_of(["rule"], 99, 0.0, 10, CUTS)[0] == "none"
-    assert grade_of(["unheard"], 99, 0.0, 10, CUTS)[0] == "none"
+@pytest.mark.parametrize(("scored", "grade"), [(11, "orange"), (10, "none"), (9, "none")])
+def test_a_place_gives_a_grade_only_among_more_households_than_can_be_visited(scored, grade):
+    assert Grading(CUTS.grades, 10, scored).grade([], [], 1, 0.0) == grade
+
+
+@pytest.mark.parametrize(
+    ("leads", "on_record", "rank", "grade", "why"),
+    [
+        (["media", "self_declared"], [], 1, "orange", "lead: self-declared; score among the first 2"),
+        (["guarantee"], [], 1, "red", "lead: failed guarantee"),
+        (["guarantee"], ["guarantee"], 99, "red", "lead: failed guarantee"),
+        ([], ["guarantee"], 99, "red", "a guarantee is on record as failing"),
+        (["rule"], [], 99, "none", "part of this cycle's plan of visits"),
+        (["unheard"], ["rule"], 99, "none", "part of this cycle's plan of visits"),
+    ],
+)
+def test_the_gravest_of_leads_record_and_score_decides_and_all_that_give_it_are_named(
+    leads, on_record, rank, grade, why
+):
+    grading = Grading(CUTS.grades, 10, 11)
+    assert grading.explain(leads, on_record, rank, 0.0)[::2] == (grade, why)
+    assert grading.grade(leads, on_record, rank, 0.0) == grade
 
 
 # Ties, order and words.
@@ -535,8 +551,11 @@ class Explaining:
             )
             for kind in ("illness", "labour")
         }
-        self.frame, self.table = frame, Row(wordbook=Row(checks=words))
-        self.asked = []
+        self.frame, self.table = (
+            frame,
+            Row(wordbook=Row(checks=words, catalogue={})),
+        )
+        self.matrix, self.asked = Row(names=[]), []
 
     def reasons(self, household):
         from types import SimpleNamespace as Row
