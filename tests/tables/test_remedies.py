@@ -399,3 +399,30 @@ def test_a_gb18030_file_with_rare_characters_is_read_when_the_encoding_is_named_
     assert "`encoding: gb18030`" in finding.remedy
     mapping(folder, "leads:\n  encoding: gb18030\n")
     assert first(folder, "leads", "topic") == "犇猋骉"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("income: {codes: {source: wage}}", ["`wage`", "`{theirs: ours, …}`"]),
+        ("income: {missing: [[a]]}", ["a list"]),
+        ("income: {may_be_empty: maybe}", ["`maybe`", "true or false"]),
+        ("income: &a {columns: *a}", ["tables.yaml:1", "contain themselves"]),
+        ("income:\n  columns:\n    amount: {from: 金额}\n  # \x07", ["tables.yaml", "valid YAML"]),
+    ],
+)
+def test_a_mapping_that_cannot_be_meant_is_refused_in_a_sentence(folder, text, words):
+    mapping(folder, text)
+    with pytest.raises(DataError) as refused:
+        check_tables(folder)
+    for word in words:
+        assert word in str(refused.value)
+
+
+def test_a_note_below_the_table_is_named_and_the_table_is_read_without_it(folder):
+    path = folder / "leads.csv"
+    text = path.read_text()
+    path.write_text(text + "填表说明\n")
+    assert "delete the note" in only(folder, "truncated_file").remedy
+    path.write_text(text)
+    assert check_tables(folder).ok

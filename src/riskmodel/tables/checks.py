@@ -201,7 +201,7 @@ def _missing_column(column: Column, unused: list[str], header: int) -> Complaint
 
 def _no_rows(sheet: Sheet) -> None:
     table = sheet.table
-    if sheet.mapping.may_be_empty:
+    if sheet.mapping.may_be_empty or sheet.source.unreadable:
         return
     level = "error" if table.required else "warning"
     remedy = "Ask for the extract again; leave the file out if the table was not delivered"

@@ -195,7 +195,7 @@ def _ragged(file: str, ragged: Sequence[tuple[int, int]], width: int, last: int)
     widths = sorted({cells for _, cells in ragged})
     found = f"{' or '.join(str(cells) for cells in widths)} cells"
     if rows == (last,) and widths[0] < width:
-        remedy = "The file was cut, or a quote mark is never closed: export or copy it again."
+        remedy = "The file was cut: export or copy it again. If it is a note below the table, delete the note."
         return Trouble("truncated_file", file, rows, 1, f"a last row that breaks off after {found}", f"{width} cells", remedy)
     remedy = "Look for commas or quote marks inside values; export with quotes around text."
     return Trouble("ragged_row", file, rows[:10], len(rows), found, f"{width} cells, as in the header", remedy)

@@ -156,7 +156,11 @@ def _table_mapping(document: Document, table: Table, entry: Any, faults: list[Fa
     codes: dict[str, dict[str, str]] = {}
     for ours, pairs in _mapping(document, entry, faults, name, "codes").items():
         kind = table.column(ours).kind if ours in table.names else None
-        if kind not in ("code", "codes", "boolean") or not isinstance(pairs, dict):
+        if kind in ("code", "codes", "boolean") and not isinstance(pairs, dict):
+            fault = Fault(where(name, "codes", ours), f"`{pairs}`", "`{theirs: ours, …}`", "See docs/tables.md.")
+            faults.append(fault)
+            continue
+        if kind not in ("code", "codes", "boolean"):
             coded = [column.name for column in table.columns if column.kind in ("code", "codes", "boolean")]
             found = f"codes for `{ours}`"
             faults.append(Fault(where(name, "codes", ours), found, "codes for " + ", ".join(coded), "Correct the name."))
@@ -208,7 +212,7 @@ def _mapping(document: Document, entry: Mapping[str, Any], faults: list[Fault], 
 
 def _list(document: Document, entry: Mapping[str, Any], faults: list[Fault], table: str, key: str) -> tuple[str, ...]:
     value = entry.get(key) or []
-    if isinstance(value, list):
+    if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
         return tuple(plain(str(item)) for item in value if item is not None)
     faults.append(Fault(document.where(table, key), f"`{value}`", "a list, `[…, …]`", "Write it as a list."))
     return ()

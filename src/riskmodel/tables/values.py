@@ -495,7 +495,8 @@ def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Compla
         _MERGED,
         "merged_cells",
         "merged cells over several rows or columns",
-        "Take the merging apart in the spreadsheet (取消合并单元格), fill in the value of each row, and save it again.",
+        "Take the merging apart in the spreadsheet (取消合并单元格), fill in the value of each row (or delete a row that is "
+        "only a note), and save it again.",
     )
     match column.kind:
         case "id" | "area":
