@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 import riskmodel as rm
-from riskmodel.casebook import Casebook, audit
+from riskmodel.casebook import Casebook, audit, seals
 from riskmodel.casebook.schema import cycles, drawn_from, list_rows, lists
 from riskmodel.casebook.store import writing
 from riskmodel.errors import UserError
@@ -75,6 +75,13 @@ def give_out(project, cycle, as_of, county="522301", number=1, listed=6, outside
         connection.execute(
             drawn_from.insert(),
             [population | {"household_id": f"o{n}", "drawn": n % 4 == 0} for n in range(outside)],
+        )
+        audit.append(
+            connection,
+            actor="tests",
+            action="list issued",
+            subject=f"{county} {cycle}",
+            details={"list_hash": name, "seal": seals.seal_of_list(connection, name)},
         )
     book.close()
     return name
@@ -257,7 +264,7 @@ def test_a_backup_is_one_file_that_can_take_the_place_of_the_casebook(own, tmp_p
     name = give_out(own, "2026-01", dt.date(2025, 12, 31))
     visit(own, name, dt.date(2026, 1, 5), h0="no_risk")
     said = rm.backup(tmp_path / "copy.db", project=own)
-    assert "1 audit entries" in said and sorted(path.name for path in tmp_path.iterdir()) == [
+    assert "2 audit entries" in said and sorted(path.name for path in tmp_path.iterdir()) == [
         "copy.db",
         "project",
     ]

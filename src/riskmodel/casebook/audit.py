@@ -17,6 +17,7 @@ from sqlalchemy import Connection, select
 from riskmodel.casebook.schema import audit
 
 BEGINNING: Final = "0" * 64
+AT_ONCE: Final = 1_000  # entries that the database hands over at once
 _FIELDS: Final = (
     "number",
     "at",
@@ -114,15 +115,24 @@ def head(connection: Connection) -> Head:
 
 
 def entries(
-    connection: Connection, *, since: int = 0, actor: str | None = None, action: str | None = None
+    connection: Connection,
+    *,
+    since: int = 0,
+    actor: str | None = None,
+    action: str | None = None,
+    limit: int | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Entries from a number on, oldest first; all, or of one actor or action."""
+    """Entries from a number on, oldest first; all, or of one actor or action; at most `limit`.
+
+    The database is asked for no more than that, and hands a long audit over in parts: memory does not grow with it.
+    """
     wanted = select(audit).where(audit.c.number >= since)
     if actor is not None:
         wanted = wanted.where(audit.c.actor == actor)
     if action is not None:
         wanted = wanted.where(audit.c.action == action)
-    for row in connection.execute(wanted.order_by(audit.c.number)).mappings():
+    wanted = wanted.order_by(audit.c.number).limit(limit)
+    for row in connection.execute(wanted, execution_options={"yield_per": AT_ONCE}).mappings():
         yield dict(row)
 
 

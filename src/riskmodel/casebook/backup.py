@@ -47,7 +47,8 @@ def backup(book: Casebook, target: str | os.PathLike[str]) -> str:
             ) from error
         # The path as it is: in an address, `?`, `%41` and `#` would name another file.
         copied = Casebook(connect(URL.create("sqlite", database=str(draft))))
-        faults, head = copied.audit_faults(), copied.audit_head()
+        findings = copied.audit_findings()
+        faults, head = findings.faults, findings.head
         copied.close()
         with sqlite3.connect(draft) as last:
             last.execute("PRAGMA journal_mode=DELETE")
@@ -55,6 +56,11 @@ def backup(book: Casebook, target: str | os.PathLike[str]) -> str:
         if faults:
             remedy = "Stop and find out who changed it; the older backup is untouched (docs/casebook.md)."
             raise UserError(
-                Fault(str(url.database), "; ".join(faults[:3]), "an audit chain that holds", remedy)
+                Fault(
+                    str(url.database),
+                    "; ".join(faults[:3]),
+                    "an audit that holds, and rows that fit it",
+                    remedy,
+                )
             )
     return f"{target}: every list, result and score, and {head.number} audit entries; the newest has the hash {head.hash}."

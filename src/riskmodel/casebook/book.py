@@ -6,20 +6,20 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, Engine, func, select
 
-from riskmodel.casebook import audit, checks, results
+from riskmodel.casebook import audit, checks, results, seals
+from riskmodel.casebook.beside import open_casebook
 from riskmodel.casebook.lookups import seen
 from riskmodel.casebook.results import Conflict, Intake, Superseded
 from riskmodel.casebook.schema import assignments, cycles, drawn_from, list_rows, lists, rules_met, visits
 from riskmodel.casebook.schema import scores as scores_table
 from riskmodel.casebook.scorings import keep_scoring
-from riskmodel.casebook.store import address, connect, reading, writing
+from riskmodel.casebook.store import address, reading, writing
 from riskmodel.casebook.stored import marked_list, rows_again, said_of
 from riskmodel.casebook.sweeps import count_sweeps
 from riskmodel.errors import Fault, UserError
@@ -90,8 +90,11 @@ class Casebook:
 
     @classmethod
     def of(cls, project: Project) -> Casebook:
-        """The casebook of a project: SQLite in its folder, or the database that RISKMODEL_DATABASE_URL names."""
-        return cls(connect(address(project)))
+        """The casebook of a project: SQLite in its folder, or the database that RISKMODEL_DATABASE_URL names.
+
+        Raises UserError where the project had one and it is missing or empty: no new one takes its place unseen.
+        """
+        return cls(open_casebook(project, address(project)))
 
     def close(self) -> None:
         """Give the connections back."""
@@ -153,6 +156,7 @@ class Casebook:
                     "list_hash": name,
                     "households": len(visit_list),
                     "as_of": visit_list.as_of.isoformat(),
+                    "seal": seals.seal_of_list(connection, name),
                 },
             )
         return True
@@ -440,17 +444,24 @@ class Casebook:
         with reading(self.engine) as connection:
             return audit.verify(connection, exported)
 
-    def audit_findings(self, exported: audit.Head | None = None) -> audit.AuditFindings:
-        """The head, and what is wrong with the chain; `exported`: a head that was written down before."""
+    def content_faults(self) -> list[str]:
+        """Which rows of lists, draws, scores, keys and results do not fit the hashes in the audit; empty if all do."""
         with reading(self.engine) as connection:
-            return audit.AuditFindings(audit.head(connection), tuple(audit.verify(connection, exported)))
+            return seals.content_faults(connection)
+
+    def audit_findings(self, exported: audit.Head | None = None) -> audit.AuditFindings:
+        """The head, and what is wrong with the chain or does not fit it; `exported`: a head that was written down before."""
+        with reading(self.engine) as connection:
+            faults = (*audit.verify(connection, exported), *seals.content_faults(connection))
+            return audit.AuditFindings(audit.head(connection), faults)
 
     def audit_page(
         self, *, since: int = 0, limit: int = 100, actor: str | None = None, action: str | None = None
     ) -> dict[str, Any]:
         """Entries from a number on (of one actor or action), the number where the next page begins, and the head of the whole chain."""
         with reading(self.engine) as connection:
-            some = list(islice(audit.entries(connection, since=since, actor=actor, action=action), limit + 1))
+            wanted = audit.entries(connection, since=since, actor=actor, action=action, limit=limit + 1)
+            some = list(wanted)
             newest = audit.head(connection)
         more = some[limit]["number"] if len(some) > limit else None
         return {

@@ -13,8 +13,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, select
 
 from riskmodel.casebook import audit
+from riskmodel.casebook.beside import note_revocation
 from riskmodel.casebook.roles import ROLES, ROLES_OF_AREAS, Who
 from riskmodel.casebook.schema import idempotency, keys, sessions
+from riskmodel.casebook.seals import row_hash
 from riskmodel.casebook.store import reading, writing
 from riskmodel.errors import Fault, UserError
 from riskmodel.tables.identity import telling_text
@@ -130,6 +132,7 @@ def add_key(
     }
     with writing(engine) as connection:
         connection.execute(keys.insert().values(values))
+        row = connection.execute(select(keys).where(keys.c.key_id == key_id)).mappings().one()
         audit.append(
             connection,
             actor=by,
@@ -140,6 +143,8 @@ def add_key(
                 "areas": list(areas),
                 "purpose": purpose.strip(),
                 "expires_at": values["expires_at"],
+                "key_id": key_id,
+                "seal": row_hash("keys", row),
             },
         )
         made = _key(connection.execute(select(keys).where(keys.c.key_id == key_id)).one(), now)
@@ -154,18 +159,29 @@ def list_keys(engine: Engine) -> list[Key]:
 
 
 def revoke_key(engine: Engine, key_id: str, *, by: str = "command line") -> Key:
-    """Take a key back at once, with its sessions. Raises UserError for one that is not there or is revoked already."""
+    """Take a key back at once, with its sessions. Raises UserError for one that is not there or is revoked already.
+
+    It is noted beside the casebook, too: restoring an older backup does not bring the key back.
+    """
     now = dt.datetime.now(dt.UTC)
     with writing(engine) as connection:
         row = connection.execute(select(keys).where(keys.c.key_id == key_id)).first()
         if row is None or row.revoked_at:
             found = "no such key" if row is None else f"revoked already, on {row.revoked_at[:10]}"
             raise UserError(Fault(f"key {key_id}", found, "a key in force", "See `riskmodel keys list`."))
+        unnoted: UserError | None = None
+        try:  # first beside the casebook: a crash in between leaves the key revoked
+            note_revocation(engine, key_id)
+        except UserError as error:
+            unnoted = error
         connection.execute(
             keys.update().where(keys.c.key_id == key_id).values(revoked_at=_stamp(now), revoked_by=by)
         )
         audit.append(connection, actor=by, action="key revoked", subject=key_id)
-        return _key(connection.execute(select(keys).where(keys.c.key_id == key_id)).one(), now)
+        revoked = _key(connection.execute(select(keys).where(keys.c.key_id == key_id)).one(), now)
+    if unnoted is not None:
+        raise unnoted
+    return revoked
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import polars as pl
 from sqlalchemy import Connection, Row, Select, and_, literal, or_, select
 
-from riskmodel.casebook import audit
+from riskmodel.casebook import audit, seals
 from riskmodel.casebook.areas import within
 from riskmodel.casebook.schema import list_rows, lists, visits, withdrawals
 from riskmodel.errors import Fault, UserError
@@ -181,7 +181,7 @@ def take(
             since = taken_back or newest.withdrawn_on or newest.known_on
             superseded.append(Superseded(result.line, result.household_id, since, taken_back is not None))
             continue
-        _insert(connection, result, chain, history, known_on=known_on, by=by)
+        number, row = _insert(connection, result, chain, history, known_on=known_on, by=by)
         audit.append(
             connection,
             actor=by,
@@ -195,6 +195,8 @@ def take(
                 "cycle": at.cycle,
                 "content": result.content,
                 "source": source,
+                "number": number,
+                "row": row,
             },
         )
         accepted += 1
@@ -212,7 +214,8 @@ def _insert(
     *,
     known_on: dt.date,
     by: str,
-) -> None:
+) -> tuple[int, str]:
+    """Keep one result. Returns its number and the hash of its row."""
     listed_as = connection.execute(
         select(list_rows.c.listed_as).where(
             list_rows.c.list_hash == result.list_hash, list_rows.c.household_id == result.household_id
@@ -220,7 +223,7 @@ def _insert(
     ).scalar_one()
     event = history[0].event_id if history else chain
     version = max((row.version for row in history if row.event_id == event), default=0) + 1
-    connection.execute(
+    done = connection.execute(
         visits.insert().values(
             event_id=event,
             version=version,
@@ -240,6 +243,10 @@ def _insert(
             note=result.note,
         )
     )
+    assert done.inserted_primary_key is not None
+    number = int(done.inserted_primary_key[0])
+    kept = connection.execute(select(visits).where(visits.c.number == number)).mappings().one()
+    return number, seals.row_hash("visits", kept)
 
 
 def _findings(row: Any) -> tuple[Any, ...]:
@@ -300,6 +307,7 @@ def withdraw(
             reason=reason.strip(),
         )
     )
+    kept = connection.execute(select(withdrawals).where(withdrawals.c.visit_number == row.number))
     audit.append(
         connection,
         actor=by,
@@ -312,7 +320,8 @@ def withdraw(
             "version": row.version,
             "cycle": row.cycle,
             "content": row.content_hash,
-            "reason": hashlib.sha256(reason.strip().encode()).hexdigest(),
+            "number": row.number,
+            "row": seals.row_hash("withdrawals", kept.mappings().one()),
         },
     )
     return row

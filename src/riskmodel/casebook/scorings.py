@@ -17,6 +17,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from riskmodel.casebook import audit, sayings
 from riskmodel.casebook.schema import said, scorings
 from riskmodel.casebook.schema import scores as scores_table
+from riskmodel.casebook.seals import seal_of_scoring
 from riskmodel.screening.scoring import Scores
 
 AT_ONCE: Final = 5_000  # rows of one insert
@@ -36,11 +37,13 @@ def keep_scoring(connection: Connection, scores: Any, *, by: str) -> int:
     numbers = numbers.with_columns(pl.col("as_of").cast(pl.Date))
     insert = postgres_insert if connection.dialect.name == "postgresql" else sqlite_insert
     before = _amount(connection)
+    touched = []
     for (as_of, horizon, version), part in numbers.group_by(
         "as_of", "horizon_months", "model_version", maintain_order=True
     ):
         mine = frame.filter(pl.col("household_id").is_in(part["household_id"].implode()))
         number = _scoring(connection, scores, mine, (as_of, horizon, str(version)))
+        touched.append(number)
         rows = part.with_columns(scoring=pl.lit(number))
         for some in rows.iter_slices(AT_ONCE):
             connection.execute(insert(scores_table).on_conflict_do_nothing(), some.to_dicts())
@@ -59,9 +62,13 @@ def keep_scoring(connection: Connection, scores: Any, *, by: str) -> int:
     new = _amount(connection) - before
     if new:
         first = numbers.row(0, named=True)
-        details = {"households": new, "as_of": first["as_of"].isoformat()}
+        details = {
+            "households": new,
+            "as_of": first["as_of"].isoformat(),
+            "seals": {str(number): seal_of_scoring(connection, number) for number in touched},
+        }
         audit.append(
-            connection, actor=by, action="scores kept", subject=details["as_of"], model_version=str(first["model_version"]),
+            connection, actor=by, action="scores kept", subject=first["as_of"].isoformat(), model_version=str(first["model_version"]),
             details=details,
         )  # fmt: skip
     return new

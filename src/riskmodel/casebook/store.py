@@ -7,9 +7,11 @@ Acknowledged means durable: SQLite in WAL with `synchronous=FULL`, writers under
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
@@ -46,8 +48,39 @@ def address(project: Project) -> URL:
     )
 
 
-def connect(url: URL) -> Engine:
-    """The engine of a casebook, its tables brought up to date. Raises UserError if it cannot be reached."""
+def exists(url: URL) -> bool:
+    """Whether there is a casebook at an address: its tables are there. Creates nothing. Raises UserError if the database does not answer."""
+    if url.get_backend_name() == "sqlite":
+        if not os.path.isfile(str(url.database)):
+            return False
+        try:  # read-only: what is there stays as it is
+            plain = sqlite3.connect(f"file:{quote(str(url.database))}?mode=ro", uri=True, timeout=_PATIENCE)
+            try:
+                wanted = "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
+                return bool(plain.execute(wanted).fetchone()[0])
+            finally:
+                plain.close()
+        except sqlite3.Error:
+            return True  # damaged, or not to be opened: `connect` reports what it is
+    engine = _engine(url, {})
+    try:
+        with reading(engine) as connection:
+            return _revision(connection) is not None
+    finally:
+        engine.dispose()
+
+
+def connect(url: URL, *, beside: str | None = None) -> Engine:
+    """The engine of a casebook, its tables brought up to date. Raises UserError if it cannot be reached.
+
+    beside: the file that notes revoked keys (`riskmodel.casebook.beside`), kept as an execution option of the engine.
+    """
+    engine = _engine(url, {} if beside is None else {"beside": beside})
+    migrate(engine)
+    return engine
+
+
+def _engine(url: URL, options: dict[str, Any]) -> Engine:
     if url.get_backend_name() == "sqlite":
         assert url.database
         os.makedirs(os.path.dirname(url.database) or ".", exist_ok=True)
@@ -55,12 +88,18 @@ def connect(url: URL) -> Engine:
             FileExistsError
         ):  # a new casebook is its owner's; its write-ahead log takes the same mode
             os.close(os.open(url.database, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE))
-        engine = create_engine(url, connect_args={"timeout": _PATIENCE, "check_same_thread": False})
+        engine = create_engine(
+            url,
+            connect_args={"timeout": _PATIENCE, "check_same_thread": False},
+            execution_options=options,
+        )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
         try:
-            engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+            engine = create_engine(
+                url, pool_pre_ping=True, connect_args={"connect_timeout": 10}, execution_options=options
+            )
         except ModuleNotFoundError:
             raise UserError(
                 Fault(
@@ -70,7 +109,6 @@ def connect(url: URL) -> Engine:
                     "pip install 'relapse-riskmodel[postgres]'",
                 )
             ) from None
-    migrate(engine)
     return engine
 
 
@@ -180,7 +218,7 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, NEWEST)
 
 
-NEWEST: Final = "0003"
+NEWEST: Final = "0004"
 
 
 def _revision(connection: Connection) -> str | None:

@@ -1,0 +1,18 @@
+"""Seals: what a casebook of an earlier form holds gets its hashes into the audit, so that a row changed from now on is found."""
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    from riskmodel.casebook import audit, seals
+
+    audit.append_all(op.get_bind(), list(seals.everything(op.get_bind())))
+
+
+def downgrade() -> None:
+    raise NotImplementedError("The casebook goes forward only: restore a backup instead.")
