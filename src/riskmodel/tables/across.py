@@ -320,13 +320,14 @@ class Register:
 
     @cached_property
     def versions(self) -> pl.DataFrame:
-        """Every version with a member, a household and a day, by member and day; `again`: not the member's first.
+        """Every version with a member, a household and a day, by member and day.
 
-        next_home, next_known: of the member's next version, null for the newest.
+        person: the member as a number; again: not the member's first version; moved_on: the day from which the member's next version names
+        another household, null where it does not.
         """
         columns = [ROW, "member_id", "household_id", "known_on", "birth_date", "sex", "left_on"]
         again = pl.col("member_id") == pl.col("member_id").shift(1)
-        before = again.shift(-1)
+        elsewhere = again.shift(-1) & (pl.col("household_id") != pl.col("household_id").shift(-1))
         return (
             self.sheets["members"]
             .frame.lazy()
@@ -334,54 +335,63 @@ class Register:
             .select(columns)
             .drop_nulls(["member_id", "household_id", "known_on"])
             .sort("member_id", "known_on", ROW)
-            .with_columns(
-                again=again.fill_null(False),
-                next_home=pl.when(before).then(pl.col("household_id").shift(-1)),
-                next_known=pl.when(before).then(pl.col("known_on").shift(-1)),
-            )
+            .with_columns(again=again.fill_null(False), moved_on=pl.when(elsewhere).then(pl.col("known_on").shift(-1)))
+            .with_columns(person=(~pl.col("again")).cast(pl.UInt32).cum_sum())
             .collect()
         )
 
     @cached_property
     def people(self) -> pl.DataFrame:
-        """One row a member: member_id, born (earliest birth date of any version), left (of the newest version; null: still there)."""
-        return self.versions.group_by("member_id", maintain_order=True).agg(
-            born=pl.col("birth_date").min(), left=pl.col("left_on").last()
+        """One row a member: member_id, person, born (earliest birth date of any version), left (of the newest version; null: still there)."""
+        return self.versions.group_by("person", maintain_order=True).agg(
+            pl.col("member_id").first(), born=pl.col("birth_date").min(), left=pl.col("left_on").last()
         )
 
     @cached_property
     def stays(self) -> pl.DataFrame:
-        """One row a member and household: member_id, household_id, begin, end (null: still there), moved (ended by a move), row (first
-        version there), born.
+        """One row a member and household: member_id, household_id, person and home (the same as numbers), known (the first day there), begin, end
+        (null: still there), moved (ended by a move), row (first version there), born, first (known of the household's first member).
 
-        begin: when the register first knew of it; for who was born into the household, the birth less a pregnancy. end: left_on, or the day from which another household is
-        known.
+        begin: known; for who was born into the household, the birth less a pregnancy. end: left_on, or the day from which another household is known.
         """
-        moved_on = pl.when(pl.col("next_home") != pl.col("household_id")).then(pl.col("next_known"))
-        stays = (
-            self.versions.lazy()
-            .with_columns(moved_on=moved_on)
-            .group_by("member_id", "household_id", maintain_order=True)
+        # A run of versions with one household is a stay; who came back has several, which are put together.
+        new = ~pl.col("again") | (pl.col("household_id") != pl.col("household_id").shift(1))
+        runs = (
+            self.versions.with_columns(run=new.fill_null(True).cast(pl.UInt32).cum_sum())
+            .group_by("run", maintain_order=True)
             .agg(
-                known=pl.col("known_on").min(),
-                end=pl.min_horizontal(pl.col("left_on").last(), pl.col("moved_on").last()),
-                moved=pl.col("moved_on").last().is_not_null(),
+                pl.col("person", "member_id", "household_id").first(),
+                known=pl.col("known_on").first(),
+                left=pl.col("left_on").last(),
+                moved_on=pl.col("moved_on").last(),
                 row=pl.col(ROW).first(),
                 born=pl.col("birth_date").min(),
             )
-            .with_columns(first=pl.col("known").min().over("household_id"))
+            .sort("household_id", "person", "run")
+        )
+        same = (pl.col("person") == pl.col("person").shift(1)) & (pl.col("household_id") == pl.col("household_id").shift(1))
+        stays = (
+            runs.with_columns(stay=(~same.fill_null(False)).cast(pl.UInt32).cum_sum(), home=pl.col("household_id").rle_id())
+            .group_by("stay", maintain_order=True)
+            .agg(
+                pl.col("person", "member_id", "household_id", "home", "known", "row").first(),
+                pl.col("born").min(),
+                pl.col("left", "moved_on").last(),
+            )
+            .with_columns(end=pl.min_horizontal("left", "moved_on"), moved=pl.col("moved_on").is_not_null())
+            .with_columns(first=pl.col("known").min().over("home"))
         )
         conceived = pl.col("born") - pl.duration(days=PREGNANCY)
         begin = pl.when(pl.col("born") > pl.col("first")).then(pl.min_horizontal("known", conceived)).otherwise("known")
-        return stays.with_columns(begin=begin).sort("household_id", "begin", "row").collect()
+        return stays.with_columns(begin=begin).sort("home", "begin", "row")
 
     @cached_property
     def homes(self) -> pl.DataFrame:
         """One row a household that has or had members: household_id, oldest (birth of its oldest member ever), ended (day on which its last
         member left or moved; null: goes on), first (day from which members are known)."""
         end = pl.when(pl.col("end").is_not_null().all()).then(pl.col("end").max())
-        return self.stays.group_by("household_id", maintain_order=True).agg(
-            oldest=pl.col("born").min(), ended=end, first=pl.col("known").min()
+        return self.stays.group_by("home", maintain_order=True).agg(
+            pl.col("household_id").first(), oldest=pl.col("born").min(), ended=end, first=pl.col("known").min()
         )
 
     @cached_property
@@ -438,32 +448,32 @@ def _rows(frame: pl.DataFrame, condition: pl.Expr) -> pl.Series:
 def _ids_used_again(members: Sheet, register: Register) -> None:
     """Member ids and household ids that stand for other people than before."""
     if members.versions.len():
-        rows = members.frame[members.versions]
-        _complain(members, "two_households", members.versions.filter(in_two_households(rows)))
-        again = register.versions.filter(pl.col("member_id").is_duplicated())
-        sex, born = (pl.col(name) != pl.col(name).drop_nulls().first().over("member_id") for name in ("sex", "birth_date"))
-        gone = (_returned() & pl.col("again")).cast(pl.Int8).cum_max().over("member_id") == 1
-        other = (sex & born) | (gone & (sex | born))
-        _complain(members, "member_reused", again.filter(other.fill_null(False))[ROW])
+        clash = pl.col("again") & (pl.col("known_on") == pl.col("known_on").shift(1))
+        if register.versions.select((clash & (pl.col("household_id") != pl.col("household_id").shift(1))).any()).item():
+            _complain(members, "two_households", members.versions.filter(in_two_households(members.frame[members.versions])))
+        changed = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in ("sex", "birth_date"))
+        people = register.versions.filter(changed.fill_null(False) & pl.col("again"))["person"].unique()
+        if people.len():
+            suspects = register.versions.filter(pl.col("person").is_in(people.implode()))
+            sex, born = (pl.col(name) != pl.col(name).drop_nulls().first().over("person") for name in ("sex", "birth_date"))
+            gone = _returned().cast(pl.Int8).cum_max().over("person") == 1
+            other = (sex & born) | (gone & (sex | born))
+            _complain(members, "member_reused", suspects.filter(other.fill_null(False))[ROW])
     # Who was never in force (delivered as having left already) is nobody's predecessor.
     stays = register.stays.filter(pl.col("end").is_null() | (pl.col("end") > pl.col("begin")))
-    until = pl.col("end").fill_null(_FAR).cum_max().shift(1).over("household_id")
+    until = pl.col("end").fill_null(_FAR).cum_max().shift(1).over("home")
     stays = stays.with_columns(stranger=(pl.col("begin") >= until).fill_null(False))
     if stays["stranger"].any():
-        later = stays.filter(pl.col("stranger").cast(pl.Int8).cum_max().over("household_id") == 1)
+        later = stays.filter(pl.col("stranger").cast(pl.Int8).cum_max().over("home") == 1)
         # People whom the register knows from another household may be relatives who took this one over.
-        elsewhere = pl.col("known") > pl.col("member_id").replace_strict(*_first_known(register), return_dtype=pl.Date)
-        first = later.filter(pl.col("known") == pl.col("known").min().over("household_id"))
-        moved_in = first.group_by("household_id").agg(elsewhere.all().alias("relatives")).filter("relatives")
-        for name, how in (("household_reused", "anti"), ("household_taken_over", "semi")):
-            people = later.join(moved_in, on="household_id", how=how)  # type: ignore[arg-type]
-            _complain(members, name, register.versions.join(people, on=["member_id", "household_id"], how="semi")[ROW])
-
-
-def _first_known(register: Register) -> tuple[pl.Series, pl.Series]:
-    """Each member and the day from which the register knows of the member."""
-    first = register.versions.group_by("member_id").agg(pl.col("known_on").min())
-    return first["member_id"], first["known_on"]
+        before = register.stays.select("person", "known").join(later.select("person", "home", came="known"), on="person")
+        known_before = before.filter(pl.col("known") < pl.col("came")).select("person", "home").unique()
+        first = later.filter(pl.col("known") == pl.col("known").min().over("home"))
+        strangers = first.join(known_before, on=["person", "home"], how="anti").select("home").unique()
+        for name, how in (("household_reused", "semi"), ("household_taken_over", "anti")):
+            newcomers = later.join(strangers, on="home", how=how)  # type: ignore[arg-type]
+            versions = register.versions.join(newcomers, on=["person", "household_id"], how="semi")
+            _complain(members, name, versions[ROW])
 
 
 def _returned() -> pl.Expr:
@@ -535,7 +545,8 @@ def corrected_deliveries(sheet: Sheet, counties: pl.Series) -> pl.DataFrame:
         return pl.DataFrame(schema=schema)
     month = pl.col("known_on").dt.truncate("1mo").alias("month")
     corrected = later.group_by("county", month).agg(corrections=pl.len())
-    whole = sheet.frame.select("known_on", counties.alias("county")).group_by("county", month).agg(rows=pl.len())
+    days = sheet.frame.select("known_on", counties.alias("county")).group_by("county", "known_on").agg(pl.len())
+    whole = days.group_by("county", month).agg(rows=pl.col("len").sum())
     usual = whole.with_columns(usual=pl.col("rows").mean().over("county"))
     count = pl.col("corrections")
     much = (count >= CORRECTED_SHARE * pl.col("rows")) & (count >= CORRECTED_SHARE * pl.col("usual"))
