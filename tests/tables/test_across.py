@@ -344,7 +344,7 @@ def deliveries(records, corrected):
 def test_a_delivery_of_which_a_fifth_corrects_older_rows_is_reported(tmp_path, records, as_parquet):
     report = check_tables(as_parquet(tmp_path / "tables", deliveries(records, 20)))
     finding = next(finding for finding in report.warnings if finding.check == "many_corrections")
-    assert finding.table == "income" and "20 of the 100 rows that became known in 2024-04" in finding.found
+    assert finding.table == "income" and "20 of the 100 rows of county 522301 that became known in 2024-04" in finding.found
     assert "no longer in force" in finding.found and "2024-04" in finding.in_chinese
 
 
@@ -485,3 +485,22 @@ def test_rows_in_several_files_are_named_with_their_file(tmp_path, records, as_p
     (folder / "members.parquet").write_bytes((tmp_path / "other" / "members.parquet").read_bytes())
     finding = of_rules(check_tables(folder))[0]
     assert finding.file == "medical/b.parquet" and finding.rows == (1,)
+
+
+def test_many_months_of_corrections_are_one_warning_a_county(tmp_path, records, as_parquet):
+    """Ids that begin again each month, of the same household: from the second month on every row corrects one of the first."""
+    like = records["income"][0]
+    records["income"] = [
+        like
+        | {
+            "event_id": f"A{number}",
+            "occurred_on": dt.date(2024, month, 1),
+            "known_on": dt.date(2024, month, 10),
+            "amount": 1.0 * month,
+        }
+        for month in range(1, 10)
+        for number in range(15)
+    ]
+    report = check_tables(as_parquet(tmp_path / "tables", records))
+    (finding,) = [finding for finding in report.warnings if finding.check == "many_corrections"]
+    assert "120 of the 120 rows" in finding.found and "2024-07 and 2 more months" in finding.found

@@ -518,19 +518,23 @@ def _events_moved(sheet: Sheet) -> None:
 
 
 def warn_of_corrections(sheet: Sheet, counties: pl.Series) -> None:
-    """Add a warning for each county and month in which most rows take older ones out of force. counties: the county of each row."""
+    """Add a warning for each county with months in which most rows take older ones out of force. counties: the county of each row."""
     rule = RULES["many_corrections"]
-    for county, month, rows, corrections in corrected_deliveries(sheet, counties).iter_rows():
-        found = (
-            f"{corrections:,} of the {rows:,} rows that became known in {month:%Y-%m} correct older rows (county {county}): "
+    found = corrected_deliveries(sheet, counties)
+    for (county,), months in found.group_by("county", maintain_order=True):
+        rows, corrections = months["rows"].sum(), months["corrections"].sum()
+        named = ", ".join(f"{month:%Y-%m}" for month in months["month"].head(6))
+        more = f" and {months.height - 6} more months" if months.height > 6 else ""
+        text = (
+            f"{corrections:,} of the {rows:,} rows of county {county} that became known in {named}{more} correct older rows: "
             "the older ones are no longer in force"
         )
-        zh = f"{county}：{month:%Y-%m} 入库的 {rows:,} 行中有 {corrections:,} 行是对旧记录的更正，旧记录因此失效（编号是否每年重新开始？）"
-        sheet.add("warning", rule.column, whole("many_corrections", found, rule.expected, rule.remedy, zh))
+        zh = f"{county}：{named} 等 {months.height} 个月入库的 {rows:,} 行中有 {corrections:,} 行是对旧记录的更正，旧记录因此失效（编号是否每年重新开始？）"
+        sheet.add("warning", rule.column, whole("many_corrections", text, rule.expected, rule.remedy, zh))
 
 
 def corrected_deliveries(sheet: Sheet, counties: pl.Series) -> pl.DataFrame:
-    """County and month of `known_on` in which most rows correct older ones: county, month, rows, corrections.
+    """County and month of `known_on` in which most rows correct older ones: county, month, rows, corrections. Refused rows do not count.
 
     counties: the county of each row. See CORRECTED_SHARE.
     """
@@ -540,7 +544,8 @@ def corrected_deliveries(sheet: Sheet, counties: pl.Series) -> pl.DataFrame:
     keys = (
         sheet.frame[sheet.versions].select("event_id", "known_on").with_columns(counties.gather(sheet.versions).alias("county"))
     )
-    later = keys.filter(pl.col("known_on") > pl.col("known_on").min().over("event_id"))
+    kept = ~sheet.versions.is_in(sheet.refused_rows().implode())
+    later = keys.filter((pl.col("known_on") > pl.col("known_on").min().over("event_id")) & kept)
     if later.height < CORRECTED_AT_LEAST:
         return pl.DataFrame(schema=schema)
     month = pl.col("known_on").dt.truncate("1mo").alias("month")
