@@ -33,10 +33,10 @@ TOLD = ("household_id", "probability", "low", "high", "margin", "feature_hash", 
 
 def expected(project: Any, folders: list[Path], bodies: list[bytes]) -> dict[str, list[Any]]:
     """Model version -> what its release gives offline for each body."""
-    from riskmodel.serving.desk import score_rows
     from riskmodel.serving.reading import read
     from riskmodel.serving.releases import seal
     from riskmodel.serving.releases.release import open_release
+    from riskmodel.serving.scorer import score_rows
 
     found = {}
     for folder in folders:

@@ -11,11 +11,11 @@ from starlette.types import ASGIApp
 from riskmodel.errors import UserError
 from riskmodel.project import Project
 from riskmodel.serving.api import make_app
-from riskmodel.serving.desk import Desk
 from riskmodel.serving.gate import CallerGate
 from riskmodel.serving.limits import BodyLimit, Bounded, Bounds
 from riskmodel.serving.observe import Observed, log_as_lines, say_no_start
 from riskmodel.serving.probes import Ready
+from riskmodel.serving.scorer import Scorer
 from riskmodel.serving.state import ServiceState
 from riskmodel.serving.swap import Watch
 from riskmodel.serving.tally import Tally
@@ -28,7 +28,7 @@ def open_state() -> None:
     log_as_lines()
     try:
         project = Project.find()
-        scorer = Desk.open(project, tally)
+        scorer = Scorer.open(project, tally)
         bounds.settings = scorer.settings
         state.open(project, scorer)
     except UserError as refusal:

@@ -97,7 +97,7 @@ def test_the_bento_holds_what_it_serves_and_installs_only_what_is_locked(release
     )
     bento = next(path for path in (tmp_path / "bentos" / "relapse-riskmodel").iterdir() if path.is_dir())
     source = bento / "src"
-    assert (source / "riskmodel" / "serving" / "desk.py").is_file()
+    assert (source / "riskmodel" / "serving" / "scorer.py").is_file()
     assert (source / "serving" / "service.py").is_file()
     assert (source / "features" / "catalogue.yaml").is_file()
     assert (source / "release" / "current").is_file()
@@ -118,8 +118,8 @@ def test_the_bento_holds_what_it_serves_and_installs_only_what_is_locked(release
     assert not asked & {"mlflow", "shap", "scikit-learn", "optuna", "matplotlib", "pytest"}
     # The service of the Bento opens its own release, with the package of the Bento and not the one that is installed here.
     code = (
-        "import riskmodel; from riskmodel.serving.desk import Desk; from riskmodel.project import Project; "
-        "desk = Desk.open(Project.find('.')); print(riskmodel.__file__, desk.release.as_of)"
+        "import riskmodel; from riskmodel.serving.scorer import Scorer; from riskmodel.project import Project; "
+        "scorer = Scorer.open(Project.find('.')); print(riskmodel.__file__, scorer.release.as_of)"
     )
     said = run(sys.executable, "-c", code, cwd=source, PYTHONPATH=str(source), RISKMODEL_PROJECT="")
     assert said.split() == [str(source / "riskmodel" / "__init__.py"), "2025-12-31"]

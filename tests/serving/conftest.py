@@ -146,13 +146,13 @@ class Service:
 @pytest.fixture(scope="session")
 def service(screened_county) -> Iterator[Service]:
     from riskmodel.serving.api import make_app
-    from riskmodel.serving.desk import Desk
     from riskmodel.serving.gate import CallerGate
+    from riskmodel.serving.scorer import Scorer
     from riskmodel.serving.state import ServiceState
     from riskmodel.serving.tally import Tally
 
     state = ServiceState()
-    state.open(screened_county.project, Desk.open(screened_county.project, Tally()))
+    state.open(screened_county.project, Scorer.open(screened_county.project, Tally()))
     yield Service(CallerGate(make_app(state), state=state), state, screened_county)
     state.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import json
 import logging
 import os
@@ -18,10 +19,10 @@ import pytest
 import riskmodel as rm
 from riskmodel.errors import ModelError
 from riskmodel.files import write_text
-from riskmodel.serving.desk import Desk
 from riskmodel.serving.releases import seal
 from riskmodel.serving.releases.release import newest_release, open_release, verify
 from riskmodel.serving.releases.trial import try_release
+from riskmodel.serving.scorer import Scorer
 from riskmodel.serving.swap import Watch
 
 FAULTS = 200  # of each kind, as promised
@@ -147,9 +148,9 @@ def test_no_truncated_file_and_no_flipped_bit_of_a_release_is_loaded_and_the_old
     home, kind, caplog
 ):
     good = newest_release(home)
-    desk = Desk(open_release(good, seal.trusted_keys(home)))
-    release = desk.release
-    watch = Watch(desk, home)
+    scorer = Scorer(open_release(good, seal.trusted_keys(home)))
+    release = scorer.release
+    watch = Watch(scorer, home)
     draw = np.random.default_rng(8)
     bad = shutil.copytree(good, good.with_name("bad"))
     write_text(good.parent / "current", "bad")
@@ -161,12 +162,12 @@ def test_no_truncated_file_and_no_flipped_bit_of_a_release_is_loaded_and_the_old
         (bad / name).write_bytes(spoilt(content, kind, draw))
         os.utime(bad / "manifest.json", (turn + 1, turn + 1))
         assert watch.look() is False, name
-        assert desk.release is release
+        assert scorer.release is release
         with pytest.raises(ModelError):
             verify(bad, seal.trusted_keys(home))
         (bad / name).write_bytes(content)
-    assert desk.tally.refused_releases == FAULTS
-    assert desk.tally.swaps == 0
+    assert scorer.tally.refused_releases == FAULTS
+    assert scorer.tally.swaps == 0
 
 
 def test_a_model_text_that_aborts_or_scores_otherwise_under_a_good_seal_dies_in_its_trial(home):
@@ -231,3 +232,99 @@ def test_releases_that_were_spoilt_and_sealed_again_end_no_process(home):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "none ended the process" in done.stdout and "refused" in done.stdout
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["a file of it", "the folder itself"])
+def test_a_link_in_a_release_is_refused_though_it_leads_to_the_same_bytes(home, inside):
+    """What a link leads to may change after the hashes were compared."""
+    folder, trusted = newest_release(home), seal.trusted_keys(home)
+    original = folder / "policy.json" if inside else folder
+    elsewhere = home.root / "elsewhere"
+    original.rename(elsewhere)
+    original.symlink_to(elsewhere)
+    with pytest.raises(ModelError) as caught:
+        verify(folder, trusted)
+    assert [(Path(fault.where).name, fault.found) for fault in caught.value.faults] == [
+        (original.name, "a link")
+    ]
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(home):
+    folder, trusted = newest_release(home), seal.trusted_keys(home)
+    for name, found in (("policy.json", "not a plain file"), ("signature.json", "cannot be read")):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+        with pytest.raises(ModelError, match=found):
+            verify(folder, trusted)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[" * 200_000, b"\xff\xfe", b"7", b"", b" " * 20_000_000],
+    ids=["nested", "bytes", "number", "empty", "large"],
+)
+def test_whatever_a_signature_holds_is_a_fault_of_its_release(home, content):
+    folder = newest_release(home)
+    (folder / "signature.json").write_bytes(content)
+    with pytest.raises(ModelError):
+        verify(folder, seal.trusted_keys(home))
+
+
+@pytest.fixture
+def remade(home, trained):
+    """Makes the release of the trained model again, in a project of its own."""
+    good = newest_release(home)
+    from riskmodel.screening.scoring import ScreeningModel
+    from riskmodel.serving.releases.release import make_release
+    from riskmodel.training.model import Model
+
+    model = ScreeningModel.of(home, Model.load(good / "model"))
+    return lambda: make_release(home, model, trained[1], dt.date(2025, 12, 31))
+
+
+def test_a_release_made_again_stands_beside_the_one_before_which_is_kept(home, remade):
+    first = newest_release(home)
+    second = remade()
+    assert second.name == f"{first.name}-2" and newest_release(home) == second and first.is_dir()
+    third = remade()
+    assert third.name == f"{first.name}-3" and newest_release(home) == third
+    assert second.is_dir() and not first.exists(), "the last one is kept, the one before it is not"
+    assert not list(first.parent.glob(".draft-*"))
+    open_release(third, seal.trusted_keys(home))
+
+
+def test_a_release_that_is_killed_on_its_way_leaves_the_current_one_and_its_draft_goes_with_the_next(
+    home, remade, county_folder
+):
+    before = newest_release(home)
+    program = """
+import os, sys, signal
+from riskmodel.serving.releases import release
+release.os.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from riskmodel.screening.scoring import ScreeningModel
+from riskmodel.training.model import Model
+from riskmodel.project import Project
+from riskmodel.tables import read_tables
+import datetime as dt
+from pathlib import Path
+home = Project.find(Path(sys.argv[1]))
+model = ScreeningModel.of(home, Model.load(Path(sys.argv[2]) / "model"))
+release.make_release(home, model, read_tables(sys.argv[3]), dt.date(2025, 12, 31))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, home.root, before, county_folder],
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == -9, done.stderr[-2000:]
+    assert newest_release(home) == before and list(before.parent.glob(".draft-*"))
+    remade()
+    assert not list(before.parent.glob(".draft-*"))
+
+
+def test_two_releases_are_not_made_at_once(home, remade):
+    from riskmodel.serving.releases.release import FOLDER, _alone
+
+    with _alone(home.root / FOLDER), pytest.raises(ModelError, match="another release is being made"):
+        remade()

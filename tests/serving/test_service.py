@@ -13,10 +13,10 @@ import pytest
 
 from riskmodel.casebook.roles import Who
 from riskmodel.errors import ModelError
-from riskmodel.serving.desk import Desk, score_rows
 from riskmodel.serving.reading import read
 from riskmodel.serving.releases.release import newest_release
 from riskmodel.serving.requests import scores_request
+from riskmodel.serving.scorer import Scorer, score_rows
 from riskmodel.serving.scores import ScoresAnswer
 
 AS_OF = dt.date(2025, 12, 31)
@@ -24,8 +24,8 @@ JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def desk(trained):
-    return Desk.open(trained[0])
+def scorer(trained):
+    return Scorer.open(trained[0])
 
 
 def agrees(told, scores):
@@ -40,28 +40,28 @@ def agrees(told, scores):
     assert told["risk_kinds"] == list(reasons.risk_kinds)
 
 
-def test_one_household_by_the_api_is_the_batch_score_bit_for_bit(trained, desk):
+def test_one_household_by_the_api_is_the_batch_score_bit_for_bit(trained, scorer):
     _, tables, scores, _ = trained
     for household in np.random.default_rng(5).choice(
         scores.frame["household_id"].to_numpy(), 40, replace=False
     ):
         asked = read(orjson.dumps(scores_request(tables, [household], AS_OF)))
-        (told,) = score_rows(desk.release, asked.rows, AS_OF, 12)
+        (told,) = score_rows(scorer.release, asked.rows, AS_OF, 12)
         agrees(told, scores)
 
 
-def test_many_households_at_once_are_the_same_bits_as_each_alone(trained, desk):
+def test_many_households_at_once_are_the_same_bits_as_each_alone(trained, scorer):
     _, tables, scores, _ = trained
     some = sorted(
         np.random.default_rng(6).choice(scores.frame["household_id"].to_numpy(), 120, replace=False).tolist()
     )
-    told = score_rows(desk.release, read(orjson.dumps(scores_request(tables, some, AS_OF))).rows, AS_OF, 12)
+    told = score_rows(scorer.release, read(orjson.dumps(scores_request(tables, some, AS_OF))).rows, AS_OF, 12)
     assert [one["household_id"] for one in told] == some
     for one in told:
         agrees(one, scores)
 
 
-def test_a_household_whose_members_came_from_elsewhere_is_scored_the_same(trained, desk):
+def test_a_household_whose_members_came_from_elsewhere_is_scored_the_same(trained, scorer):
     _, tables, scores, _ = trained
     homes = tables["members"].group_by("member_id").agg(pl.col("household_id").unique().alias("homes"))
     moved = homes.filter(pl.col("homes").list.len() > 1)["homes"].explode().unique()
@@ -69,19 +69,19 @@ def test_a_household_whose_members_came_from_elsewhere_is_scored_the_same(traine
     assert wanted, "the synthetic county has people who change household"
     for household in wanted:
         asked = read(orjson.dumps(scores_request(tables, [household], AS_OF)))
-        agrees(score_rows(desk.release, asked.rows, AS_OF, 12)[0], scores)
+        agrees(score_rows(scorer.release, asked.rows, AS_OF, 12)[0], scores)
 
 
-def test_the_service_scores_without_lightgbm_to_the_bits_of_lightgbm(trained, desk):
+def test_the_service_scores_without_lightgbm_to_the_bits_of_lightgbm(trained, scorer):
     scores = trained[2]
     values = scores.values
-    assert np.array_equal(desk.release.margins(values), desk.release.model.model.margins(values))
+    assert np.array_equal(scorer.release.margins(values), scorer.release.model.model.margins(values))
     draw = np.random.default_rng(7)
     strange = values[draw.integers(0, len(values), 4000)]
     strange = np.where(
         draw.random(strange.shape) < 0.2, np.nan, strange * draw.choice([0, 1e-40, -1, 1, 1e9], strange.shape)
     )
-    assert np.array_equal(desk.release.margins(strange), desk.release.model.model.margins(strange))
+    assert np.array_equal(scorer.release.margins(strange), scorer.release.model.model.margins(strange))
 
 
 def test_without_a_release_the_refusal_says_how_to_make_one(own_project):

@@ -19,10 +19,10 @@ import pytest
 from riskmodel.errors import ModelError
 from riskmodel.files import write_text
 from riskmodel.project import Project
-from riskmodel.serving.desk import Desk, facts_of
 from riskmodel.serving.observe import Figures
 from riskmodel.serving.probes import remarks
 from riskmodel.serving.releases import choice, seal
+from riskmodel.serving.scorer import Scorer, facts_of
 from riskmodel.serving.state import ServiceState
 from riskmodel.serving.swap import Watch
 from riskmodel.serving.tally import Tally
@@ -64,24 +64,24 @@ def test_a_good_current_release_is_opened_once_and_nothing_else_is_tried(home, m
 def test_with_a_damaged_current_release_the_other_one_serves_and_everything_says_so(home):
     project, first, second = home
     spoil(first)
-    desk = Desk.open(project, Tally())
-    assert desk.release.folder == second
-    assert desk.not_taken.name == first.name
-    assert facts_of(desk).not_taken == {"release": first.name, "why": ["model.json: changed"]}
-    assert str(project.root) not in json.dumps(facts_of(desk).not_taken), (
+    scorer = Scorer.open(project, Tally())
+    assert scorer.release.folder == second
+    assert scorer.not_taken.name == first.name
+    assert facts_of(scorer).not_taken == {"release": first.name, "why": ["model.json: changed"]}
+    assert str(project.root) not in json.dumps(facts_of(scorer).not_taken), (
         "who reads it need not know where it lies"
     )
     state = ServiceState()
-    state.scorer = desk
+    state.scorer = scorer
     figures = {
         metric.name: metric.samples[0].value
-        for metric in Figures(state, desk.tally).collect()
+        for metric in Figures(state, scorer.tally).collect()
         if len(metric.samples) == 1
     }
     assert figures["riskmodel_release_not_taken"] == 1 and figures["riskmodel_releases_refused"] == 1
-    day = desk.release.valid_until
-    assert len(remarks(desk, day)) == 1 and "release/current" in remarks(desk, day)[0]
-    assert len(remarks(desk, day + dt.timedelta(days=1))) == 2, (
+    day = scorer.release.valid_until
+    assert len(remarks(scorer, day)) == 1 and "release/current" in remarks(scorer, day)[0]
+    assert len(remarks(scorer, day + dt.timedelta(days=1))) == 2, (
         "and that its scores are past their day, where they are"
     )
 
@@ -90,9 +90,9 @@ def test_with_a_damaged_current_release_the_other_one_serves_and_everything_says
 def test_a_pointer_that_leads_nowhere_is_a_fault_of_the_current_release_only(home, pointer):
     project, first, second = home
     write_text(project.root / "release" / "current", pointer)
-    desk = Desk.open(project)
-    assert desk.release.folder in (first, second)
-    assert desk.not_taken is not None and desk.not_taken.why == ["release: no release to serve"]
+    scorer = Scorer.open(project)
+    assert scorer.release.folder in (first, second)
+    assert scorer.not_taken is not None and scorer.not_taken.why == ["release: no release to serve"]
 
 
 def test_the_newest_by_its_sealed_day_is_tried_first_and_a_bad_one_is_passed_over(home, monkeypatch):
@@ -127,13 +127,34 @@ def sealed_for(project: Project, folder: Path, day: str) -> None:
     (folder / "signature.json").write_text(json.dumps(seal.sign(content, seal.key_path(project))))
 
 
+@pytest.mark.parametrize(
+    "content", [b"[" * 200_000, b"\x00" * 9, b" " * 20_000_000], ids=["deeply nested", "zeros", "large"]
+)
+@pytest.mark.parametrize("name", ["signature.json", "manifest.json"])
+def test_a_spoilt_folder_beside_it_keeps_no_good_older_release_from_serving(home, name, content, monkeypatch):
+    project, first, second = home
+    spoil(first)
+    third = shutil.copytree(second, second.with_name("third"))
+    (third / name).write_bytes(content)
+    (first.parent / "a-link").symlink_to(second)
+    monkeypatch.setattr(choice, "try_release", lambda *_: None)
+    assert choice.choose(project, seal.trusted_keys(project), 60).release.folder == second
+
+
+def test_a_pointer_longer_than_a_name_may_be_is_a_fault_of_the_current_release_only(home, monkeypatch):
+    project, first, second = home
+    write_text(project.root / "release" / "current", "x" * 300)
+    monkeypatch.setattr(choice, "try_release", lambda *_: None)
+    assert Scorer.open(project).release.folder in (first, second)
+
+
 def test_nobody_brings_in_a_release_by_damaging_another(home):
     """An older or foreign folder is no way in: without a trusted seal it is not even tried."""
     project, first, second = home
     spoil(first)
     (second / "signature.json").write_text("{}")
     with pytest.raises(ModelError) as refusal:
-        Desk.open(project)
+        Scorer.open(project)
     named = {
         Path(fault.where).relative_to(project.root / "release").parts[0] for fault in refusal.value.faults
     }
@@ -144,9 +165,9 @@ def test_the_current_release_is_taken_as_soon_as_it_has_been_mended_and_not_trie
     project, first, _ = home
     path, content = spoil(first)
     stat = path.stat()
-    desk = Desk.open(project)
-    watch = Watch(desk, project)
-    assert watch.look() is False and desk.tally.refused_releases == 1, (
+    scorer = Scorer.open(project)
+    watch = Watch(scorer, project)
+    assert watch.look() is False and scorer.tally.refused_releases == 1, (
         "nothing has changed since the start: not tried again"
     )
     path.write_bytes(content)
@@ -154,42 +175,42 @@ def test_the_current_release_is_taken_as_soon_as_it_has_been_mended_and_not_trie
         path, ns=(stat.st_atime_ns, stat.st_mtime_ns)
     )  # as a restored backup may come: size and time as they were
     assert watch.look() is True
-    assert desk.release.folder == first and desk.not_taken is None
-    assert desk.tally.swaps == 1
+    assert scorer.release.folder == first and scorer.not_taken is None
+    assert scorer.tally.swaps == 1
 
 
 def test_a_release_in_force_that_is_spoilt_on_disk_is_told_and_goes_on_from_memory(home):
     project, first, _ = home
-    desk = Desk.open(project)
-    release, watch = desk.release, Watch(desk, project)
+    scorer = Scorer.open(project)
+    release, watch = scorer.release, Watch(scorer, project)
     path, content = spoil(first)
     assert watch.look() is False
-    assert desk.release is release and desk.not_taken.why == ["model.json: changed"]
+    assert scorer.release is release and scorer.not_taken.why == ["model.json: changed"]
     path.write_bytes(content)
-    assert watch.look() is True and desk.not_taken is None
+    assert watch.look() is True and scorer.not_taken is None
 
 
 def test_going_back_to_the_release_in_force_ends_the_warning_without_a_swap(home):
     project, first, second = home
-    desk = Desk.open(project)
-    watch = Watch(desk, project)
+    scorer = Scorer.open(project)
+    watch = Watch(scorer, project)
     spoil(second)
     write_text(project.root / "release" / "current", second.name)
-    assert watch.look() is False and desk.not_taken.name == second.name
+    assert watch.look() is False and scorer.not_taken.name == second.name
     write_text(project.root / "release" / "current", first.name)
-    assert watch.look() is False and desk.not_taken is None
-    assert desk.tally.swaps == 0 and desk.tally.refused_releases == 1
+    assert watch.look() is False and scorer.not_taken is None
+    assert scorer.tally.swaps == 0 and scorer.tally.refused_releases == 1
 
 
 def test_a_release_made_again_under_its_name_is_taken(home):
     project, first, _ = home
-    desk = Desk.open(project)
-    before, watch = desk.release, Watch(desk, project)
+    scorer = Scorer.open(project)
+    before, watch = scorer.release, Watch(scorer, project)
     shutil.copytree(first, first.with_name(".draft"))
     shutil.rmtree(first)
     assert watch.look() is False, "between two renames"
     first.with_name(".draft").rename(first)
-    assert watch.look() is True and desk.release is not before
+    assert watch.look() is True and scorer.release is not before
 
 
 def test_whatever_stands_in_a_sealed_file_is_a_fault_of_its_release_and_not_of_the_service(home):
@@ -208,7 +229,7 @@ def test_whatever_stands_in_a_sealed_file_is_a_fault_of_its_release_and_not_of_t
         with pytest.raises(ModelError, match=first.name):
             choice.open_release(first, seal.trusted_keys(project))
         (first / name).write_bytes(whole)
-    assert Desk.open(project).release.folder == second
+    assert Scorer.open(project).release.folder == second
 
 
 def started(project: Project) -> tuple[subprocess.Popen, str, Path]:
@@ -296,8 +317,8 @@ def test_where_no_release_passes_the_service_refuses_to_start_with_every_fault_a
 
 def test_a_release_of_a_new_key_is_taken_when_the_key_is_trusted_without_touching_the_release(home):
     project, first, second = home
-    desk = Desk.open(project)
-    watch = Watch(desk, project)
+    scorer = Scorer.open(project)
+    watch = Watch(scorer, project)
     key = seal.key_path(project)
     old = (project.root / "serving" / "trusted_keys.yaml").read_text()
     key.rename(key.with_name("old.pem"))
@@ -307,6 +328,6 @@ def test_a_release_of_a_new_key_is_taken_when_the_key_is_trusted_without_touchin
     (second / "signature.json").write_text(json.dumps(seal.sign(content, key)))
     write_text(project.root / "serving" / "trusted_keys.yaml", old)
     write_text(project.root / "release" / "current", second.name)
-    assert watch.look() is False and desk.release.folder == first
+    assert watch.look() is False and scorer.release.folder == first
     write_text(project.root / "serving" / "trusted_keys.yaml", both)
-    assert watch.look() is True and desk.release.folder == second
+    assert watch.look() is True and scorer.release.folder == second

@@ -16,11 +16,11 @@ import pytest
 import riskmodel as rm
 from riskmodel.errors import ModelError
 from riskmodel.files import write_text
-from riskmodel.serving.desk import Desk, score_rows
 from riskmodel.serving.reading import read
 from riskmodel.serving.releases import seal
 from riskmodel.serving.releases.release import open_release
 from riskmodel.serving.requests import scores_request
+from riskmodel.serving.scorer import Scorer, score_rows
 from riskmodel.serving.swap import Watch
 
 AS_OF = dt.date(2025, 12, 31)
@@ -46,14 +46,14 @@ def test_under_a_swap_every_answer_is_one_release_s_offline_score(two_models):
         release = open_release(folder, trusted)
         right[release.version] = [score_rows(release, one.rows, AS_OF, 12) for one in asked]
     assert len(right) == 2
-    desk = Desk(open_release(first, trusted))
-    watch = Watch(desk, project)
+    scorer = Scorer(open_release(first, trusted))
+    watch = Watch(scorer, project)
     stop, wrong, seen = threading.Event(), [], []
 
     def ask() -> None:
         turn = 0
         while not stop.is_set():
-            release = desk.release
+            release = scorer.release
             place = turn % len(asked)
             told = score_rows(release, asked[place].rows, AS_OF, 12)
             seen.append(release.version)
@@ -68,7 +68,7 @@ def test_under_a_swap_every_answer_is_one_release_s_offline_score(two_models):
         for folder in (second, first, second):
             write_text(project.root / "release" / "current", folder.name)
             assert watch.look() is True
-            assert desk.release.folder == folder
+            assert scorer.release.folder == folder
             assert watch.look() is False, "what is in force is not taken again"
     finally:
         stop.set()
@@ -77,20 +77,20 @@ def test_under_a_swap_every_answer_is_one_release_s_offline_score(two_models):
         write_text(project.root / "release" / "current", first.name)
     assert not wrong
     assert set(seen) == set(right)
-    assert desk.tally.swaps == 3 and desk.tally.refused_releases == 0
+    assert scorer.tally.swaps == 3 and scorer.tally.refused_releases == 0
 
 
 def test_a_bad_release_is_refused_once_and_taken_when_it_has_been_mended(two_models):
     project, _, first, second = two_models
-    desk = Desk(open_release(first, seal.trusted_keys(project)))
-    watch = Watch(desk, project)
+    scorer = Scorer(open_release(first, seal.trusted_keys(project)))
+    watch = Watch(scorer, project)
     golden = (second / "golden.json").read_bytes()
     manifest = second / "manifest.json"
     (second / "golden.json").write_bytes(golden + b" ")
     write_text(project.root / "release" / "current", second.name)
     try:
         assert watch.look() is False and watch.look() is False
-        assert desk.tally.refused_releases == 1, "the same bad release is not tried again and again"
+        assert scorer.tally.refused_releases == 1, "the same bad release is not tried again and again"
         (second / "golden.json").write_bytes(golden)
         os.utime(manifest)
         assert watch.look() is True
@@ -101,16 +101,16 @@ def test_a_bad_release_is_refused_once_and_taken_when_it_has_been_mended(two_mod
 
 def test_a_release_without_its_key_in_the_trusted_ones_is_not_taken(two_models, monkeypatch):
     project, _, first, second = two_models
-    desk = Desk(open_release(first, seal.trusted_keys(project)))
+    scorer = Scorer(open_release(first, seal.trusted_keys(project)))
     monkeypatch.setattr("riskmodel.serving.releases.seal.trusted_keys", lambda _: {})
     write_text(project.root / "release" / "current", second.name)
     try:
-        assert Watch(desk, project).look() is False
-        assert desk.release.folder == first
+        assert Watch(scorer, project).look() is False
+        assert scorer.release.folder == first
     finally:
         write_text(project.root / "release" / "current", first.name)
     with pytest.raises(ModelError):
-        Desk.open(project)
+        Scorer.open(project)
 
 
 def test_a_storm_of_requests_under_swaps_gets_right_answers_or_quick_refusals(

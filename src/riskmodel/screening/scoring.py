@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -166,6 +166,24 @@ def _capital(text: str) -> str:
 
 
 @dataclass(frozen=True)
+class ScoredRows:
+    """What the score pipeline gives for n households, in the order of their matrix.
+
+    values: what the model was given, shape (n, p). margin, probability, low, high: shape (n,); low and high: 10 and 90 % of the members.
+    table: their reasons. base: the part of the margin that no feature has. reference: what the values were compared with.
+    """
+
+    values: Floats
+    margin: Floats
+    probability: Floats
+    low: Floats
+    high: Floats
+    table: ReasonTable
+    base: float
+    reference: Reference
+
+
+@dataclass(frozen=True)
 class Scores:
     """The scored cohort of a day. The texts and the frame are written when they are first asked for.
 
@@ -213,28 +231,32 @@ class Scores:
     @cached_property
     def frame(self) -> pl.DataFrame:
         """The same in polars."""
-        n = len(self)
-        villages = self.matrix.village_code.tolist()
+        return self._columns(self.table, np.arange(len(self)))[self.order]
+
+    def _columns(self, some: ReasonTable, places: npt.NDArray[np.intp]) -> pl.DataFrame:
+        """The only list of the columns of scores: one row for each of these positions of the matrix. some: their reasons."""
+        n = len(places)
+        villages = self.matrix.village_code[places].tolist()
 
         def same(value: str) -> pl.Series:
             return pl.repeat(value, n, dtype=pl.String, eager=True)
 
         return pl.DataFrame(
             {
-                "household_id": pl.Series(self.matrix.household_id.tolist(), dtype=pl.String),
+                "household_id": pl.Series(self.matrix.household_id[places].tolist(), dtype=pl.String),
                 "as_of": pl.repeat(self.as_of, n, dtype=pl.Date, eager=True),
                 "horizon_months": np.full(n, self.horizon, np.int32),
-                "probability": self.probability,
-                "low": self.low,
-                "high": self.high,
-                "margin": self.margin,
-                "rank": self.rank,
-                "grade": pl.Series(self.grade.tolist(), dtype=pl.String),
-                "risk_kinds": pl.Series(self.table.risk_kinds, dtype=pl.String),
-                "reasons_zh": self.table.text_column("zh"),
-                "reasons_en": self.table.text_column("en"),
-                "notes_zh": self.table.notes("zh"),
-                "notes_en": self.table.notes("en"),
+                "probability": self.probability[places],
+                "low": self.low[places],
+                "high": self.high[places],
+                "margin": self.margin[places],
+                "rank": self.rank[places],
+                "grade": pl.Series(self.grade[places].tolist(), dtype=pl.String),
+                "risk_kinds": pl.Series(some.risk_kinds, dtype=pl.String),
+                "reasons_zh": some.text_column("zh"),
+                "reasons_en": some.text_column("en"),
+                "notes_zh": pl.Series(some.notes("zh"), dtype=pl.String),
+                "notes_en": pl.Series(some.notes("en"), dtype=pl.String),
                 "model_version": same(self.model_version),
                 "village_code": pl.Series(villages, dtype=pl.String),
                 "township_code": pl.Series([code[:TOWNSHIP_DIGITS] for code in villages], dtype=pl.String),
@@ -242,10 +264,10 @@ class Scores:
                 "catalogue_hash": same(self.catalogue_hash),
                 "policy_hash": same(self.policy_hash),
                 "reference_hash": same(self.reference.hash),
-                "feature_hash": feature_hashes(self.values),
-                **{name: pl.Series(self.matrix.column(name)).fill_nan(None) for name in self._rules},
+                "feature_hash": pl.Series(feature_hashes(self.values[places]), dtype=pl.String),
+                **{name: pl.Series(self.matrix.column(name)[places]).fill_nan(None) for name in self._rules},
             }
-        )[self.order]
+        )
 
     @property
     def _rules(self) -> list[str]:
@@ -270,37 +292,8 @@ class Scores:
 
     def row(self, household_id: str) -> dict[str, Any]:
         """The columns of one household. Raises DataError when it was not scored."""
-        place = self.place(household_id)
-        one = self.table.only(np.array([place]))
-        village = str(self.matrix.village_code[place])
-        rules = {
-            name: float(self.matrix.values[place, self.matrix.names.index(name)]) for name in self._rules
-        }
-        return {
-            "household_id": household_id,
-            "as_of": self.as_of,
-            "horizon_months": self.horizon,
-            "probability": float(self.probability[place]),
-            "low": float(self.low[place]),
-            "high": float(self.high[place]),
-            "margin": float(self.margin[place]),
-            "rank": int(self.rank[place]),
-            "grade": str(self.grade[place]),
-            "risk_kinds": one.risk_kinds[0],
-            "reasons_zh": one.texts("zh")[0],
-            "reasons_en": one.texts("en")[0],
-            "notes_zh": one.notes("zh")[0],
-            "notes_en": one.notes("en")[0],
-            "model_version": self.model_version,
-            "village_code": village,
-            "township_code": village[:TOWNSHIP_DIGITS],
-            "county_code": village[:COUNTY_DIGITS],
-            "catalogue_hash": self.catalogue_hash,
-            "policy_hash": self.policy_hash,
-            "reference_hash": self.reference.hash,
-            "feature_hash": feature_hashes(self.values[[place]])[0],
-            **{name: None if np.isnan(value) else value for name, value in rules.items()},
-        }
+        places = np.array([self.place(household_id)])
+        return self._columns(self.table.only(places), places).row(0, named=True)
 
     def reasons(self, household_id: str) -> Explained:
         """Why a household stands where it stands, with `.text()` in both languages. Raises DataError when it was not scored."""
@@ -532,41 +525,110 @@ class ScreeningModel:
         policy_hash: str | None = None,
     ) -> Scores:
         """The same from features that are already there. dates: table -> newest `known_on`; policy_hash: see `policy_hash_with`."""
-        policy_hash = policy_hash or self.policy_hash
+        scored = self.score_rows(
+            matrix,
+            horizon,
+            accept_missing=accept_missing,
+            reference=lambda given: reference or self.reference or Reference.of(given, dates),
+        )
+        order = in_order(scored.margin, matrix.household_id, self.settings.key)
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(1, len(order) + 1)
+        flags = {name: matrix.column(name) for name in matrix.names if name.startswith(RULE)}
+        return Scores(
+            as_of=matrix.as_of,
+            horizon=horizon,
+            model_version=self.version,
+            catalogue_hash=self.catalogue_hash,
+            policy_hash=policy_hash or self.policy_hash,
+            matrix=matrix,
+            values=scored.values,
+            table=scored.table,
+            base=scored.base,
+            reference=scored.reference,
+            order=order,
+            margin=scored.margin,
+            probability=scored.probability,
+            low=scored.low,
+            high=scored.high,
+            rank=rank,
+            grade=self.grades(rank, scored.probability, flags),
+            note=self.explainer.note if self.explainer else "",
+        )
+
+    def score_rows(
+        self,
+        matrix: FeatureMatrix,
+        horizon: int,
+        *,
+        margins: Callable[[Floats], Floats] | None = None,
+        reference: Callable[[FeatureMatrix], Reference] | None = None,
+        accept_missing: Collection[str] = (),
+        picked: bool = False,
+    ) -> ScoredRows:
+        """The score pipeline, for a cohort and for a request alike: gate, margins, probabilities, contributions, reasons.
+
+        margins: values (n, p) -> margin of each member (n, members); None: as the model computes them. reference: what values are compared
+        with, from the matrix of the model's features; None: this model's own. picked: these are households that somebody chose, no cohort.
+        Raises GateError with every fault of the features, ModelError for a horizon that the model does not offer.
+        """
         model = self.model
+        asked = self._asked(matrix)
         values = pass_value_gate(
-            matrix, model.feature_names, self.catalogue, profile=self.profile, accept_missing=accept_missing
-        )  # fmt: skip
-        margins = model.margins(values)
-        margin = mean_of_members(margins)
-        low, high = (model.probability(part, horizon) for part in band_of_members(margins))
-        probability = model.probability(margin, horizon)
+            asked,
+            model.feature_names,
+            self.catalogue,
+            profile=self.profile,
+            accept_missing=accept_missing,
+            picked=picked,
+        )
+        of_members = (margins or model.margins)(values)
+        margin = mean_of_members(of_members)
+        low, high, probability = model.probability(np.stack([*band_of_members(of_members), margin]), horizon)
         contributions, base = self.contributions(values)
-        if reference is None:
-            given = FeatureMatrix(
-                matrix.as_of, matrix.household_id, matrix.village_code, tuple(model.feature_names), values
-            )
-            reference = self.reference or Reference.of(given, dates)
-        ages = ages_of(matrix, self.wordbook)
+        compared = self.reference if reference is None else reference(replace(asked, values=values))
+        assert compared is not None
         table = give_reasons(
             self.wordbook,
             model.feature_names,
             values,
             contributions,
             matrix.village_code,
-            reference,
+            compared,
             as_of=matrix.as_of,
-            ages=ages,
+            ages=ages_of(matrix, self.wordbook),
         )
-        order = in_order(margin, matrix.household_id, self.settings.key)
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(1, len(order) + 1)
-        flags = {name: matrix.column(name) for name in matrix.names if name.startswith(RULE)}
-        return Scores(
-            matrix.as_of, horizon, self.version, self.catalogue_hash, policy_hash, matrix, values, table, base, reference, order, margin,
-            probability, np.minimum(low, probability), np.maximum(high, probability), rank, self.grades(rank, probability, flags),
-            self.explainer.note if self.explainer else "",
-        )  # fmt: skip
+        return ScoredRows(
+            values=values,
+            margin=margin,
+            probability=probability,
+            low=np.minimum(low, probability),
+            high=np.maximum(high, probability),
+            table=table,
+            base=base,
+            reference=compared,
+        )
+
+    def _asked(self, matrix: FeatureMatrix) -> FeatureMatrix:
+        """The model's features of a matrix, in the model's order; the matrix itself where some are not there, for the gate to name them."""
+        names = self.model.feature_names
+        if matrix.names is self._catalogue_names or matrix.names == self._catalogue_names:
+            places = self._places_in_catalogue
+        elif set(names) <= set(matrix.names):
+            places = np.array([matrix.names.index(name) for name in names], np.intp)
+        else:
+            return matrix
+        values = np.ascontiguousarray(matrix.values[:, places])
+        return FeatureMatrix(matrix.as_of, matrix.household_id, matrix.village_code, names, values)
+
+    @cached_property
+    def _catalogue_names(self) -> tuple[str, ...]:
+        return tuple(self.catalogue.root)
+
+    @cached_property
+    def _places_in_catalogue(self) -> npt.NDArray[np.intp]:
+        """Position of each of the model's features among the catalogue's. Raises ValueError where it has other features."""
+        return np.array([self._catalogue_names.index(name) for name in self.model.feature_names], np.intp)
 
     def contributions(self, values: Floats) -> tuple[Floats, float]:
         """Contributions of each feature to the mean margin, shape (n, p), and the base. Raises ModelError where a learner has none."""

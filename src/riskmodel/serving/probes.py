@@ -10,7 +10,7 @@ import datetime as dt
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from riskmodel.serving.desk import Desk
+from riskmodel.serving.scorer import Scorer
 from riskmodel.serving.state import ServiceState
 
 
@@ -28,13 +28,13 @@ class Ready:
         await answer(scope, receive, send)
 
 
-def remarks(desk: Desk, today: dt.date) -> list[str]:
+def remarks(scorer: Scorer, today: dt.date) -> list[str]:
     """What an operator should look into although the service answers, a line each."""
     lines = []
-    if desk.not_taken is not None:
+    if scorer.not_taken is not None:
         lines.append("not the release that release/current names: it did not pass, see the log and /v1/model")
-    if desk.release.valid_until < today:
+    if scorer.release.valid_until < today:
         lines.append(
-            f"its scores were valid until {desk.release.valid_until.isoformat()}: make a new release"
+            f"its scores were valid until {scorer.release.valid_until.isoformat()}: make a new release"
         )
     return lines

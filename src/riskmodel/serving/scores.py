@@ -18,12 +18,12 @@ from riskmodel.casebook import lookups
 from riskmodel.casebook.roles import Who
 from riskmodel.errors import Fault, UserError
 from riskmodel.serving.bodies import check_body_headers
-from riskmodel.serving.desk import score_rows
 from riskmodel.serving.messages import HouseholdScore
 from riskmodel.serving.problems import refuse
 from riskmodel.serving.reading import Asked, ReadRows, Refused, read, read_plain, refused
 from riskmodel.serving.releases.release import Release, valid_until
 from riskmodel.serving.request_faults import FAULTS_AT_MOST
+from riskmodel.serving.scorer import score_rows
 from riskmodel.serving.shapes import Carried
 from riskmodel.serving.state import ServiceState
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH

@@ -13,9 +13,9 @@ from typing import Any
 from riskmodel.casebook import Casebook
 from riskmodel.project import Project
 from riskmodel.serving.authentication import Authenticator
-from riskmodel.serving.desk import Desk, facts_of
 from riskmodel.serving.facts import ReleaseFacts
 from riskmodel.serving.releases.release import valid_until
+from riskmodel.serving.scorer import Scorer, facts_of
 from riskmodel.serving.trail import Trail
 from riskmodel.settings import load_settings
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
@@ -25,10 +25,10 @@ class ServiceState:
     """One for each process. scorer: around the release in force; None where only stored scores are served."""
 
     def __init__(self) -> None:
-        self.scorer: Desk | None = None
+        self.scorer: Scorer | None = None
         self.is_open = False
 
-    def open(self, project: Project, scorer: Desk | None = None) -> None:
+    def open(self, project: Project, scorer: Scorer | None = None) -> None:
         """Open the project's casebook with its authenticator and audit trail.
 
         Raises UserError when the casebook cannot be reached.
@@ -48,7 +48,7 @@ class ServiceState:
             self.book.close()
 
     @property
-    def required_scorer(self) -> Desk:
+    def required_scorer(self) -> Scorer:
         """The scorer. Raises LookupError where no release is served."""
         if self.scorer is None:
             raise LookupError("no release is served here")

@@ -7,11 +7,11 @@ import threading
 
 from riskmodel.errors import UserError
 from riskmodel.project import Project
-from riskmodel.serving.desk import Desk
 from riskmodel.serving.releases import seal
 from riskmodel.serving.releases.choice import NotTaken, faults_of, look, say_if_out_of_date, stamps
 from riskmodel.serving.releases.release import newest_release, open_release, verify
 from riskmodel.serving.releases.trial import try_release
+from riskmodel.serving.scorer import Scorer
 
 log = logging.getLogger("riskmodel.releases")
 
@@ -19,15 +19,15 @@ log = logging.getLogger("riskmodel.releases")
 class Watch:
     """A thread of its own beside the requests. `look` may also be called by hand; two looks never run at once."""
 
-    def __init__(self, desk: Desk, project: Project) -> None:
-        self.desk, self.project = desk, project
-        folder = desk.release.folder
+    def __init__(self, scorer: Scorer, project: Project) -> None:
+        self.scorer, self.project = scorer, project
+        folder = scorer.release.folder
         self._seen = (
-            desk.seen
+            scorer.seen
         )  # what was looked at last, so that a bad one is tried again only when something has changed
         self._in_force = (
             folder.name,
-            desk.seen.files if desk.seen and desk.not_taken is None else stamps(folder),
+            scorer.seen.files if scorer.seen and scorer.not_taken is None else stamps(folder),
         )
         self._stop = threading.Event()
         self._one_look = threading.Lock()
@@ -44,7 +44,7 @@ class Watch:
             self._thread.join(30)
 
     def _run(self) -> None:
-        while not self._stop.wait(self.desk.settings.watch_seconds):
+        while not self._stop.wait(self.scorer.settings.watch_seconds):
             try:
                 self.look()
             except Exception:  # the watch goes on, whatever a folder does
@@ -56,13 +56,13 @@ class Watch:
             return self._look()
 
     def _look(self) -> bool:
-        desk, seen = self.desk, look(self.project)
+        scorer, seen = self.scorer, look(self.project)
         if seen == self._seen:
             return False
         self._seen = seen
         if (seen.name, seen.files) == self._in_force:
-            if desk.not_taken is not None:
-                desk.not_taken = None
+            if scorer.not_taken is not None:
+                scorer.not_taken = None
                 log.info(
                     "release/current names the release in force again", extra={"said": {"release": seen.name}}
                 )
@@ -74,18 +74,18 @@ class Watch:
         try:
             trusted = seal.trusted_keys(self.project)
             verify(folder, trusted)
-            try_release(folder, trusted, desk.settings.trial_seconds)
+            try_release(folder, trusted, scorer.settings.trial_seconds)
             release = open_release(folder, trusted)
         except UserError as error:
-            desk.not_taken = NotTaken(folder.name, faults_of(error, folder))
-            desk.tally.refused_releases += 1
-            faults = [str(fault) for fault in desk.not_taken.faults][:10]
+            scorer.not_taken = NotTaken(folder.name, faults_of(error, folder))
+            scorer.tally.refused_releases += 1
+            faults = [str(fault) for fault in scorer.not_taken.faults][:10]
             log.error("a release was not taken", extra={"said": {"release": folder.name, "faults": faults}})
             return False
-        before, desk.release = desk.release, release
-        desk.not_taken = None
+        before, scorer.release = scorer.release, release
+        scorer.not_taken = None
         self._in_force = (seen.name, seen.files)
-        desk.tally.swaps += 1
+        scorer.tally.swaps += 1
         log.info(
             "another release is in force",
             extra={"said": {"release": folder.name, "before": before.folder.name}},

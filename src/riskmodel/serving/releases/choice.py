@@ -103,7 +103,7 @@ def choose(project: Project, trusted: Mapping[str, bytes], trial_seconds: float)
         release = open_release(newest_release(project), trusted)
         say_if_out_of_date(release)
         return Choice(release, None, seen)
-    except UserError as error:
+    except (UserError, OSError) as error:
         not_taken = NotTaken(seen.name, faults_of(error, project.root / FOLDER / (seen.name or CURRENT)))
     faults = list(not_taken.faults)
     whole: list[tuple[str, float, Path]] = []
@@ -113,7 +113,7 @@ def choose(project: Project, trusted: Mapping[str, bytes], trial_seconds: float)
                 whole.append(
                     (str(verify(folder, trusted)["as_of"]), (folder / MANIFEST).stat().st_mtime, folder)
                 )
-            except (UserError, OSError, ValueError, LookupError) as error:
+            except Exception as error:  # whatever it is: it is this folder's fault, and no other one suffers
                 faults += faults_of(error, folder)
     for _, _, folder in sorted(whole, reverse=True):
         try:

@@ -12,8 +12,8 @@
         golden.json        a few feature vectors and what they give, replayed when the release is opened
     release/current        the name of the release in force
 
-It is written beside and renamed, so that there is never half of one. The signature is looked at first, then every hash; only then is anything
-loaded. No file in it holds a pickle.
+It is written beside and renamed, so that there is never half of one; made again it gets a number behind its name, and `release/current` changes by one
+rename, so that there is never none. The signature is looked at first, then every hash; only then is anything loaded. No file in it is a pickle or a link.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ import datetime as dt
 import hashlib
 import json
 import os
+import re
 import shutil
+import stat
 import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,8 +59,13 @@ FOLDER: Final = "release"
 CURRENT: Final = "current"
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "signature.json"
-FORMAT: Final = 3
+FORMAT: Final = 4
 GOLDEN_ROWS: Final = 20
+DRAFT: Final = ".draft-"
+LOCK: Final = ".lock"
+NAME_BYTES: Final = 255
+MANIFEST_BYTES: Final = 16 * 1024 * 1024
+SIGNATURE_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -76,12 +83,6 @@ class Release:
     def margins(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Margin of each member, shape (n, members), as the batch run gives them."""
         return self.model.model.margins(values) if self.walker is None else self.walker.margins(values)
-
-    @cached_property
-    def places(self) -> npt.NDArray[np.intp]:
-        """Where each of the model's features stands among the catalogue's."""
-        names = tuple(self.model.catalogue.root)
-        return np.array([names.index(name) for name in self.model.model.feature_names], np.intp)
 
     @property
     def version(self) -> str:
@@ -127,49 +128,100 @@ def make_release(project: Project, model: ScreeningModel, tables: Tables, as_of:
 
     home = project.root / FOLDER
     home.mkdir(exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
-    try:
-        model.model.save(draft / "model")
-        for name in ("features", "serving/screening.yaml"):
-            source, target = project.root / name, draft / name
-            target.parent.mkdir(exist_ok=True)
-            (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
-        (draft / "area_context.json").write_text(context.json(), encoding="utf-8")
-        reference.save(draft)
-        rows = tables["policy"].to_dicts() if "policy" in tables else []
-        (draft / "policy.json").write_text(
-            json.dumps(rows, default=str, ensure_ascii=False), encoding="utf-8"
-        )
-        (draft / "golden.json").write_text(json.dumps(_golden(model, matrix)), encoding="utf-8")
-        if model.explainer is not None:
-            model.explainer.save(draft)
-        manifest = {
-            "format": FORMAT,
-            "model_version": model.version,
-            "as_of": as_of.isoformat(),
-            "files": _hashes(draft),
-        }
-        content = json.dumps(manifest, indent=1, sort_keys=True).encode()
-        (draft / MANIFEST).write_bytes(content)
-        (draft / SIGNATURE).write_text(json.dumps(seal.sign(content, key), indent=1), encoding="utf-8")
-        target = home / f"{model.version}-{as_of.isoformat()}"
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(draft, target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    target.chmod(0o755)
-    write_text(home / CURRENT, target.name, shared=True)
+    with _alone(home):
+        draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=home))
+        try:
+            model.model.save(draft / "model")
+            for name in ("features", "serving/screening.yaml"):
+                source, copy = project.root / name, draft / name
+                copy.parent.mkdir(exist_ok=True)
+                (shutil.copytree if source.is_dir() else shutil.copy2)(source, copy)
+            (draft / "area_context.json").write_text(context.json(), encoding="utf-8")
+            reference.save(draft)
+            rows = tables["policy"].to_dicts() if "policy" in tables else []
+            policy_text = json.dumps(rows, default=str, ensure_ascii=False)
+            (draft / "policy.json").write_text(policy_text, encoding="utf-8")
+            (draft / "golden.json").write_text(json.dumps(_golden(model, matrix)), encoding="utf-8")
+            if model.explainer is not None:
+                model.explainer.save(draft)
+            manifest = {
+                "format": FORMAT,
+                "model_version": model.version,
+                "as_of": as_of.isoformat(),
+                "files": _hashes(draft),
+            }
+            content = json.dumps(manifest, indent=1, sort_keys=True).encode()
+            (draft / MANIFEST).write_bytes(content)
+            (draft / SIGNATURE).write_text(json.dumps(seal.sign(content, key), indent=1), encoding="utf-8")
+            draft.chmod(0o755)
+            target = _put_beside(draft, home, f"{model.version}-{as_of.isoformat()}")
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        before = current_name(project)
+        write_text(home / CURRENT, target.name, shared=True)
+        _remove_older(home, target.name, before)
     return target
 
 
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Only one process makes a release at a time, and removes what a killed one has left. Raises ModelError while another one is at it."""
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system: nothing is locked, and nothing is removed
+        yield
+        return
+    with (home / LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            remedy = "Wait until it has ended, then try again."
+            raise ModelError(
+                Fault(str(home), "another release is being made", "one at a time", remedy)
+            ) from None
+        for left in home.glob(f"{DRAFT}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+
+
+def _put_beside(draft: Path, home: Path, name: str) -> Path:
+    """Rename a whole draft to `name`, or to `name` with the next free number where that is there already. Its files are on disk before."""
+    for path in draft.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    number = max((_number(path.name, name) for path in home.glob(f"{name}*")), default=0)
+    target = home / (name if number == 0 else f"{name}-{number + 1}")
+    os.rename(draft, target)
+    return target
+
+
+def _number(found: str, name: str) -> int:
+    """1 for `name` itself, n for `name-n`, 0 for any other name."""
+    rest = found.removeprefix(name)
+    return 1 if not rest else int(rest[1:]) if re.fullmatch(r"-[0-9]{1,6}", rest) else 0
+
+
+def _remove_older(home: Path, kept: str, before: str) -> None:
+    """Remove releases of the same model and day as `kept`, but for the one that was current before it, or else the last one."""
+    base = kept if re.search(r"-\d{4}-\d\d-\d\d$", kept) else kept.rpartition("-")[0]
+    same = sorted(
+        (path for path in home.iterdir() if _number(path.name, base) and path.name != kept),
+        key=lambda path: (path.name == before, _number(path.name, base)),
+    )
+    for path in same[:-1]:
+        gone = path.with_name(f"{DRAFT}{path.name}")
+        os.rename(path, gone)  # in one step, so that nobody meets half of it
+        shutil.rmtree(gone, ignore_errors=True)
+
+
 def current_name(project: Project) -> str:
-    """The name in `release/current`; "" where it is missing, cannot be read (a power cut may leave zeros) or leads out of the folder."""
+    """The name in `release/current`; "" where it is missing, cannot be read (a power cut may leave zeros), is no name or leads out of the folder."""
     try:
         name = (project.root / FOLDER / CURRENT).read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         return ""
-    return name if name.isprintable() and Path(name).name == name else ""
+    return name if name.isprintable() and Path(name).name == name and len(name.encode()) <= NAME_BYTES else ""
 
 
 def newest_release(project: Project) -> Path:
@@ -193,10 +245,12 @@ def verify(folder: Path, trusted: Mapping[str, bytes]) -> dict[str, Any]:
 
     Raises ModelError: no signature by a trusted key; or every changed, missing and foreign file.
     """
+    if folder.is_symlink():
+        raise ModelError(_damaged(folder, "a link"))
     try:
-        content = (folder / MANIFEST).read_bytes()
-        signature = json.loads((folder / SIGNATURE).read_bytes())
-    except (OSError, ValueError) as error:
+        content = _read_plain(folder / MANIFEST, MANIFEST_BYTES)
+        signature = json.loads(_read_plain(folder / SIGNATURE, SIGNATURE_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(
             _damaged(folder / SIGNATURE, f"{MANIFEST} or {SIGNATURE} cannot be read ({type(error).__name__})")
         ) from None
@@ -216,7 +270,7 @@ def verify(folder: Path, trusted: Mapping[str, bytes]) -> dict[str, Any]:
     faults = [
         _damaged(
             folder / name,
-            "missing" if name not in found_files else "foreign" if name not in stated else "changed",
+            _difference(stated.get(name), found_files.get(name)),
         )
         for name in sorted(stated.keys() | found_files.keys())
         if stated.get(name) != found_files.get(name)
@@ -269,13 +323,26 @@ def _load(folder: Path, as_of: dt.date) -> Release:
     return release
 
 
+def _read_plain(path: Path, most: int) -> bytes:
+    """The bytes of a plain file. Raises OSError for what is none (a link, a pipe), ValueError for one of more than `most` bytes."""
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("not a plain file")
+    if status.st_size > most:
+        raise ValueError("too large")
+    return path.read_bytes()
+
+
 def _hashes(folder: Path) -> dict[str, str]:
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and path not in (folder / MANIFEST, folder / SIGNATURE)
-    )
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+    """SHA-256 of every file by its path, but for manifest and signature. What is neither file nor folder has no hash, but its kind: `a link`."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        mode = path.lstat().st_mode
+        if path in (folder / MANIFEST, folder / SIGNATURE) or stat.S_ISDIR(mode):
+            continue
+        kind = "a link" if stat.S_ISLNK(mode) else "not a plain file"
+        found[path.relative_to(folder).as_posix()] = _sha256(path) if stat.S_ISREG(mode) else kind
+    return found
 
 
 def _sha256(path: Path) -> str:
@@ -330,6 +397,15 @@ def _replay(release: Release) -> None:
                 "Use the locked versions (make serve).",
             )
         )
+
+
+def _difference(stated: str | None, found: str | None) -> str:
+    """What is wrong with a file whose hash is not the stated one."""
+    if found is None:
+        return "missing"
+    if " " in found:
+        return found  # no hash: a link, or the like
+    return "foreign" if stated is None else "changed"
 
 
 def _damaged(path: Path, found: str) -> Fault:

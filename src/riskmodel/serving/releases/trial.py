@@ -45,7 +45,7 @@ def try_release(folder: Path, trusted: Mapping[str, bytes], seconds: float = 120
         return
     try:
         faults = [Fault(**fault) for fault in json.loads(done.stdout)]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         faults = []
     died = Fault(
         str(folder),

@@ -1,4 +1,4 @@
-"""The desk: takes rows of households, answers their scores and reasons by the same functions as a batch run, to the bit."""
+"""The scorer: rows of households to their scores and reasons, by the same functions as a batch run, to the bit."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from riskmodel.errors import DataError, Fault, GateError
 from riskmodel.features import build, warm_up
 from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.project import Project
 from riskmodel.screening import warming
-from riskmodel.screening.gate import pass_value_gate
-from riskmodel.screening.reasons import MOST_RAISING, ReasonTable, give_reasons
-from riskmodel.screening.scoring import ages_of, feature_hashes
+from riskmodel.screening.reasons import MOST_RAISING, ReasonTable
+from riskmodel.screening.scoring import feature_hashes
 from riskmodel.serving import reading
 from riskmodel.serving.facts import ReleaseFacts
 from riskmodel.serving.reading import ReadRows
@@ -26,11 +23,10 @@ from riskmodel.serving.releases.choice import NotTaken, Seen, choose
 from riskmodel.serving.releases.release import Release
 from riskmodel.serving.tally import Tally
 from riskmodel.settings import Service, load_settings
-from riskmodel.training.model import band_of_members, mean_of_members
 
 
 @dataclass
-class Desk:
+class Scorer:
     """Around the release in force. Scores do not depend on earlier calls. `release` is exchanged as a whole: take it once a request.
 
     not_taken: what `release/current` names, where that is another one, and why it is not in force. seen: what lay there when it was opened.
@@ -43,7 +39,7 @@ class Desk:
     seen: Seen | None = None
 
     @classmethod
-    def open(cls, project: Project | None = None, tally: Tally | None = None) -> Desk:
+    def open(cls, project: Project | None = None, tally: Tally | None = None) -> Scorer:
         """On the project's current release, or on the newest other one when that does not pass (see `choice`). Raises ModelError when none passes.
 
         What has to be compiled is compiled here (or comes from the cache on disk), so that no caller waits for a compiler.
@@ -62,9 +58,9 @@ class Desk:
         return cls(chosen.release, settings, counts, chosen.not_taken, chosen.seen)
 
 
-def facts_of(desk: Desk) -> ReleaseFacts:
+def facts_of(scorer: Scorer) -> ReleaseFacts:
     """What the other routes say of the release in force."""
-    release, not_taken = desk.release, desk.not_taken
+    release, not_taken = scorer.release, scorer.not_taken
     return ReleaseFacts(
         release.version, release.as_of, release.valid_until, release.data_dates, release.record, release.folder,
         None if not_taken is None else {"release": not_taken.name, "why": not_taken.why},
@@ -108,37 +104,20 @@ def score_rows(release: Release, given: ReadRows, as_of: dt.date, horizon: int) 
 
 
 def _scores(release: Release, matrix: FeatureMatrix, horizon: int) -> list[dict[str, Any]]:
-    screening, model = release.model, release.model.model
-    asked = FeatureMatrix(
-        matrix.as_of,
-        matrix.household_id,
-        matrix.village_code,
-        model.feature_names,
-        np.ascontiguousarray(matrix.values[:, release.places]),
-    )
-    values = pass_value_gate(
-        asked, model.feature_names, screening.catalogue, profile=screening.profile, picked=True
-    )
-    margins = release.margins(values)
-    margin = mean_of_members(margins)
-    low, high, probability = model.probability(np.stack([*band_of_members(margins), margin]), horizon)
-    contributions, _ = screening.contributions(values)
-    assert screening.reference is not None
-    table = give_reasons(
-        screening.wordbook, model.feature_names, values, contributions, matrix.village_code, screening.reference,
-        as_of=matrix.as_of, ages=ages_of(matrix, screening.wordbook),
-    )  # fmt: skip
-    reasons = _reasons(table)
-    kinds, notes_zh, notes_en, hashes = (
-        table.risk_kinds,
-        table.notes("zh"),
-        table.notes("en"),
-        feature_hashes(values),
-    )
+    """One `HouseholdScore` for each household of the matrix."""
+    screening = release.model
+    scored = screening.score_rows(matrix, horizon, margins=release.margins, picked=True)
+    table, reasons = scored.table, _reasons(scored.table)
+    kinds, notes_zh, notes_en = table.risk_kinds, table.notes("zh"), table.notes("en")
+    hashes = feature_hashes(scored.values)
     numbers = zip(
-        matrix.household_id.tolist(), probability.tolist(), np.minimum(low, probability).tolist(),
-        np.maximum(high, probability).tolist(), margin.tolist(), strict=True,
-    )  # fmt: skip
+        matrix.household_id.tolist(),
+        scored.probability.tolist(),
+        scored.low.tolist(),
+        scored.high.tolist(),
+        scored.margin.tolist(),
+        strict=True,
+    )
     return [
         {
             "household_id": household,
@@ -178,10 +157,12 @@ def _without_ids(faults: tuple[Fault, ...], ids: list[str]) -> list[Fault]:
     """The same faults, households named by their place: an answer never repeats an id that is not the caller's to see in a log."""
     named: Mapping[str, str] = {household: f"number {place}" for place, household in enumerate(ids, 1)}
 
-    def told(text: str) -> str:
+    def without(text: str) -> str:
         for household, place in sorted(named.items(), key=lambda item: -len(item[0])):
             if household in text:
                 text = text.replace(household, place)
         return text
 
-    return [Fault(told(fault.where), told(fault.found), fault.expected, fault.remedy) for fault in faults]
+    return [
+        Fault(without(fault.where), without(fault.found), fault.expected, fault.remedy) for fault in faults
+    ]
