@@ -11,6 +11,7 @@ from riskmodel.errors import ProjectError
 from riskmodel.features import build, build_dates, count_context, load_catalogue, prepare
 from riskmodel.features.catalogue import catalogue_files
 from riskmodel.features.definitions import definitions
+from riskmodel.features.own import own_modules
 from riskmodel.features.tracing import explain_value, python_values
 from riskmodel.policy import Policy
 
@@ -183,6 +184,65 @@ def self_paid_12m(medical):
         "no family `luck`",
     ):
         assert said in text, said
+
+
+BODY = """from riskmodel.features.common import Rows, When{names}
+
+
+def odd(medical: Rows, when: When) -> float:
+    \"\"\"Something.\"\"\"
+    {line}
+    return 0.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "line", "said"),
+    [
+        (", __builtins__", "count = 0", "imports __builtins__"),
+        (", np", "count = 0", "imports np"),
+        (", Sequence", "count = 0", "imports Sequence"),
+        ("", "__import__('os').system('true')", "calls `__import__('os').system`"),
+        ("", "count = __builtins__", "the name `__builtins__`"),
+        ("", "count = medical.__class__", "`medical.__class__`"),
+        ("", "count = Rows.amount", "`Rows.amount`"),
+        ("", "count = abs.amount", "`abs.amount`"),
+        ("", "count = 'text'", "`'text'`"),
+        ("", "count = b'bytes'", "`b'bytes'`"),
+        ("", "count = [bill.amount for bill in medical]", "`[bill.amount for bill in medical]`"),
+        ("", "count = {1: 2}", "`{1: 2}`"),
+        ("", "count = f'{when}'", "`f'{when}'`"),
+        ("", "count = max(*medical)", "`*medical`"),
+        ("", "count = (yield)", "`(yield)`"),
+        ("", "assert medical", "`assert medical`"),
+        ("", "del medical", "`del medical`"),
+        ("", "raise medical", "`raise medical`"),
+        ("", "count = elsewhere", "the name `elsewhere`"),
+        ("", "nonlocal count", "`nonlocal count`"),
+    ],
+)
+def test_whatever_is_on_no_list_is_refused_and_nothing_runs(own_project, names, line, said):
+    write(own_project, BODY.format(names=names, line=line))
+    with pytest.raises(ProjectError) as error:
+        load_catalogue(own_project)
+    assert said in str(error.value)
+
+
+def test_functions_see_no_builtins_but_arithmetic(county_project):
+    (module,) = own_modules(load_catalogue(county_project).own).values()
+    assert set(module.__dict__["__builtins__"]) == {
+        "abs",
+        "bool",
+        "float",
+        "int",
+        "len",
+        "max",
+        "min",
+        "range",
+        "__import__",
+    }
+    with pytest.raises(ImportError):
+        module.__dict__["__builtins__"]["__import__"]("os")
 
 
 def test_function_and_entry_must_both_be_there(own_project):
