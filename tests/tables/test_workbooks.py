@@ -11,10 +11,11 @@ import zipfile
 
 import openpyxl
 import pytest
+import xlsxwriter
 
 from riskmodel.errors import DataError
 from riskmodel.tables import check_tables, quarantine, read_tables
-from riskmodel.tables.workbooks import letters_of
+from riskmodel.tables.workbooks import Workbook, letters_of, quick_marks
 
 HEADING = ["event_id", "household_id", "occurred_on", "known_on", "channel", "topic"]
 
@@ -252,3 +253,61 @@ def test_rows_with_such_cells_can_be_set_aside(folder, tmp_path):
 
 def test_letters_of_columns():
     assert [letters_of(number) for number in (1, 26, 27, 702, 703, 16384)] == ["A", "Z", "AA", "ZZ", "AAA", "XFD"]
+
+
+def sheet_of(path, *, gaps=False, formats=False, merged=False):
+    """A workbook as another writer writes it: shared texts, numbers, cells with a format and nothing in them."""
+    workbook = xlsxwriter.Workbook(path)
+    sheet = workbook.add_worksheet("Sheet")
+    plain = workbook.add_format({"num_format": "0.00"})
+    for number in range(30):
+        sheet.write_row(number, 0, [f"L{number}", "H", number, 1.5])
+    if gaps:
+        sheet.write(40, 7, "x")
+        sheet.write(60, 1, 5)
+    if formats:
+        sheet.write_blank(2, 25, None, plain)
+        sheet.write_blank(70, 0, None, plain)
+        sheet.set_row(80, 40)
+    if merged:
+        sheet.merge_range("F2:F3", "both", plain)
+        sheet.merge_range("G4:H4", "both", plain)
+    workbook.close()
+
+
+@pytest.mark.parametrize("writer", ["xlsxwriter", "openpyxl"])
+@pytest.mark.parametrize(
+    "flags", [{}, {"gaps": True}, {"formats": True}, {"merged": True}, {"gaps": True, "formats": True, "merged": True}]
+)
+def test_the_quick_look_at_a_sheet_sees_what_the_walk_over_its_cells_sees(tmp_path, writer, flags):
+    path = tmp_path / "a.xlsx"
+    sheet_of(path, **flags)
+    if writer == "openpyxl":
+        openpyxl.load_workbook(path).save(path)  # which writes texts into the cells
+    book = Workbook("a.xlsx", path.read_bytes())
+    xml = book.book.archive.read(book.sheets["Sheet"])
+    quick, walk = quick_marks(xml), book._walk("Sheet", only_whether_filled=False)
+    assert quick is not None
+    assert {row: last for row, (_, last) in quick.filled.items()} == {row: last for row, (_, last) in walk.filled.items()}
+    assert (quick.columns, quick.cells, sorted(map(str, quick.merged))) == (
+        walk.columns,
+        walk.cells,
+        sorted(map(str, walk.merged)),
+    )
+
+
+@pytest.mark.parametrize("unusual", ["error", "formula", "blank", "quotes"])
+def test_a_sheet_that_is_written_otherwise_is_looked_at_cell_by_cell(folder, unusual):
+    workbook = leads()
+    if unusual == "error":
+        workbook.active["F3"].value, workbook.active["F3"].data_type = "#N/A", "e"
+    if unusual == "formula":
+        workbook.active["F3"] = "=1+1"
+    if unusual == "blank":
+        workbook.active["A9"] = "\u3000"
+    path = save(folder, workbook)
+    if unusual == "quotes":
+        change_xml(path, '<row r="3"', "<row r='3'")
+    book = Workbook("leads.xlsx", path.read_bytes())
+    assert quick_marks(book.book.archive.read(book.sheets["Sheet"])) is None
+    assert set(book.marks("Sheet").filled) == {1, 2, 3, 4}

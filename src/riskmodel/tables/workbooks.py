@@ -8,6 +8,7 @@ looked through first: where its filled cells are, which of them hold no plain va
 from __future__ import annotations
 
 import datetime as dt
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,6 +138,57 @@ class _Walk:
         marks.cells += 1
 
 
+# What a cell may be besides a number or a shared text, and other ways to write the same: then each cell is looked at.
+_UNUSUAL: Final = (b't="e"', b"<f", b't="str"', b"<v/>", b"<v />", b"<v></v>", b"<v ", b"='", b"<!", b"<?")
+_ROW: Final = re.compile(rb'<row\s(?:[^>]*\s)?r="(\d+)"')
+_CELL: Final = re.compile(rb'<c\s(?:[^>]*\s)?r="([A-Z]{1,3})(\d+)"')
+_FILLED: Final = re.compile(rb'<c\s(?:[^>]*\s)?r="([A-Z]{1,3}\d+)"[^>]*><(?:v|is)>')
+_INLINE: Final = re.compile(rb"<t(?:\s[^>]*)?>([^<]*)</t>|<t(?:\s[^>]*)?/>|<is\s*/>")
+_MERGED: Final = re.compile(rb'<mergeCell\s[^>]*?ref="([A-Z]+\d+):([A-Z]+\d+)"')
+
+
+def quick_marks(xml: bytes) -> Marks | None:
+    """The marks of a sheet that is written as most programs do it, row by row instead of cell by cell; None: it is written otherwise.
+
+    All cells are numbers and texts, with their addresses, and none of the texts is blank. Of each row only the last filled cell is looked at, and all of the first
+    rows, so `columns` may lack some between.
+    """
+    start, stop = xml.find(b"<sheetData>"), xml.find(b"</sheetData>")
+    if start < 0 or stop < 0:
+        return None
+    data = xml[start + len(b"<sheetData>") : stop]
+    if any(sign in data for sign in _UNUSUAL):
+        return None
+    if b"<is" in data and any(not text.decode("utf-8", "replace").strip(INVISIBLE) for text in _INLINE.findall(data)):
+        return None
+    marks = Marks(cells=data.count(b"<v>") + data.count(b"<is>"))
+    for chunk in data.split(b"</row>"):
+        value = max(chunk.rfind(b"<v>"), chunk.rfind(b"<is>"))
+        if value < 0:
+            continue
+        begin = chunk.rfind(b"<row")  # before it there may be rows without cells
+        row = _ROW.match(chunk, begin) if begin >= 0 else None
+        cell = _CELL.match(chunk, chunk.rfind(b"<c ", 0, value))
+        if row is None or cell is None or row.group(1) != cell.group(2) or 0 <= chunk.find(b"<c ") < begin:
+            return None
+        place = place_of((cell.group(1) + cell.group(2)).decode())
+        assert place is not None
+        if place[0] in marks.filled:
+            return None
+        marks.filled[place[0]] = (1, place[1])
+        if len(marks.filled) <= TITLE_ROWS:
+            places = [place_of(found.decode()) for found in _FILLED.findall(chunk, begin)]
+            marks.columns.update(place[1] for place in places if place)
+        marks.columns.add(place[1])
+    for first, last in _MERGED.findall(xml, stop):
+        top_left, bottom_right = place_of(first.decode()), place_of(last.decode())
+        if top_left and bottom_right:
+            marks.merged.append(Area(*top_left, *bottom_right))
+    if xml.count(b"<mergeCell ", stop) != len(marks.merged):
+        return None
+    return marks
+
+
 class Workbook:
     """The sheets of an .xlsx file, as far as the reader of tables needs them. Raises DataError for a file that is none, or is too large."""
 
@@ -163,7 +215,10 @@ class Workbook:
 
     def marks(self, sheet: str) -> Marks:
         """What the XML of the sheet shows."""
-        return self._walk(sheet, only_whether_filled=False)
+        with self._plainly():
+            xml = self.book.archive.read(self.sheets[sheet])
+        quick = None if any(not text.strip(INVISIBLE) for text in self.book.texts) else quick_marks(xml)
+        return quick or self._walk(sheet, only_whether_filled=False)
 
     def _walk(self, sheet: str, *, only_whether_filled: bool) -> Marks:
         walk = _Walk(self.book.texts, only_whether_filled=only_whether_filled)
@@ -187,6 +242,8 @@ def read_excel(folder: Path, table: str, path: Path, mapping: TableMapping) -> S
         fault = error.faults[0]
         return refused(table, file, "Excel", "truncated_file", fault.found, fault.expected, fault.remedy)
     read_as = f"Excel, sheet {sheet}"
+    if not marks.filled:
+        return refused(table, file, read_as, "empty_file", "a sheet without rows", "a header and rows", _SAVE_AGAIN)
     width, height = max(marks.columns), max(marks.filled)
     if (far := marks.far()) or width * height > CELLS_AT_MOST:
         found = f"a filled cell far from the table, {sheet}!{far or letters_of(width) + str(height)}"
