@@ -63,8 +63,11 @@ def error(folder, check):
     return found[0]
 
 
-@pytest.mark.parametrize("value", ["#N/A", "#REF!", "#DIV/0!", "#NAME?", "#VALUE!", "#NUM!", "#NULL!"])
-@pytest.mark.parametrize(("letter", "column"), [("F", "topic"), ("E", "channel"), ("B", "household_id")])
+ERRORS = [("#N/A", "F", "topic"), ("#REF!", "E", "channel"), ("#DIV/0!", "B", "household_id"), ("#NAME?", "C", "occurred_on")]
+ERRORS += [("#VALUE!", "F", "topic"), ("#NUM!", "F", "topic"), ("#NULL!", "F", "topic")]
+
+
+@pytest.mark.parametrize(("value", "letter", "column"), ERRORS)
 def test_an_error_cell_is_named_by_its_address_in_every_column(folder, value, letter, column):
     workbook = leads()
     cell = workbook.active[f"{letter}3"]
