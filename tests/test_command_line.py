@@ -18,7 +18,7 @@ FIXED = {
     "compare": ["RUN"],
     "promote": ["run", "--by", "--because", "--waive"],
     "score": ["--tables", "--as-of", "--output", "--model", "--horizon"],
-    "list": ["--tables", "--as-of", "--capacity", "--output", "--by-township"],
+    "list": ["--tables", "--as-of", "--capacity", "--output", "--by-township", "--county"],
     "explain": ["household", "--tables", "--as-of", "--plot"],
     "record": ["file", "--by"],
     "cycles": ["--closed"],

@@ -114,6 +114,7 @@ function leads(answer) {
   const rules = answer.rules || [];
   return panel(
     t("leads"),
+    answer.not_listed ? el("p", { class: "why-not" }, el("strong", {}, `${t("whyNotListed", { cycle: answer.not_listed.cycle })} `), said(answer.not_listed)) : null,
     why ? el("p", {}, el("strong", {}, `${t("whyListed")} `), why) : null,
     rules.length ? el("ul", {}, rules.map((rule) => el("li", {}, said(rule)))) : why ? null : el("p", {}, t("noLeads")),
     el("p", { class: "hint" }, t("leadsNote")),

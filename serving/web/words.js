@@ -185,6 +185,7 @@ export const WORDS = {
   leadsNote: ["线索和规则与评分无关，评分再低也要核实。", "Leads and rules stand beside the score: they are followed however low it is."],
   noLeads: ["目前没有线索，也未触发部门规则。", "No lead, and no department rule is met."],
   whyListed: ["列入依据", "Why it is listed"],
+  whyNotListed: ["未列入{cycle}期清单的原因：", "Why it is not on the list of {cycle}:"],
   checks: ["核实什么", "What to check"],
   noChecks: ["核实近期收入、支出和家庭变化，听家庭自己说困难。", "Recent income, spending and changes in the household; hear what the household itself finds hard."],
   changes: ["与上次评分相比", "Since the last scoring"],

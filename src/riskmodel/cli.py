@@ -464,6 +464,12 @@ def visit_list(
             help="One workbook for the county and one for each township, into this folder.",
         ),
     ] = None,
+    county: Annotated[
+        str | None,
+        typer.Option(
+            "--county", metavar="CODE", help="6 digits; needed where the tables hold several counties."
+        ),
+    ] = None,
     model: Annotated[str, typer.Option(metavar="RUN|champion", help="Whose scores.")] = "champion",
     project: ProjectOption = None,
 ) -> None:
@@ -483,7 +489,9 @@ def visit_list(
     with replacing(output) if output is not None else nullcontext() as draft:
         data = rm.read_tables(tables)
         scores = rm.score(data, as_of, model=model, project=project)
-        visits = rm.screening_list(scores, data, as_of=as_of, capacity=capacity, issue=True, project=project)
+        visits = rm.screening_list(
+            scores, data, as_of=as_of, capacity=capacity, county=county, issue=True, project=project
+        )
         if output is not None and draft is not None:
             LIST_WRITERS[output.suffix](visits, draft)
     written = [] if output is None else [output]

@@ -1,4 +1,5 @@
-"""`serving/screening.yaml`: capacity, leads, random checks, quotas, grades. Read once, checked with file and line."""
+"""`serving/screening.yaml`: capacity, leads, random checks, quotas, grades. Read once, checked with file and
+line."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ Visits = Annotated[int, Field(ge=0)]
 
 
 class Settings(Strict):
-    """A section of the settings. YAML reads an area code such as 522301001 as a number: it becomes text again."""
+    """A section of the settings. YAML reads an area code such as 522301001 as a number: it becomes text
+    again."""
 
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
@@ -53,7 +55,8 @@ class CarryOver(Settings):
 
 
 class Layer(Settings):
-    """A score layer of the households that are not listed: its share of them, and the weight of its chance to be drawn."""
+    """A score layer of the households that are not listed: its share of them, and the weight of its chance to
+    be drawn."""
 
     share: Share
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -204,7 +207,8 @@ class ScreeningSettings(Settings):
 
 
 def today(settings: ScreeningSettings) -> dt.date:
-    """The county's day, whatever the clock of the machine: a visit of the same morning is not in the future on a host in UTC."""
+    """The county's day, whatever the clock of the machine: a visit of the same morning is not in the future
+    on a host in UTC."""
     return dt.datetime.now(zoneinfo.ZoneInfo(settings.timezone)).date()
 
 

@@ -341,17 +341,25 @@ def screening_list(
     *,
     as_of: dt.date | str,
     capacity: int | None = None,
+    county: str | None = None,
     issue: bool = False,
     project: ProjectLike = None,
 ) -> VisitList:
     """The visit list of a day: leads that must be seen, what was left over, the model's order, random checks, within the capacity.
 
-    capacity: visits that can be given; by default that of `serving/screening.yaml`. `issue`: keep it in the casebook as given out. Only then can its results be recorded, and what is not done be carried over.
+    capacity: visits that can be given; by default that of `serving/screening.yaml`. county: code (6 digits), where the tables hold several.
+    `issue`: keep it in the casebook as given out. Only then can its results be recorded, and what is not done be carried over.
     """
     from riskmodel import casebook
 
     return casebook.next_list(
-        open_project(project), scores, _tables(tables), day(as_of), capacity=capacity, issue=issue
+        open_project(project),
+        scores,
+        _tables(tables),
+        day(as_of),
+        capacity=capacity,
+        county=county,
+        issue=issue,
     )
 
 

@@ -10,6 +10,7 @@ import openpyxl
 import pytest
 
 from riskmodel.errors import DataError
+from riskmodel.tables import check_tables
 from riskmodel.tables.xlsx import Bounds, CellFault, address, is_date_format, read_workbook
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -121,3 +122,12 @@ def test_a_text_longer_than_a_cell_can_hold_is_refused():
 
 def test_addresses_are_written_as_the_spreadsheet_does():
     assert [address(1, 1), address(7, 28), address(1_048_576, 16_384)] == ["A1", "AB7", "XFD1048576"]
+
+
+def test_a_table_that_unpacks_to_much_more_is_refused_before_it_is_unpacked(tmp_path):
+    """The reader of tables opens its archives by the same bounds."""
+    rows = "".join(f'<row r="{row}">{"<c/>" * 500}</row>' for row in range(1, 10_001))
+    xml = f'<worksheet xmlns="{MAIN}"><sheetData>{rows}</sheetData></worksheet>'
+    (tmp_path / "households.xlsx").write_bytes(with_sheet(saved(openpyxl.Workbook()), xml))
+    assert (tmp_path / "households.xlsx").stat().st_size < 300_000
+    assert "a part that unpacks to" in check_tables(tmp_path).text()

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from riskmodel.tables import Tables, from_frames
+from tests.serving.conftest import screened_county  # noqa: F401  (a fixture)
 
 AS_OF = dt.date(2025, 12, 31)
 START = dt.date(2022, 1, 1)

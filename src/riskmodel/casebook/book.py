@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, func, select
 from riskmodel.casebook import audit, checks, results, seals
 from riskmodel.casebook.beside import open_casebook
 from riskmodel.casebook.lookups import seen
+from riskmodel.casebook.not_listed import keep_not_listed
 from riskmodel.casebook.results import Conflict, Intake, Superseded
 from riskmodel.casebook.schema import assignments, cycles, drawn_from, list_rows, lists, rules_met, visits
 from riskmodel.casebook.schema import scores as scores_table
@@ -34,7 +35,8 @@ from riskmodel.training.random_checks import CheckedRecall, recall_from_checks
 from riskmodel.visits.draws import strata_of
 from riskmodel.visits.filled import read_filled
 from riskmodel.visits.forms import team_key
-from riskmodel.visits.listing import screening_list
+from riskmodel.visits.grades import with_grades
+from riskmodel.visits.listing import county_of, screening_list
 from riskmodel.visits.returns import Judged, OpenList, Refusal, Result, judge, returned_bytes
 from riskmodel.visits.visit_list import VisitList, cycle_length
 
@@ -43,7 +45,7 @@ from riskmodel.visits.visit_list import VisitList, cycle_length
 class Recorded:
     """What became of a filled file. accepted: new results; corrected: of them, corrections of the same team; unchanged: known already;
     open: rows without a result; refused: with reasons; conflicts: households whose teams contradict each other; returned: the file of refused
-    rows; superseded: results that were corrected or withdrawn since, and were not taken again.
+    rows; superseded: results that were corrected or withdrawn since, and were not taken again; notes: what of the file was not read.
     """
 
     file: Path
@@ -55,6 +57,7 @@ class Recorded:
     conflicts: tuple[Conflict, ...] = ()
     returned: Path | None = None
     superseded: tuple[Superseded, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
 
     def text(self) -> str:
         """In words, for the person who handed the file in."""
@@ -72,6 +75,7 @@ class Recorded:
         lines += shown[:10]
         if len(shown) > 10:
             lines.append(f"  … and {len(shown) - 10} more.")
+        lines += [f"  {en}" for _, en in self.notes]
         if self.returned:
             lines.append(
                 f"Refused rows with every reason: {self.returned} (correct them there and record that file)."
@@ -145,6 +149,7 @@ class Casebook:
                 rules_met,
                 [{"list_hash": name, **row} for row in visit_list.rules.iter_rows(named=True)],
             )
+            keep_not_listed(connection, visit_list)
             audit.append(
                 connection,
                 actor=by,
@@ -492,32 +497,41 @@ def next_list(
     as_of: dt.date,
     *,
     capacity: int | None = None,
+    county: str | None = None,
     issue: bool = False,
     by: str = "command line",
 ) -> VisitList:
     """The list of a day, with what the casebook knows: results recorded so far, and what is left of the last list.
 
-    capacity: visits that can be given; by default that of the settings. `issue`: keep it as given out, so that its results can be taken in.
+    capacity: visits that can be given; by default that of the settings. county: code of the county, where the tables hold several. `issue`: keep
+    it as given out, so that its results can be taken in; the scores are kept with the grades of the list.
     """
     settings = load_settings(project)
     capacity = settings.capacity if capacity is None else capacity
     book = Casebook.of(project)
     try:
         known = book.with_results(tables)
-        counties = tables.get("households")["county_code"].unique().to_list()
-        previous = book.last_list(counties[0], before=as_of) if len(counties) == 1 else None
+        code = county or county_of(getattr(scores, "frame", scores), known, as_of)
+        previous = None if code is None else book.last_list(code, before=as_of)
         # On the first list nothing says which rules are newly met: they are worked out for the day a cycle ago.
         ruled = any(name.startswith("rule_") for name in getattr(scores, "frame", scores).columns)
         first = previous is None and ruled
         before = rules_on(project, known, as_of - cycle_length(settings.cycle)) if first else None
         visit_list = screening_list(
-            scores, known, as_of, capacity=capacity, settings=settings, previous=previous, rules_before=before
+            scores,
+            known,
+            as_of,
+            capacity=capacity,
+            settings=settings,
+            previous=previous,
+            rules_before=before,
+            county=county,
         )
         visit_list = _with_late_results(book, visit_list)
         if issue:
             book.issue(visit_list, by=by)
             if "horizon_months" in getattr(scores, "frame", scores).columns:
-                book.keep_scores(scores, by=by)
+                book.keep_scores(with_grades(scores, visit_list.grades), by=by)
             with reading(book.engine) as connection:
                 visited = seen(connection, _window(visit_list), [visit_list.county_code])
             visit_list = marked_list(visit_list, visited)
@@ -586,6 +600,7 @@ def record(
         conflicts=intake.conflicts,
         returned=returned,
         superseded=intake.superseded,
+        notes=filled.notes,
     )
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from riskmodel.casebook import sayings
 from riskmodel.casebook.areas import holds, touches, within
+from riskmodel.casebook.not_listed import Absence, absence_of
 from riskmodel.casebook.results import Window, conflicts_of_cycle, contradict, in_force, visit_in_words
 from riskmodel.casebook.schema import assignments, cycles, list_rows, lists, said, scorings, visits
 from riskmodel.casebook.schema import scores as scores_table
@@ -284,7 +285,7 @@ def scored_page(
             "last_visit": None,
         }
         own = {
-            "household_id": row.household_id, "village_code": row.village_code, "grade": row.grade or "none",
+            "household_id": row.household_id, "village_code": row.village_code, "grade": content.get("grade") or row.grade or "none",
             "township_code": (row.village_code or "")[:TOWNSHIP_DIGITS] or None, "probability": row.probability, "low": row.low,
             "high": row.high, "risk_kinds": row.risk_kinds, "rank": row.rank,
         }  # fmt: skip
@@ -510,7 +511,8 @@ def _listed(
 class Household:
     """What is kept of a household: its scores (newest first), what the newest and the one before say, its visits, its place on a list.
 
-    visits: results in force, newest first, each with `led` (whether it was listed by a lead) and `contradicted`.
+    visits: results in force, newest first, each with `led` (whether it was listed by a lead) and `contradicted`. absence: why it is not on
+    the newest list; None: it is on it, or the list knows nothing of it.
     """
 
     scores: list[dict[str, Any]]
@@ -521,6 +523,7 @@ class Household:
     on_list: dict[str, Any] | None
     county_code: str
     village_code: str
+    absence: Absence | None = None
 
 
 def household(
@@ -571,6 +574,7 @@ def household(
         ends = min(later, default=None)
         found = _visits_of(connection, household_id, areas, ends)
         on_list = _on_list(connection, household_id, areas, ends)
+        absence = absence_of(connection, areas, household_id, ends)
     return Household(
         scores=history,
         said=told,
@@ -580,7 +584,26 @@ def household(
         on_list=on_list,
         county_code=county,
         village_code=village,
+        absence=absence,
     )
+
+
+def unscored(
+    engine: Engine, areas: Sequence[str], household_id: str, as_of: dt.date | None = None
+) -> tuple[Absence, list[dict[str, Any]]] | None:
+    """Of a household without any score: why it is not on the newest list (or on that of a day), and its visits; None: nothing to be seen.
+
+    A household that was ever scored is answered by `household`, or not at all: where it moved, nothing of it stays behind.
+    """
+    ends = None if as_of is None else as_of + dt.timedelta(days=1)
+    with reading(engine) as connection:
+        scored = select(literal(1)).where(scores_table.c.household_id == household_id).limit(1)
+        if connection.execute(scored).first() is not None:
+            return None
+        absence = absence_of(connection, areas, household_id, ends)
+        if absence is None or (as_of is not None and absence.as_of != as_of):
+            return None
+        return absence, _visits_of(connection, household_id, areas, ends)
 
 
 def _inside(village: str | None, areas: Sequence[str]) -> bool:

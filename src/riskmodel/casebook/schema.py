@@ -100,6 +100,21 @@ rules_met = Table(
     Column("since", Date),
 )
 
+# Everybody else of the county on the day of a list, and why they are not on it (`visits.not_listed`).
+not_listed = Table(
+    "not_listed",
+    metadata,
+    Column("list_hash", String(64), ForeignKey("lists.list_hash"), primary_key=True),
+    Column("household_id", String(200), primary_key=True),
+    Column("village_code", String(12)),
+    Column("reason", String(16), nullable=False),
+    Column("since", Date),
+    Column("until", Date),
+    Column("last_visit", Date),
+    Column("last_outcome", String(32)),
+)
+Index("not_listed_by_household", not_listed.c.household_id)
+
 # A cohort scored at once: what its scores have in common. `dictionary` compresses what each of them says.
 scorings = Table(
     "scorings",

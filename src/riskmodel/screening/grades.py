@@ -1,7 +1,8 @@
-"""Grades: the one rule by which a household is red, orange, yellow or none. Scores, lists, files, page and API all take it from here.
+"""Grades: the one rule by which a household is red, orange, yellow or none. Scores, lists, files, page and
+API all take it from here.
 
-A grade is an order of urgency for visits. It rests on leads, on the household's place in the model's order within the capacity, and on its
-probability, as `serving/screening.yaml` (`grades`) says.
+A grade is an order of urgency for visits. It rests on leads, on the household's place in the model's order
+within the capacity, and on its probability, as `serving/screening.yaml` (`grades`) says.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _ON_RECORD: Final = {
 class Grading:
     """The rule with its numbers. capacity: visits of a cycle. scored: households in the model's order.
 
-    Places in the order mean something only among more households than can be visited: else they give no grade.
+    Places in the order mean something only among more households than can be visited: else they give no
+    grade.
     """
 
     rules: Grades
@@ -57,8 +59,9 @@ class Grading:
     ) -> tuple[str, str, str]:
         """Grade of a household, and why, in zh and en.
 
-        leads: kinds of its open leads (LEAD_KINDS). on_record: `guarantee` where one is on record as failing, `rule` where a department rule
-        is met, whether a lead is open or not. rank: place in the model's order, 1 first; None: not scored. probability: 0 to 1, or None.
+        leads: kinds of its open leads (LEAD_KINDS). on_record: `guarantee` where one is on record as failing,
+        `rule` where a department rule is met, whether a lead is open or not. rank: place in the model's
+        order, 1 first; None: not scored. probability: 0 to 1, or None.
         """
         found: list[tuple[str, str, str]] = [
             (self.rules.leads[kind], f"线索：{LEAD_KINDS[kind][0]}", f"lead: {LEAD_KINDS[kind][1]}")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from riskmodel.casebook.lookups import STATUSES, Household, ListHead, Page
+from riskmodel.casebook.not_listed import Absence
 from riskmodel.casebook.roles import Who
 from riskmodel.errors import Fault
 from riskmodel.screening.changes import Standing, moved_between
@@ -167,7 +168,62 @@ def household(state: ServiceState, found: Household, *, notes: bool) -> dict[str
         "visits": [_visit(row, notes=notes) for row in found.visits],
         "last_visit": _last_visit(found),
         "on_list": None if found.on_list is None else _on_list(state, found.on_list),
+        "not_listed": not_listed(
+            found.absence,
+            newest["rank"] if found.absence is not None and found.absence.as_of == as_of else None,
+        ),
     }
+
+
+def not_listed(absence: Absence | None, rank: int | None) -> dict[str, Any] | None:
+    """Why a household is not on the newest list of its county. rank: its place in the model's order, None if not scored."""
+    if absence is None:
+        return None
+    zh, en = absence.why.words(rank=rank, capacity=absence.capacity)
+    return {
+        "cycle": absence.cycle,
+        "as_of": absence.as_of,
+        "code": absence.why.code,
+        "since": absence.why.since,
+        "until": absence.why.until,
+        "zh": zh,
+        "en": en,
+    }
+
+
+def unscored(
+    state: ServiceState,
+    household_id: str,
+    absence: Absence,
+    visits: Sequence[Mapping[str, Any]],
+    *,
+    notes: bool,
+) -> dict[str, Any]:
+    """A household without a score: why it is not on the list, and its visits. notes: with what the visitors noted, for who may read it."""
+    days = [row["visited_on"] for row in visits if row["outcome"] != "unreachable"]
+    days += [absence.last_visit] if absence.last_visit else []
+    nothing = dict.fromkeys(
+        ("horizon_months", "probability", "low", "high", "rank", "of", "grade", "changes", "on_list")
+    )
+    texts = dict.fromkeys(("notes_zh", "notes_en", "checks_zh", "checks_en"), "")
+    lists: dict[str, list[Any]] = {
+        name: [] for name in ("risk_kinds", "reasons", "rules", "freshness", "history")
+    }
+    return (
+        state.carried(absence.model_version, absence.as_of, absence.data_dates)
+        | nothing
+        | texts
+        | lists
+        | {
+            "household_id": household_id,
+            "county_code": absence.county_code,
+            "township_code": absence.village_code[:TOWNSHIP_DIGITS],
+            "village_code": absence.village_code,
+            "visits": [_visit(row, notes=notes) for row in visits],
+            "last_visit": max(days, default=None),
+            "not_listed": not_listed(absence, None),
+        }
+    )
 
 
 def _last_visit(found: Household) -> dt.date | None:
@@ -178,6 +234,8 @@ def _last_visit(found: Household) -> dt.date | None:
         and (brought := _day(found.on_list["content"].get("last_visit"))) is not None
     ):
         days.append(brought)
+    if found.absence is not None and found.absence.last_visit is not None:
+        days.append(found.absence.last_visit)
     return max(days, default=None)
 
 

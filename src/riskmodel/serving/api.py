@@ -6,6 +6,7 @@ Who may use which stands in `riskmodel.serving.access`, not here.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import urllib.parse
 from collections.abc import Awaitable, Callable
@@ -186,7 +187,7 @@ async def one_household(state: ServiceState, request: Request) -> Response:
         raise Refused(404, "no such household has a score here")
     found = await to_thread.run_sync(lookups.household, state.book.engine, who.areas, name, asked.as_of)
     if found is None:
-        raise Refused(404, "no such household has a score here")
+        return await _unscored_household(state, request, name, asked.as_of)
     newest = found.scores[0]
     say(
         request,
@@ -195,6 +196,21 @@ async def one_household(state: ServiceState, request: Request) -> Response:
         details={"as_of": newest["as_of"].isoformat()},
     )
     return _json(shapes.HouseholdAnswer, answers.household(state, found, notes=who.role == "screener"))
+
+
+async def _unscored_household(
+    state: ServiceState, request: Request, name: str, as_of: dt.date | None
+) -> Response:
+    """A household that was not scored, because it is monitored or has moved: why it is not on the list, and its visits."""
+    who = who_asks(request)
+    found = await to_thread.run_sync(lookups.unscored, state.book.engine, who.areas, name, as_of)
+    if found is None:
+        raise Refused(404, "no such household has a score here")
+    absence, seen = found
+    details = {"as_of": absence.as_of.isoformat()}
+    say(request, subject=name, model_version=absence.model_version, details=details)
+    answer = answers.unscored(state, name, absence, seen, notes=who.role == "screener")
+    return _json(shapes.HouseholdAnswer, answer)
 
 
 async def verifications(state: ServiceState, request: Request) -> Response:

@@ -110,6 +110,7 @@ ANSWERS: Final[dict[str, Any]] = {
             "cycle": "2026-01", "county_code": "522301", "list_hash": HASH, "number": 17, "as_of": "2025-12-31", "status": "open",
             "visit_zh": "", "visit_en": "", "contradicted": False, "standby": False, "closed": False, "why_zh": "评分位列前120户", "why_en": "score among the first 120",
         },
+        "not_listed": None,
     },
     "Taken": {
         "accepted": 1, "corrected": 0, "unchanged": 0,

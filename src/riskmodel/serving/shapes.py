@@ -298,18 +298,32 @@ class OnList(Message):
     disagreements: list[Coded]
 
 
+class WhyNotListed(Bilingual):
+    """Why a household is not on the newest list of its county. since: first day of monitoring, or day of the last visit; until: it is left in
+    peace before this day, unless something new is known.
+    """
+
+    cycle: Cycle
+    as_of: dt.date
+    code: Literal["gone", "monitored", "recent", "fallen", "waiting", "not_scored"]
+    since: dt.date | None
+    until: dt.date | None
+
+
 class HouseholdAnswer(Carried):
+    """A household. One that was not scored (monitored, moved away) has no probability, rank and grade, and says in `not_listed` why."""
+
     household_id: HouseholdId
     county_code: AreaCode
     township_code: AreaCode
     village_code: AreaCode
-    horizon_months: int
-    probability: Share
+    horizon_months: int | None
+    probability: Share | None
     low: Share | None
     high: Share | None
     rank: Count | None
-    of: Count
-    grade: Coded
+    of: Count | None
+    grade: Coded | None
     risk_kinds: list[RiskKind]
     reasons: list[ToldReason]
     notes_zh: str
@@ -323,6 +337,7 @@ class HouseholdAnswer(Carried):
     visits: list[PastVisit]
     last_visit: dt.date | None
     on_list: OnList | None
+    not_listed: WhyNotListed | None
 
 
 class VisitResult(Message):

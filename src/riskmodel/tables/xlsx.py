@@ -1,10 +1,13 @@
-"""The cells of an .xlsx workbook, read within bounds: nothing is opened that is larger than it may be, and no cell is lost in silence.
+"""The cells of an .xlsx workbook, read within bounds: nothing is opened that is larger than it may be, and no
+cell is lost in silence.
 
-A workbook is a zip archive of XML. Half a megabyte of it can unpack to a gigabyte, and one stray cell in the last row and column makes
-readers that lay out the whole rectangle ask for hundreds of gigabytes. Here the archive is checked before it is opened, parts are
-unpacked in pieces under a limit, and only cells that hold something are kept, by their row and column.
+A workbook is a zip archive of XML. Half a megabyte of it can unpack to a gigabyte, and one stray cell in the
+last row and column makes readers that lay out the whole rectangle ask for hundreds of gigabytes. Here the
+archive is checked before it is opened, parts are unpacked in pieces under a limit, and only cells that hold
+something are kept, by their row and column.
 
-A cell that holds no plain value (an error such as #N/A, a formula that was saved without its result) is a `CellFault`, never empty.
+A cell that holds no plain value (an error such as #N/A, a formula that was saved without its result) is a
+`CellFault`, never empty.
 """
 
 from __future__ import annotations
@@ -33,12 +36,13 @@ _SAVE_AGAIN: Final = "Open it in the spreadsheet and save it again as .xlsx, wit
 class Bounds:
     """What a workbook may hold at most.
 
-    file_bytes: size of the file. unpacked_bytes: all parts that are read, unpacked. members: parts of the archive. ratio: unpacked over
-    packed size of a part of more than 8 MB. cells: cells that hold something, of all sheets that are read.
+    file_bytes: size of the file. unpacked_bytes: all parts that are read, unpacked. members: parts of the
+    archive. ratio: unpacked over packed size of a part of more than 8 MB. cells: cells that hold something,
+    of all sheets that are read.
     """
 
     file_bytes: int = 256 * _MEGABYTE
-    unpacked_bytes: int = 4096 * _MEGABYTE
+    unpacked_bytes: int = 2048 * _MEGABYTE
     members: int = 2_000
     ratio: int = 100
     cells: int = 50_000_000
@@ -50,7 +54,8 @@ LIST_BOUNDS: Final = Bounds(file_bytes=32 * _MEGABYTE, unpacked_bytes=128 * _MEG
 
 @dataclass(frozen=True)
 class CellFault:
-    """A cell without a plain value. text: the error as the spreadsheet shows it (`#N/A`); empty: a formula saved without its result."""
+    """A cell without a plain value. text: the error as the spreadsheet shows it (`#N/A`); empty: a formula
+    saved without its result."""
 
     text: str = ""
 
@@ -76,7 +81,8 @@ class Area:
 
 @dataclass(frozen=True)
 class Sheet:
-    """rows: row from 1 -> column from 1 -> value, of the cells that hold something, rows in ascending order. merged: merged areas."""
+    """rows: row from 1 -> column from 1 -> value, of the cells that hold something, rows in ascending order.
+    merged: merged areas."""
 
     name: str
     rows: Mapping[int, Mapping[int, Value]] = field(repr=False)
@@ -120,7 +126,8 @@ def open_archive(where: str, content: bytes, bounds: Bounds) -> zipfile.ZipFile:
 
 
 def read_workbook(where: str, content: bytes, bounds: Bounds = LIST_BOUNDS) -> dict[str, Sheet]:
-    """All sheets of a workbook by name, in their order. Raises DataError for a file that is none, is damaged or larger than the bounds."""
+    """All sheets of a workbook by name, in their order. Raises DataError for a file that is none, is damaged
+    or larger than the bounds."""
     return dict(iter_sheets(where, content, bounds))
 
 
@@ -154,7 +161,8 @@ class Book:
         self.epoch = dt.datetime(1899, 12, 30)
 
     def parse(self, part: str, begin: Callable[[str, dict[str, str]], None], **handlers: Any) -> None:
-        """Feed a part to an XML parser. begin: called with the local name and the attributes of each element."""
+        """Feed a part to an XML parser. begin: called with the local name and the attributes of each
+        element."""
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
         parser.StartElementHandler = lambda name, given: begin(name.rpartition(" ")[2], given)
@@ -175,7 +183,8 @@ class Book:
         raise _damaged(self.where, "a document type declaration, which no spreadsheet writes")
 
     def sheets(self) -> dict[str, str]:
-        """Names of the worksheets, in their order -> their parts. Shared texts and date formats are read on the way."""
+        """Names of the worksheets, in their order -> their parts. Shared texts and date formats are read on
+        the way."""
         root = self._related("_rels/.rels", "")
         book = next((part for kind, part in root.values() if kind == "officeDocument"), "xl/workbook.xml")
         related = self._related(f"{dirname(book)}/_rels/{book.rpartition('/')[2]}.rels", dirname(book))
@@ -277,7 +286,8 @@ class Book:
             raise _too_large(self.where, "more filled cells", f"at most {self.bounds.cells:,}")
 
     def value(self, kind: str, style: int, formula: bool, text: str) -> Value | None:
-        """What a cell holds; None: nothing. kind: its type (`s` shared text, `str`, `inlineStr`, `b`, `e`, `d`, or a number)."""
+        """What a cell holds; None: nothing. kind: its type (`s` shared text, `str`, `inlineStr`, `b`, `e`,
+        `d`, or a number)."""
         if kind == "e":
             return CellFault(text or "#VALUE!")
         if formula and not text and kind != "str":
@@ -377,7 +387,8 @@ _NO_FORMAT_SIGNS: Final = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?![hms]+\])[^\]]*\]
 
 
 def is_date_format(number: int, code: str | None) -> bool:
-    """Whether a number format shows dates or times. number: its id; code: its text, where the workbook defines it."""
+    """Whether a number format shows dates or times. number: its id; code: its text, where the workbook
+    defines it."""
     if code is None:
         return number in _BUILT_IN_DATES
     plain = _NO_FORMAT_SIGNS.sub("", code).lower()

@@ -15,7 +15,8 @@ from riskmodel.settings import Layer
 
 
 def tie_order(key: str, cycle: str, household_ids: Sequence[str]) -> list[str]:
-    """A hash a household, by which equal scores are put in order: HMAC-SHA256 of cycle and id under the county's key."""
+    """A hash a household, by which equal scores are put in order: HMAC-SHA256 of cycle and id under the
+    county's key."""
     return [
         hmac.new(key.encode(), f"{cycle}\0{name}".encode(), hashlib.sha256).hexdigest()
         for name in household_ids
@@ -23,17 +24,19 @@ def tie_order(key: str, cycle: str, household_ids: Sequence[str]) -> list[str]:
 
 
 def chance_of(seed: int, cycle: str, name: str) -> float:
-    """A number strictly between 0 and 1 for a name, evenly spread over seeds; the same on every machine and in every version of numpy."""
+    """A number strictly between 0 and 1 for a name, evenly spread over seeds; the same on every machine and
+    in every version of numpy."""
     digest = hashlib.sha256(f"{seed}\0{cycle}\0{name}".encode()).digest()
     return (int.from_bytes(digest[:6], "big") + 0.5) / 2**48
 
 
 @dataclass(frozen=True)
 class Draw:
-    """A draw of random checks. Arrays have one entry a household of the frame it was drawn from, in the order given.
+    """A draw of random checks. Arrays have one entry a household of the frame it was drawn from, in the order
+    given.
 
-    probability: chance of each household to be drawn, above 0 for all (0 for all if nothing was to be drawn). stratum: township and
-    layer as text. drawn: who was drawn.
+    probability: chance of each household to be drawn, above 0 for all (0 for all if nothing was to be drawn).
+    stratum: township and layer as text. drawn: who was drawn.
     """
 
     probability: npt.NDArray[np.float64]
@@ -53,10 +56,11 @@ def draw_checks(
 ) -> Draw:
     """Draw `visits` households by township and score layer, each with a known chance above zero.
 
-    household_ids, townships: one a household, in any order. order: place of each household in the model's order (0: highest score among them).
-    A household's chance is proportional to the weight of its layer, and never above 1. The draw is systematic over the strata
-    (township, layer), in random order within each: the number drawn is exact, and each stratum gets its share to within one visit.
-    Source of the design: systematic sampling with unequal probabilities (Madow 1949).
+    household_ids, townships: one a household, in any order. order: place of each household in the model's
+    order (0: highest score among them). A household's chance is proportional to the weight of its layer, and
+    never above 1. The draw is systematic over the strata (township, layer), in random order within each: the
+    number drawn is exact, and each stratum gets its share to within one visit. Source of the design:
+    systematic sampling with unequal probabilities (Madow 1949).
     """
     count = len(household_ids)
     if count == 0:
@@ -72,15 +76,16 @@ def draw_checks(
     walk = np.lexsort((np.array(household_ids), numbers, np.array(stratum)))
     reached = np.cumsum(chance[walk])
     start = chance_of(seed, cycle, "")
-    # Each whole number passed is a draw. The last sum may miss its whole number by a rounding error: then nothing is lost,
-    # because start lies strictly between.
+    # Each whole number passed is a draw. The last sum may miss its whole number by a rounding error: then
+    # nothing is lost, because start lies strictly between.
     passed = np.floor(reached - start + 1).astype(np.int64)
     drawn[walk[np.diff(passed, prepend=0) > 0]] = True
     return Draw(chance, stratum, drawn)
 
 
 def chances(weights: npt.NDArray[np.float64], visits: int) -> npt.NDArray[np.float64]:
-    """Chances proportional to the weights, at most 1, that add up to `visits` (or to everybody, if there are fewer)."""
+    """Chances proportional to the weights, at most 1, that add up to `visits` (or to everybody, if there are
+    fewer)."""
     chance = np.zeros(len(weights))
     if visits <= 0:
         return chance

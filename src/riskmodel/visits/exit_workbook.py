@@ -1,6 +1,8 @@
-"""The exit review as a workbook for the people who review: what speaks for it, what against it, in both languages. It closes nothing.
+"""The exit review as a workbook for the people who review: what speaks for it, what against it, in both
+languages. It closes nothing.
 
-What a review finds goes the county's own way (visit, democratic review, public notice) and comes back with its `verifications`.
+What a review finds goes the county's own way (visit, democratic review, public notice) and comes back with
+its `verifications`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Exit review: monitored households whose risk may have gone (风险消除 candidates), with what speaks for it and what against it.
+"""Exit review: monitored households whose risk may have gone (风险消除 candidates), with what speaks for it and
+what against it.
 
-It proposes that people look again. It closes nothing, and a household without labour is never proposed: it is listed apart, to be
-kept in view. Source of the conditions: 中农组发〔2021〕7号 (income lastingly stable, guarantees solid; without labour keep tracking); at least
-six months since identification and a measure delivered: local rule of Zongyang, Anhui.
+It proposes that people look again. It closes nothing, and a household without labour is never proposed: it is
+listed apart, to be kept in view. Source of the conditions: 中农组发〔2021〕7号 (income lastingly stable, guarantees
+solid; without labour keep tracking); at least six months since identification and a measure delivered: local
+rule of Zongyang, Anhui.
 """
 
 from __future__ import annotations
@@ -50,8 +52,8 @@ COLUMNS: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Look:
-    """One scoring of the monitored households. frame: household_id, probability (0 to 1), income_gap_pp (yuan a person and year over
-    the monitoring line after compliant out-of-pocket cost; null: not known).
+    """One scoring of the monitored households. frame: household_id, probability (0 to 1), income_gap_pp (yuan
+    a person and year over the monitoring line after compliant out-of-pocket cost; null: not known).
     """
 
     as_of: dt.date
@@ -60,7 +62,8 @@ class Look:
 
 @dataclass(frozen=True)
 class ExitReview:
-    """Every monitored household of a day, with a proposal (a key of PROPOSALS) and what speaks for and against it, in zh and en."""
+    """Every monitored household of a day, with a proposal (a key of PROPOSALS) and what speaks for and
+    against it, in zh and en."""
 
     as_of: dt.date
     rows: pl.DataFrame
@@ -83,7 +86,8 @@ class ExitReview:
 def looks_back(
     model: ScreeningModel, tables: Tables, as_of: dt.date, settings: Exits, horizon: int = 12
 ) -> list[Look]:
-    """Score the monitored households of a day as of that day and of month ends before it: as many as the settings ask for. Oldest first."""
+    """Score the monitored households of a day as of that day and of month ends before it: as many as the
+    settings ask for. Oldest first."""
     from riskmodel.features import build
     from riskmodel.policy import Policy
 
@@ -117,9 +121,11 @@ def looks_back(
 def exit_review(
     tables: Tables, as_of: dt.date, looks: Sequence[Look], settings: Exits | None = None
 ) -> ExitReview:
-    """Which monitored households people might look at again. `looks`: their scorings, the newest as of `as_of`.
+    """Which monitored households people might look at again. `looks`: their scorings, the newest as of
+    `as_of`.
 
-    Only what was known by `as_of` is read. Unknown income, guarantees or scores speak against an exit. Raises UserError if no look is as of the day.
+    Only what was known by `as_of` is read. Unknown income, guarantees or scores speak against an exit. Raises
+    UserError if no look is as of the day.
     """
     rules = settings or Exits()
     ordered = sorted(looks, key=lambda look: look.as_of)
@@ -306,7 +312,8 @@ def _doubts(fact: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _facts(tables: Tables, as_of: dt.date) -> pl.DataFrame:
-    """One row a monitored household with somebody in force: what the conditions and doubts rest on, known by the day."""
+    """One row a monitored household with somebody in force: what the conditions and doubts rest on, known by
+    the day."""
     known = tables.known_by(as_of)
     now = standing(tables, as_of).filter(pl.col("monitored") & (pl.col("people") > 0))
     year_ago = months_before(as_of, _RECENT)

@@ -1,8 +1,10 @@
-"""Filled lists as they come back, as texts row by row: the workbook that was given out, the workbook of returned rows, or the CSV.
+"""Filled lists as they come back, as texts row by row: the workbook that was given out, the workbook of
+returned rows, or the CSV.
 
-Nothing is judged here (see `returns`), and nothing is lost: the rows of a file are counted a second time on another road (by the line ends
-outside of quotation marks; by the rows of the sheet's XML), and a file is refused where the two counts differ. A row whose cells cannot be
-told apart, or hold no plain value, comes with its faults.
+Nothing is judged here (see `returns`), and nothing is lost: the rows of a file are counted a second time on
+another road (by the line ends outside of quotation marks; by the rows of the sheet's XML), and a file is
+refused where the two counts differ. A row whose cells cannot be told apart, or hold no plain value, comes
+with its faults.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ FILLED: Final = tuple(column.name for column in FILL)
 _NEEDED: Final = ("household_id", *FILLED)
 _HEADING_ROWS: Final = 20  # rows among which the headings are looked for: people put titles above them
 _HASH: Final = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])")
-# Signs that nobody sees, which Windows programs and chats put around what is copied: directions, joiners, soft hyphen, byte order mark.
+# Signs that nobody sees, which Windows programs and chats put around what is copied: directions, joiners,
+# soft hyphen, byte order mark.
 _INVISIBLE: Final = "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 _ENDS: Final = re.compile(rf"^[\s{_INVISIBLE}]+|[\s{_INVISIBLE}]+$")
 
@@ -40,7 +43,8 @@ Reason = tuple[str, str]  # in zh and en
 class FilledRow:
     """One row of a filled file as texts, keys as in the form; `line` is the row in the file, counted from 1.
 
-    faults: why its cells cannot be taken as they are; such a row is refused. raw: what was written in it, where its cells cannot be told apart.
+    faults: why its cells cannot be taken as they are; such a row is refused. raw: what was written in it,
+    where its cells cannot be told apart.
     """
 
     line: int
@@ -65,8 +69,8 @@ class FilledRow:
 class FilledFile:
     """A filled file: its rows, what ties it to its list, and the hash of its bytes.
 
-    read: rows below the headings, counted apart from `rows`; of them `blank` hold neither a household nor a result. Then
-    read = len(rows) + blank. notes: what else the file holds and nobody reads, in zh and en.
+    read: rows below the headings, counted apart from `rows`; of them `blank` hold neither a household nor a
+    result. Then read = len(rows) + blank. notes: what else the file holds and nobody reads, in zh and en.
     """
 
     path: Path
@@ -88,7 +92,8 @@ class _Content:
 
 
 def read_filled(path: Path) -> FilledFile:
-    """Read a filled workbook (.xlsx) or CSV (UTF-8 or GB18030). Raises DataError, which says what is wrong, where, and what to do."""
+    """Read a filled workbook (.xlsx) or CSV (UTF-8 or GB18030). Raises DataError, which says what is wrong,
+    where, and what to do."""
     try:
         with path.open("rb") as file:
             content = file.read(LIST_BOUNDS.file_bytes + 1)
@@ -218,7 +223,8 @@ def _columns(cells: Mapping[int, Any]) -> tuple[dict[str, int], list[str]]:
 
 
 def _heading_of(sheet: Sheet) -> int | None:
-    """The row with the form's headings: a household and a column to fill in, or two columns to fill in; None: the sheet has none."""
+    """The row with the form's headings: a household and a column to fill in, or two columns to fill in; None:
+    the sheet has none."""
     for line in [line for line in sheet.rows if line <= _HEADING_ROWS]:
         columns, _ = _columns(sheet.rows[line])
         form = sum(name in columns for name in FILLED)
@@ -242,11 +248,7 @@ def _row_of(
         inside = [key for key, place in taken.items() if area.left <= place <= area.right]
         if area.top <= line <= area.bottom and inside and (area.bottom > area.top or len(inside) > 1):
             faults.append(_merged(area, "、".join(_heading_name(key) for key in inside)))
-    faults += [
-        _outside(address(line, place), value)
-        for place, value in cells.items()
-        if place not in sheet.rows[heading]
-    ]
+    faults += [_outside(address(line, place)) for place in cells if place not in sheet.rows[heading]]
     own = texts.get("list_hash") or technical.get("list_hash", "")
     return FilledRow(line, own, texts, faults=tuple(faults))
 
@@ -270,10 +272,9 @@ def _merged(area: Area, heading: str) -> Reason:
     )
 
 
-def _outside(cell: str, value: Any) -> Reason:
-    shown = _text(value)[:20]
+def _outside(cell: str) -> Reason:
     return (
-        f"单元格{cell}在表格各列之外（“{shown}”），请移到备注或删除",
+        f"单元格{cell}在表格各列之外，请将内容移到备注或删除",
         f"cell {cell} lies outside the form's columns: move what it says into the note, or delete it",
     )
 
@@ -356,7 +357,8 @@ def _csv_row(line: int, cells: list[str], columns: Mapping[str, int], width: int
     own = texts["list_hash"]
     if len(cells) == width or (len(cells) > width and not any(cell.strip() for cell in cells[width:])):
         return FilledRow(line, own, texts)
-    # Which cell holds what cannot be said: the household and the list are shown as they are, the form's cells only as written.
+    # Which cell holds what cannot be said: the household and the list are shown as they are, the form's cells
+    # only as written.
     first = min(columns[name] for name in FILLED)
     kept = {name: text for name, text in texts.items() if name not in FILLED}
     if len(cells) > width:
@@ -384,7 +386,8 @@ def _decoded(path: Path, content: bytes) -> str:
 
 
 def _records(path: Path, text: str) -> list[tuple[int, list[str]]]:
-    """The rows of a CSV as (first line, cells). Raises DataError for quotation marks that join rows or that no CSV has."""
+    """The rows of a CSV as (first line, cells). Raises DataError for quotation marks that join rows or that
+    no CSV has."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     records: list[tuple[int, list[str]]] = []
     begun = 1
@@ -421,14 +424,16 @@ def _quotation(where: str, found: str) -> Fault:
 
 
 def _rows_by_line_ends(text: str) -> int:
-    """Rows of a CSV, counted from the line ends outside of quotation marks: the second road beside the parser."""
+    """Rows of a CSV, counted from the line ends outside of quotation marks: the second road beside the
+    parser."""
     outside = re.sub(r'"[^"]*"', "", text)
     ends = len(re.findall(r"\r\n|\n|\r", outside))
     return ends + bool(text and not text.endswith(("\n", "\r")))
 
 
 def _text(cell: Any) -> str:
-    """A cell as a person sees it: dates as ISO, whole numbers without a point, no apostrophe of `harmless`, no invisible signs at its ends."""
+    """A cell as a person sees it: dates as ISO, whole numbers without a point, no apostrophe of `harmless`,
+    no invisible signs at its ends."""
     if cell is None or isinstance(cell, CellFault):
         return ""
     if isinstance(cell, dt.datetime):

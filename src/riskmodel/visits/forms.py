@@ -1,6 +1,8 @@
-"""The visit form: which columns a file for visitors has, what may stand in them, and how cells are made harmless.
+"""The visit form: which columns a file for visitors has, what may stand in them, and how cells are made
+harmless.
 
-Shared by what writes lists (`workbook`) and what reads them back (`returns`), so that both speak of the same columns.
+Shared by what writes lists (`workbook`) and what reads them back (`returns`), so that both speak of the same
+columns.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ OUTCOMES: Final[dict[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class FormColumn:
-    """One column of a file for visitors. width: in characters; fill: the visitor writes here; wrap: text over several lines."""
+    """One column of a file for visitors. width: in characters; fill: the visitor writes here; wrap: text over
+    several lines."""
 
     name: str
     zh: str
@@ -70,12 +73,14 @@ RISK_COLUMNS: Final = ("risk_1", "risk_2", "risk_3")
 
 
 def team_key(code: str) -> str:
-    """A team's code as it is compared: full-width forms, case and blanks make no difference. Empty: no team was given."""
+    """A team's code as it is compared: full-width forms, case and blanks make no difference. Empty: no team
+    was given."""
     return "".join(unicodedata.normalize("NFKC", code).casefold().split())
 
 
 def teams_of(settings: ScreeningSettings) -> dict[str, str]:
-    """The teams that the settings name: `team_key` -> code. Empty where they name none: then any code is taken."""
+    """The teams that the settings name: `team_key` -> code. Empty where they name none: then any code is
+    taken."""
     return {team_key(code): code for code in (*settings.teams, *settings.quotas.teams.values())}
 
 
@@ -92,7 +97,8 @@ def choices(settings: ScreeningSettings, language: str) -> dict[str, dict[str, s
 
 
 def codes_of(settings: ScreeningSettings) -> dict[str, Mapping[str, str]]:
-    """Every way to write a choice (code, zh, en, the contract's Chinese value) -> code; for outcome, risk and disagreement."""
+    """Every way to write a choice (code, zh, en, the contract's Chinese value) -> code; for outcome, risk and
+    disagreement."""
     known: dict[str, dict[str, str]] = {"outcome": {}, "risk": {}, "disagreement": {}}
     for language in ("zh", "en"):
         for kind, words in choices(settings, language).items():

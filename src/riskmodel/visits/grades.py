@@ -1,4 +1,5 @@
-"""Grades of everybody on a day, with the leads that are open: what the list shows, and what scores carry once the leads are known."""
+"""Grades of everybody on a day, with the leads that are open: what the list shows, and what scores carry once
+the leads are known."""
 
 from __future__ import annotations
 
@@ -19,9 +20,11 @@ GRADE_COLUMNS = ("grade", "grade_reasons_zh", "grade_reasons_en")
 
 
 def on_record(tables: Tables, as_of: dt.date, hits: pl.DataFrame, settings: Leads) -> pl.DataFrame:
-    """Households with a guarantee on record as failing, or that meet a department rule, whether a lead is open or not.
+    """Households with a guarantee on record as failing, or that meet a department rule, whether a lead is
+    open or not.
 
-    hits: household_id, rule. Returns household_id, guarantee, rule (both true or false); who has neither is not in it.
+    hits: household_id, rule. Returns household_id, guarantee, rule (both true or false); who has neither is
+    not in it.
     """
     known = tables.known_by(as_of)
     failing = [hits.filter(pl.col("rule") == GUARANTEE_RULE).select("household_id")]
@@ -43,8 +46,8 @@ def grades_of(
 ) -> pl.DataFrame:
     """Grade and its reasons in words of everybody: household_id, GRADE_COLUMNS.
 
-    everybody: household_id, lead_kinds (kinds of open leads joined by `;`, null: none), rank and probability (null: not scored).
-    recorded: what `on_record` returns. Random checks are graded like everybody else.
+    everybody: household_id, lead_kinds (kinds of open leads joined by `;`, null: none), rank and probability
+    (null: not scored). recorded: what `on_record` returns. Random checks are graded like everybody else.
     """
     grading = Grading(settings.grades, capacity, everybody["rank"].count())
     rows = everybody.select("household_id", "lead_kinds", "rank", "probability").join(
@@ -68,7 +71,8 @@ def grades_of(
 def with_leads(
     scores: Scores, tables: Tables, as_of: dt.date, settings: ScreeningSettings, capacity: int
 ) -> Scores:
-    """The scores with the grades that a list of this day and capacity gives: open leads and failing guarantees count."""
+    """The scores with the grades that a list of this day and capacity gives: open leads and failing
+    guarantees count."""
     now = standing(tables, as_of)
     hits = rules_met(scores.frame)
     leads, _ = open_leads(
@@ -86,7 +90,8 @@ Scored = TypeVar("Scored")
 
 
 def with_grades(scores: Scored, grades: pl.DataFrame) -> Scored:
-    """Scores (a Scores, or a frame with household_id) with the grades of a list: household_id, grade. Who is not in it keeps its own."""
+    """Scores (a Scores, or a frame with household_id) with the grades of a list: household_id, grade. Who is
+    not in it keeps its own."""
     known = dict(grades.select("household_id", "grade").iter_rows())
     if isinstance(scores, Scores):
         pairs = zip(scores.matrix.household_id.tolist(), scores.grade.tolist(), strict=True)

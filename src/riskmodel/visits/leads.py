@@ -1,7 +1,9 @@
-"""Leads: hints from people and from rules, that are seen by a person whatever the score. And where each household stands today.
+"""Leads: hints from people and from rules, that are seen by a person whatever the score. And where each
+household stands today.
 
-Three sources: the `leads` table (self-declared, cadre, department, media, petition), failed guarantees, and department rules (the
-`rule_…` columns of the scores). A lead is open until a visit after it; a visit that met nobody does not count.
+Three sources: the `leads` table (self-declared, cadre, department, media, petition), failed guarantees, and
+department rules (the `rule_…` columns of the scores). A lead is open until a visit after it; a visit that met
+nobody does not count.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ GUARANTEES: Final[dict[str, tuple[str, str]]] = {
     "water_ok": ("饮水安全", "safe drinking water"),
 }
 
-# Department rules and the tables whose new rows can make them true. Tables that bring a row every month (employment, income) say
-# nothing about what is new, and are not named. What a rule is called is in the catalogue, and nowhere else.
+# Department rules and the tables whose new rows can make them true. Tables that bring a row every month
+# (employment, income) say nothing about what is new, and are not named. What a rule is called is in the
+# catalogue, and nowhere else.
 RULE_TABLES: Final[dict[str, tuple[str, ...]]] = {
     "rule_medical_self_paid": ("medical",),
     "rule_medical_burden": ("medical",),
@@ -59,8 +62,9 @@ LEAD_SCHEMA: Final = {
 def standing(tables: Tables, as_of: dt.date) -> pl.DataFrame:
     """Where each household stands on the day, one row a household known by then, sorted by household_id.
 
-    Columns: household_id, township_code, village_code, people (members in force; 0: dead or moved), monitored, monitored_since (first
-    confirmation of the present spell, null if not monitored), last_visit, last_outcome and last_origin (newest visit that met somebody, null: none known).
+    Columns: household_id, township_code, village_code, people (members in force; 0: dead or moved),
+    monitored, monitored_since (first confirmation of the present spell, null if not monitored), last_visit,
+    last_outcome and last_origin (newest visit that met somebody, null: none known).
     """
     known = tables.known_by(as_of)
     people = known.get("members").group_by("household_id").agg(people=pl.len())
@@ -114,10 +118,11 @@ def rule_hits(
 ) -> pl.DataFrame:
     """Department rules that households meet today, and since when: household_id, rule, since.
 
-    `scored` has household_id and `rule_…` columns (1 met, 0 not, missing unknown). `since`: from `previous` (this function's answer for the
-    last list) where the rule was met then too; null where it was met a cycle ago by `before` (columns as in `scored`): nothing new;
-    else the day on which the newest row of the rule's tables became known; else today. Without `previous` and `before` the last two are
-    all there is, and null means: met, but it cannot be said since when.
+    `scored` has household_id and `rule_…` columns (1 met, 0 not, missing unknown). `since`: from `previous`
+    (this function's answer for the last list) where the rule was met then too; null where it was met a cycle
+    ago by `before` (columns as in `scored`): nothing new; else the day on which the newest row of the rule's
+    tables became known; else today. Without `previous` and `before` the last two are all there is, and null
+    means: met, but it cannot be said since when.
     """
     rules = [name for name in scored.columns if name.startswith("rule_")]
     if not rules:
@@ -152,7 +157,8 @@ def rule_hits(
 
 
 def rules_met(flags: pl.DataFrame) -> pl.DataFrame:
-    """Department rules met, one row a household and rule: household_id, rule. flags: household_id and `rule_…` columns, 1 where met."""
+    """Department rules met, one row a household and rule: household_id, rule. flags: household_id and
+    `rule_…` columns, 1 where met."""
     rules = [name for name in flags.columns if name.startswith("rule_")]
     return (
         flags.select(
@@ -208,10 +214,12 @@ def _newest_rows(tables: Tables, as_of: dt.date, households: pl.Series) -> pl.Da
 
 @dataclass(frozen=True)
 class LeadCounts:
-    """What became of the rows of the `leads` table known on a day: read = open + answered + too_old + not_asked + unknown.
+    """What became of the rows of the `leads` table known on a day: read = open + answered + too_old +
+    not_asked + unknown.
 
-    answered: a visit came after it. too_old: older than the look-back, without a visit. not_asked: of a channel that the settings leave out.
-    unknown: of a household that the tables do not hold (its leads are among those that are returned, so that they can be named).
+    answered: a visit came after it. too_old: older than the look-back, without a visit. not_asked: of a
+    channel that the settings leave out. unknown: of a household that the tables do not hold (its leads are
+    among those that are returned, so that they can be named).
     """
 
     read: int
@@ -233,9 +241,10 @@ def open_leads(
 ) -> tuple[pl.DataFrame, LeadCounts]:
     """All leads that wait for a visit on the day, and what became of the rows of the `leads` table.
 
-    `now` is `standing(tables, as_of)`, `hits` is `rule_hits(…)`. names: department rule -> what it is called, in zh and en; a rule that is
-    not in it is shown by its code. Columns out: household_id, kind (a key of LEAD_KINDS), since (day known; null for a rule met since an
-    unknown day), zh, en (in words); sorted by household, urgency, day. Several a household are possible.
+    `now` is `standing(tables, as_of)`, `hits` is `rule_hits(…)`. names: department rule -> what it is called,
+    in zh and en; a rule that is not in it is shown by its code. Columns out: household_id, kind (a key of
+    LEAD_KINDS), since (day known; null for a rule met since an unknown day), zh, en (in words); sorted by
+    household, urgency, day. Several a household are possible.
     """
     known = tables.known_by(as_of)
     visited = now.select("household_id", "last_visit")

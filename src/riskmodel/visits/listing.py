@@ -1,6 +1,8 @@
-"""The visit list of a cycle: leads that must be seen, what was left over, the model's order, random checks; then put in route order.
+"""The visit list of a cycle: leads that must be seen, what was left over, the model's order, random checks;
+then put in route order.
 
-The list proposes an order of visits. It closes nothing: whoever is not on it can come on it by a lead on any day.
+The list proposes an order of visits. It closes nothing: whoever is not on it can come on it by a lead on any
+day.
 """
 
 from __future__ import annotations
@@ -41,15 +43,17 @@ def screening_list(
 ) -> VisitList:
     """The visit list of the cycle whose visits begin the day after `as_of`.
 
-    scores: Scores, or a frame (pandas or polars) with household_id, margin, probability; further columns of COLUMNS, `rule_…` columns are
-    used where they are there. tables: what is known of the county; only rows known by `as_of` are read.
-    capacity: visits the county can give in the cycle. previous: the last list, for carry-over and for what is new.
-    rules_before: `rule_…` columns a household a cycle ago, where there is no last list to say what is new.
-    county: code (6 digits) of the county whose list it is; needed where the scores and leads lie in several.
+    scores: Scores, or a frame (pandas or polars) with household_id, margin, probability; further columns of
+    COLUMNS, `rule_…` columns are used where they are there. tables: what is known of the county; only rows
+    known by `as_of` are read. capacity: visits the county can give in the cycle. previous: the last list, for
+    carry-over and for what is new. rules_before: `rule_…` columns a household a cycle ago, where there is no
+    last list to say what is new. county: code (6 digits) of the county whose list it is; needed where the
+    scores and leads lie in several.
 
-    Leads are all on the list. Those by people and failed guarantees get a visit even beyond the capacity; those by department rules alone
-    get one up to their share, or by their score, and stand by otherwise. Random checks are always kept. The notes say what applied. Raises UserError with
-    every fault of the scores, the capacity and the quotas.
+    Leads are all on the list. Those by people and failed guarantees get a visit even beyond the capacity;
+    those by department rules alone get one up to their share, or by their score, and stand by otherwise.
+    Random checks are always kept. The notes say what applied. Raises UserError with every fault of the
+    scores, the capacity and the quotas.
     """
     settings = settings or ScreeningSettings()
     scored = _scored(scores, as_of, capacity)
@@ -230,10 +234,19 @@ def _scored(scores: Any, as_of: dt.date, capacity: int) -> pl.DataFrame:
     return frame
 
 
+def county_of(scores: Any, tables: Tables, as_of: dt.date) -> str | None:
+    """The county in which all scored households lie on the day; None: there are several, or none is known."""
+    names = pl.DataFrame({"household_id": pl.Series(scores["household_id"].to_list(), dtype=pl.String)})
+    homes = tables.known_by(as_of).get("households").join(names, on="household_id", how="semi")
+    codes = homes["village_code"].str.head(COUNTY_DIGITS).unique().to_list()
+    return codes[0] if len(codes) == 1 else None
+
+
 def _of_one_county(
     scored: pl.DataFrame, now: pl.DataFrame, county: str | None
 ) -> tuple[str, pl.DataFrame, pl.DataFrame]:
-    """The county of the list, the scores of its households (and of those that the tables do not hold), and the households of other counties.
+    """The county of the list, the scores of its households (and of those that the tables do not hold), and
+    the households of other counties.
 
     Raises UserError where several counties were scored and none is named, or the named one has no household.
     """
@@ -293,7 +306,8 @@ def _data_dates(tables: Tables, as_of: dt.date) -> dict[str, dt.date]:
 def _everybody(
     scored: pl.DataFrame, now: pl.DataFrame, leads: pl.DataFrame, settings: ScreeningSettings, cycle: str
 ) -> pl.DataFrame:
-    """Everybody who is scored or has a lead, in the model's order (`place`; households without a score last), with leads in words."""
+    """Everybody who is scored or has a lead, in the model's order (`place`; households without a score last),
+    with leads in words."""
     told = leads.group_by("household_id", maintain_order=True).agg(
         lead_kinds=pl.col("kind").unique(maintain_order=True).str.join(";"),
         leads_zh=pl.col("zh").unique(maintain_order=True).str.join("\n"),
@@ -305,11 +319,13 @@ def _everybody(
     frame = own.join(told, on="household_id", how="full", coalesce=True).join(
         now, on="household_id", how="left"
     )
-    # A scored household that the tables do not hold on this day has no village: it is gone, and falls out below.
+    # A scored household that the tables do not hold on this day has no village: it is gone, and falls out
+    # below.
     frame = frame.with_columns(
         tie=pl.Series(tie_order(settings.key, cycle, frame["household_id"].to_list()), dtype=pl.String)
     )
-    # Scores put equal margins in order by their own keyed hash already; here only what comes without a rank needs one.
+    # Scores put equal margins in order by their own keyed hash already; here only what comes without a rank
+    # needs one.
     keys = ["margin", "rank", "tie"] if "rank" in frame.columns else ["margin", "tie"]
     frame = frame.sort(keys, descending=[True, *([False] * (len(keys) - 1))], nulls_last=True).with_row_index(
         "place"
@@ -353,7 +369,8 @@ def _checks(language: str) -> pl.Expr:
 
 
 def _told(listed: pl.DataFrame, scores: Any) -> pl.DataFrame:
-    """Reasons a line each, and the reviewed texts of what to check, of the listed households; from scores that can explain themselves."""
+    """Reasons a line each, and the reviewed texts of what to check, of the listed households; from scores
+    that can explain themselves."""
     if not callable(getattr(scores, "reasons", None)):
         return listed
     checks = scores.table.wordbook.checks
@@ -386,7 +403,8 @@ def _told(listed: pl.DataFrame, scores: Any) -> pl.DataFrame:
 
 
 def names_of_rules(scores: Any) -> dict[str, tuple[str, str]]:
-    """What the catalogue of the scores calls the department rules; empty where the scores come without one."""
+    """What the catalogue of the scores calls the department rules; empty where the scores come without
+    one."""
     if not callable(getattr(scores, "reasons", None)):
         return {}
     catalogue = scores.table.wordbook.catalogue
@@ -395,7 +413,8 @@ def names_of_rules(scores: Any) -> dict[str, tuple[str, str]]:
 
 
 def _guide(scores: Any) -> tuple[tuple[str, ...], ...]:
-    """What belongs to each risk kind: code, what to verify, measures with and without labour; each zh, en. Empty without reviewed texts."""
+    """What belongs to each risk kind: code, what to verify, measures with and without labour; each zh, en.
+    Empty without reviewed texts."""
     if not callable(getattr(scores, "reasons", None)):
         return ()
     return tuple(
@@ -440,7 +459,8 @@ def _carried(
         .select(
             "household_id",
             times_carried=pl.col("times_carried") + 1,
-            # Carried random checks keep the chance with which they were drawn, or the estimate of misses would lean to who is easy to meet.
+            # Carried random checks keep the chance with which they were drawn, or the estimate of misses
+            # would lean to who is easy to meet.
             was=pl.when(pl.col("stratum").is_not_null())
             .then(pl.lit("random_check"))
             .otherwise(pl.lit("carried")),
@@ -466,7 +486,8 @@ def _choose(
     settings: ScreeningSettings,
     notes: list[tuple[str, str]],
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Who is on the list (with listed_as, times_carried, stratum, inclusion_probability), who waits, and from whom was drawn."""
+    """Who is on the list (with listed_as, times_carried, stratum, inclusion_probability), who waits, and from
+    whom was drawn."""
     checks = round(settings.random_checks.share * capacity)
     leads = everybody.filter(pl.col("fate") == "lead")
     by_rule = leads.filter(pl.col("lead_kinds") == "rule")
@@ -492,7 +513,8 @@ def _choose(
     picks = pl.concat([ahead, rest]).filter(pl.col("household_id").is_in(chosen))
     _say_tie(rest, set(chosen), notes)
 
-    # Everybody who gets no visit in this cycle can be drawn, also who waits by a rule: else misses among them would stay unseen.
+    # Everybody who gets no visit in this cycle can be drawn, also who waits by a rule: else misses among them
+    # would stay unseen.
     drawable = (
         pl.concat([ahead, rest])
         .filter(~pl.col("household_id").is_in(chosen))
@@ -570,9 +592,11 @@ def _say_tie(rest: pl.DataFrame, chosen: set[str], notes: list[tuple[str, str]])
 
 
 def _number(rows: pl.DataFrame, settings: ScreeningSettings) -> pl.DataFrame:
-    """Put rows in order of priority and add `number`, the place in the route: township, village on the way, grade, hash.
+    """Put rows in order of priority and add `number`, the place in the route: township, village on the way,
+    grade, hash.
 
-    Within a village and grade the route goes by the keyed hash, not by score: the order gives nothing away about who was drawn.
+    Within a village and grade the route goes by the keyed hash, not by score: the order gives nothing away
+    about who was drawn.
     """
     on_the_way = {
         village: place for villages in settings.route.values() for place, village in enumerate(villages)

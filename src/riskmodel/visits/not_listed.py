@@ -26,7 +26,8 @@ SCHEMA: Final[dict[str, Any]] = {
 
 
 def quiet_days(rules: RecentVisits) -> pl.Expr:
-    """Days for which a household is left in peace after its last visit: a sweep has its own number. Reads last_origin."""
+    """Days for which a household is left in peace after its last visit: a sweep has its own number. Reads
+    last_origin."""
     return pl.when(pl.col("last_origin") == "sweep").then(rules.sweep_days).otherwise(rules.days)
 
 
@@ -35,9 +36,10 @@ def not_listed(
 ) -> pl.DataFrame:
     """Everybody of the county who is not on the list, and why: SCHEMA, sorted by household_id.
 
-    now: what `standing` returns, of this county. everybody: household_id and fate of who was scored or has a lead. rows: the list. fallen:
-    households that were on the last list and are not carried over any longer. since: first day of monitoring, or day of the visit; until: the
-    first day on which a household that was visited can be listed without anything new.
+    now: what `standing` returns, of this county. everybody: household_id and fate of who was scored or has a
+    lead. rows: the list. fallen: households that were on the last list and are not carried over any longer.
+    since: first day of monitoring, or day of the visit; until: the first day on which a household that was
+    visited can be listed without anything new.
     """
     still = quiet_days(rules)
     frame = (
@@ -79,7 +81,8 @@ class NotListed:
     last_outcome: str | None = None
 
     def words(self, *, rank: int | None, capacity: int) -> tuple[str, str]:
-        """In zh and en. rank: place in the model's order, None if not scored. capacity: visits of the list."""
+        """In zh and en. rank: place in the model's order, None if not scored. capacity: visits of the
+        list."""
         found = OUTCOMES.get(self.last_outcome or "", ("", ""))
         place_zh = f"评分排名第{rank}，" if rank else ""
         place_en = f"rank {rank}; " if rank else ""

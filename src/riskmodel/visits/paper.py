@@ -1,6 +1,8 @@
-"""The list on paper: one page in HTML for the printer, and the same as PDF; A4 landscape, each township on sheets of its own.
+"""The list on paper: one page in HTML for the printer, and the same as PDF; A4 landscape, each township on
+sheets of its own.
 
-No scripts and no external request. Same list, same bytes. Like every file for visitors it is in route order and does not say who was drawn by chance.
+No scripts and no external request. Same list, same bytes. Like every file for visitors it is in route order
+and does not say who was drawn by chance.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from riskmodel.visits.visit_list import VisitList
 from riskmodel.visits.workbook import GRADE_COLOURS, notes_of, sheet_rows
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
 
-# On paper the township and the team stand above the table, and the risk kinds share a column. Widths are parts of the sheet.
+# On paper the township and the team stand above the table, and the risk kinds share a column. Widths are
+# parts of the sheet.
 _WIDTHS: Final = {
     "number": 6, "village_code": 15, "household_id": 12, "grade": 8, "because": 18, "probability": 11, "reasons": 62, "check": 42,
     "last_visit": 13, "visited_on": 12, "outcome": 12, "risks": 12, "disagreement": 13, "note": 14,
@@ -40,7 +43,8 @@ def write_html(visits: VisitList, path: Path) -> Path:
 
 
 def write_pdf(visits: VisitList, path: Path) -> Path:
-    """Write the PDF at once and whole. Returns the path. Raises UserError if WeasyPrint, Pango or a Chinese font is missing."""
+    """Write the PDF at once and whole. Returns the path. Raises UserError if WeasyPrint, Pango or a Chinese
+    font is missing."""
     return write_bytes(path, pdf_bytes(visits))
 
 

@@ -11,7 +11,8 @@ from riskmodel.settings import ScreeningSettings
 
 
 def quotas_of(everybody: pl.DataFrame, capacity: int, settings: ScreeningSettings) -> dict[str, int]:
-    """Visits an area may (proportional, fixed) or must (floor) get. Raises UserError for quotas that cannot be."""
+    """Visits an area may (proportional, fixed) or must (floor) get. Raises UserError for quotas that cannot
+    be."""
     rules = settings.quotas
     here = everybody.filter(pl.col("fate") != "gone")
     sizes = dict(here.group_by("area").agg(households=pl.len()).sort("area").iter_rows())
@@ -69,7 +70,8 @@ def quotas_of(everybody: pl.DataFrame, capacity: int, settings: ScreeningSetting
 
 
 def largest_remainders(sizes: Mapping[str, int], visits: int) -> dict[str, int]:
-    """Share visits out in proportion to the sizes, whole and complete; remainders go to the largest, ties by name."""
+    """Share visits out in proportion to the sizes, whole and complete; remainders go to the largest, ties by
+    name."""
     total = sum(sizes.values())
     if not total:
         return dict.fromkeys(sizes, 0)
@@ -89,9 +91,11 @@ def fill_visits(
     quotas: Mapping[str, int],
     settings: ScreeningSettings,
 ) -> list[str]:
-    """Household ids that get the `room` visits: the `first` of those carried over, then everybody in the model's order, under the quotas.
+    """Household ids that get the `room` visits: the `first` of those carried over, then everybody in the
+    model's order, under the quotas.
 
-    Leads count against the quota of their area. Proportional quotas that an area cannot use go to the model's order; fixed ones do not.
+    Leads count against the quota of their area. Proportional quotas that an area cannot use go to the model's
+    order; fixed ones do not.
     """
     early = set(first)
     everyone = pl.concat([frame.select("household_id", "area", "place") for frame in (ahead, rest)]).sort(

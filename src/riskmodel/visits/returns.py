@@ -1,6 +1,8 @@
-"""The rows of a filled list, judged one by one: each is accepted, or refused with every reason; and the workbook of the refused rows.
+"""The rows of a filled list, judged one by one: each is accepted, or refused with every reason; and the
+workbook of the refused rows.
 
-`filled` reads the files, `riskmodel.casebook` keeps what is accepted. Rows that come by the API are judged by the same rules.
+`filled` reads the files, `riskmodel.casebook` keeps what is accepted. Rows that come by the API are judged by
+the same rules.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ _BETWEEN_KINDS: Final = re.compile(r"[、,，;；/\s]+")
 
 @dataclass(frozen=True)
 class Result:
-    """One visit's result, checked. risk_kinds: codes joined by `;`, empty if none. disagreement, visitor, note: may be empty."""
+    """One visit's result, checked. risk_kinds: codes joined by `;`, empty if none. disagreement, visitor,
+    note: may be empty."""
 
     line: int
     list_hash: str
@@ -76,7 +79,8 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Judged:
-    """What became of the rows of a file: accepted + refused + empty (nothing filled in yet) = all its rows."""
+    """What became of the rows of a file: accepted + refused + empty (nothing filled in yet) = all its
+    rows."""
 
     accepted: tuple[Result, ...]
     refused: tuple[Refusal, ...]
@@ -85,9 +89,11 @@ class Judged:
 
 @dataclass(frozen=True)
 class OpenList:
-    """What must be known of a list to judge its results: its day, whether its cycle is closed, and who is on it.
+    """What must be known of a list to judge its results: its day, whether its cycle is closed, and who is on
+    it.
 
-    recorded: of a closed cycle, the contents (`Result.content`) that stand in the casebook: handed in again they change nothing.
+    recorded: of a closed cycle, the contents (`Result.content`) that stand in the casebook: handed in again
+    they change nothing.
     """
 
     list_hash: str
@@ -103,7 +109,8 @@ def judge(
 ) -> Judged:
     """Accept or refuse each row that has been filled in. `lists` by hash: every list that the casebook knows.
 
-    Raises DataError if the whole file belongs to a list that is not known: nothing can be said about its rows then.
+    Raises DataError if the whole file belongs to a list that is not known: nothing can be said about its rows
+    then.
     """
     tied = filled.technical.get("list_hash")
     if tied and tied not in lists:
@@ -156,7 +163,8 @@ def _judge(
     teams: Mapping[str, str],
     today: dt.date,
 ) -> tuple[Result | None, list[Reason]]:
-    """The result of a row, and what is wrong with the row. teams: `team_key` -> code of the teams that are known; empty: any code."""
+    """The result of a row, and what is wrong with the row. teams: `team_key` -> code of the teams that are
+    known; empty: any code."""
     reasons: list[Reason] = []
     household = row.cells.get("household_id", "")
     if open_list is None:
@@ -266,6 +274,10 @@ def _team(text: str, teams: Mapping[str, str], reasons: list[Reason]) -> str:
     key = team_key(written)
     if not key:
         reasons.append(("缺少走访组编号", "team: its code is missing"))
+    elif key not in teams and (telling_text(written) is not None or telling_name_only(written)):
+        reasons.append(
+            ("走访组请填编号，不要填姓名或号码", "team: give its short code, no name or number of a person")
+        )
     elif teams and key not in teams:
         known = list(teams.values())
         reasons.append(
@@ -276,10 +288,6 @@ def _team(text: str, teams: Mapping[str, str], reasons: list[Reason]) -> str:
         )
     elif len(written) > TEAM_LENGTH:
         reasons.append((f"走访组编号超过{TEAM_LENGTH}字", f"team: more than {TEAM_LENGTH} characters"))
-    elif not teams and (telling_text(written) is not None or telling_name_only(written)):
-        reasons.append(
-            ("走访组请填编号，不要填姓名或号码", "team: give its short code, no name or number of a person")
-        )
     return teams.get(key, written)
 
 
@@ -317,7 +325,8 @@ def _code(
 
 
 def _day(text: str) -> dt.date | None:
-    """A date as people and spreadsheets write it: 2026-01-31, 2026/1/31 0:00, 2026年1月31日, 20260131, or a day number of Excel."""
+    """A date as people and spreadsheets write it: 2026-01-31, 2026/1/31 0:00, 2026年1月31日, 20260131, or a day
+    number of Excel."""
     text = unicodedata.normalize("NFKC", text)
     match = _DATE.fullmatch(text)
     try:
@@ -333,9 +342,11 @@ def _day(text: str) -> dt.date | None:
 
 
 def returned_bytes(refused: Sequence[Refusal], settings: ScreeningSettings) -> bytes:
-    """An Excel file of the rows that were refused: as they were filled in, with every reason before them, and the form's drop-downs.
+    """An Excel file of the rows that were refused: as they were filled in, with every reason before them, and
+    the form's drop-downs.
 
-    Corrected in place it can be handed in again: each row carries the hash of its list. Only the household and the form can be written in.
+    Corrected in place it can be handed in again: each row carries the hash of its list. Only the household
+    and the form can be written in.
     """
     import xlsxwriter
 
@@ -385,7 +396,8 @@ def returned_bytes(refused: Sequence[Refusal], settings: ScreeningSettings) -> b
 
 
 def _written(sheet: Any, line: int, place: int, name: str, text: str, style: Mapping[str, Any]) -> None:
-    """A cell as it was filled in; a date that can be read is a date again, so that the correction of another cell does not change it."""
+    """A cell as it was filled in; a date that can be read is a date again, so that the correction of another
+    cell does not change it."""
     date = _day(text) if name == "visited_on" else None
     if date is not None:
         sheet.write_datetime(line, place, dt.datetime.combine(date, dt.time()), style["form_date"])

@@ -1,4 +1,5 @@
-"""The visit list of one cycle as data: its columns, its hash, and what a reader is shown about it as a whole."""
+"""The visit list of one cycle as data: its columns, its hash, and what a reader is shown about it as a
+whole."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from riskmodel.vocabulary import GRADES
 if TYPE_CHECKING:
     import pandas as pd
 
-# Why a household is on the list; kept in the casebook, never shown to the visitor (leads are shown in words). `standby`: met by a department
-# rule only, on the list beyond the capacity.
+# Why a household is on the list; kept in the casebook, never shown to the visitor (leads are shown in words).
+# `standby`: met by a department rule only, on the list beyond the capacity.
 LISTED_AS: Final = ("lead", "carried", "model", "random_check", "standby")
 
 # Columns of VisitList.frame, in order.
@@ -62,16 +63,19 @@ COLUMNS: Final[dict[str, Any]] = {
 class VisitList:
     """The list of one cycle. Polars inside; `frame` is pandas.
 
-    rows: COLUMNS, one row a household on the list, in order of priority: leads, carried over, model, random checks; last, beyond the
-    capacity, `standby`: households that only a department rule points to. `number` is the place in the route (township, village, urgency), by which files for visitors are sorted and which gives nothing away.
-    inclusion_probability: chance with which the household came on the list: 1 but for random checks.
-    monitored: monitored households with open leads (kept apart). left_out: who would have come but did not, and why.
-    strata: random checks by stratum: households, drawn, inclusion_probability. drawn_from: everybody who could be drawn: household_id,
-    probability, stratum, inclusion_probability, drawn; together with the list the population of every estimate. rules: department rules met, and since when, of
-    everybody scored (the next list needs it). notes: what a reader must know, in zh and en.
-    grades: grade and its reasons of everybody who was scored or has a lead, listed or not: household_id, grade, grade_reasons_zh, grade_reasons_en.
-    not_listed: everybody else of the county and why (columns of `not_listed.SCHEMA`).
-    guide: what to verify for each risk kind, and which measures belong to it once confirmed. data_dates: until when each table is known.
+    rows: COLUMNS, one row a household on the list, in order of priority: leads, carried over, model, random
+    checks; last, beyond the capacity, `standby`: households that only a department rule points to. `number`
+    is the place in the route (township, village, urgency), by which files for visitors are sorted and which
+    gives nothing away. inclusion_probability: chance with which the household came on the list: 1 but for
+    random checks. monitored: monitored households with open leads (kept apart). left_out: who would have come
+    but did not, and why. strata: random checks by stratum: households, drawn, inclusion_probability.
+    drawn_from: everybody who could be drawn: household_id, probability, stratum, inclusion_probability,
+    drawn; together with the list the population of every estimate. rules: department rules met, and since
+    when, of everybody scored (the next list needs it). notes: what a reader must know, in zh and en. grades:
+    grade and its reasons of everybody who was scored or has a lead, listed or not: household_id, grade,
+    grade_reasons_zh, grade_reasons_en. not_listed: everybody else of the county and why (columns of
+    `not_listed.SCHEMA`). guide: what to verify for each risk kind, and which measures belong to it once
+    confirmed. data_dates: until when each table is known.
     """
 
     cycle: str
@@ -95,7 +99,8 @@ class VisitList:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The list as pandas, in order of priority. Holds `listed_as` and inclusion probabilities: for the office, not for the visitor."""
+        """The list as pandas, in order of priority. Holds `listed_as` and inclusion probabilities: for the
+        office, not for the visitor."""
         return self.rows.to_pandas()
 
     @property

@@ -60,7 +60,8 @@ def write_excel(visits: VisitList, path: Path, *, township: str | None = None) -
 
 
 def write_excels(visits: VisitList, folder: Path) -> list[Path]:
-    """Write one workbook for the county and one for each township: `<cycle>-<area code>.xlsx`. Returns the paths."""
+    """Write one workbook for the county and one for each township: `<cycle>-<area code>.xlsx`. Returns the
+    paths."""
     folder.mkdir(parents=True, exist_ok=True)
     county = write_excel(visits, folder / f"{visits.cycle}-{visits.county_code}.xlsx")
     townships = visits.rows["township_code"].unique().sort().to_list()
@@ -73,7 +74,8 @@ def write_excels(visits: VisitList, folder: Path) -> list[Path]:
 def sheet_rows(
     visits: VisitList, *, township: str | None = None, standby: bool = False
 ) -> list[dict[str, Any]]:
-    """What the visitor reads, one row a household in route order, keys as in READ. `standby`: the households beyond the capacity.
+    """What the visitor reads, one row a household in route order, keys as in READ. `standby`: the households
+    beyond the capacity.
 
     Raises UserError for a township without visits.
     """
@@ -209,7 +211,8 @@ def _list_sheet(
 
 
 def print_layout(sheet: Any, left: str, right: str) -> None:
-    """A4 landscape, one page wide, the sentence at the head and foot of every page, with two texts at the sides of the head."""
+    """A4 landscape, one page wide, the sentence at the head and foot of every page, with two texts at the
+    sides of the head."""
     sheet.set_paper(9)  # A4
     sheet.set_landscape()
     sheet.set_margins(left=0.25, right=0.25, top=0.6, bottom=0.6)
@@ -249,7 +252,8 @@ _DROP_DOWNS: Final = {
 def drop_downs(
     sheet: Any, settings: ScreeningSettings, columns: Sequence[str], first_row: int, last_row: int
 ) -> None:
-    """Let only the words of `codes_sheet` be chosen in the form's columns; `columns` are the names in the order of the sheet."""
+    """Let only the words of `codes_sheet` be chosen in the form's columns; `columns` are the names in the
+    order of the sheet."""
     words = choices(settings, settings.workbook.language)
     for name, (kind, letter) in _DROP_DOWNS.items():
         place = list(columns).index(name)
@@ -279,7 +283,8 @@ def _ranges(sheet: Any, visits: VisitList, columns: Sequence[FormColumn], last_r
 def _mark_missing(
     sheet: Any, visits: VisitList, columns: Sequence[FormColumn], last_row: int, mark: Any
 ) -> None:
-    """Colour what a row that has been begun still lacks: date, outcome, and a risk kind where a risk was found."""
+    """Colour what a row that has been begun still lacks: date, outcome, and a risk kind where a risk was
+    found."""
     from xlsxwriter.utility import xl_col_to_name
 
     first = HEADER_ROW + 1
@@ -343,7 +348,8 @@ def notes_of(visits: VisitList) -> list[tuple[str, str, str]]:
 
 
 def _guide_sheet(book: Any, visits: VisitList) -> None:
-    """What to verify for each risk kind, and which family of measures belongs to it once people have confirmed it."""
+    """What to verify for each risk kind, and which family of measures belongs to it once people have
+    confirmed it."""
     sheet = book.add_worksheet(GUIDE)
     style = styles_of(book)
     heads = (
@@ -493,7 +499,8 @@ def lines_of(text: str, width: float) -> int:
 
 
 def _height(row: dict[str, Any], columns: Sequence[FormColumn]) -> float:
-    """Height in points that shows every wrapped text whole: spreadsheets do not all measure Chinese text when they open a file."""
+    """Height in points that shows every wrapped text whole: spreadsheets do not all measure Chinese text when
+    they open a file."""
     read = [column for column in columns if column.wrap and not column.fill]
     lines = max(2, *(lines_of(str(row[column.name] or ""), column.width) for column in read))
     return min(14.5 * lines + 5, 400)

@@ -1,4 +1,5 @@
-"""Which ending makes which file: the one table of everything that can write a visit list or an exit review."""
+"""Which ending makes which file: the one table of everything that can write a visit list or an exit
+review."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from riskmodel.visits.visit_list import VisitList
 
 Content = TypeVar("Content")
 
-# Ending of a file -> the function that writes a visit list in that form. Each takes the list and a path, and returns the path.
+# Ending of a file -> the function that writes a visit list in that form. Each takes the list and a path, and
+# returns the path.
 LIST_WRITERS: Final[Mapping[str, Callable[[VisitList, Path], Path]]] = {
     ".xlsx": workbook.write_excel,
     ".csv": workbook.write_csv,
@@ -28,7 +30,8 @@ REVIEW_WRITERS: Final[Mapping[str, Callable[[ExitReview, Path], Path]]] = {
 
 
 def write_list(visits: VisitList, path: Path) -> Path:
-    """Write a visit list in the form that the path's ending names: .xlsx, .csv, .html or .pdf. Returns the path.
+    """Write a visit list in the form that the path's ending names: .xlsx, .csv, .html or .pdf. Returns the
+    path.
 
     Raises UserError for another ending, and where a part that PDF needs is missing.
     """
@@ -36,7 +39,8 @@ def write_list(visits: VisitList, path: Path) -> Path:
 
 
 def write_review(review: ExitReview, path: Path) -> Path:
-    """Write an exit review in the form that the path's ending names: .xlsx or .csv. Returns the path. Raises UserError for another ending."""
+    """Write an exit review in the form that the path's ending names: .xlsx or .csv. Returns the path. Raises
+    UserError for another ending."""
     return _writer(REVIEW_WRITERS, path)(review, path)
 
 

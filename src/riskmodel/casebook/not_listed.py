@@ -1,0 +1,102 @@
+"""Why a household is not on a list, kept with the list and looked up for a household: within the areas of who
+asks, as of the day asked for."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, literal, select
+
+from riskmodel.casebook.areas import within
+from riskmodel.casebook.schema import cycles, list_rows, lists, not_listed
+from riskmodel.visits.not_listed import NotListed
+from riskmodel.visits.visit_list import VisitList
+
+_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True)
+class Absence:
+    """Why a household is not on the newest list in force of its county, and what that list says of its county
+    as a whole.
+
+    last_visit: day of the last visit that met somebody, by the county's tables on the list's day; None: none
+    is known.
+    """
+
+    list_hash: str
+    county_code: str
+    village_code: str
+    cycle: str
+    as_of: dt.date
+    closed: bool
+    capacity: int
+    model_version: str
+    data_dates: Mapping[str, str]
+    why: NotListed
+    last_visit: dt.date | None
+
+
+def keep_not_listed(connection: Connection, visit_list: VisitList) -> None:
+    """Keep why everybody else of the county is not on the list."""
+    for some in visit_list.not_listed.iter_slices(_AT_ONCE):
+        rows = [{"list_hash": visit_list.hash, **row} for row in some.iter_rows(named=True)]
+        if rows:
+            connection.execute(not_listed.insert(), rows)
+
+
+def absence_of(
+    connection: Connection, areas: Sequence[str], household_id: str, ends: dt.date | None = None
+) -> Absence | None:
+    """Why a household is not on the newest list in force as of a day before `ends`; None: it is on it, or no
+    such list knows it."""
+    newest = lists.alias("newest")
+    newer = (
+        select(literal(1))
+        .where(
+            newest.c.county_code == lists.c.county_code,
+            newest.c.cycle == lists.c.cycle,
+            newest.c.issued_number > lists.c.issued_number,
+        )
+        .exists()
+    )
+    in_time = [] if ends is None else [lists.c.as_of < ends]
+    row = connection.execute(
+        select(not_listed, lists, cycles.c.closed_at)
+        .join(lists, lists.c.list_hash == not_listed.c.list_hash)
+        .join(cycles, and_(cycles.c.county_code == lists.c.county_code, cycles.c.cycle == lists.c.cycle))
+        .where(
+            not_listed.c.household_id == household_id,
+            within(not_listed.c.village_code, areas),
+            ~newer,
+            *in_time,
+        )
+        .order_by(lists.c.as_of.desc(), lists.c.issued_number.desc())
+        .limit(1)
+    ).first()
+    if row is None:
+        return None
+    listed_later = connection.execute(
+        select(literal(1))
+        .select_from(list_rows.join(lists, lists.c.list_hash == list_rows.c.list_hash))
+        .where(list_rows.c.household_id == household_id, lists.c.as_of > row.as_of, *in_time)
+        .limit(1)
+    ).first()
+    if listed_later is not None:
+        return None
+    return Absence(
+        list_hash=row.list_hash,
+        county_code=row.county_code,
+        village_code=row.village_code,
+        cycle=row.cycle,
+        as_of=row.as_of,
+        closed=bool(row.closed_at),
+        capacity=row.capacity,
+        model_version=row.model_version,
+        data_dates=json.loads(row.data_dates or "{}"),
+        why=NotListed(code=row.reason, since=row.since, until=row.until, last_outcome=row.last_outcome),
+        last_visit=row.last_visit,
+    )
