@@ -180,7 +180,14 @@ def test_invisible_marks_at_the_ends_are_removed_everywhere(folder, mark):
 
 
 @pytest.mark.parametrize(
-    ("table", "column"), [("leads", "topic"), ("households", "relocation_site"), ("income", "remark"), ("income", "event_id")]
+    ("table", "column"),
+    [
+        ("leads", "topic"),
+        ("households", "relocation_site"),
+        ("income", "remark"),
+        ("income", "村干部"),
+        ("income", "event_id"),
+    ],
 )
 @pytest.mark.parametrize("different", [1, 2, 3])
 def test_names_that_repeat_are_refused_wherever_they_are(folder, table, column, different):
@@ -218,6 +225,22 @@ def test_ordinary_words_that_begin_like_a_family_name_are_no_names(folder, words
     height = pl.read_csv(folder / "income.csv", infer_schema=False).height
     cells(folder, "income", "remark", *(words * height)[:height])
     assert check_tables(folder).ok, check_tables(folder).text()
+
+
+@pytest.mark.parametrize(
+    ("heading", "words"),
+    [("行政村", ["高山", "白岩", "石门"]), ("remark", ["李子冲", "石门坎", "马场"]), ("主要产业", ["黄花", "金丝皇菊", "石斛"])],
+)
+def test_places_and_things_that_are_called_like_persons_are_no_names(folder, heading, words):
+    height = pl.read_csv(folder / "income.csv", infer_schema=False).height
+    cells(folder, "income", heading, *(words * height)[:height])
+    assert check_tables(folder).ok, check_tables(folder).text()
+
+
+def test_names_are_refused_under_the_heading_of_a_place_too_where_they_hardly_repeat(folder):
+    height = pl.read_csv(folder / "leads.csv", infer_schema=False).height
+    cells(folder, "leads", "村干部", *["王小明", "李志强", "张建国", "陈静"][:height])
+    assert "person_names" in {finding.check for finding in errors(folder)}
 
 
 def test_phone_numbers_in_a_column_of_floats_are_refused(clean_folder):

@@ -225,7 +225,7 @@ def _identities(sheet: Sheet, raw: pl.DataFrame, theirs_of: Mapping[str, list[st
         kind = sheet.table.column(ours).kind if ours else None
         if kind not in (None, "id", "text"):
             continue
-        text = raw[theirs]
+        text = raw[theirs].alias(ours or theirs)
         if text.dtype.is_float():  # a column of numbers with gaps, as pandas keeps it
             text = text.cast(pl.Int64, strict=False)
         if text.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Int64, pl.UInt64, pl.Int128):

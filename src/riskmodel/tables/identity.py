@@ -38,7 +38,10 @@ _NAME = rf"^[{_SURNAMES}]\p{{Han}}{{1,2}}$"
 # The same for one text, outside of frames.
 PHONE_LIKE = re.compile(_PHONE)
 NAME_LIKE = re.compile(rf"[{_SURNAMES}][\u3400-\u9fff]{{1,2}}")
-_PLACES = "村镇乡区园社组里寨屯庄湾县市州省点坝坪沟河"
+_PLACES = "村镇乡区园社组里寨屯庄湾县市州省点坝坪沟河冲坎坳垭坡岗岔沱场边井洞塘口"
+# Headings of columns whose few values are places or things, which may be called like persons (李子冲, 白岩).
+_OF_THINGS = re.compile("[村乡镇组区县寨屯]|地[址点名]|安置|小区|学校|单位|机构|产业|作物|品种|项目|病|诊断|民族|village|town")
+_OF_PERSONS = re.compile("干部|人|员|书记|主任|[组村镇乡县区]长|医生|教师|老师|联系|责任|户主|姓")
 # Ordinary words that begin like a family name: what stands in columns of schooling, illness, crops, trades and reasons.
 _ENDINGS = "族病症炎瘤癌压障疸痛户费款业厂店房车员牛羊猪鸡鸭鹅鱼茶酒薯豆麻参斛榴粱"
 _ORDINARY = (
@@ -87,7 +90,9 @@ def identities(text: pl.Series, *, free_text: bool) -> Iterator[tuple[str, pl.Se
     if phones.any():
         yield "phone_number", phones.arg_true(), "an 11-digit number like a mobile phone's"
     some = text.drop_nulls().head(20_000)
-    if looks_like_names(some):
+    repeated = some.n_unique() < max(3, 0.5 * len(some))
+    of_things = _OF_THINGS.search(text.name) and not _OF_PERSONS.search(text.name)
+    if looks_like_names(some) and not (free_text and repeated and of_things):
         names = text.str.contains(_NAME).fill_null(False)
         yield "person_names", names.arg_true(), "values that look like names of persons"
 
