@@ -1,6 +1,8 @@
-"""Where generated modules and their compiled code are kept: RISKMODEL_CACHE, else `~/.cache/riskmodel`, else a temporary folder.
+"""Where generated modules and their compiled code are kept: RISKMODEL_CACHE, else `~/.cache/riskmodel`, else
+a temporary folder.
 
-What is there is executed. The folder is therefore the user's own (or root's), nobody else may write to it, and a generated module is compared
+What is there is executed. The folder is therefore the user's own (or root's), nobody else may write to it,
+and a generated module is compared
 with the text that it is to hold before it runs.
 """
 
@@ -29,7 +31,8 @@ KINDS: Final = ("kernel", "trimmed", "counting")
 
 @lru_cache(maxsize=1)
 def cache_folder() -> Path:
-    """The folder of generated modules and their compiled code; a private temporary one where the usual one cannot be used or trusted."""
+    """The folder of generated modules and their compiled code; a private temporary one where the usual
+    one cannot be used or trusted."""
     named = os.environ.get("RISKMODEL_CACHE")
     folder = Path(named) if named else Path.home() / ".cache" / "riskmodel"
     try:
@@ -46,7 +49,8 @@ def cache_folder() -> Path:
 
 
 def is_private(path: Path) -> bool:
-    """Whether a file or folder belongs to this user or to root, and nobody else may write to it. Always true where there are no owners."""
+    """Whether a file or folder belongs to this user or to root, and nobody else may write to it. Always
+    true where there are no owners."""
     if os.name != "posix":
         return True
     for status in (path.lstat(), path.stat()):
@@ -68,8 +72,10 @@ def _make_private(folder: Path) -> None:
 
 
 def loaded(kind: str, text: str) -> ModuleType:
-    """The generated module of this text. Its file is named by the hash of everything that the compiled code depends on: a changed function is
-    always compiled anew (numba itself does not notice a changed callee). kind: what the file's name begins with, such as `kernel`.
+    """The generated module of this text. Its file is named by the hash of everything that the compiled
+    code depends on: a changed function is
+    always compiled anew (numba itself does not notice a changed callee). kind: what the file's name
+    begins with, such as `kernel`.
 
     A file that holds anything but this text is written anew, and what was compiled of it is removed.
     """
@@ -97,7 +103,8 @@ def loaded(kind: str, text: str) -> ModuleType:
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module
-    # The text itself is executed, not what the file (or bytecode beside it) holds by now; numba looks for the file by its name.
+    # The text itself is executed, not what the file (or bytecode beside it) holds by now; numba looks
+    # for the file by its name.
     exec(compile(text, str(path), "exec"), module.__dict__)
     return module
 
@@ -111,13 +118,15 @@ def _holds(path: Path, text: str) -> bool:
 
 
 def _note_use(path: Path) -> None:
-    """Say when a kernel was last used in the file's access time; its other time is part of what numba goes by and stays."""
+    """Say when a kernel was last used in the file's access time; its other time is part of what numba
+    goes by and stays."""
     with contextlib.suppress(OSError):  # somebody else's cache, or one that may only be read
         os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
 
 
 def clean_cache(newest: Path, *, keep: int = 2, spared: float = 600.0) -> None:
-    """Remove compiled kernels of earlier feature functions: all but the `keep` last used of the kind of `newest` (whole or trimmed).
+    """Remove compiled kernels of earlier feature functions: all but the `keep` last used of the kind of
+    `newest` (whole or trimmed).
 
     One that was used within `spared` seconds stays, because another process may be about to read it.
     """

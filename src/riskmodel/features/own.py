@@ -1,10 +1,14 @@
-"""Feature functions of a project's own: `features/own/<family>.py`, compiled by the same kernel, in force as if they were the package's.
+"""Feature functions of a project's own: `features/own/<family>.py`, compiled by the same kernel, in force as
+if they were the package's.
 
-A file there holds imports of listed names from `riskmodel.features` and functions of loops, `if` and arithmetic, and nothing else: what is not on
-a list here is refused, so that reading a file runs nothing and a function reaches rows only. It is found through the project, belongs to the
+A file there holds imports of listed names from `riskmodel.features` and functions of loops, `if` and
+arithmetic, and nothing else: what is not on
+a list here is refused, so that reading a file runs nothing and a function reaches rows only. It is found
+through the project, belongs to the
 catalogue that the project loads, and goes into its hash and into every release.
 
-The lists keep mistakes out, and make tampering visible. They are no wall around strangers' code: whoever can write into a project folder can
+The lists keep mistakes out, and make tampering visible. They are no wall around strangers' code: whoever can
+write into a project folder can
 change what the service computes, and is trusted like whoever installs the package.
 """
 
@@ -29,7 +33,8 @@ from riskmodel.policy import DAYS, NUMBERS
 from riskmodel.project import Project
 
 OWN_FOLDER: Final = "features/own"
-# What a function may call beside helpers: no text, no files, nothing that rounds otherwise on another machine.
+# What a function may call beside helpers: no text, no files, nothing that rounds otherwise on another
+# machine.
 _ARITHMETIC: Final = frozenset({"abs", "float", "int", "len", "max", "min", "range"})
 # What may stand after a dot: columns, policy values, the clock, counts of neighbours.
 _AFTER_A_DOT: Final = frozenset(
@@ -52,7 +57,8 @@ _MODULES: Final[Mapping[str, ModuleType]] = {"common": common, "rows": rows, **F
 
 
 def importable(module: ModuleType) -> frozenset[str]:
-    """Names that an own file may import from a module of the package: its functions, the kinds of rows, numbers in capitals."""
+    """Names that an own file may import from a module of the package: its functions, the kinds of rows,
+    numbers in capitals."""
     found = set(functions_of(module))
     for name, value in vars(module).items():
         if name in ("Row", "Rows", "When") or (name.isupper() and type(value) in (int, float)):
@@ -124,7 +130,8 @@ def own_modules(own: OwnFunctions) -> Mapping[str, ModuleType]:
 
 
 def _import(name: str, *_: object) -> ModuleType:
-    """What `import` does in an own file: modules of the package's features, and no others. Raises ImportError."""
+    """What `import` does in an own file: modules of the package's features, and no others. Raises
+    ImportError."""
     if name != "__future__" and name.removeprefix("riskmodel.features.") not in _MODULES:
         raise ImportError(f"{name} is not imported here")
     return importlib.import_module(name)
@@ -254,7 +261,8 @@ def _fault_of_part(
 ) -> tuple[str, str, str] | None:
     """(found, expected, remedy) of one part of a function that is on no list; None: it may be there.
 
-    known: names that may be called. inside: arguments and variables. passed: docstring and annotations, by identity.
+    known: names that may be called. inside: arguments and variables. passed: docstring and annotations,
+    by identity.
     """
     shown = ast.unparse(node)[:60] if isinstance(node, (ast.expr, ast.stmt)) else type(node).__name__
     if isinstance(node, ast.FunctionDef):

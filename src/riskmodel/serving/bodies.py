@@ -1,4 +1,5 @@
-"""What every JSON body has to be before its shape is looked at: plain UTF-8 JSON by its headers, and no key twice in one object."""
+"""What every JSON body has to be before its shape is looked at: plain UTF-8 JSON by its headers, and no key
+twice in one object."""
 
 from __future__ import annotations
 
@@ -15,9 +16,11 @@ REPEATED_AT_MOST: Final = 50
 
 
 def check_body_headers(headers: Mapping[bytes, bytes]) -> Fault | None:
-    """The fault of a body that is not plain UTF-8 JSON by its headers: another type, another character set, compressed. None: it may be read.
+    """The fault of a body that is not plain UTF-8 JSON by its headers: another type, another character
+    set, compressed. None: it may be read.
 
-    A body in GBK might be read as something else, and a compressed one is not unpacked, so that a small body stays small.
+    A body in GBK might be read as something else, and a compressed one is not unpacked, so that a small
+    body stays small.
     """
     kind, _, parameters = headers.get(b"content-type", b"").decode("latin-1").partition(";")
     if kind.strip().lower() != "application/json":
@@ -42,7 +45,8 @@ def check_body_headers(headers: Mapping[bytes, bytes]) -> Fault | None:
 
 
 def repeated_keys(content: bytes) -> list[Fault]:
-    """Keys that come twice in one object of a body, which readers take differently: by the first, by the last. At most 50 different ones.
+    """Keys that come twice in one object of a body, which readers take differently: by the first, by the
+    last. At most 50 different ones.
 
     Empty: none, or not JSON, which whoever reads it names better.
     """

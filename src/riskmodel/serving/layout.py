@@ -1,4 +1,5 @@
-"""Decoded rows of a request as `Prepared`, the shape that the features read: columns taken out of the rows, checked whole, laid out by a kernel."""
+"""Decoded rows of a request as `Prepared`, the shape that the features read: columns taken out of the rows,
+checked whole, laid out by a kernel."""
 
 from __future__ import annotations
 
@@ -51,9 +52,11 @@ class Household:
 
 @dataclass(frozen=True)
 class LaidOut:
-    """prepared: rows ready for the features. households: in the order of `prepared.household_id`. rows: how many came in.
+    """prepared: rows ready for the features. households: in the order of `prepared.household_id`. rows:
+    how many came in.
 
-    keys: how many keys the rows have; colons: how many colons are inside their ids and texts. They show whether a key came twice.
+    keys: how many keys the rows have; colons: how many colons are inside their ids and texts. They show
+    whether a key came twice.
     """
 
     prepared: Prepared
@@ -64,7 +67,8 @@ class LaidOut:
 
 
 def cell_columns(table: Table) -> list[Column]:
-    """The columns of a table that become cells, in order: all but ids of events, area codes and texts; a diagnosis group becomes its letter."""
+    """The columns of a table that become cells, in order: all but ids of events, area codes and texts; a
+    diagnosis group becomes its letter."""
     return [
         c
         for c in table.columns
@@ -74,7 +78,8 @@ def cell_columns(table: Table) -> list[Column]:
 
 @cache
 def _take_cells(name: str) -> Callable[[Rows, list[Any], Mapping[Any, Any], Mapping[Any, Any]], None]:
-    """A function of a table's rows, a list and the positions of households and members: adds the rows' cells to the list, column by column.
+    """A function of a table's rows, a list and the positions of households and members: adds the rows'
+    cells to the list, column by column.
 
     It is written out for the table, because looking up each name for each cell would take most of the time.
     """
@@ -172,7 +177,8 @@ def contract() -> _Contract:
 
 
 class _Taken:
-    """What is taken out of the rows of a request. Raises InDoubt for a member who never lived in one of its households."""
+    """What is taken out of the rows of a request. Raises InDoubt for a member who never lived in one of
+    its households."""
 
     def __init__(self, tables: Mapping[str, Rows]) -> None:
         rows = tables["members"]
@@ -207,7 +213,8 @@ class _Taken:
         self.parts = np.array(parts, kernel.PART)
 
     def _take_ids(self, ids: list[str]) -> int:
-        """Keep event ids; where some are used more than once (corrections) a number for each as key. Returns the place of the first key, or -1."""
+        """Keep event ids; where some are used more than once (corrections) a number for each as key.
+        Returns the place of the first key, or -1."""
         self.ids += ids
         if len(set(ids)) == len(ids):
             return -1
@@ -243,9 +250,11 @@ class _Taken:
 def lay_out(tables: Mapping[str, Rows], *, checked: bool = False, by_id: bool = False) -> LaidOut:
     """Rows by table (an absent key is an absent table) as `Prepared`.
 
-    checked: the full checks have accepted these rows; of rows with the same key and day known, which they have compared, one counts.
+    checked: the full checks have accepted these rows; of rows with the same key and day known, which they
+    have compared, one counts.
     by_id: rows of events come in the order of their ids.
-    Raises InDoubt where something is not plainly right: an id or a text that needs a closer look, an owner that is not there, two rows in one.
+    Raises InDoubt where something is not plainly right: an id or a text that needs a closer look, an
+    owner that is not there, two rows in one.
     """
     taken = _Taken(tables)
     ids, ends = _ids(taken, checked=checked)
@@ -294,7 +303,8 @@ def lay_out(tables: Mapping[str, Rows], *, checked: bool = False, by_id: bool = 
 
 
 def _ids(taken: _Taken, *, checked: bool) -> tuple[Any, Any]:
-    """Bytes of all ids (those of events first), and where each ends. Raises InDoubt for one that breaks the id rule or may be an identity."""
+    """Bytes of all ids (those of events first), and where each ends. Raises InDoubt for one that breaks
+    the id rule or may be an identity."""
     names = [*taken.ids, *taken.homes, *taken.people, *taken.elsewhere]
     text = "".join(names)
     if not text.isascii():
@@ -308,7 +318,8 @@ def _ids(taken: _Taken, *, checked: bool) -> tuple[Any, Any]:
 
 
 class _Areas:
-    """Areas of households, and those that area-wide shocks name, as positions among the sorted codes. Raises InDoubt for areas not nested."""
+    """Areas of households, and those that area-wide shocks name, as positions among the sorted codes.
+    Raises InDoubt for areas not nested."""
 
     def __init__(self, tables: Mapping[str, Rows]) -> None:
         homes: Any = tables["households"]
@@ -353,7 +364,8 @@ def _households(homes: Sequence[str], rows: Any) -> tuple[Household, ...]:
 
 
 def _records(columns: kernel.Columns, owners: Sequence[int]) -> tuple[int, dict[str, Any], dict[str, Any]]:
-    """(status of the kernel, records by kind, first record of each owner by kind). owners: how many households, persons, areas."""
+    """(status of the kernel, records by kind, first record of each owner by kind). owners: how many
+    households, persons, areas."""
     made = contract()
     heights = columns.parts["height"][made.arrays.kinds["table"]]
     at = np.zeros(len(KINDS) + 1, np.int64)
@@ -378,7 +390,8 @@ def _records(columns: kernel.Columns, owners: Sequence[int]) -> tuple[int, dict[
 
 
 def _once(name: str, rows: Rows, *, checked: bool) -> list[Struct]:
-    """Rows of one table without exact repetitions. Raises InDoubt for two different rows with the same key and day known."""
+    """Rows of one table without exact repetitions. Raises InDoubt for two different rows with the same
+    key and day known."""
     key = attrgetter(TABLES[name].key, "known_on")
     found: dict[Any, Struct] = {}
     for row in rows:
@@ -389,7 +402,8 @@ def _once(name: str, rows: Rows, *, checked: bool) -> list[Struct]:
 
 
 def _same(one: Struct, other: Struct) -> bool:
-    """Whether two rows hold the same. Absent values are NaN, which equals nothing: they are compared by identity, as Python does in tuples."""
+    """Whether two rows hold the same. Absent values are NaN, which equals nothing: they are compared by
+    identity, as Python does in tuples."""
     return one is other or astuple(one) == astuple(other)
 
 
@@ -416,7 +430,8 @@ def _colons(taken: _Taken, tables: Mapping[str, Rows]) -> int:
 
 @lru_cache(maxsize=8192)
 def harmless(kind: str, text: str) -> bool:
-    """Whether a text is plainly as the contract has it: known codes where several are joined; otherwise a text that is nobody's name or number."""
+    """Whether a text is plainly as the contract has it: known codes where several are joined; otherwise a
+    text that is nobody's name or number."""
     if kind == "codes":
         return set(text.split(";")) <= RISK_KINDS
     return (
@@ -433,6 +448,7 @@ def harmless(kind: str, text: str) -> bool:
 
 @lru_cache(maxsize=8192)
 def letter_of(text: str) -> int:
-    """The chapter of a diagnosis group as the position of its letter, cleaned as the reader of tables cleans it; -1: no letter."""
+    """The chapter of a diagnosis group as the position of its letter, cleaned as the reader of tables
+    cleans it; -1: no letter."""
     letter = unicodedata.normalize("NFKC", text).strip().upper()[:1]
     return ord(letter) - ord("A") if "A" <= letter <= "Z" else -1

@@ -1,5 +1,6 @@
 # mypy: ignore-errors
-"""Columns of a request's rows to the records that the features read, compiled. `layout.py` makes the arguments and calls it."""
+"""Columns of a request's rows to the records that the features read, compiled. `layout.py` makes the
+arguments and calls it."""
 
 from __future__ import annotations
 
@@ -22,20 +23,25 @@ TIES_AT_MOST = 64  # rows of one owner and day that are compared by their ids he
 _WHOLE = "i8"
 # One table: which of its columns holds what (-1: none). event: 1 for event tables.
 TABLE: Final = np.dtype([(name, _WHOLE) for name in ("known", "occurred", "household", "member", "event")])
-# One kind of record: the table whose rows it holds, whose they are (0 a household, 1 a person, 2 an area), bytes of a record, its fields.
+# One kind of record: the table whose rows it holds, whose they are (0 a household, 1 a person, 2 an area),
+# bytes of a record, its fields.
 KIND: Final = np.dtype([(name, _WHOLE) for name in ("table", "owner", "size", "first_field", "last_field")])
 # One field of a record: first byte, bytes (8: float, 4 and 1: whole), column or another source, form.
 FIELD: Final = np.dtype([(name, _WHOLE) for name in ("offset", "width", "source", "form")])
-# One table of a request: number of rows; its first cell, row, event id, and key of an event (-1: every event id is used once).
+# One table of a request: number of rows; its first cell, row, event id, and key of an event (-1: every
+# event id is used once).
 PART: Final = np.dtype([(name, _WHOLE) for name in ("height", "cell", "row", "id", "key")])
 
 
 class Contract(NamedTuple):
     """The contract as arrays, made once.
 
-    tables, kinds, fields: records of TABLE, KIND and FIELD. pairs (n, 3): a table and two date columns, the first of which must not be
-    after the second. dates (n, 2): a table and a date column. states (5): columns of members about which is worked out since when they hold,
-    labour last, and the first code that means no labour. named (3): the tables households, members, shocks. years (2): first and last day.
+    tables, kinds, fields: records of TABLE, KIND and FIELD. pairs (n, 3): a table and two date columns,
+    the first of which must not be
+    after the second. dates (n, 2): a table and a date column. states (5): columns of members about which
+    is worked out since when they hold,
+    labour last, and the first code that means no labour. named (3): the tables households, members,
+    shocks. years (2): first and last day.
     """
 
     tables: npt.NDArray[np.void]
@@ -51,10 +57,13 @@ class Contract(NamedTuple):
 class Columns(NamedTuple):
     """The rows of a request, column by column.
 
-    parts: records of PART. cells: all columns of all tables one after the other: numbers, positions of codes, days as ordinals, positions
-    of owners (-1: not among those asked about); NaN is missing. keys: a number for each event id of tables that use some more than once.
+    parts: records of PART. cells: all columns of all tables one after the other: numbers, positions of
+    codes, days as ordinals, positions
+    of owners (-1: not among those asked about); NaN is missing. keys: a number for each event id of
+    tables that use some more than once.
     ids: bytes of all event ids, empty where the rows are in their order already; id_ends: where each ends.
-    areas (rows of households, 6): positions of the three areas among the areas, and among those of area-wide shocks.
+    areas (rows of households, 6): positions of the three areas among the areas, and among those of
+    area-wide shocks.
     wide (rows of shocks, 2): position of the area of an area-wide shock and its scope; -1 and 0 for others.
     checked: whether the full checks have accepted corrections that change their owner.
     """
@@ -87,7 +96,8 @@ class Records(NamedTuple):
 def strange_ids(ids, ends):
     """Positions of ids (bytes of one after the other, and where each ends) that are not plainly right.
 
-    Plain are letters, digits, `_` and `-` that hold a letter of which neither an exponent nor a check digit is made, and digits alone in
+    Plain are letters, digits, `_` and `-` that hold a letter of which neither an exponent nor a check
+    digit is made, and digits alone in
     another length than those of phone and identity numbers. The others need a closer look.
     """
     found = np.empty(len(ends), np.int64)
@@ -120,7 +130,8 @@ def strange_ids(ids, ends):
 def lay_out(contract, columns, records):
     """Check the contract's rules for days and owners, and lay the records out.
 
-    Returns DONE; IN_DOUBT where a rule is not kept; TWICE where two rows of one key became known on the same day; MANY_TIES where many
+    Returns DONE; IN_DOUBT where a rule is not kept; TWICE where two rows of one key became known on the
+    same day; MANY_TIES where many
     rows are told apart by their ids only: then they have to come in the order of their ids.
     """
     if not rules_kept(contract, columns):
@@ -143,7 +154,8 @@ def lay_out(contract, columns, records):
 
 @compiled
 def rules_kept(contract, columns):
-    """Whether every day is in the years of the contract, pairs of days are in order, and every owner is asked about."""
+    """Whether every day is in the years of the contract, pairs of days are in order, and every owner is
+    asked about."""
     cells = columns.cells
     for number in range(len(contract.dates)):
         part = columns.parts[contract.dates[number, 0]]
@@ -161,7 +173,8 @@ def rules_kept(contract, columns):
     for number in range(len(contract.tables)):
         table, part = contract.tables[number], columns.parts[number]
         for column in (table.household, table.member):
-            # people who lived elsewhere at some time: their rows there are read, those households' are not needed
+            # people who lived elsewhere at some time: their rows there are read, those
+            # households' are not needed
             if column < 0 or (number == contract.named[1] and column == table.household):
                 continue
             first = part.cell + column * part.height
@@ -175,7 +188,8 @@ def rules_kept(contract, columns):
 def replaced_on(contract, columns, replaced):
     """For each row the day (since 1970) from which a later row of its key is in force, into `replaced`.
 
-    Returns DONE; TWICE where two rows of one key became known on the same day; IN_DOUBT where a correction has another owner.
+    Returns DONE; TWICE where two rows of one key became known on the same day; IN_DOUBT where a
+    correction has another owner.
     """
     cells = columns.cells
     for number in range(len(contract.tables)):
@@ -223,7 +237,8 @@ def same_owner(contract, columns, number, one, other):
 
 @compiled
 def states_since(contract, columns):
-    """For each row of members since which day (since 1970; 0: from the beginning) each of four states has held without a break."""
+    """For each row of members since which day (since 1970; 0: from the beginning) each of four states has
+    held without a break."""
     cells = columns.cells
     table, part = contract.tables[contract.named[1]], columns.parts[contract.named[1]]
     height = part.height
@@ -249,7 +264,8 @@ def states_since(contract, columns):
 
 @compiled
 def sorted_rows(contract, columns, records, number):
-    """Rows of one kind of record in canonical order (owner, day, day known, id), and whether that order could be made.
+    """Rows of one kind of record in canonical order (owner, day, day known, id), and whether that order
+    could be made.
 
     The owners are counted into `records.starts`.
     """
@@ -291,7 +307,8 @@ def sorted_rows(contract, columns, records, number):
 
 @compiled
 def ties_by_id(keys, rows, first, ids, ends):
-    """Put rows of equal keys into the order of their ids; False: too many are equal. first: number of the first row's id."""
+    """Put rows of equal keys into the order of their ids; False: too many are equal. first: number of the
+    first row's id."""
     place = 1
     while place < len(keys):
         start = place - 1

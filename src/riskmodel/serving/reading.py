@@ -1,7 +1,9 @@
 """The body of `POST /v1/scores`, from bytes to rows for the features: one way for every body.
 
-Decode with the types of the contract, take the columns out of the rows, check them whole, lay them out. Where a rule is not plainly kept (an id
-that may be somebody's number, a row twice, an owner that is not there) the full checks of the tables decide, and name everything that is wrong.
+Decode with the types of the contract, take the columns out of the rows, check them whole, lay them out. Where
+a rule is not plainly kept (an id
+that may be somebody's number, a row twice, an owner that is not there) the full checks of the tables decide,
+and name everything that is wrong.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ HORIZON_MONTHS: Final = 12
 
 @dataclass(frozen=True)
 class ReadRows:
-    """Rows ready for the features, whose they are (in the order of `prepared.household_id`), and how many came in."""
+    """Rows ready for the features, whose they are (in the order of `prepared.household_id`), and how many
+    came in."""
 
     prepared: Prepared
     households: tuple[Household, ...]
@@ -64,7 +67,8 @@ class Refused(Exception):
 
 
 def refused(status: int, where: str, faults: Sequence[Fault], count: int | None = None) -> Refused:
-    """A refusal with the first faults and their number. where: such as "in the request"; count: how many there are, if not all are given."""
+    """A refusal with the first faults and their number. where: such as "in the request"; count: how many
+    there are, if not all are given."""
     number = len(faults) if count is None else count
     sentence = f"{number:,} fault{'s' if number != 1 else ''} {where}"
     if number > FAULTS_AT_MOST:
@@ -73,7 +77,8 @@ def refused(status: int, where: str, faults: Sequence[Fault], count: int | None 
 
 
 def read_plain(body: bytes) -> Asked | None:
-    """A request that is plainly right; None where it needs a closer look: `read` takes it, or says what is wrong."""
+    """A request that is plainly right; None where it needs a closer look: `read` takes it, or says what
+    is wrong."""
     try:
         request = DECODER.decode(body)
         _check_size(request)
@@ -83,7 +88,8 @@ def read_plain(body: bytes) -> Asked | None:
 
 
 def read(body: bytes) -> Asked:
-    """Any request. Raises Refused with the first faults: 400 for its shape, 413 for its size, 422 for what the contract says about its rows."""
+    """Any request. Raises Refused with the first faults: 400 for its shape, 413 for its size, 422 for
+    what the contract says about its rows."""
     try:
         request = DECODER.decode(body)
     except msgspec.DecodeError as error:
@@ -160,9 +166,11 @@ def _laid_out(request: RequestBody) -> LaidOut | None:
 
 
 def _asked(request: RequestBody, body: bytes, laid_out: LaidOut | None) -> Asked:
-    """The request, read. body: empty where its keys were compared already. Raises InDoubt where a key may have come twice.
+    """The request, read. body: empty where its keys were compared already. Raises InDoubt where a key may
+    have come twice.
 
-    msgspec takes the last of two equal keys. One colon follows each key, so colons in the body that are not inside a text are its keys.
+    msgspec takes the last of two equal keys. One colon follows each key, so colons in the body that are
+    not inside a text are its keys.
     """
     ids = request.household_ids if isinstance(request.household_ids, list) else []
     if body:
@@ -185,7 +193,8 @@ def _asked(request: RequestBody, body: bytes, laid_out: LaidOut | None) -> Asked
 
 
 def without_stays_elsewhere(given: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    """Without the time that people spent in households which are not asked about: their rows there are needed, those households' are not."""
+    """Without the time that people spent in households which are not asked about: their rows there are
+    needed, those households' are not."""
     asked = {row["household_id"] for row in given["households"]}
     ours = {row["member_id"] for row in given["members"] if row["household_id"] in asked}
     keep = [row for row in given["members"] if row["household_id"] in asked or row["member_id"] not in ours]
@@ -193,7 +202,8 @@ def without_stays_elsewhere(given: Mapping[str, list[dict[str, Any]]]) -> dict[s
 
 
 def _strange_ids(given: Mapping[str, list[dict[str, Any]]]) -> list[Fault]:
-    """Ids that break the id rule as they were sent, though they keep it once blanks and full-width characters are cleaned away."""
+    """Ids that break the id rule as they were sent, though they keep it once blanks and full-width
+    characters are cleaned away."""
     remedy = "Send the id exactly as in the other tables: half-width, without blanks."
     faults = [
         Fault(

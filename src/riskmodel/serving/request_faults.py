@@ -1,7 +1,10 @@
-"""What is wrong with the body of a scoring request that could not be decoded: a second pass, bounded, for people who have to mend it.
+"""What is wrong with the body of a scoring request that could not be decoded: a second pass, bounded, for
+people who have to mend it.
 
-msgspec stops at the first fault. Here every value is looked at with the same types, the first faults are kept and all are counted. A body
-larger than `SEARCHED_AT_MOST` is answered with its first fault only, so that a refusal never costs more than a right answer.
+msgspec stops at the first fault. Here every value is looked at with the same types, the first faults are kept
+and all are counted. A body
+larger than `SEARCHED_AT_MOST` is answered with its first fault only, so that a refusal never costs more than
+a right answer.
 """
 
 from __future__ import annotations
@@ -74,7 +77,8 @@ class _Repeated:
 
 
 def key_shown(name: str) -> str:
-    """A key as it may be repeated in an answer: not where it is long or might be somebody's number or name."""
+    """A key as it may be repeated in an answer: not where it is long or might be somebody's number or
+    name."""
     return "…" if len(name) > 64 or telling_text(name) else name
 
 

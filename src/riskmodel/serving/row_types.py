@@ -1,6 +1,8 @@
-"""What a scoring request is decoded into: one msgspec type for each table, made from the data contract (`tables/schema.py`).
+"""What a scoring request is decoded into: one msgspec type for each table, made from the data contract
+(`tables/schema.py`).
 
-Decoding checks the types, the bounds of numbers, codes and area codes, and refuses unknown keys. What rows must satisfy together, and the
+Decoding checks the types, the bounds of numbers, codes and area codes, and refuses unknown keys. What rows
+must satisfy together, and the
 rules for ids and texts, are checked afterwards on whole columns (`layout.py`).
 """
 
@@ -29,7 +31,8 @@ Text = Annotated[str, Meta(min_length=1, max_length=TEXT_AT_MOST)]
 
 
 class Code(float, enum.Enum):
-    """A code of the contract. It is decoded from its text; as a number it is its position among the codes of its column."""
+    """A code of the contract. It is decoded from its text; as a number it is its position among the codes
+    of its column."""
 
     def __new__(cls, text: str, position: int) -> Code:
         code = float.__new__(cls, position)
@@ -93,7 +96,8 @@ TablesOfRequest: Final = _tables_type()
 
 
 class RequestBody(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """The body of `POST /v1/scores`, decoded. tables: rows by table; household_ids: households that were scored in a batch run."""
+    """The body of `POST /v1/scores`, decoded. tables: rows by table; household_ids: households that were
+    scored in a batch run."""
 
     as_of: dt.date
     horizon_months: Literal[3, 6, 12] | UnsetType = UNSET

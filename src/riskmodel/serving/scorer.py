@@ -1,4 +1,5 @@
-"""The scorer: rows of households to their scores and reasons, by the same functions as a batch run, to the bit."""
+"""The scorer: rows of households to their scores and reasons, by the same functions as a batch run, to the
+bit."""
 
 from __future__ import annotations
 
@@ -27,9 +28,11 @@ from riskmodel.settings import Service, load_settings
 
 @dataclass
 class Scorer:
-    """Around the release in force. Scores do not depend on earlier calls. `release` is exchanged as a whole: take it once a request.
+    """Around the release in force. Scores do not depend on earlier calls. `release` is exchanged as a
+    whole: take it once a request.
 
-    not_taken: what `release/current` names, where that is another one, and why it is not in force. seen: what lay there when it was opened.
+    not_taken: what `release/current` names, where that is another one, and why it is not in force. seen:
+    what lay there when it was opened.
     """
 
     release: Release
@@ -40,9 +43,11 @@ class Scorer:
 
     @classmethod
     def open(cls, project: Project | None = None, tally: Tally | None = None) -> Scorer:
-        """On the project's current release, or on the newest other one when that does not pass (see `choice`). Raises ModelError when none passes.
+        """On the project's current release, or on the newest other one when that does not pass (see
+        `choice`). Raises ModelError when none passes.
 
-        What has to be compiled is compiled here (or comes from the cache on disk), so that no caller waits for a compiler.
+        What has to be compiled is compiled here (or comes from the cache on disk), so that no caller
+        waits for a compiler.
         """
         here = project or Project.find()
         settings = load_settings(here).service
@@ -68,7 +73,8 @@ def facts_of(scorer: Scorer) -> ReleaseFacts:
 
 
 def warm_up_reading() -> None:
-    """Compile what reads a request and what tells reasons, or load it from the cache; the features are compiled for a release's catalogue."""
+    """Compile what reads a request and what writes reasons, or load it from the cache; the features are
+    compiled for a release's catalogue."""
     warming.warm_up()
     reading.warm_up()
 
@@ -76,7 +82,8 @@ def warm_up_reading() -> None:
 def score_rows(release: Release, given: ReadRows, as_of: dt.date, horizon: int) -> list[dict[str, Any]]:
     """Scores of every household of a request, ascending by id, as `HouseholdScore`.
 
-    Raises DataError (another day; not in force; no member), PolicyError, and GateError with every fault. Households are told by their place in
+    Raises DataError (another day; not in force; no member), PolicyError, and GateError with every fault.
+    Households are named by their place in
     `tables.households` sorted by id, never by the id.
     """
     if as_of != release.as_of:
@@ -154,7 +161,8 @@ def _reasons(table: ReasonTable) -> list[list[dict[str, Any]]]:
 
 
 def _without_ids(faults: tuple[Fault, ...], ids: list[str]) -> list[Fault]:
-    """The same faults, households named by their place: an answer never repeats an id that is not the caller's to see in a log."""
+    """The same faults, households named by their place: an answer never repeats an id that is not the
+    caller's to see in a log."""
     named: Mapping[str, str] = {household: f"number {place}" for place, household in enumerate(ids, 1)}
 
     def without(text: str) -> str:

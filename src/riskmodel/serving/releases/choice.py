@@ -1,7 +1,10 @@
-"""Which release a service begins with: the one that `release/current` names, or, where that one does not pass, the newest other one that does.
+"""Which release a service begins with: the one that `release/current` names, or, where that one does not
+pass, the newest other one that does.
 
-A service that starts after a power cut, on a damaged disk or beside a half-copied folder is of more use with last month's model than not at all, as
-long as everybody is told (`NotTaken`). Only releases sealed with a trusted key are looked at, so that nobody can bring in a model by damaging another;
+A service that starts after a power cut, on a damaged disk or beside a half-copied folder is of more use with
+last month's model than not at all, as
+long as everybody can see it (`NotTaken`). Only releases sealed with a trusted key are looked at, so that nobody
+can bring in a model by damaging another;
 what must never serve again is deleted, or its key is.
 """
 
@@ -34,7 +37,8 @@ log = logging.getLogger("riskmodel.releases")
 
 @dataclass(frozen=True)
 class Seen:
-    """What lay there at a look: the name in `release/current`, the stamps of that folder's files and of the trusted keys. Another one: look again."""
+    """What lay there at a look: the name in `release/current`, the stamps of that folder's files and of
+    the trusted keys. Another one: look again."""
 
     name: str
     files: Stamps
@@ -43,7 +47,8 @@ class Seen:
 
 @dataclass(frozen=True)
 class NotTaken:
-    """The release that `release/current` names and that is not in force. name: its folder ("": the pointer names none); faults: why."""
+    """The release that `release/current` names and that is not in force. name: its folder ("": the
+    pointer names none); faults: why."""
 
     name: str
     faults: tuple[Fault, ...]
@@ -56,7 +61,8 @@ class NotTaken:
 
 @dataclass(frozen=True)
 class Choice:
-    """release: the one to serve; not_taken: what should have been served, None where it is the same; seen: what the choice was made on."""
+    """release: the one to serve; not_taken: what should have been served, None where it is the same;
+    seen: what the choice was made on."""
 
     release: Release
     not_taken: NotTaken | None
@@ -64,7 +70,8 @@ class Choice:
 
 
 def look(project: Project) -> Seen:
-    """What `release/current` names now, and when its files were last changed. Reads no file but the pointer."""
+    """What `release/current` names now, and when its files were last changed. Reads no file but the
+    pointer."""
     name = current_name(project)
     return Seen(
         name, stamps(project.root / FOLDER / name) if name else (), stamps(project.root / TRUSTED_FILE)
@@ -72,7 +79,8 @@ def look(project: Project) -> Seen:
 
 
 def stamps(path: Path) -> Stamps:
-    """Name, size, and times of change of a file, or of every file below a folder; what goes away meanwhile is left out."""
+    """Name, size, and times of change of a file, or of every file below a folder; what goes away
+    meanwhile is left out."""
     found = []
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         try:
@@ -84,19 +92,22 @@ def stamps(path: Path) -> Stamps:
 
 
 def candidates(project: Project) -> list[Path]:
-    """Every folder that may hold a release, the one that `release/current` names first. Raises ModelError when there is none."""
+    """Every folder that may hold a release, the one that `release/current` names first. Raises ModelError
+    when there is none."""
     home = project.root / FOLDER
     found = sorted(path.parent for path in home.glob(f"[!.]*/{MANIFEST}"))
     named = look(project).name
     if not found:
-        newest_release(project)  # says that there is none, and how to make one
+        newest_release(project)  # raises: there is none, and how to make one
     return sorted(found, key=lambda folder: folder.name != named)
 
 
 def choose(project: Project, trusted: Mapping[str, bytes], trial_seconds: float) -> Choice:
-    """The current release, opened once; if it does not pass, the newest other one that does, after a trial in a process of its own.
+    """The current release, opened once; if it does not pass, the newest other one that does, after a
+    trial in a process of its own.
 
-    Newest: by the as-of date under the seal, then by the time of its manifest. Raises ModelError with every fault of each when none passes.
+    Newest: by the as-of date under the seal, then by the time of its manifest. Raises ModelError with
+    every fault of each when none passes.
     """
     seen = look(project)
     try:

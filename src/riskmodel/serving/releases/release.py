@@ -4,7 +4,8 @@
         manifest.json      SHA-256 of every file, model version, as-of date
         signature.json     Ed25519 signature of manifest.json (seal.py)
         model/             LightGBM text, calibrator and model record as text and JSON (training/model.py)
-        features/ serving/ the declarations (catalogue, policy, codelists, settings), as they were: the folder is a project of its own
+        features/ serving/ the declarations (catalogue, policy, codelists, settings), as they were:
+        the folder is a project of its own
         explanation_tables.npz   pre-computed contributions (explaining/contributions.py)
         reference.npz      what values are compared with
         area_context.json  what is counted about the areas as of the day
@@ -12,8 +13,10 @@
         golden.json        a few feature vectors and what they give, replayed when the release is opened
     release/current        the name of the release in force
 
-It is written beside and renamed, so that there is never half of one; made again it gets a number behind its name, and `release/current` changes by one
-rename, so that there is never none. The signature is looked at first, then every hash; only then is anything loaded. No file in it is a pickle or a link.
+It is written beside and renamed, so that there is never half of one; made again it gets a number behind its
+name, and `release/current` changes by one
+rename, so that there is never none. The signature is looked at first, then every hash; only then is anything
+loaded. No file in it is a pickle or a link.
 """
 
 from __future__ import annotations
@@ -70,7 +73,8 @@ SIGNATURE_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True)
 class Release:
-    """An opened release: checked, loaded and replayed. policy: the dated values in force, the county's own included; valid_until: see there."""
+    """An opened release: checked, loaded and replayed. policy: the dated values in force, the county's
+    own included; valid_until: see there."""
 
     folder: Path
     as_of: dt.date
@@ -101,21 +105,24 @@ class Release:
 
 
 def valid_until(as_of: dt.date, settings: ScreeningSettings) -> dt.date:
-    """The last day on which a score as of that day is to be used, as `service.valid_days` of serving/screening.yaml says."""
+    """The last day on which a score as of that day is to be used, as `service.valid_days` of
+    serving/screening.yaml says."""
     return as_of + dt.timedelta(days=settings.service.valid_days)
 
 
 def make_release(project: Project, model: ScreeningModel, tables: Tables, as_of: dt.date) -> Path:
-    """Write, seal and try a release of this model as of a day, and make it the current one. Returns its folder.
+    """Write, seal and try a release of this model as of a day, and make it the current one. Returns its
+    folder.
 
-    Raises GateError and PolicyError for the tables, ModelError when there is no key to sign with (`seal.make_key`).
+    Raises GateError and PolicyError for the tables, ModelError when there is no key to sign with
+    (`seal.make_key`).
     """
     from riskmodel.features import build, prepare
     from riskmodel.features.building import count_context
     from riskmodel.training import cohort
 
     key = seal.key_path(project)
-    seal.sign(b"", key)  # a key that cannot be used is said before the work, not after it
+    seal.sign(b"", key)  # a key that cannot be used is refused before the work, not after it
 
     prepared = prepare(tables)
     context = count_context(prepared, as_of)
@@ -165,7 +172,8 @@ def make_release(project: Project, model: ScreeningModel, tables: Tables, as_of:
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """Only one process makes a release at a time, and removes what a killed one has left. Raises ModelError while another one is at it."""
+    """Only one process makes a release at a time, and removes what a killed one has left. Raises
+    ModelError while another one is at it."""
     try:
         import fcntl
     except ImportError:  # not a POSIX system: nothing is locked, and nothing is removed
@@ -185,7 +193,8 @@ def _alone(home: Path) -> Iterator[None]:
 
 
 def _put_beside(draft: Path, home: Path, name: str) -> Path:
-    """Rename a whole draft to `name`, or to `name` with the next free number where that is there already. Its files are on disk before."""
+    """Rename a whole draft to `name`, or to `name` with the next free number where that is there already.
+    Its files are on disk before."""
     for path in draft.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
@@ -203,7 +212,8 @@ def _number(found: str, name: str) -> int:
 
 
 def _remove_older(home: Path, kept: str, before: str) -> None:
-    """Remove releases of the same model and day as `kept`, but for the one that was current before it, or else the last one."""
+    """Remove releases of the same model and day as `kept`, but for the one that was current before it, or
+    else the last one."""
     base = kept if re.search(r"-\d{4}-\d\d-\d\d$", kept) else kept.rpartition("-")[0]
     same = sorted(
         (path for path in home.iterdir() if _number(path.name, base) and path.name != kept),
@@ -216,7 +226,8 @@ def _remove_older(home: Path, kept: str, before: str) -> None:
 
 
 def current_name(project: Project) -> str:
-    """The name in `release/current`; "" where it is missing, cannot be read (a power cut may leave zeros), is no name or leads out of the folder."""
+    """The name in `release/current`; "" where it is missing, cannot be read (a power cut may leave
+    zeros), is no name or leads out of the folder."""
     try:
         name = (project.root / FOLDER / CURRENT).read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
@@ -225,7 +236,7 @@ def current_name(project: Project) -> str:
 
 
 def newest_release(project: Project) -> Path:
-    """The folder of the release in force. Raises ModelError, which says how to make one."""
+    """The folder of the release in force. Raises ModelError with how to make one."""
     name = current_name(project)
     folder = project.root / FOLDER / name
     if not name or not (folder / MANIFEST).is_file():
@@ -241,7 +252,8 @@ def newest_release(project: Project) -> Path:
 
 
 def verify(folder: Path, trusted: Mapping[str, bytes]) -> dict[str, Any]:
-    """The manifest of a release whose seal is whole. Nothing is loaded. trusted: name -> public key (`seal.trusted_keys`).
+    """The manifest of a release whose seal is whole. Nothing is loaded. trusted: name -> public key
+    (`seal.trusted_keys`).
 
     Raises ModelError: no signature by a trusted key; or every changed, missing and foreign file.
     """
@@ -281,7 +293,8 @@ def verify(folder: Path, trusted: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def open_release(folder: Path, trusted: Mapping[str, bytes]) -> Release:
-    """Check the seal, then load, then replay the golden rows. Raises ModelError as `verify` does, when something cannot be loaded, and when the rows
+    """Check the seal, then load, then replay the golden rows. Raises ModelError as `verify` does, when
+    something cannot be loaded, and when the rows
     give something else."""
     try:
         return _load(folder, dt.date.fromisoformat(verify(folder, trusted)["as_of"]))
@@ -291,7 +304,8 @@ def open_release(folder: Path, trusted: Mapping[str, bytes]) -> Release:
             for fault in error.faults
         ]
         raise ModelError(inside or f"{folder}: {error}") from error
-    # Whatever else stands in a file that somebody sealed: it is this release's fault, and no other one suffers.
+    # Whatever else is in a file that somebody sealed: it is this release's fault, and no other one
+    # suffers.
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         found = f"it cannot be loaded ({type(error).__name__} in {Path(place.filename).name}:{place.lineno})"
@@ -324,7 +338,8 @@ def _load(folder: Path, as_of: dt.date) -> Release:
 
 
 def _read_plain(path: Path, most: int) -> bytes:
-    """The bytes of a plain file. Raises OSError for what is none (a link, a pipe), ValueError for one of more than `most` bytes."""
+    """The bytes of a plain file. Raises OSError for what is none (a link, a pipe), ValueError for one of
+    more than `most` bytes."""
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
         raise OSError("not a plain file")
@@ -334,7 +349,8 @@ def _read_plain(path: Path, most: int) -> bytes:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file by its path, but for manifest and signature. What is neither file nor folder has no hash, but its kind: `a link`."""
+    """SHA-256 of every file by its path, but for manifest and signature. What is neither file nor folder
+    has no hash, but its kind: `a link`."""
     found = {}
     for path in sorted(folder.rglob("*")):
         mode = path.lstat().st_mode
@@ -351,18 +367,20 @@ def _sha256(path: Path) -> str:
 
 
 def _golden(model: ScreeningModel, matrix: FeatureMatrix) -> list[dict[str, Any]]:
-    """Feature vectors spread over the cohort, and what they give. Bare numbers: no household can be told from them."""
+    """Feature vectors spread over the cohort, and what they give. Bare numbers: no household can be told
+    from them."""
     places = np.unique(np.linspace(0, len(matrix) - 1, GOLDEN_ROWS).astype(int))
     values = matrix.select(model.model.feature_names).values[places]
     rows = [[None if np.isnan(value) else value for value in row] for row in values.tolist()]
     given = _given(model, values, model.model.margins(values))
-    return [{"values": row} | said for row, said in zip(rows, given, strict=True)]
+    return [{"values": row} | results for row, results in zip(rows, given, strict=True)]
 
 
 def _given(
     model: ScreeningModel, values: npt.NDArray[np.float64], of_members: npt.NDArray[np.float64]
 ) -> list[dict[str, Any]]:
-    """Feature hash, margins of the members, margin, probability at each horizon and a hash of the contributions, for each row."""
+    """Feature hash, margins of the members, margin, probability at each horizon and a hash of the
+    contributions, for each row."""
     margins = mean_of_members(of_members)
     contributions, _ = model.contributions(values)
     likely = {

@@ -1,7 +1,9 @@
 """The seal of a release: an Ed25519 signature over its manifest, by a key that stays where releases are made.
 
-The private key is a file of its own outside every release (`keys/release.pem` of the project, or what RISKMODEL_RELEASE_KEY names), readable by its
-owner only. The service trusts the public keys that `serving/trusted_keys.yaml` and RISKMODEL_TRUSTED_KEYS name, and no others.
+The private key is a file of its own outside every release (`keys/release.pem` of the project, or what
+RISKMODEL_RELEASE_KEY names), readable by its
+owner only. The service trusts the public keys that `serving/trusted_keys.yaml` and RISKMODEL_TRUSTED_KEYS
+name, and no others.
 """
 
 from __future__ import annotations
@@ -28,13 +30,15 @@ KEY_VARIABLE: Final = "RISKMODEL_RELEASE_KEY"
 TRUSTED_VARIABLE: Final = "RISKMODEL_TRUSTED_KEYS"
 _Trusted: Final = TypeAdapter(dict[str, Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")]])
 _HEADING: Final = """\
-# Public keys whose releases this service loads: name of the key (its hash), then the key. `riskmodel release-key` adds the one it makes.
-# A release that is signed by no key of this file (or of RISKMODEL_TRUSTED_KEYS) is refused. Delete a line and a key is trusted no more.
+# Public keys whose releases this service loads: name of the key (its hash), then the key. `riskmodel
+# release-key` adds the one it makes.
+# A release that is signed by no key of this file (or of RISKMODEL_TRUSTED_KEYS) is refused. Delete a line
+# and a key is trusted no more.
 """
 
 
 def key_path(project: Project) -> Path:
-    """Where the private key lies."""
+    """The path of the private key."""
     named = os.environ.get(KEY_VARIABLE)
     return Path(named).expanduser() if named else project.root / KEY_FILE
 
@@ -83,7 +87,8 @@ def key_name(public: bytes) -> str:
 
 
 def trusted_keys(project: Project) -> dict[str, bytes]:
-    """Name -> public key (32 bytes) of everybody whose releases may be loaded. Raises ProjectError and ModelError for what is no key."""
+    """Name -> public key (32 bytes) of everybody whose releases may be loaded. Raises ProjectError and
+    ModelError for what is no key."""
     texts = list(_in_file(project).values())
     texts += [text.strip() for text in os.environ.get(TRUSTED_VARIABLE, "").split(",") if text.strip()]
     keys = {}
@@ -112,7 +117,8 @@ def _in_file(project: Project) -> dict[str, str]:
 
 
 def sign(content: bytes, path: Path) -> dict[str, str]:
-    """Signature of some bytes by the private key at `path`. Raises ModelError: no key, not a key, or readable by others."""
+    """Signature of some bytes by the private key at `path`. Raises ModelError: no key, not a key, or
+    readable by others."""
     remedy = "Make one with `riskmodel release-key`, or name it with RISKMODEL_RELEASE_KEY."
     try:
         text = path.read_bytes()
@@ -149,8 +155,9 @@ def sign(content: bytes, path: Path) -> dict[str, str]:
 
 
 def check(content: bytes, signature: Any, trusted: Mapping[str, bytes], where: str) -> str:
-    """Name of the trusted key that signed these bytes. Raises ModelError: no signature, a foreign key, or other bytes."""
-    remedy = "Make the release where its key lies, or trust that key in serving/trusted_keys.yaml."
+    """Name of the trusted key that signed these bytes. Raises ModelError: no signature, a foreign key, or
+    other bytes."""
+    remedy = "Make the release where its key is, or trust that key in serving/trusted_keys.yaml."
     if not isinstance(signature, dict) or signature.get("algorithm") != "ed25519":
         raise ModelError(Fault(where, "no signature that can be read", "an Ed25519 signature", remedy))
     name = signature.get("key")

@@ -1,6 +1,8 @@
-"""Opens a release and ends: the process in which a new release proves itself, so that a bad one can only kill this one.
+"""Opens a release and ends: the process in which a new release proves itself, so that a bad one can only kill
+this one.
 
-`python -m riskmodel.serving.releases.trial FOLDER` with the trusted keys (name and base64, as JSON) on stdin. Exit code 0: it may be served. 1: refused, with the
+`python -m riskmodel.serving.releases.trial FOLDER` with the trusted keys (name and base64, as JSON) on stdin.
+Exit code 0: it may be served. 1: refused, with the
 faults as JSON on stdout. Anything else: it died on the way.
 """
 
@@ -19,7 +21,8 @@ from riskmodel.serving.releases.release import open_release
 
 
 def try_release(folder: Path, trusted: Mapping[str, bytes], seconds: float = 120.0) -> None:
-    """Open a release in a process of its own. Raises ModelError with what kept it from opening, also when that process was killed or hung."""
+    """Open a release in a process of its own. Raises ModelError with what kept it from opening, also when
+    that process was killed or hung."""
     keys = json.dumps({name: base64.b64encode(key).decode() for name, key in trusted.items()})
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
     try:
