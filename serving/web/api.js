@@ -105,6 +105,7 @@ export const list = (cycle, query) => look(`v1/lists/${part(cycle)}`, query);
 export const household = (id, asOf) => look(`v1/households/${part(id)}`, { as_of: asOf });
 export const areas = (cycle, county) => look(`v1/areas/${part(cycle)}`, { county });
 export const model = () => look("v1/model");
+export const withdraw = (body) => json("POST", "v1/withdrawals", null, body);
 export const record = (body) => json("POST", "v1/verifications", null, body);
 
 /** The list as a file: its name and its bytes. */

@@ -10,6 +10,7 @@ import { historyPlot } from "./plot.js";
 import { to } from "./router.js";
 import * as account from "./session.js";
 import { heading, notice } from "./states.js";
+import { telling } from "./telling.js";
 import { has, said, t } from "./words.js";
 
 /** What is known of a household. One that is listed by a lead alone has no score: then its row on the list is what is known. */
@@ -57,6 +58,7 @@ function top(answer) {
     el("p", { class: "back" }, el("a", { href: lastAddress() }, `‹ ${t("backToList")}`)),
     heading(t("householdTitle", { id })),
     el("p", { class: "facts" }, answer.grade ? [grade(answer.grade.code), " "] : null, on ? [status(on.status), " · "] : null,
+      on && said(on, "visit") ? [said(on, "visit"), " · "] : null,
       el("span", {}, areaOf(answer))),
     el("p", { class: "acts" },
       may ? el("a", { class: "button first", id: "record", href: to("visit", id, { as_of: answer.as_of }) }, t(on.status === "visited" ? "recordAgain" : "record")) : null,
@@ -141,9 +143,47 @@ function visits(answer) {
   const rows = answer.visits || [];
   const earlier = answer.last_visit && !rows.some((row) => row.visited_on >= answer.last_visit) ? el("p", {}, t("lastKnown", { day: day(answer.last_visit) })) : null;
   if (!rows.length) return panel(t("visits"), earlier || el("p", {}, t("noVisits")));
-  return panel(t("visits"), earlier, smallTable([t("visitedOn"), t("outcome"), t("kinds"), t("origin")], rows.map((row) => [
-    row.visited_on, said(row, "outcome"), kindsOf(row), has(`origin_${row.origin}`) ? t(`origin_${row.origin}`) : row.origin || "",
-  ])));
+  const disputed = rows.some((row) => row.contradicted);
+  return panel(
+    t("visits"),
+    disputed ? notice("warning", el("p", {}, el("strong", {}, t("conflictTitle")), " ", t("conflictSays"))) : null,
+    earlier,
+    smallTable([t("visitedOn"), t("team"), t("outcome"), t("kinds"), t("origin")], rows.map((row) => [
+      row.visited_on, row.team || "—", [said(row, "outcome"), row.contradicted ? [" ", el("span", { class: "tag warning" }, t("contradicted"))] : null,
+        row.note ? el("span", { class: "why" }, `${t("noteOf")} ${row.note}`) : null],
+      kindsOf(row), has(`origin_${row.origin}`) ? t(`origin_${row.origin}`) : row.origin || "",
+    ])),
+    account.opens("visit") ? rows.map((row) => withdrawal(answer.household_id, row)) : null,
+  );
+}
+
+/** The form that takes a visit back which was recorded on the wrong household; the service has the last word. */
+function withdrawal(id, row) {
+  const name = `withdraw-${row.list_hash.slice(0, 8)}-${row.visited_on}-${row.team}`;
+  const reason = el("input", { id: name, type: "text", maxlength: 500, autocomplete: "off", required: true });
+  const place = el("p", { class: "field-fault", role: "status" });
+  const button = el("button", { type: "submit" }, t("withdrawNow"));
+  const form = el("form", { novalidate: true, onsubmit: send }, el("div", { class: "field" }, el("label", { for: name }, t("withdrawReason")),
+    el("p", { class: "hint" }, t("withdrawHint")), place, reason), el("p", { class: "acts" }, button));
+  const root = el("details", { class: "withdraw" }, el("summary", {}, t("withdraw", { visit: said(row) })), form);
+  async function send(event) {
+    event.preventDefault();
+    if (!reason.value.trim() || telling(reason.value)) {
+      place.textContent = t(reason.value.trim() ? "noteIdentity" : "withdrawHint");
+      reason.focus();
+      return;
+    }
+    button.disabled = true;
+    try {
+      await api.withdraw({ list_hash: row.list_hash, household_id: id, visitor: row.team, reason: reason.value.trim() });
+      root.replaceChildren(el("summary", {}, `✓ ${t("withdrawn", { visit: said(row) })}`));
+    } catch (error) {
+      button.disabled = false;
+      if (error instanceof api.Refusal && error.status === 401) window.dispatchEvent(new Event("signed-out"));
+      else place.textContent = error instanceof api.Refusal ? (error.problem.faults || []).map((fault) => t("faultLine", fault)).join(" ") || t("wrongTitle") : t("noConnection");
+    }
+  }
+  return root;
 }
 
 function kindsOf(row) {

@@ -96,7 +96,8 @@ function facts(one, answer) {
     "div", { class: "facts" },
     el("p", {}, t("listFacts", { cycle: one.cycle, as_of: answer.as_of, listed: whole(one.listed), standby: whole(one.standby) })),
     el("p", { class: "done" }, el("progress", { max: one.listed || 1, value: one.visited, "aria-label": t("status_visited") }),
-      " ", t("listVisited", { visited: whole(one.visited), listed: whole(one.listed) })),
+      " ", t("listVisited", { visited: whole(one.visited), listed: whole(one.listed) }),
+      one.contradictory ? [" · ", el("span", { class: "gaps" }, t("listContradictory", { count: whole(one.contradictory) }))] : null),
   );
 }
 
@@ -242,6 +243,8 @@ function line(row, everybody, canRecord, asOf, head) {
     cell(5, "hundred-cell", row.probability === null ? "—" : t("households", { count: ofHundred(row.probability) })),
     cell(6, "date", row.last_visit || "—"),
     cell(7, "status-cell", listed || !everybody ? status(row.status) : el("span", { class: "status absent" }, t("notListed")),
+      said(row, "visit") ? el("span", { class: "why" }, said(row, "visit")) : null,
+      row.contradicted ? [" ", el("span", { class: "tag warning" }, t("contradicted"))] : null,
       drafts.queued(row.list_hash, id) ? [" ", el("span", { class: "tag warning" }, t("toSend"))] : null,
       row.standby ? [" ", el("span", { class: "tag" }, t("standby"))] : null, row.team ? el("span", { class: "why" }, `${t("team")} ${row.team}`) : null),
     canRecord ? el("td", { class: "act", role: "cell" }, listed

@@ -24,11 +24,21 @@ export function day(iso) {
   return language() === "zh" ? `${year}年${month}月${date}日` : `${date} ${MONTHS[month - 1]} ${year}`;
 }
 
-/** Today by this device's own calendar, ISO. */
+let zone = "Asia/Shanghai"; // the county's, as the service says it
+
+/** Take the county's time zone; an unknown one changes nothing. */
+export function setZone(name) {
+  try {
+    if (name) new Intl.DateTimeFormat("en-CA", { timeZone: name });
+    zone = name || zone;
+  } catch { /* this browser does not know it */ }
+}
+
+/** Today in the county, ISO: the same day as the service's, whatever the clock of the device is set to. */
 export function today() {
-  const now = new Date();
-  const two = (value) => String(value).padStart(2, "0");
-  return `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
+  const parts = new Intl.DateTimeFormat("en-CA", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" }).formatToParts(new Date());
+  const part = (kind) => parts.find((one) => one.type === kind).value;
+  return `${part("year")}-${part("month")}-${part("day")}`;
 }
 
 /** A share between 0 and 1 in percent: "62%". */

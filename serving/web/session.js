@@ -1,6 +1,7 @@
 // Who is signed in, as far as the page must know it. The key itself is never kept: what this browser remembers is the role, and the mark of `owner`.
 
 import * as api from "./api.js";
+import { setZone } from "./numbers.js";
 import { recall, remember } from "./storage.js";
 
 let current = null;
@@ -12,6 +13,7 @@ const VIEWS = { // which views a role's key opens; the service has the last word
 
 function take(answer) {
   current = answer;
+  setZone(answer && answer.timezone);
   api.setCsrf(answer ? answer.csrf : null);
   remember("signed-in", answer ? { role: answer.role, owner: owner() } : null);
   return current;

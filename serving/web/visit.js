@@ -68,7 +68,9 @@ function turnTo(context, content, move = true) {
 function form(context, given, refused, lockTeam = false) {
   const { id, answer, on, choices } = context;
   const begun = given ? null : drafts.begun(on.list_hash, id);
-  const values = given || begun || { visited_on: today(), visitor: on.team || recall("team") || "" };
+  const team_ = on.team || recall("team") || "";
+  const recorded = given ? null : recordedBy(answer, on, begun ? begun.visitor : team_);
+  const values = given || begun || recorded || { visited_on: today(), visitor: team_ };
   const left = el("span", {});
   const summary = el("div", { class: "summary", hidden: true });
 
@@ -86,7 +88,7 @@ function form(context, given, refused, lockTeam = false) {
     choices.disagreements.map((one) => el("option", { value: one.code, selected: values.disagreement === one.code }, said(one))));
   const note = el("textarea", { id: "note", rows: 3, maxlength: NOTE_LENGTH, "aria-describedby": "note-hint note-fault" });
   note.value = values.note || "";
-  const save = el("button", { type: "submit", class: "first", id: "save" }, t(on.status === "visited" || given ? "saveCorrection" : "save"));
+  const save = el("button", { type: "submit", class: "first", id: "save" }, t(recorded || given ? "saveCorrection" : "save"));
 
   const fields = () => ({
     visited_on: date.value,
@@ -133,7 +135,9 @@ function form(context, given, refused, lockTeam = false) {
   return [
     ...title(context),
     older(answer),
-    on.status === "visited" && !refused ? notice("note", el("p", {}, t("alreadyRecorded"))) : null,
+    disputed(answer, on),
+    recorded && !refused ? notice("note", el("p", {}, t("alreadyRecorded")))
+      : on.status !== "open" && !refused && said(on, "visit") ? notice("note", el("p", {}, said(on, "visit"))) : null,
     refused ? el("div", { class: "summary" }, el("h2", { tabindex: "-1" }, t("refusedTitle")), el("ul", {}, refused.map((reason) => el("li", {}, said(reason))))) : null,
     begun && begun.outcome ? notice("note", el("p", {}, t("draftRestored"), " ", el("button", { type: "button", class: "plain", onclick: () => {
       drafts.forget(on.list_hash, id);
@@ -144,6 +148,21 @@ function form(context, given, refused, lockTeam = false) {
         el("ul", { class: "checks" }, checks.map((text) => el("li", {}, text)))) : null,
       el("div", {}, summary, body)),
   ];
+}
+
+/** What the team recorded of this household in the cycle of the list: a correction begins with it. Without the team's own, that of the only team; or null. */
+function recordedBy(answer, on, team) {
+  const mine = (answer.visits || []).filter((row) => row.cycle === on.cycle);
+  const same = (one, other) => one.normalize("NFKC").toLowerCase().replace(/\s/g, "") === other.normalize("NFKC").toLowerCase().replace(/\s/g, "");
+  const row = mine.find((one) => same(one.team, team)) || (mine.length === 1 && !team ? mine[0] : null);
+  return row && { visited_on: row.visited_on, visitor: row.team, outcome: row.outcome, risk_kinds: row.risk_kinds, disagreement: row.disagreement, note: row.note || "" };
+}
+
+/** The results of teams that contradict each other, in words; or null. */
+function disputed(answer, on) {
+  if (!on.contradicted) return null;
+  const rows = (answer.visits || []).filter((row) => row.contradicted);
+  return notice("warning", el("h2", {}, t("conflictTitle")), el("p", {}, t("conflictSays")), el("ul", {}, rows.map((row) => el("li", {}, said(row)))));
 }
 
 function choice(input, text) {

@@ -57,10 +57,8 @@ def give_out(connection, as_of, county, number):
     return name
 
 
-@pytest.fixture
-def moved(url):
-    """A casebook of each kind with two counties, three scorings, a list of each county a month, and a visit of every household a month."""
-    book = Casebook(connect(make_url(url)))
+def fill_book(book):
+    """Two counties, three scorings, a list of each county a month, and a visit of every household a month."""
     number = 0
     for as_of, homes in HOMES.items():
         frame = pl.DataFrame(
@@ -86,6 +84,13 @@ def moved(url):
             for household, village in homes.items()
         ]  # fmt: skip
         book.take_in(some, known_on=day, by="tests")
+
+
+@pytest.fixture
+def moved(url):
+    """A casebook of each kind, filled."""
+    book = Casebook(connect(make_url(url)))
+    fill_book(book)
     yield book
     book.close()
 

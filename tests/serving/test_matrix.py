@@ -12,7 +12,7 @@ from riskmodel.casebook import Casebook
 from riskmodel.casebook.roles import ROLES
 from riskmodel.serving.openapi import description
 from riskmodel.visits.returns import Result
-from tests.serving.conftest import AS_OF, CYCLE
+from tests.serving.conftest import AS_OF, CYCLE, Service
 
 # Who gets what. Written by hand, beside the table of rights, so that a right cannot be widened without this file saying so too. `own`: the county of the
 # households; `foreign`: a key of another county. 200 there means: an answer in which nothing of the county stands.
@@ -220,3 +220,95 @@ def test_a_key_without_areas_sees_nobody(service):
 
     assert lookups.list_heads(service.state.book.engine, ()) == []
     assert lookups.household(service.state.book.engine, (), service.county.household()) is None
+
+
+@pytest.fixture
+def moved_service(own_project):
+    """A service in front of two counties whose households moved, split and merged; a function: areas -> client of a screener."""
+    from riskmodel.casebook.doorkeeping import add_key
+    from riskmodel.serving.api import make_app
+    from riskmodel.serving.gate import CallerGate
+    from riskmodel.serving.state import ServiceState
+    from tests.casebook.test_moved_households import fill_book
+
+    book = Casebook.of(own_project)
+    fill_book(book)
+    state = ServiceState()
+    state.open(own_project)
+    service = Service(CallerGate(make_app(state), state=state), state, None)
+
+    def client(*areas):
+        key = add_key(book.engine, name="desk", role="screener", areas=areas, purpose="tests")
+        return service.client(key.secret)
+
+    yield client
+    state.close()
+    book.close()
+
+
+MOVED_A, MOVED_B, TOWN_1, TOWN_2 = "522301", "520402", "522301101", "522301102"
+
+
+@pytest.mark.parametrize(
+    ("areas", "nothing_of"),
+    [
+        ((MOVED_A,), MOVED_B),
+        ((MOVED_B,), MOVED_A),
+        ((TOWN_1,), TOWN_2),
+        ((TOWN_2,), TOWN_1),
+    ],
+)
+def test_of_households_that_moved_split_or_merged_a_key_reads_nothing_of_the_other_area(
+    moved_service, areas, nothing_of
+):
+    """Every reading route of every household, day and list: no village, team, note or reason of the other area is in any answer."""
+    client = moved_service(*areas)
+    lists = client.get("/v1/lists").json()["lists"]
+    assert lists
+    paths = ["/v1/lists"]
+    for one in lists:
+        there = f"/v1/lists/{one['cycle']}"
+        paths += [f"{there}?limit=200", f"{there}?everybody=true", f"{there}/download?format=csv"]
+        paths += [f"/v1/areas/{one['cycle']}"]
+    for name in ("mover", "towner", "whole", "split", "merged", "stays"):
+        paths += [f"/v1/households/{name}"]
+        paths += [f"/v1/households/{name}?as_of={day}" for day in ("2025-10-31", "2025-11-30", "2025-12-31")]
+    answered = 0
+    for path in paths:
+        answer = client.get(path)
+        assert answer.status_code in (200, 404), path
+        answered += answer.status_code == 200
+        assert nothing_of not in answer.text, path
+        if len(areas[0]) == 9 and path.startswith("/v1/lists/") and "download" not in path:
+            assert answer.json()["notes"] == []
+    assert answered > len(lists) * 4
+
+
+def test_a_day_asked_for_shows_no_later_visit_score_or_list(moved_service):
+    client = moved_service(MOVED_A)
+    told = client.get("/v1/households/whole?as_of=2025-11-30").json()
+    assert [visit["visited_on"] for visit in told["visits"]] == ["2025-12-05", "2025-11-05"]
+    assert {row["as_of"] for row in told["history"]} == {"2025-10-31", "2025-11-30"}
+    assert told["on_list"]["cycle"] == "2025-12"
+    newest = client.get("/v1/households/whole").json()["visits"][0]
+    assert newest["visited_on"] == "2026-01-05"
+
+
+def test_a_result_is_withdrawn_by_a_key_of_its_area_alone(moved_service):
+    mine, foreign = moved_service(MOVED_A), moved_service(MOVED_B)
+    visit = mine.get("/v1/households/whole").json()["visits"][0]
+    assert (visit["team"], visit["note"]) == ("team-522301", "note of 522301101201")
+    body = {
+        "list_hash": visit["list_hash"],
+        "household_id": "whole",
+        "visitor": visit["team"],
+        "reason": "登记错户",
+    }
+    assert foreign.post("/v1/withdrawals", json=body).status_code == 404
+    named = mine.post("/v1/withdrawals", json=body | {"reason": "电话13812345678"})
+    assert named.status_code == 409 and "13812345678" not in named.text
+    assert mine.post("/v1/withdrawals", json=body).json() == {"household_id": "whole", "conflicts": []}
+    assert mine.post("/v1/withdrawals", json=body).status_code == 409
+    left = mine.get("/v1/households/whole").json()
+    assert [one["visited_on"] for one in left["visits"]] == ["2025-12-05", "2025-11-05"]
+    assert left["on_list"]["status"] == "open"  # the list knew of the visit of December when it was made

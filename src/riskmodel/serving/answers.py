@@ -28,8 +28,9 @@ def amount(faults: Sequence[Fault]) -> str:
     return f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the request"
 
 
-def session(who: Who) -> dict[str, Any]:
+def session(state: ServiceState, who: Who) -> dict[str, Any]:
     return {
+        "timezone": load_settings(state.project).timezone,
         "role": who.role, "areas": list(who.areas), "purpose": who.purpose, "name": who.name, "csrf": who.csrf,
         "expires_at": who.expires_at,
     }  # fmt: skip

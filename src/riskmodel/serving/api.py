@@ -98,7 +98,7 @@ async def sign_in(state: ServiceState, request: Request) -> Response:
     if opened is None:
         raise Refused(401, "this key is not in force", headers={"www-authenticate": "Bearer"})
     secret, who = opened
-    answer = _json(shapes.Session, answers.session(who))
+    answer = _json(shapes.Session, answers.session(state, who))
     # Secure wherever a browser would send it over a network: on loopback there is no TLS to wait for.
     secure = (request.url.hostname or "") not in ("127.0.0.1", "localhost", "::1")
     answer.set_cookie(COOKIE, secret, path="/", httponly=True, samesite="strict", secure=secure)
@@ -107,7 +107,7 @@ async def sign_in(state: ServiceState, request: Request) -> Response:
 
 async def signed_in(state: ServiceState, request: Request) -> Response:
     query(request, shapes.NoQuery)
-    return _json(shapes.Session, answers.session(who_asks(request)))
+    return _json(shapes.Session, answers.session(state, who_asks(request)))
 
 
 async def sign_out(state: ServiceState, request: Request) -> Response:

@@ -67,6 +67,7 @@ ANSWERS: Final[dict[str, Any]] = {
     "Session": {
         "role": "screener", "areas": ["522301001"], "purpose": "visits of the first quarter", "name": "screening desk, town 001",
         "csrf": "c0ffee" * 10 + "abcd", "expires_at": "2026-01-09T20:00:00.000000+00:00",
+        "timezone": "Asia/Shanghai",
     },
     "ScoresAnswer": CARRIED
     | {

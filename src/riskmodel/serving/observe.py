@@ -23,6 +23,7 @@ from riskmodel.errors import UserError
 from riskmodel.serving.access import right_of
 from riskmodel.serving.state import ServiceState
 from riskmodel.serving.tally import BUCKETS, Tally
+from riskmodel.settings import load_settings, today
 
 QUIET: Final = ("/livez", "/readyz")
 log = logging.getLogger("riskmodel.requests")
@@ -119,7 +120,7 @@ class Figures(Collector):
     def _ages(self) -> Iterator[Metric]:
         if self.state.scorer is None:
             return
-        release, today = self.state.scorer.release, dt.date.today()
+        release, day = self.state.scorer.release, today(load_settings(self.state.project))
         info = GaugeMetricFamily(
             "riskmodel_release", "The release in force", labels=["model_version", "as_of", "valid_until"]
         )
@@ -128,14 +129,14 @@ class Figures(Collector):
         yield GaugeMetricFamily(
             "riskmodel_model_age_days",
             "Days since the as-of date of the release",
-            (today - release.as_of).days,
+            (day - release.as_of).days,
         )
         yield GaugeMetricFamily(
             "riskmodel_release_not_taken",
             "1: another release serves in place of the one that release/current names",
             int(self.state.scorer.not_taken is not None),
         )
-        left = (release.valid_until - today).days
+        left = (release.valid_until - day).days
         yield GaugeMetricFamily(
             "riskmodel_valid_days_left", "Days until its scores are not to be used any more", left
         )
@@ -145,7 +146,7 @@ class Figures(Collector):
             labels=["table"],
         )
         for table, newest in sorted(release.data_dates.items()):
-            data.add_metric([table], (today - newest).days)
+            data.add_metric([table], (day - newest).days)
         yield data
 
 

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from riskmodel.serving.scorer import Scorer
 from riskmodel.serving.state import ServiceState
+from riskmodel.settings import load_settings, today
 
 
 class Ready:
@@ -23,17 +24,17 @@ class Ready:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scorer = self.state.scorer if scope["type"] == "http" and scope["path"] == "/readyz" else None
-        said = remarks(scorer, dt.date.today()) if scorer is not None else []
+        said = remarks(scorer, today(load_settings(self.state.project))) if scorer is not None else []
         answer = PlainTextResponse("\n".join(["ready", *said, ""])) if said else self.app
         await answer(scope, receive, send)
 
 
-def remarks(scorer: Scorer, today: dt.date) -> list[str]:
+def remarks(scorer: Scorer, day: dt.date) -> list[str]:
     """What an operator should look into although the service answers, a line each."""
     lines = []
     if scorer.not_taken is not None:
         lines.append("not the release that release/current names: it did not pass, see the log and /v1/model")
-    if scorer.release.valid_until < today:
+    if scorer.release.valid_until < day:
         lines.append(
             f"its scores were valid until {scorer.release.valid_until.isoformat()}: make a new release"
         )

@@ -84,6 +84,7 @@ class Session(Message):
     name: str
     csrf: str
     expires_at: str
+    timezone: Annotated[str, Field(description="whose day is today: a visit may be dated up to it")]
 
 
 class Carried(Message):

@@ -90,5 +90,5 @@ class Watch:
             "another release is in force",
             extra={"said": {"release": folder.name, "before": before.folder.name}},
         )
-        say_if_out_of_date(release)
+        say_if_out_of_date(self.project, release)
         return True

@@ -10,7 +10,6 @@ what must never serve again is deleted, or its key is.
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from riskmodel.serving.releases.release import (
 )
 from riskmodel.serving.releases.seal import TRUSTED_FILE
 from riskmodel.serving.releases.trial import try_release
+from riskmodel.settings import load_settings, today
 
 Stamps = tuple[tuple[str, int, int, int], ...]
 log = logging.getLogger("riskmodel.releases")
@@ -112,7 +112,7 @@ def choose(project: Project, trusted: Mapping[str, bytes], trial_seconds: float)
     seen = look(project)
     try:
         release = open_release(newest_release(project), trusted)
-        say_if_out_of_date(release)
+        say_if_out_of_date(project, release)
         return Choice(release, None, seen)
     except (UserError, OSError) as error:
         not_taken = NotTaken(seen.name, faults_of(error, project.root / FOLDER / (seen.name or CURRENT)))
@@ -139,14 +139,14 @@ def choose(project: Project, trusted: Mapping[str, bytes], trial_seconds: float)
             "another release serves in place of the current one",
             extra={"said": {"release": folder.name, "valid_until": until} | said},
         )
-        say_if_out_of_date(release)
+        say_if_out_of_date(project, release)
         return Choice(release, not_taken, seen)
     raise ModelError(faults)
 
 
-def say_if_out_of_date(release: Release) -> None:
+def say_if_out_of_date(project: Project, release: Release) -> None:
     """A warning in the log where the scores of a release that is taken are past their last valid day."""
-    if release.valid_until < dt.date.today():
+    if release.valid_until < today(load_settings(project)):
         said = {"release": release.folder.name, "valid_until": release.valid_until.isoformat()}
         log.warning("the release in force is past its last valid day: make a new one", extra={"said": said})
 
