@@ -146,16 +146,10 @@ def making_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise in_plain_words(error, target) or error from None
     try:
-        yield draft
-        draft.chmod(0o777 & ~_umask())
-        os.replace(draft, path)
-    except UserError:
-        raise
-    except Exception as error:
-        plain = in_plain_words(error, target)
-        if plain is None:
-            raise
-        raise plain from error
+        with naming(target):
+            yield draft
+            draft.chmod(0o777 & ~_umask())
+            os.replace(draft, path)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -172,10 +166,25 @@ def in_plain_words(error: BaseException, where: str | os.PathLike[str] | None = 
         if answer is None and (isinstance(cause, OSError) or type(cause).__module__.startswith(_WRAPPED)):
             answer = next((answer for pattern, answer in _BY_TEXT if pattern.search(str(cause))), None)
         if answer is not None and (place == 0 or answer in (_FULL, _READ_ONLY)):
-            named = where if where is not None else getattr(cause, "filename", None)
+            # Of a copy, the second name is the one that is written.
+            named = where or getattr(cause, "filename2", None) or getattr(cause, "filename", None)
             shown = os.fsdecode(named) if isinstance(named, (str, bytes, os.PathLike)) else "writing"
             return UserError(Fault(shown, *answer))
     return None
+
+
+@contextmanager
+def naming(target: str | os.PathLike[str]) -> Iterator[None]:
+    """Raise a full disk, a read-only place, a missing permission as a UserError that names `target`, what a person asked to write."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        plain = in_plain_words(error, target)
+        if plain is None:
+            raise
+        raise plain from error
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -48,7 +48,8 @@ def synthesise(folder: PathLike, *, households: int, years: int, end: dt.date | 
     from riskmodel import synthetic
 
     target = Path(folder)
-    synthetic.synthesise(target, households=households, years=years, end=day(end), seed=seed)
+    with files.naming(target):
+        synthetic.synthesise(target, households=households, years=years, end=day(end), seed=seed)
     return target
 
 
@@ -91,14 +92,16 @@ def quarantine(folder: PathLike, into: PathLike) -> Quarantined:
     """Set refused rows aside in files that say why, and go on with the others. Raises DataError where a whole table is at fault."""
     from riskmodel import tables
 
-    return tables.quarantine(Path(folder), Path(into))
+    with files.naming(into):
+        return tables.quarantine(Path(folder), Path(into))
 
 
 def store_tables(folder: PathLike, store: PathLike) -> Stored:
     """Check a folder and keep its tables, sorted and by county, with content hashes; every command takes the store as its tables."""
     from riskmodel import tables
 
-    return tables.store_tables(Path(folder), Path(store))
+    with files.naming(store):
+        return tables.store_tables(Path(folder), Path(store))
 
 
 def propose_mapping(file: PathLike, table: str | None = None) -> str:

@@ -26,6 +26,9 @@ from riskmodel.tables.schema import TABLES
 from riskmodel.vocabulary import RISK_KINDS
 
 HORIZON = 12
+AT_MOST = (
+    "RISKMODEL_HOUSEHOLDS_AT_MOST"  # a bound on the households of a county that is written to a folder, for trying commands out
+)
 DRAWS = 12
 Progress = Callable[[str], None]
 
@@ -75,6 +78,7 @@ def synthesise(
     All files appear, or none: on a full disk an older county in that folder stays as it was. Raises DataError for numbers that make no
     county, OSError or Polars' error for a disk that is full.
     """
+    households = _bounded(households)
     target = Path(folder)
     beside = target.with_name(target.name + "_truth")
     new = [path for path in (target, beside) if not path.exists()]
@@ -103,6 +107,16 @@ def synthesise(
             with suppress(OSError):
                 path.rmdir()
         raise
+
+
+def _bounded(households: int) -> int:
+    """The number of households, or the bound of RISKMODEL_HOUSEHOLDS_AT_MOST where that is lower. Raises DataError for a bound that is no number."""
+    bound = os.environ.get(AT_MOST, "")
+    if not bound:
+        return households
+    if not bound.isdigit() or int(bound) < 100:
+        raise DataError(Fault(AT_MOST, repr(bound), "a number, 100 or more", "Correct it, or unset it."))
+    return min(households, int(bound))
 
 
 def make_county(

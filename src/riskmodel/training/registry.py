@@ -129,7 +129,9 @@ def client(project: Project) -> MlflowClient:
     import mlflow
 
     for name in ("mlflow", "alembic", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(
+            logging.CRITICAL
+        )  # an error of the database is raised as well: one line, not two
     own = not os.environ.get(ADDRESS)
     with locked(project), _opening(project):
         if own:

@@ -1,0 +1,44 @@
+"""What lists and the casebook take as scores: `Scores`, which can explain themselves, or a plain frame with their columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import polars as pl
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from riskmodel.screening.reasons import ReasonTable
+    from riskmodel.screening.scoring import Explained
+
+
+@runtime_checkable
+class ScoredFrame(Protocol):
+    """Anything that holds scores as a frame: one row a household, with household_id, margin, probability and what else `Scores.frame` has."""
+
+    @property
+    def frame(self) -> pl.DataFrame: ...
+
+
+@runtime_checkable
+class ExplainedScores(ScoredFrame, Protocol):
+    """Scores with the reasons of every household."""
+
+    @property
+    def table(self) -> ReasonTable: ...
+
+    def reasons(self, household_id: str) -> Explained: ...
+
+
+if TYPE_CHECKING:
+    Scored = ScoredFrame | pl.DataFrame | pd.DataFrame
+
+
+def frame_of(scores: Scored) -> pl.DataFrame:
+    """The scores as a polars frame."""
+    if isinstance(scores, pl.DataFrame):
+        return scores
+    if isinstance(scores, ScoredFrame):
+        return scores.frame
+    return pl.from_pandas(scores)
