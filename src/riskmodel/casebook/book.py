@@ -12,13 +12,12 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, Engine, func, select
 
-from riskmodel.casebook import audit, checks, results, seals
+from riskmodel.casebook import audit, checks, results, schema, seals
 from riskmodel.casebook.beside import open_casebook
 from riskmodel.casebook.lookups import seen
 from riskmodel.casebook.not_listed import keep_not_listed
 from riskmodel.casebook.results import Conflict, Intake, Superseded
 from riskmodel.casebook.schema import assignments, cycles, drawn_from, list_rows, lists, rules_met, visits
-from riskmodel.casebook.schema import scores as scores_table
 from riskmodel.casebook.scorings import keep_scoring
 from riskmodel.casebook.store import address, reading, writing
 from riskmodel.casebook.stored import marked_list, rows_again, said_of
@@ -28,6 +27,7 @@ from riskmodel.features import build, load_catalogue
 from riskmodel.files import write_bytes
 from riskmodel.policy import Policy
 from riskmodel.project import Project
+from riskmodel.screening.scored import Scored, frame_of
 from riskmodel.settings import load_settings
 from riskmodel.settings import today as county_day
 from riskmodel.tables import Tables, from_frames
@@ -166,7 +166,7 @@ class Casebook:
             )
         return True
 
-    def keep_scores(self, scores: Any, *, by: str = "command line") -> int:
+    def keep_scores(self, scores: Scored, *, by: str = "command line") -> int:
         """Keep scores (a Scores, or a frame with its columns) for a household's history. Scores that are there already stay as they are.
 
         Returns how many are new.
@@ -178,11 +178,11 @@ class Casebook:
         """The kept scores of a household, oldest first: as_of, horizon_months, model_version, probability, low, high, rank."""
         names = ("as_of", "horizon_months", "model_version", "probability", "low", "high", "rank")
         with reading(self.engine) as connection:
-            wanted = select(*(scores_table.c[name] for name in names)).where(
-                scores_table.c.household_id == household_id
+            wanted = select(*(schema.scores.c[name] for name in names)).where(
+                schema.scores.c.household_id == household_id
             )
             rows = connection.execute(
-                wanted.order_by(scores_table.c.as_of, scores_table.c.horizon_months)
+                wanted.order_by(schema.scores.c.as_of, schema.scores.c.horizon_months)
             ).all()
         kinds = (pl.Date, pl.Int64, pl.String, pl.Float64, pl.Float64, pl.Float64, pl.Int64)
         return pl.DataFrame(
@@ -492,7 +492,7 @@ def issue(project: Project, visit_list: VisitList, *, by: str = "command line") 
 
 def next_list(
     project: Project,
-    scores: Any,
+    scores: Scored,
     tables: Tables,
     as_of: dt.date,
     *,
@@ -511,10 +511,10 @@ def next_list(
     book = Casebook.of(project)
     try:
         known = book.with_results(tables)
-        code = county or county_of(getattr(scores, "frame", scores), known, as_of)
+        code = county or county_of(frame_of(scores), known, as_of)
         previous = None if code is None else book.last_list(code, before=as_of)
         # On the first list nothing says which rules are newly met: they are worked out for the day a cycle ago.
-        ruled = any(name.startswith("rule_") for name in getattr(scores, "frame", scores).columns)
+        ruled = any(name.startswith("rule_") for name in frame_of(scores).columns)
         first = previous is None and ruled
         before = rules_on(project, known, as_of - cycle_length(settings.cycle)) if first else None
         visit_list = screening_list(
@@ -530,7 +530,7 @@ def next_list(
         visit_list = _with_late_results(book, visit_list)
         if issue:
             book.issue(visit_list, by=by)
-            if "horizon_months" in getattr(scores, "frame", scores).columns:
+            if "horizon_months" in frame_of(scores).columns:
                 book.keep_scores(with_grades(scores, visit_list.grades), by=by)
             with reading(book.engine) as connection:
                 visited = seen(connection, _window(visit_list), [visit_list.county_code])

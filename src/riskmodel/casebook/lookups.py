@@ -22,12 +22,11 @@ from sqlalchemy import (
     select,
 )
 
-from riskmodel.casebook import sayings
+from riskmodel.casebook import sayings, schema
 from riskmodel.casebook.areas import holds, touches, within
 from riskmodel.casebook.not_listed import Absence, absence_of
 from riskmodel.casebook.results import Window, conflicts_of_cycle, contradict, in_force, visit_in_words
 from riskmodel.casebook.schema import assignments, cycles, list_rows, lists, said, scorings, visits
-from riskmodel.casebook.schema import scores as scores_table
 from riskmodel.casebook.store import reading
 from riskmodel.settings import ScreeningSettings
 from riskmodel.vocabulary import COUNTY_DIGITS, TOWNSHIP_DIGITS
@@ -249,24 +248,24 @@ def scored_page(
         if found is None:
             return Page([], 0, None)
         scoring = found[0]
-        where = [scores_table.c.scoring == scoring, within(scores_table.c.village_code, areas)]
-        where += _narrowed(scores_table, filters)
+        where = [schema.scores.c.scoring == scoring, within(schema.scores.c.village_code, areas)]
+        where += _narrowed(schema.scores, filters)
         if filters.status:
             met = _met(head.window, areas)
             which = select(met.c.household_id)
             if filters.status != "open":
                 which = which.where(met.c.met == (1 if filters.status == "visited" else 0))
-            inside = scores_table.c.household_id.in_(which)
+            inside = schema.scores.c.household_id.in_(which)
             where.append(~inside if filters.status == "open" else inside)
         if filters.listed_as:
             on_it = select(list_rows.c.household_id).where(list_rows.c.list_hash == head.list_hash)
             on_it = on_it.where(_listed_as(filters.listed_as))
-            where.append(scores_table.c.household_id.in_(on_it))
-        total = connection.execute(select(func.count()).select_from(scores_table).where(*where)).scalar_one()
+            where.append(schema.scores.c.household_id.in_(on_it))
+        total = connection.execute(select(func.count()).select_from(schema.scores).where(*where)).scalar_one()
         chosen = connection.execute(
-            select(scores_table)
-            .where(*where, scores_table.c.rank > after)
-            .order_by(scores_table.c.rank)
+            select(schema.scores)
+            .where(*where, schema.scores.c.rank > after)
+            .order_by(schema.scores.c.rank)
             .limit(limit + 1)
         ).all()
         names = [row.household_id for row in chosen[:limit]]
@@ -380,19 +379,19 @@ def _groups_of_everybody(
 ) -> list[Any]:
     """(village, grade, risk kinds, met, amount) of everybody scored, narrowed by kind of listing and id."""
     met = _met(head.window, areas)
-    columns = (scores_table.c.village_code, scores_table.c.grade, scores_table.c.risk_kinds)
-    where = [scores_table.c.scoring == scoring[0], within(scores_table.c.village_code, areas)]
-    where += _narrowed(scores_table, Filters(household_id=filters.household_id))
+    columns = (schema.scores.c.village_code, schema.scores.c.grade, schema.scores.c.risk_kinds)
+    where = [schema.scores.c.scoring == scoring[0], within(schema.scores.c.village_code, areas)]
+    where += _narrowed(schema.scores, Filters(household_id=filters.household_id))
     if filters.listed_as:
         on_it = select(list_rows.c.household_id).where(list_rows.c.list_hash == head.list_hash)
-        where.append(scores_table.c.household_id.in_(on_it.where(_listed_as(filters.listed_as))))
+        where.append(schema.scores.c.household_id.in_(on_it.where(_listed_as(filters.listed_as))))
     if filters.listed_as or filters.household_id:
         plain = select(*columns, func.count()).where(*where).group_by(*columns)
         everybody = [(*row[:3], None, row[3]) for row in connection.execute(plain)]
     else:
         everybody = list(_scored_groups(connection.engine, *scoring, tuple(areas)))
     # The few who were visited are taken out of the others: joining them to everybody would cost as much as all the rest.
-    base = scores_table.join(met, met.c.household_id == scores_table.c.household_id)
+    base = schema.scores.join(met, met.c.household_id == schema.scores.c.household_id)
     visited = select(*columns, met.c.met, func.count()).select_from(base).where(*where)
     for village, grade, kinds, seen_, amount in connection.execute(visited.group_by(*columns, met.c.met)):
         everybody += [(village, grade, kinds, seen_, amount), (village, grade, kinds, None, -amount)]
@@ -404,9 +403,9 @@ def _scored_groups(
     engine: Engine, scoring: int, size: int, areas: tuple[str, ...]
 ) -> tuple[tuple[str, str | None, str | None, None, int], ...]:
     """(village, grade, risk kinds, None, amount) of a scoring of a size. What is kept never changes, so it is read once a size."""
-    columns = (scores_table.c.village_code, scores_table.c.grade, scores_table.c.risk_kinds)
+    columns = (schema.scores.c.village_code, schema.scores.c.grade, schema.scores.c.risk_kinds)
     wanted = select(*columns, func.count()).where(
-        scores_table.c.scoring == scoring, within(scores_table.c.village_code, areas)
+        schema.scores.c.scoring == scoring, within(schema.scores.c.village_code, areas)
     )
     with reading(engine) as connection:
         found = connection.execute(wanted.group_by(*columns)).all()
@@ -476,14 +475,14 @@ def _told(
     connection: Connection, names: Sequence[str], as_of: dt.date, areas: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     found = connection.execute(
-        select(scores_table.c.scoring)
+        select(schema.scores.c.scoring)
         .where(
-            scores_table.c.household_id.in_(names),
-            scores_table.c.as_of == as_of,
-            scores_table.c.scoring.is_not(None),
+            schema.scores.c.household_id.in_(names),
+            schema.scores.c.as_of == as_of,
+            schema.scores.c.scoring.is_not(None),
         )
-        .where(within(scores_table.c.village_code, areas))
-        .order_by(scores_table.c.horizon_months.desc())
+        .where(within(schema.scores.c.village_code, areas))
+        .order_by(schema.scores.c.horizon_months.desc())
         .limit(1)
     ).scalar()
     return {} if found is None else _said_of(connection, found, names)
@@ -536,14 +535,14 @@ def household(
     are not in it either.
     """
     with reading(engine) as connection:
-        mine = select(scores_table).where(
-            scores_table.c.household_id == household_id, scores_table.c.scoring.is_not(None)
+        mine = select(schema.scores).where(
+            schema.scores.c.household_id == household_id, schema.scores.c.scoring.is_not(None)
         )
         # The longest horizon stands for a day: the others are the same order, a part of the time.
         order = (
-            scores_table.c.as_of.desc(),
-            scores_table.c.horizon_months.desc(),
-            scores_table.c.scoring.desc(),
+            schema.scores.c.as_of.desc(),
+            schema.scores.c.horizon_months.desc(),
+            schema.scores.c.scoring.desc(),
         )
         everything = [dict(row) for row in connection.execute(mine.order_by(*order)).mappings()]
         kept = [row for row in everything if as_of is None or row["as_of"] <= as_of]
@@ -563,7 +562,7 @@ def household(
             connection.execute(select(scorings).where(scorings.c.number == newest)).mappings().one()
         )
         of_county = select(func.count()).where(
-            scores_table.c.scoring == newest, within(scores_table.c.village_code, [county])
+            schema.scores.c.scoring == newest, within(schema.scores.c.village_code, [county])
         )
         scoring["households"] = int(connection.execute(of_county).scalar_one())
         told = _said_of(connection, newest, [household_id]).get(household_id, {})
@@ -653,7 +652,7 @@ def stored_scores(
     """What the newest scoring of a day and horizon says of these households; those outside the areas, or not scored then, are not in it."""
     with reading(engine) as connection:
         of_areas = select(literal(1)).where(
-            scores_table.c.scoring == scorings.c.number, within(scores_table.c.village_code, areas)
+            schema.scores.c.scoring == scorings.c.number, within(schema.scores.c.village_code, areas)
         )
         scoring = connection.execute(
             select(scorings)
@@ -663,10 +662,10 @@ def stored_scores(
         ).first()
         if scoring is None:
             return StoredScores("", {}, {})
-        wanted = select(scores_table).where(
-            scores_table.c.household_id.in_(sorted(set(ids))),
-            scores_table.c.scoring == scoring.number,
-            within(scores_table.c.village_code, areas),
+        wanted = select(schema.scores).where(
+            schema.scores.c.household_id.in_(sorted(set(ids))),
+            schema.scores.c.scoring == scoring.number,
+            within(schema.scores.c.village_code, areas),
         )
         rows = connection.execute(wanted).all()
         told = _said_of(connection, scoring.number, [row.household_id for row in rows])

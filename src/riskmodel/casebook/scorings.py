@@ -11,31 +11,29 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.dialects import postgresql, sqlite
 
-from riskmodel.casebook import audit, sayings
+from riskmodel.casebook import audit, sayings, schema
 from riskmodel.casebook.schema import said, scorings
-from riskmodel.casebook.schema import scores as scores_table
 from riskmodel.casebook.seals import seal_of_scoring
+from riskmodel.screening.scored import Scored, frame_of
 from riskmodel.screening.scoring import Scores
 
 AT_ONCE: Final = 5_000  # rows of one insert
 
 
-def keep_scoring(connection: Connection, scores: Any, *, by: str) -> int:
+def keep_scoring(connection: Connection, scores: Scored, *, by: str) -> int:
     """Keep scores (a Scores, or a frame with its columns) and what they say. What is there already stays as it is. Returns how many are new."""
-    frame = getattr(scores, "frame", scores)
-    frame = frame if isinstance(frame, pl.DataFrame) else pl.from_pandas(frame)
+    frame = frame_of(scores)
     if not frame.height:
         return 0
     # Nothing is kept about the model's order but these columns; `scoring` is given here.
-    names = [column.name for column in scores_table.columns if column.name != "scoring"]
+    names = [column.name for column in schema.scores.columns if column.name != "scoring"]
     numbers = frame.with_columns(
         pl.lit(None).alias(name) for name in names if name not in frame.columns
     ).select(names)
     numbers = numbers.with_columns(pl.col("as_of").cast(pl.Date))
-    insert = postgres_insert if connection.dialect.name == "postgresql" else sqlite_insert
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     before = _amount(connection)
     touched = []
     for (as_of, horizon, version), part in numbers.group_by(
@@ -46,7 +44,7 @@ def keep_scoring(connection: Connection, scores: Any, *, by: str) -> int:
         touched.append(number)
         rows = part.with_columns(scoring=pl.lit(number))
         for some in rows.iter_slices(AT_ONCE):
-            connection.execute(insert(scores_table).on_conflict_do_nothing(), some.to_dicts())
+            connection.execute(insert(schema.scores).on_conflict_do_nothing(), some.to_dicts())
         dictionary = _dictionary(connection, number)
         for batch in _batches(_said(scores, mine)):
             packed = [
@@ -57,7 +55,9 @@ def keep_scoring(connection: Connection, scores: Any, *, by: str) -> int:
         connection.execute(
             scorings.update()
             .where(scorings.c.number == number)
-            .values(households=select(func.count()).where(scores_table.c.scoring == number).scalar_subquery())
+            .values(
+                households=select(func.count()).where(schema.scores.c.scoring == number).scalar_subquery()
+            )
         )
     new = _amount(connection) - before
     if new:
@@ -75,10 +75,10 @@ def keep_scoring(connection: Connection, scores: Any, *, by: str) -> int:
 
 
 def _amount(connection: Connection) -> int:
-    return int(connection.execute(select(func.count()).select_from(scores_table)).scalar_one())
+    return int(connection.execute(select(func.count()).select_from(schema.scores)).scalar_one())
 
 
-def _scoring(connection: Connection, scores: Any, frame: pl.DataFrame, key: tuple[Any, Any, str]) -> int:
+def _scoring(connection: Connection, scores: Scored, frame: pl.DataFrame, key: tuple[Any, Any, str]) -> int:
     """The number of a scoring; it is opened where it is new."""
     as_of, horizon, version = key
     found = connection.execute(
@@ -91,22 +91,26 @@ def _scoring(connection: Connection, scores: Any, frame: pl.DataFrame, key: tupl
     if found is not None:
         return int(found)
     number = int(connection.execute(select(func.max(scorings.c.number))).scalar() or 0) + 1
-    whole = isinstance(scores, Scores)
-    dates: Mapping[str, dt.date] = scores.reference.data_dates if whole else {}
+    whole = scores if isinstance(scores, Scores) else None
+    dates: Mapping[str, dt.date] = {} if whole is None else whole.reference.data_dates
     spread = np.unique(np.linspace(0, frame.height - 1, sayings.SAMPLE).astype(np.intp))
-    some = sayings.sayings(scores, spread) if whole else sayings.plain_sayings(frame[spread].to_dicts())
+    some = (
+        sayings.sayings(whole, spread)
+        if whole is not None
+        else sayings.plain_sayings(frame[spread].to_dicts())
+    )
     connection.execute(
         scorings.insert().values(
             number=number, as_of=as_of, horizon_months=horizon, model_version=version, households=0,
-            data_dates=json.dumps(dates, default=str), sources=json.dumps(sayings.sources_of(scores) if whole else {}, ensure_ascii=False),
-            rules=json.dumps(sayings.rules_of(scores) if whole else {}, ensure_ascii=False),
+            data_dates=json.dumps(dates, default=str), sources=json.dumps(sayings.sources_of(whole) if whole is not None else {}, ensure_ascii=False),
+            rules=json.dumps(sayings.rules_of(whole) if whole is not None else {}, ensure_ascii=False),
             dictionary=sayings.dictionary_of([text for _, text in some]), kept_at=audit.now(),
         )
     )  # fmt: skip
     return number
 
 
-def _said(scores: Any, frame: pl.DataFrame) -> Iterator[tuple[str, bytes]]:
+def _said(scores: Scored, frame: pl.DataFrame) -> Iterator[tuple[str, bytes]]:
     return sayings.sayings(scores) if isinstance(scores, Scores) else sayings.plain_sayings(frame.to_dicts())
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from riskmodel.calendar import months_before
 from riskmodel.errors import DataError, Fault, ProjectError
-from riskmodel.features import kernel as kernels
+from riskmodel.features import kernel
 from riskmodel.features.catalogue import Catalogue
 from riskmodel.features.context import AreaContext
 from riskmodel.features.definitions import counts, definitions, of_area
@@ -178,9 +178,9 @@ def _kernels(
     if own.files and mine:
         _compile_own(mine, own)
     if trim:
-        return [(wanted, kernels.kernel(wanted, own))]
-    found = [(package, kernels.kernel())]
-    return [*found, (mine, kernels.kernel(mine, own))] if mine else found
+        return [(wanted, kernel.kernel(wanted, own))]
+    found = [(package, kernel.kernel())]
+    return [*found, (mine, kernel.kernel(mine, own))] if mine else found
 
 
 def in_force(prepared: Prepared, as_of: dt.date) -> npt.NDArray[np.bool_]:
@@ -236,7 +236,7 @@ def _versions(prepared: Prepared, targets: Places, as_of: dt.date) -> Places:
     """Row of the household version in force; -1 without one, or without a member in force. Shape (targets,)."""
     rows, starts = prepared.rows, prepared.starts
     out = np.empty(len(targets), np.intp)
-    kernels.counting().find_versions(
+    kernel.counting().find_versions(
         targets,
         day_number(as_of),
         rows["households"],
@@ -281,7 +281,7 @@ def _targets(prepared: Prepared, days: tuple[dt.date, ...], households: Sequence
 def _counts(prepared: Prepared, targets: _Targets) -> npt.NDArray[np.int64]:
     """What each household contributes to the counts of its areas. Shape (households over all days, counts)."""
     out = np.zeros((targets.total, len(counts())), np.int64)
-    kernels.counting().count_neighbours(
+    kernel.counting().count_neighbours(
         targets.union,
         targets.places,
         *_clocks(targets.days),
@@ -375,12 +375,12 @@ def _uncompiled(own: OwnFunctions) -> list[Fault]:
 def _run_on_nobody(nobody: Prepared, only: tuple[str, ...], own: OwnFunctions) -> None:
     """Call the kernel without a household: compiles it, or loads it."""
     nobodies = _Targets.of((dt.date(2025, 1, 1),), [(np.empty(0, np.intp), np.empty(0, np.intp))])
-    none = np.empty(0, kernels.POLICY_SHAPE), np.empty((1, 0), np.int32)
+    none = np.empty(0, kernel.POLICY_SHAPE), np.empty((1, 0), np.int32)
     given = (*_clocks(nobodies.days), nobody.present_flags, nobody.limits, *none)
     areas = _area_counts(nobody, nobodies.days, None)
     counted = np.zeros((0, len(counts())), np.int64)
     out = np.empty((0, len(only or definitions())))
-    kernels.kernel(only, own).build_features(
+    kernel.kernel(only, own).build_features(
         nobodies.union, nobodies.places, *given, *areas, counted, *nobody.arrays, out
     )
 
@@ -411,4 +411,4 @@ def _policies(
         for place in set(villages.tolist()):
             values = policy.record(prepared.villages[place], day)
             policy_of[number, place] = found.setdefault(values, len(found))
-    return np.array(list(found), kernels.POLICY_SHAPE), policy_of
+    return np.array(list(found), kernel.POLICY_SHAPE), policy_of

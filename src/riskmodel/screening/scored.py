@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 import polars as pl
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from riskmodel.features.matrix import FeatureMatrix
     from riskmodel.screening.reasons import ReasonTable
     from riskmodel.screening.scoring import Explained
 
@@ -28,11 +29,13 @@ class ExplainedScores(ScoredFrame, Protocol):
     @property
     def table(self) -> ReasonTable: ...
 
+    @property
+    def matrix(self) -> FeatureMatrix: ...
+
     def reasons(self, household_id: str) -> Explained: ...
 
 
-if TYPE_CHECKING:
-    Scored = ScoredFrame | pl.DataFrame | pd.DataFrame
+Scored: TypeAlias = "ScoredFrame | pl.DataFrame | pd.DataFrame"
 
 
 def frame_of(scores: Scored) -> pl.DataFrame:

@@ -14,8 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Engine
 
-from riskmodel.casebook import audit
-from riskmodel.casebook.schema import audit as audit_table
+from riskmodel.casebook import audit, schema
 from riskmodel.casebook.store import WRITERS
 
 MOST_AT_ONCE: Final = 500
@@ -91,7 +90,7 @@ class Trail:
             connection.close()
 
 
-_COLUMNS: Final = tuple(column.name for column in audit_table.columns)
+_COLUMNS: Final = tuple(column.name for column in schema.audit.columns)
 
 
 def _settle(done: asyncio.Future[None], failed: Exception | None) -> None:

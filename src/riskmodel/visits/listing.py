@@ -15,6 +15,7 @@ import polars as pl
 
 from riskmodel.errors import Fault, UserError
 from riskmodel.screening.grades import GRADE_ORDER
+from riskmodel.screening.scored import ExplainedScores, Scored, ScoredFrame
 from riskmodel.settings import ScreeningSettings
 from riskmodel.tables import Tables
 from riskmodel.tables.staleness import stale_note
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def screening_list(
-    scores: Any,
+    scores: Scored,
     tables: Tables,
     as_of: dt.date,
     *,
@@ -174,9 +175,9 @@ def screening_list(
     )
 
 
-def _scored(scores: Any, as_of: dt.date, capacity: int) -> pl.DataFrame:
+def _scored(scores: Scored, as_of: dt.date, capacity: int) -> pl.DataFrame:
     """The scores as a checked polars frame. Raises UserError with every fault."""
-    frame = getattr(scores, "frame", scores)
+    frame = scores.frame if isinstance(scores, ScoredFrame) else scores
     faults = []
     if isinstance(capacity, bool) or not isinstance(capacity, (int, np.integer)) or capacity < 1:
         faults.append(
@@ -368,10 +369,10 @@ def _checks(language: str) -> pl.Expr:
     return pl.when(text.str.len_chars() > 0).then(lead + text)
 
 
-def _told(listed: pl.DataFrame, scores: Any) -> pl.DataFrame:
+def _told(listed: pl.DataFrame, scores: Scored) -> pl.DataFrame:
     """Reasons a line each, and the reviewed texts of what to check, of the listed households; from scores
     that can explain themselves."""
-    if not callable(getattr(scores, "reasons", None)):
+    if not isinstance(scores, ExplainedScores):
         return listed
     checks = scores.table.wordbook.checks
     told = []
@@ -402,20 +403,20 @@ def _told(listed: pl.DataFrame, scores: Any) -> pl.DataFrame:
     return listed.drop(f"told_{name}" for name in names)
 
 
-def names_of_rules(scores: Any) -> dict[str, tuple[str, str]]:
+def names_of_rules(scores: Scored) -> dict[str, tuple[str, str]]:
     """What the catalogue of the scores calls the department rules; empty where the scores come without
     one."""
-    if not callable(getattr(scores, "reasons", None)):
+    if not isinstance(scores, ExplainedScores):
         return {}
     catalogue = scores.table.wordbook.catalogue
     rules = [name for name in scores.matrix.names if name.startswith("rule_")]
     return {name: (catalogue[name].label.zh, catalogue[name].label.en) for name in rules}
 
 
-def _guide(scores: Any) -> tuple[tuple[str, ...], ...]:
+def _guide(scores: Scored) -> tuple[tuple[str, ...], ...]:
     """What belongs to each risk kind: code, what to verify, measures with and without labour; each zh, en.
     Empty without reviewed texts."""
-    if not callable(getattr(scores, "reasons", None)):
+    if not isinstance(scores, ExplainedScores):
         return ()
     return tuple(
         (
