@@ -240,7 +240,7 @@ def test_a_file_is_whole_or_not_there(visits, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "os.replace", lambda *names: (_ for _ in ()).throw(OSError("no space left on device"))
     )
-    with pytest.raises(UserError, match="list.xlsx: the disk is full"):
+    with pytest.raises(UserError, match=r"list\.xlsx: the disk is full"):
         write_excel(visits, path)
     assert path.read_bytes() == before and [item.name for item in tmp_path.iterdir()] == ["list.xlsx"]
 
