@@ -596,7 +596,7 @@ def unscored(
     """
     ends = None if as_of is None else as_of + dt.timedelta(days=1)
     with reading(engine) as connection:
-        scored = select(literal(1)).where(scores_table.c.household_id == household_id).limit(1)
+        scored = select(literal(1)).where(schema.scores.c.household_id == household_id).limit(1)
         if connection.execute(scored).first() is not None:
             return None
         absence = absence_of(connection, areas, household_id, ends)

@@ -235,9 +235,9 @@ def _scored(scores: Scored, as_of: dt.date, capacity: int) -> pl.DataFrame:
     return frame
 
 
-def county_of(scores: Any, tables: Tables, as_of: dt.date) -> str | None:
+def county_of(scores: pl.DataFrame, tables: Tables, as_of: dt.date) -> str | None:
     """The county in which all scored households lie on the day; None: there are several, or none is known."""
-    names = pl.DataFrame({"household_id": pl.Series(scores["household_id"].to_list(), dtype=pl.String)})
+    names = pl.DataFrame({"household_id": scores["household_id"].cast(pl.String)})
     homes = tables.known_by(as_of).get("households").join(names, on="household_id", how="semi")
     codes = homes["village_code"].str.head(COUNTY_DIGITS).unique().to_list()
     return codes[0] if len(codes) == 1 else None
