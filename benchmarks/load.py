@@ -5,7 +5,7 @@
 The project has a sealed release of its champion (`make demo`); RUN is another model (`riskmodel train logistic_12m`), of which a second release is made
 (or the name of a release folder that is there already). The
 service is started as `riskmodel serve` does, with at_once below the number in flight, so that refusals happen. Every answer must carry one of the two
-model versions and exactly the scores which that release gives offline; everything else must be a 503 with Retry-After. Anything else ends with exit code 1.
+model versions and exactly the scores which that release gives offline; everything else must be a 429 or 503 with Retry-After. Anything else ends with exit code 1.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ async def storm(
                 except httpx.HTTPError as error:
                     seen[f"no answer: {type(error).__name__}"] += 1
                     continue
-                if answer.status_code == 503 and "retry-after" in answer.headers:
+                if answer.status_code in (429, 503) and "retry-after" in answer.headers:
                     seen["refused with Retry-After"] += 1
                     times.append(time.monotonic() - begun)
                 elif answer.status_code == 200:
@@ -178,7 +178,8 @@ def main() -> int:
     right = expected(project, [first, second], bodies)
     assert len(right) == 2, "the two releases hold the same model"
     settings = (project.root / "serving" / "screening.yaml").read_text()
-    bounded = settings.replace("watch_seconds: 5 ", "watch_seconds: 0.1 ").replace(
+    one_client = settings.replace("client_at_once: 32 ", "client_at_once: 1000 ")
+    bounded = one_client.replace("watch_seconds: 5 ", "watch_seconds: 0.1 ").replace(
         "at_once: 64 ", f"at_once: {max(2, arguments.in_flight * 3 // 4)} "
     )
     assert bounded != settings

@@ -20,7 +20,7 @@ OPTIONS = [
     "3.11",
 ]
 FILES = {
-    "dev.txt": ["pyproject.toml", "--extra", "train", "--extra", "print", "--group", "dev"],
+    "dev.txt": ["pyproject.toml", "--extra", "train", "--extra", "print", "--extra", "sso", "--group", "dev"],
     "train.txt": [
         "pyproject.toml",
         "--extra",
@@ -29,10 +29,20 @@ FILES = {
         "print",
         "--extra",
         "postgres",
+        "--extra",
+        "sso",
         "--constraint",
         "requirements/dev.txt",
     ],
-    "serve.txt": ["pyproject.toml", "--extra", "postgres", "--constraint", "requirements/dev.txt"],
+    "serve.txt": [
+        "pyproject.toml",
+        "--extra",
+        "postgres",
+        "--extra",
+        "sso",
+        "--constraint",
+        "requirements/dev.txt",
+    ],
     "bootstrap.txt": ["requirements/bootstrap.in", "--constraint", "requirements/dev.txt"],
 }
 

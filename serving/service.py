@@ -10,26 +10,27 @@ from starlette.types import ASGIApp
 
 from riskmodel.errors import UserError
 from riskmodel.project import Project
-from riskmodel.serving.api import make_app
+from riskmodel.serving.app import make_app
+from riskmodel.serving.forwarded import Forwarded
 from riskmodel.serving.gate import CallerGate
-from riskmodel.serving.limits import BodyLimit, Bounded, Bounds
-from riskmodel.serving.observe import Observed, log_as_lines, say_no_start
+from riskmodel.serving.limits import BodyLimit, Bounded
+from riskmodel.serving.observe import Observed, log_as_lines, say_no_start, warn_of_versions
 from riskmodel.serving.probes import Ready
 from riskmodel.serving.scorer import Scorer
 from riskmodel.serving.state import ServiceState
 from riskmodel.serving.swap import Watch
 from riskmodel.serving.tally import Tally
 
-state, bounds, tally = ServiceState(), Bounds(), Tally()
+state, tally = ServiceState(), Tally()
 
 
 def open_state() -> None:
     """Open the release and the casebook. Raises UserError, whose faults the log then has."""
     log_as_lines()
+    warn_of_versions()
     try:
         project = Project.find()
         scorer = Scorer.open(project, tally)
-        bounds.settings = scorer.settings
         state.open(project, scorer)
     except UserError as refusal:
         say_no_start(refusal)
@@ -53,7 +54,7 @@ class ScreeningService:
     def __init__(self) -> None:
         if not state.is_open:
             open_state()
-        self.watch = Watch(state.required_scorer, state.project)
+        self.watch = Watch(state.required_scorer, state.project, state.take_settings)
         self.watch.start()
 
     @bentoml.on_shutdown
@@ -62,11 +63,12 @@ class ScreeningService:
         state.close()
 
 
-# The first one is the outermost: every answer is seen, so many at once, who it is, and only then a body is read.
+# The first one is the outermost: a request id, the caller's address, bounds, who it is, and only then a body is read.
 ScreeningService.add_asgi_middleware(Observed, tally=tally)
-ScreeningService.add_asgi_middleware(Bounded, bounds=bounds)
+ScreeningService.add_asgi_middleware(Forwarded, bounds=state.bounds)
+ScreeningService.add_asgi_middleware(Bounded, bounds=state.bounds)
 ScreeningService.add_asgi_middleware(CallerGate, state=state)
-ScreeningService.add_asgi_middleware(BodyLimit, bounds=bounds)
+ScreeningService.add_asgi_middleware(BodyLimit, bounds=state.bounds)
 ScreeningService.add_asgi_middleware(Ready, state=state)
 
 

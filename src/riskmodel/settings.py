@@ -4,10 +4,11 @@ line."""
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 import zoneinfo
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from riskmodel.declared import Strict
 from riskmodel.project import Project
@@ -18,6 +19,16 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Channel = Literal["self_declared", "petition", "cadre", "department", "media"]
 LeadKind = Literal["guarantee", "self_declared", "petition", "cadre", "department", "media", "rule"]
 Visits = Annotated[int, Field(ge=0)]
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ValueError("an address or a network, such as 127.0.0.1 or 10.1.0.0/16") from None
+
+
+Network = Annotated[str, AfterValidator(_network)]
 
 
 class Settings(Strict):
@@ -153,13 +164,21 @@ class Exits(Settings):
 
 
 class Service(Settings):
-    """Bounds of the running service. What each does when it is wrong stands in docs/operations.md."""
+    """Bounds of the running service; docs/operations.md has what a wrong value of each does.
+
+    proxies: addresses or networks of the reverse proxies whose X-Forwarded-For is believed.
+    """
 
     valid_days: Annotated[int, Field(ge=1, le=731)] = 92
     at_once: Annotated[int, Field(ge=1, le=1000)] = 64
+    client_at_once: Annotated[int, Field(ge=1, le=1000)] = 32
+    client_bodies: Annotated[int, Field(ge=1, le=1000)] = 16
+    key_requests_a_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 12_000
+    proxies: tuple[Network, ...] = ()
     body_megabytes: Annotated[int, Field(ge=1, le=256)] = 32
     bodies_megabytes: Annotated[int, Field(ge=1, le=1024)] = 64
     large_at_once: Annotated[int, Field(ge=1, le=64)] = 4
+    header_seconds: Annotated[float, Field(ge=1, le=600)] = 10
     body_seconds: Annotated[float, Field(ge=1, le=600)] = 20
     answer_seconds: Annotated[float, Field(ge=1, le=600)] = 30
     watch_seconds: Annotated[float, Field(ge=0.05, le=3600)] = 5

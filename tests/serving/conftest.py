@@ -133,6 +133,7 @@ class Service:
     app: Any
     state: Any
     county: County
+    inner: Any
 
     def client(self, key: str | None = None) -> Any:
         from starlette.testclient import TestClient
@@ -145,15 +146,17 @@ class Service:
 
 @pytest.fixture(scope="session")
 def service(screened_county) -> Iterator[Service]:
-    from riskmodel.serving.api import make_app
+    from riskmodel.serving.app import make_app
     from riskmodel.serving.gate import CallerGate
+    from riskmodel.serving.observe import Observed
     from riskmodel.serving.scorer import Scorer
     from riskmodel.serving.state import ServiceState
     from riskmodel.serving.tally import Tally
 
     state = ServiceState()
     state.open(screened_county.project, Scorer.open(screened_county.project, Tally()))
-    yield Service(CallerGate(make_app(state), state=state), state, screened_county)
+    app = make_app(state)
+    yield Service(Observed(CallerGate(app, state=state), Tally()), state, screened_county, app)
     state.close()
 
 

@@ -20,8 +20,9 @@ from riskmodel.casebook.schema import audit as audit_table
 from riskmodel.casebook.schema import keys, sessions
 from riskmodel.casebook.store import reading, writing
 from riskmodel.errors import UserError
-from riskmodel.serving.access import OPEN, RIGHTS, methods_of, right_of
 from riskmodel.serving.authentication import COOKIE, TRIES
+from riskmodel.serving.route import OPEN
+from riskmodel.serving.routes import ROUTES, methods_of, route_of
 from riskmodel.serving.trail import Trail
 from tests.casebook.conftest import book, url  # noqa: F401  (fixtures: an empty casebook on SQLite and PostgreSQL)
 from tests.serving.conftest import CYCLE
@@ -35,14 +36,14 @@ def add(casebook, role="screener", areas=("522301",), **more):
 
 
 def test_every_role_is_named_in_the_table_and_every_right_names_known_roles():
-    named = {role for right in RIGHTS for role in right.roles}
+    named = {role for right in ROUTES for role in right.roles}
     assert named - {*ROLES, *OPEN} == set() and set(ROLES) <= named
 
 
 def test_the_scoring_role_cannot_write_outcomes_and_who_writes_outcomes_cannot_score():
-    scoring = set(right_of("POST", "/v1/scores").roles)
+    scoring = set(route_of("POST", "/v1/scores").roles)
     assert scoring == {"case_system", "analyst"} and scoring.isdisjoint(
-        right_of("POST", "/v1/verifications").roles
+        route_of("POST", "/v1/verifications").roles
     )
 
 
@@ -61,7 +62,7 @@ def test_the_scoring_role_cannot_write_outcomes_and_who_writes_outcomes_cannot_s
     ],
 )
 def test_a_path_that_only_resembles_a_route_has_no_right(path):
-    assert right_of("GET", path) is None and methods_of(path) == ()
+    assert route_of("GET", path) is None and methods_of(path) == ()
 
 
 def test_an_area_is_a_prefix_and_an_unknown_area_is_nobodys():
@@ -206,7 +207,24 @@ def test_wrong_keys_are_slowed_written_down_and_never_keep_the_right_one_out(ser
     assert 1 <= len(refused) <= TRIES + 1 and trail not in str(entries), (
         "a flood of wrong keys does not fill the audit"
     )
-    service.state.authenticator._wrong.clear()
+    service.state.authenticator.wrong.clear()
+
+
+# ---- answers under idempotency keys
+
+
+def test_an_answer_under_an_idempotency_key_expires_after_90_days(book):  # noqa: F811
+    key_id = add(book).key.key_id
+    now = dt.datetime.now(dt.UTC)
+    with writing(book.engine) as connection:
+        doors.keep_answer(connection, key_id, "POST /x", "key-00001", "hash", b"{}")
+        assert doors.answered_before(connection, key_id, "POST /x", "key-00001") == ("hash", b"{}")
+        just, later = now + dt.timedelta(days=89), now + dt.timedelta(days=91)
+        assert doors.answered_before(connection, key_id, "POST /x", "key-00001", just) is not None
+        assert doors.answered_before(connection, key_id, "POST /x", "key-00001", later) is None
+        connection.execute(text("UPDATE idempotency SET answered_at = '2020-01-01T00:00:00.000000+00:00'"))
+        doors.keep_answer(connection, key_id, "POST /x", "key-00001", "other", b"[]")
+        assert connection.execute(text("SELECT request_hash FROM idempotency")).scalars().all() == ["other"]
 
 
 # ---- what every answer wears
@@ -290,7 +308,7 @@ def test_scores_refusals_and_foreign_looks_have_their_entries_too(service):
         "whose score was asked for is known of each household"
     )
     (wrong_role,) = entries_of(service, lambda: service.client(county.own["auditor"]).get("/v1/lists"))
-    assert wrong_role["action"] == "refused" and json.loads(wrong_role["details"]) == {"status": 403}
+    assert wrong_role["action"] == "refused" and json.loads(wrong_role["details"])["status"] == 403
     (foreign,) = entries_of(
         service,
         lambda: service.client(county.foreign["screener"]).get(f"/v1/households/{county.household()}"),
@@ -427,5 +445,5 @@ def test_the_hash_of_an_entry_covers_each_of_its_fields(book):  # noqa: F811
 
 
 def test_the_roles_whose_keys_need_areas_are_those_that_a_route_by_area_admits():
-    by_area = {role for right in RIGHTS if right.by_area for role in right.roles}
+    by_area = {role for right in ROUTES if right.by_area for role in right.roles}
     assert set(ROLES_OF_AREAS) == by_area

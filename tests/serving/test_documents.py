@@ -15,8 +15,8 @@ import pytest
 import riskmodel as rm
 from riskmodel.casebook.roles import ROLES
 from riskmodel.serving import examples
-from riskmodel.serving.access import RIGHTS
-from riskmodel.serving.openapi import TOLD, description
+from riskmodel.serving.app import description
+from riskmodel.serving.routes import ROUTES
 from tests.serving.conftest import AS_OF, CYCLE
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -68,12 +68,12 @@ def test_the_python_client_of_the_api_page_works_against_the_running_service(liv
     assert done.stdout.splitlines()[-1] == "409 idempotency_key"
 
 
-@pytest.mark.parametrize("right", RIGHTS, ids=lambda right: f"{right.method} {right.path}")
-def test_every_route_is_told_in_the_documents(right):
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_every_route_is_in_the_documents(route):
     text = "".join(
         (DOCS / name).read_text(encoding="utf-8") for name in ("api.md", "access.md", "service.md")
     )
-    fixed = right.path.split("{")[0].rstrip("/") or "the page's own files"
+    fixed = route.path.split("{")[0].rstrip("/") or "the page's own files"
     assert fixed in text or fixed == "/web"
 
 
@@ -82,12 +82,14 @@ def test_every_role_stands_in_the_table_of_the_access_page():
     assert [role for role in ROLES if f"| `{role}` |" not in text] == []
 
 
-def test_every_route_has_its_description_and_every_shape_its_true_example():
-    assert {(right.method, right.path) for right in RIGHTS} == set(TOLD)
-    for told in TOLD.values():
-        for model, kept in ((told.body, examples.REQUESTS), (told.answer, examples.ANSWERS)):
-            if isinstance(model, type):
-                model.model_validate_json(json.dumps(kept[model.__name__], ensure_ascii=False))
+def test_every_shape_of_a_route_has_its_true_example():
+    for route in ROUTES:
+        if isinstance(route.answer, type):
+            example = examples.ANSWERS[route.answer.__name__]
+            route.answer.model_validate_json(json.dumps(example, ensure_ascii=False))
+        if route.body is not None:
+            for example in examples.requests(route.body.__name__).values():
+                route.body.model_validate_json(json.dumps(example, ensure_ascii=False))
 
 
 def test_the_refusals_of_the_description_are_those_of_the_api_page_and_say_how_long_to_wait():

@@ -23,7 +23,7 @@ import yaml
 
 from riskmodel.errors import ProjectError
 from riskmodel.serving.limits import MEGABYTE, BodyLimit, Bounded, Bounds
-from riskmodel.serving.observe import Figures
+from riskmodel.serving.metrics import Figures
 from riskmodel.serving.problems import kind_of
 from riskmodel.serving.requests import scores_request
 from riskmodel.serving.server import STOP_SECONDS
@@ -38,7 +38,8 @@ def test_every_setting_is_told_with_the_value_that_is_delivered(project):
     delivered = load_settings(project).service
     assert delivered == Service(), "the file and the code say the same"
     for name, value in delivered.model_dump().items():
-        assert re.search(rf"^\| `{name}` \| {value:g} \|", PAGE, re.MULTILINE), name
+        written = f"{value:g}" if isinstance(value, (int, float)) else re.escape(str(value))
+        assert re.search(rf"^\| `{name}` \| {written} \|", PAGE, re.MULTILINE), name
 
 
 def test_every_variable_of_the_environment_that_the_service_reads_is_told():
@@ -110,7 +111,7 @@ def test_the_compose_file_hides_the_service_bounds_it_and_lets_it_write_only_its
     assert (
         "ports" not in service
         and service["networks"] == ["inside"]
-        and compose["networks"]["inside"] == {"internal": True}
+        and compose["networks"]["inside"]["internal"] is True
     )
     assert proxy["ports"] == ["443:443"]
     assert (
@@ -131,7 +132,8 @@ def test_the_compose_file_hides_the_service_bounds_it_and_lets_it_write_only_its
     )
     assert {service["environment"][name] for name in ("RISKMODEL_CACHE", "NUMBA_CACHE_DIR")} <= written
     # The caller's address comes from the proxy: otherwise one caller's wrong keys would shut everybody out.
-    assert service["environment"]["FORWARDED_ALLOW_IPS"] == "*"
+    (subnet,) = compose["networks"]["inside"]["ipam"]["config"]
+    assert service["environment"]["RISKMODEL_PROXIES"] == subnet["subnet"]
     for one in (service, proxy):
         assert one["logging"]["options"].keys() >= {"max-size", "max-file"}, "logs end before the disk does"
     assert proxy["depends_on"]["riskmodel"] == {"condition": "service_healthy", "restart": True}

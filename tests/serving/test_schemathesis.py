@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
-from riskmodel.serving.openapi import description
+from riskmodel.serving.app import description
 
 schema = schemathesis.openapi.from_dict(
     description(), config=SchemathesisConfig.from_dict({"seed": 1, "generation": {"deterministic": True}})

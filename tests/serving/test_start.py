@@ -19,7 +19,7 @@ import pytest
 from riskmodel.errors import ModelError
 from riskmodel.files import write_text
 from riskmodel.project import Project
-from riskmodel.serving.observe import Figures
+from riskmodel.serving.metrics import Figures
 from riskmodel.serving.probes import remarks
 from riskmodel.serving.releases import choice, seal
 from riskmodel.serving.scorer import Scorer, facts_of

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
+from riskmodel.casebook.request_id import with_request_id
 from riskmodel.casebook.schema import audit
 
 BEGINNING: Final = "0" * 64
@@ -96,7 +97,10 @@ def chained(last: Head, some: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
             "subject": entry["subject"],
             "model_version": entry.get("model_version", ""),
             "details": json.dumps(
-                entry.get("details") or {}, ensure_ascii=False, sort_keys=True, separators=(",", ":")
+                with_request_id(entry.get("details")),
+                ensure_ascii=False,
+                sort_keys=True,
+                separators=(",", ":"),
             ),
             "previous": last.hash,
         }

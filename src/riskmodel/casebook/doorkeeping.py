@@ -27,6 +27,7 @@ MOST_DAYS: Final = 730
 IDLE: Final = dt.timedelta(minutes=30)
 ABSOLUTE: Final = dt.timedelta(hours=12)
 _SEEN_EVERY: Final = dt.timedelta(minutes=1)
+ANSWERS_KEPT: Final = dt.timedelta(days=90)  # under an idempotency key; afterwards the key is free again
 
 
 @dataclass(frozen=True)
@@ -269,14 +270,15 @@ def end_session(engine: Engine, secret: str) -> None:
 
 
 def answered_before(
-    connection: Connection, key_id: str, route: str, idempotency_key: str
+    connection: Connection, key_id: str, route: str, idempotency_key: str, now: dt.datetime | None = None
 ) -> tuple[str, bytes] | None:
-    """(hash of the request, answer) that this key got under an idempotency key; None: not used yet."""
+    """(hash of the request, answer) that this key got under an idempotency key within 90 days; None: not used since."""
     row = connection.execute(
         select(idempotency.c.request_hash, idempotency.c.answer).where(
             idempotency.c.key_id == key_id,
             idempotency.c.route == route,
             idempotency.c.idempotency_key == idempotency_key,
+            idempotency.c.answered_at >= _stamp((now or dt.datetime.now(dt.UTC)) - ANSWERS_KEPT),
         )
     ).first()
     return None if row is None else (row.request_hash, bytes(row.answer))
@@ -285,7 +287,14 @@ def answered_before(
 def keep_answer(
     connection: Connection, key_id: str, route: str, idempotency_key: str, request_hash: str, answer: bytes
 ) -> None:
-    """Keep an answer under an idempotency key, in the transaction that did what it says."""
+    """Keep an answer under an idempotency key, in the transaction that did what it says.
+
+    Answers of the same key that have expired are deleted.
+    """
+    expired = _stamp(dt.datetime.now(dt.UTC) - ANSWERS_KEPT)
+    connection.execute(
+        idempotency.delete().where(idempotency.c.key_id == key_id, idempotency.c.answered_at < expired)
+    )
     connection.execute(
         idempotency.insert().values(
             key_id=key_id, route=route, idempotency_key=idempotency_key, request_hash=request_hash, answer=answer,

@@ -120,7 +120,7 @@ def sayings(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> Itera
             "rules": [name for name, column in rules.items() if column[row] == 1],
             "ages": {name: int(column[row]) for name, column in ages.items() if column[row] == column[row]},
         }
-        yield household, orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY)
+        yield household, orjson.dumps(said, default=list, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _weights(table: ReasonTable) -> npt.NDArray[np.float64]:

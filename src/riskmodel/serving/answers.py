@@ -16,7 +16,6 @@ from riskmodel.screening.reasons import Reason
 from riskmodel.screening.wording import LANGUAGES, ReasonText
 from riskmodel.serving.facts import ReleaseFacts
 from riskmodel.serving.state import ServiceState
-from riskmodel.settings import load_settings
 from riskmodel.visits.forms import OUTCOMES
 from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH, TOWNSHIP_DIGITS
 
@@ -30,7 +29,7 @@ def amount(faults: Sequence[Fault]) -> str:
 
 def session(state: ServiceState, who: Who) -> dict[str, Any]:
     return {
-        "timezone": load_settings(state.project).timezone,
+        "timezone": state.settings.screening.timezone,
         "role": who.role, "areas": list(who.areas), "purpose": who.purpose, "name": who.name, "csrf": who.csrf,
         "expires_at": who.expires_at,
     }  # fmt: skip
@@ -42,7 +41,7 @@ def coded(words: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
 
 def form_codes(state: ServiceState) -> dict[str, list[dict[str, str]]]:
     """What a visit form offers."""
-    labels = load_settings(state.project).disagreements
+    labels = state.settings.screening.disagreements
     return {
         "outcomes": coded(OUTCOMES),
         "risk_kind_codes": coded(RISK_KINDS),
@@ -416,7 +415,7 @@ LIMITS: Final = (
 )  # fmt: skip
 
 
-def model(facts: ReleaseFacts) -> dict[str, Any]:
+def model(facts: ReleaseFacts, settings_hash: str) -> dict[str, Any]:
     """The model record in plain words: what it is, how good, for whom it is worse, what it is not."""
     record = facts.record
     measured = record.get("metrics", {})
@@ -438,7 +437,7 @@ def model(facts: ReleaseFacts) -> dict[str, Any]:
         "title": {"zh": title.get("zh", ""), "en": title.get("en", "")}, "trained_until": str(record.get("facts", {}).get("until", "")),
         "horizon_months": _horizons(record), "metrics": metrics, "groups": [_group(row) for row in record.get("groups", [])],
         "waivers": [_waiver(row) for row in record.get("waivers", [])], "limits_zh": [zh for zh, _ in LIMITS],
-        "limits_en": [en for _, en in LIMITS], "statement": record.get("statement", ""), "not_taken": facts.not_taken,
+        "limits_en": [en for _, en in LIMITS], "statement": record.get("statement", ""), "settings_hash": settings_hash, "not_taken": facts.not_taken,
     }  # fmt: skip
 
 

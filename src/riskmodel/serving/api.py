@@ -1,42 +1,45 @@
-"""The routes beside scoring: sign-in, lists, households, areas, results of visits, the model, the audit, and the page's own files.
+"""Handlers beside scoring: sign-in, lists, households, areas, results of visits, the model, the audit, and the page's own files.
 
-Each is a few lines: it reads the request strictly, looks up through `riskmodel.casebook` with the areas of whoever asks, and answers.
-Who may use which stands in `riskmodel.serving.access`, not here.
+Each is a few lines: it reads the request strictly, looks up through `riskmodel.casebook` with the areas of whoever asks, and
+answers. Who may use which, and how large a body may be, is in the table of routes (`routes.ROUTES`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+import hashlib
 import re
 import urllib.parse
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import orjson
 from anyio import to_thread
 from pydantic import BaseModel, ValidationError
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from riskmodel.casebook import lookups
 from riskmodel.casebook.lookups import Filters, ListHead
 from riskmodel.casebook.roles import Who
 from riskmodel.errors import Fault, UserError
-from riskmodel.serving import answers, downloads, pagefiles, results, shapes
-from riskmodel.serving.authentication import COOKIE, TooManyTries
+from riskmodel.serving import answers, downloads, pagefiles, results, shapes, single_sign_on
+from riskmodel.serving.authentication import COOKIE, TooManyTries, session_cookie
 from riskmodel.serving.bodies import check_body_headers, repeated_keys
-from riskmodel.serving.observe import Metrics
-from riskmodel.serving.openapi import description
-from riskmodel.serving.problems import TITLES, problem
-from riskmodel.serving.scores import Scores
+from riskmodel.serving.limits import client_of
+from riskmodel.serving.problems import PROBLEMS, TITLES, problem
 from riskmodel.serving.state import ServiceState
+from riskmodel.serving.structure import BodyBounds, faults_of_structure
 from riskmodel.tables.identity import telling_text
 
 Shape = TypeVar("Shape", bound=BaseModel)
+ON_THE_LOOP: Final = 4 * 1024  # bytes of a body that is parsed on the event loop; larger ones in a thread
+PARSERS: Final = ThreadPoolExecutor(2, thread_name_prefix="bodies")
 
 
 class Refused(Exception):
@@ -48,61 +51,84 @@ class Refused(Exception):
         detail: str,
         faults: list[Fault] | None = None,
         headers: dict[str, str] | None = None,
+        *,
+        code: str = "",
     ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.faults, self.headers = status, detail, faults or [], headers or {}
-
-
-def make_app(state: ServiceState) -> Starlette:
-    """The application around the service state, which may still be empty: it is read when a request comes."""
-
-    def at(
-        path: str, work: Callable[[ServiceState, Request], Awaitable[Response]], method: str = "GET"
-    ) -> Route:
-        async def endpoint(request: Request) -> Response:
-            return await work(state, request)
-
-        return Route(path, endpoint, methods=[method])
-
-    return Starlette(
-        routes=[
-            Route("/v1/scores", Scores(state), methods=["POST"]),
-            Route("/metrics", Metrics(state), methods=["GET"]),
-            at("/v1/session", sign_in, "POST"),
-            at("/v1/session", signed_in),
-            at("/v1/session", sign_out, "DELETE"),
-            at("/v1/lists", all_lists),
-            at("/v1/lists/{cycle}", one_list),
-            at("/v1/lists/{cycle}/download", download),
-            at("/v1/households/{household_id}", one_household),
-            at("/v1/verifications", verifications, "POST"),
-            at("/v1/withdrawals", withdrawals, "POST"),
-            at("/v1/areas/{cycle}", areas),
-            at("/v1/model", model),
-            at("/v1/audit", audit_entries),
-            at("/openapi.json", openapi),
-            at("/", page_file),
-            at("/web/{path:path}", page_file),
-        ],
-        exception_handlers={Refused: _refused, UserError: _not_possible, HTTPException: _not_here},
-    )
+        self.code = code
 
 
 async def sign_in(state: ServiceState, request: Request) -> Response:
     asked = await body(request, shapes.SignIn)
-    client = request.client.host if request.client else ""
     try:
-        opened = await state.authenticator.sign_in(asked.key, client)
+        opened = await state.authenticator.sign_in(asked.key, client_of(request.scope))
     except TooManyTries as many:
-        raise Refused(429, str(many), headers={"retry-after": str(many.wait)}) from None
+        wait = {"retry-after": str(many.wait)}
+        raise Refused(429, str(many), headers=wait, code="wrong-keys") from None
     if opened is None:
         raise Refused(401, "this key is not in force", headers={"www-authenticate": "Bearer"})
     secret, who = opened
     answer = _json(shapes.Session, answers.session(state, who))
-    # Secure wherever a browser would send it over a network: on loopback there is no TLS to wait for.
-    secure = (request.url.hostname or "") not in ("127.0.0.1", "localhost", "::1")
-    answer.set_cookie(COOKIE, secret, path="/", httponly=True, samesite="strict", secure=secure)
+    answer.set_cookie(COOKIE, secret, path="/", httponly=True, samesite="strict", secure=_secure(request))
     return answer
+
+
+async def begin_sign_on(state: ServiceState, request: Request) -> Response:
+    """Send the browser to the provider of single sign-on."""
+    query(request, shapes.NoQuery)
+    provider = _provider(state)
+    address, name = await to_thread.run_sync(provider.begin)
+    answer = Response(status_code=302, headers={"location": address})
+    # Lax: the provider's answer comes from another site, and must find the state that this browser began with.
+    answer.set_cookie(
+        single_sign_on.COOKIE,
+        name,
+        max_age=single_sign_on.BEGUN_SECONDS,
+        path=single_sign_on.PATH,
+        httponly=True,
+        samesite="lax",
+        secure=_secure(request),
+    )
+    return answer
+
+
+async def finish_sign_on(state: ServiceState, request: Request) -> Response:
+    """Open a session for the person with whom the provider sends the browser back."""
+    asked, provider = query(request, shapes.SignOnQuery), _provider(state)
+    cookie = session_cookie(dict(request.scope["headers"]), single_sign_on.COOKIE)
+    try:
+        if asked.code is None:
+            raise single_sign_on.NotAdmitted("the provider did not sign you in")
+        name, rights = await to_thread.run_sync(provider.finish, asked.state, asked.code, cookie)
+        purpose = provider.settings.purpose
+        secret, _ = await to_thread.run_sync(single_sign_on.admit, state.book.engine, name, rights, purpose)
+    except single_sign_on.NotAdmitted as refusal:
+        await _count_wrong(state, request, "single sign-on")
+        raise Refused(403, str(refusal)) from None
+    answer = Response(status_code=303, headers={"location": "/"})
+    answer.set_cookie(COOKIE, secret, path="/", httponly=True, samesite="strict", secure=_secure(request))
+    answer.delete_cookie(single_sign_on.COOKIE, path=single_sign_on.PATH)
+    return answer
+
+
+def _provider(state: ServiceState) -> single_sign_on.Provider:
+    if state.single_sign_on is None:
+        raise Refused(404, "single sign-on is off here: sign in with a key")
+    return state.single_sign_on
+
+
+async def _count_wrong(state: ServiceState, request: Request, why: str) -> None:
+    try:
+        await state.authenticator.refused(client_of(request.scope), why)
+    except TooManyTries as many:
+        wait = {"retry-after": str(many.wait)}
+        raise Refused(429, str(many), headers=wait, code="wrong-keys") from None
+
+
+def _secure(request: Request) -> bool:
+    """Whether a cookie is Secure: wherever a browser would send it over a network. On loopback there is no TLS to wait for."""
+    return (request.url.hostname or "") not in ("127.0.0.1", "localhost", "::1")
 
 
 async def signed_in(state: ServiceState, request: Request) -> Response:
@@ -122,8 +148,8 @@ async def all_lists(state: ServiceState, request: Request) -> Response:
     who = who_asks(request)
     query(request, shapes.NoQuery)
     heads = await to_thread.run_sync(lookups.list_heads, state.book.engine, who.areas)
-    say(request, subject="lists", details={"lists": len(heads)})
-    return _json(shapes.Lists, {"lists": [answers.list_summary(state, head) for head in heads]})
+    note(request, subject="lists", details={"lists": len(heads)})
+    return _marked(request, shapes.Lists, {"lists": [answers.list_summary(state, head) for head in heads]})
 
 
 async def one_list(state: ServiceState, request: Request) -> Response:
@@ -155,10 +181,11 @@ async def one_list(state: ServiceState, request: Request) -> Response:
         "list": head.list_hash[:12],
     } | narrowed
     details |= {"after": int(asked.cursor)} if asked.cursor else {}
-    say(
+    note(
         request, subject=f"{head.county_code} {head.cycle}", model_version=head.model_version, details=details
     )
-    return _json(shapes.ListPage, answers.list_page(state, head, page, counts, everybody=asked.everybody))
+    content = answers.list_page(state, head, page, counts, everybody=asked.everybody)
+    return _marked(request, shapes.ListPage, content)
 
 
 async def download(state: ServiceState, request: Request) -> Response:
@@ -173,7 +200,7 @@ async def download(state: ServiceState, request: Request) -> Response:
         "township": asked.township or "",
         "sha256": made.sha256,
     }
-    say(
+    note(
         request, subject=f"{head.county_code} {head.cycle}", model_version=head.model_version, details=details
     )
     headers = {"content-disposition": f"attachment; filename*=UTF-8''{urllib.parse.quote(made.name)}"}
@@ -189,13 +216,14 @@ async def one_household(state: ServiceState, request: Request) -> Response:
     if found is None:
         return await _unscored_household(state, request, name, asked.as_of)
     newest = found.scores[0]
-    say(
+    note(
         request,
         subject=name,
         model_version=newest["model_version"],
         details={"as_of": newest["as_of"].isoformat()},
     )
-    return _json(shapes.HouseholdAnswer, answers.household(state, found, notes=who.role == "screener"))
+    content = answers.household(state, found, notes=who.role == "screener")
+    return _marked(request, shapes.HouseholdAnswer, content)
 
 
 async def _unscored_household(
@@ -205,12 +233,15 @@ async def _unscored_household(
     who = who_asks(request)
     found = await to_thread.run_sync(lookups.unscored, state.book.engine, who.areas, name, as_of)
     if found is None:
+        known = await to_thread.run_sync(lookups.household, state.book.engine, who.areas, name, None)
+        if known is not None and as_of is not None:
+            raise _wrong_day(as_of, [row["as_of"] for row in known.scores])
         raise Refused(404, "no such household has a score here")
     absence, seen = found
     details = {"as_of": absence.as_of.isoformat()}
-    say(request, subject=name, model_version=absence.model_version, details=details)
+    note(request, subject=name, model_version=absence.model_version, details=details)
     answer = answers.unscored(state, name, absence, seen, notes=who.role == "screener")
-    return _json(shapes.HouseholdAnswer, answer)
+    return _marked(request, shapes.HouseholdAnswer, answer)
 
 
 async def verifications(state: ServiceState, request: Request) -> Response:
@@ -242,7 +273,7 @@ async def areas(state: ServiceState, request: Request) -> Response:
     who, asked = who_asks(request), query(request, shapes.CountyQuery)
     head = await to_thread.run_sync(list_in_force, state, who, request.path_params["cycle"], asked.county)
     counts = await to_thread.run_sync(lookups.area_counts, state.book.engine, who.areas, head)
-    say(
+    note(
         request,
         subject=f"{head.county_code} {head.cycle}",
         model_version=head.model_version,
@@ -256,7 +287,7 @@ async def model(state: ServiceState, request: Request) -> Response:
     facts = state.facts()
     if facts is None:
         raise Refused(404, "no release is served here")
-    return _json(shapes.ModelCard, answers.model(facts))
+    return _json(shapes.ModelCard, answers.model(facts, state.settings.hash))
 
 
 async def audit_entries(state: ServiceState, request: Request) -> Response:
@@ -266,13 +297,21 @@ async def audit_entries(state: ServiceState, request: Request) -> Response:
             since=asked.since, limit=asked.limit, actor=asked.actor, action=asked.action
         )
     )
-    say(request, subject="audit", details={"entries": len(page["entries"])})
+    note(request, subject="audit", details={"entries": len(page["entries"])})
     return _json(shapes.AuditPage, page)
 
 
 async def openapi(state: ServiceState, request: Request) -> Response:
     query(request, shapes.NoQuery)
-    return Response(orjson.dumps(description()), media_type="application/json")
+    return Response(orjson.dumps(request.app.state.description()), media_type="application/json")
+
+
+async def problem_kind(state: ServiceState, request: Request) -> Response:
+    query(request, shapes.NoQuery)
+    code = request.path_params["code"]
+    if code not in PROBLEMS:
+        raise Refused(404, "there is no such code")
+    return _json(shapes.ProblemCard, {"code": code} | asdict(PROBLEMS[code]))
 
 
 async def page_file(state: ServiceState, request: Request) -> Response:
@@ -293,35 +332,47 @@ def who_asks(request: Request) -> Who:
     return who
 
 
-def say(request: Request, **entry: Any) -> None:
-    """What the audit entry of this answer says; the gate writes it before the answer leaves."""
+def note(request: Request, **entry: Any) -> None:
+    """Set subject, model and details of this answer's audit entry; the gate writes it before the answer leaves."""
     request.scope["state"]["audit"] = entry
 
 
 async def body(request: Request, shape: type[Shape]) -> Shape:
-    """The body as a model. Raises Refused: 415 where it is sent in another form, 400 with every fault, of the query too: there is none."""
+    """The body as a model, parsed in a thread where it is larger than a few kB.
+
+    Raises Refused: 415 where it is sent in another form; 400 with its faults, of the query too: there is none.
+    """
     query(request, shapes.NoQuery)
     unread = check_body_headers(dict(request.scope["headers"]))
     if unread is not None:
         raise Refused(415, "the body is sent in a form that is not read here", [unread])
+    bounds = request.scope["state"]["route"].bounds
     content = await request.body()
-    repeated = repeated_keys(content)
-    if repeated:
-        raise Refused(400, answers.amount(repeated), repeated)
-    try:
-        return shape.model_validate_json(content)
-    except ValidationError as error:
-        faults = shapes.faults_of(error)
-        raise Refused(400, answers.amount(faults), faults) from None
+    if len(content) <= ON_THE_LOOP:
+        return parsed(content, shape, bounds)
+    return await asyncio.get_running_loop().run_in_executor(PARSERS, parsed, content, shape, bounds)
+
+
+def parsed(content: bytes, shape: type[Shape], bounds: BodyBounds) -> Shape:
+    """A body as a model. Work and faults grow with the bounds of the route, not with the body. Raises Refused (400, 413)."""
+    if len(content) > bounds.size:
+        raise Refused(413, f"the body is larger than {bounds.size:,} bytes, the most that this address takes")
+    faults = faults_of_structure(content, bounds) or repeated_keys(content)
+    if not faults:
+        try:
+            return shape.model_validate_json(content)
+        except ValidationError as error:
+            faults = shapes.faults_of(error)
+    raise Refused(400, answers.amount(faults), faults)
 
 
 def query(request: Request, shape: type[Shape]) -> Shape:
-    """The query as a model; what is given twice or unknown is a fault. Raises Refused with every fault."""
+    """The query as a model; what is given twice or unknown is a fault. Raises Refused with its faults."""
     pairs = request.query_params.multi_items()
-    names = [name for name, _ in pairs]
     faults = [
         Fault(name if not telling_text(name) else "…", "given more than once", "one value", "Give it once.")
-        for name in sorted({name for name in names if names.count(name) > 1})
+        for name, times in sorted(Counter(name for name, _ in pairs).items())
+        if times > 1
     ]
     given: dict[str, Any] = dict(pairs)
     for name, field in shape.model_fields.items():
@@ -332,11 +383,8 @@ def query(request: Request, shape: type[Shape]) -> Shape:
     except ValidationError as error:
         faults += shapes.faults_of(error)
     if not faults and telling_text(given.get("q", "")):
-        faults.append(
-            Fault(
-                "q", "a number of a person", "the beginning of a household id", "Search by household id only."
-            )
-        )
+        remedy = "Search by household id only."
+        faults.append(Fault("q", "a number of a person", "the beginning of a household id", remedy))
     if faults:
         raise Refused(400, answers.amount(faults), faults)
     return asked
@@ -365,14 +413,31 @@ def list_in_force(state: ServiceState, who: Who, cycle: str, county: str | None)
     return heads[0]
 
 
+def _wrong_day(asked: dt.date, scored: list[dt.date]) -> Refused:
+    """The refusal for a household that has scores, but none of the day that was asked for."""
+    days = ", ".join(day.isoformat() for day in scored[:12])
+    fault = Fault("as_of", f"no score of {asked.isoformat()}", f"one of {days}", "Ask for one of these days.")
+    return Refused(404, "this household has no score of that day", [fault], code="wrong-day")
+
+
 def _json(shape: type[BaseModel], content: dict[str, Any]) -> Response:
     """An answer, checked against its documented shape on the way out."""
     return Response(shape.model_validate(content).model_dump_json(), media_type="application/json")
 
 
+def _marked(request: Request, shape: type[BaseModel], content: dict[str, Any]) -> Response:
+    """An answer with an ETag: 304 without a body where the caller has the same one. The audit has its entry in both cases."""
+    answer = _json(shape, content)
+    mark = f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
+    if mark in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
+        return Response(status_code=304, headers={"etag": mark})
+    answer.headers["etag"] = mark
+    return answer
+
+
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    return _problem(error.status, error.detail, error.faults, error.headers)
+    return _problem(error.status, error.detail, error.faults, error.headers, error.code)
 
 
 async def _not_possible(request: Request, error: Exception) -> Response:
@@ -382,12 +447,15 @@ async def _not_possible(request: Request, error: Exception) -> Response:
 
 async def _not_here(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _problem(
-        error.status_code, TITLES.get(error.status_code, "Refused"), [], dict(error.headers or {})
-    )
+    detail = TITLES.get(error.status_code, "Refused")
+    return _problem(error.status_code, detail, [], dict(error.headers or {}))
 
 
-def _problem(status: int, detail: str, faults: list[Fault], headers: dict[str, str]) -> Response:
-    return Response(
-        problem(status, detail, faults), status, headers=headers, media_type="application/problem+json"
-    )
+def _problem(
+    status: int, detail: str, faults: list[Fault], headers: Mapping[str, str], code: str = ""
+) -> Response:
+    content = problem(status, detail, faults, code)
+    return Response(content, status, headers=headers, media_type="application/problem+json")
+
+
+EXCEPTION_HANDLERS: Final = {Refused: _refused, UserError: _not_possible, HTTPException: _not_here}

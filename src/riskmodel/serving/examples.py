@@ -135,7 +135,12 @@ ANSWERS: Final[dict[str, Any]] = {
             "text_en": "visiting the first 3 % of households would have found about 24.3 % of all that were confirmed later (95 % interval 19.8 % to 29.4 %)",
         }],
         "groups": [], "waivers": [], "limits_zh": ["只安排核实的先后，不认定任何人。"], "limits_en": ["It puts visits in order."],
-        "statement": "The figures were measured on as-of dates after everything the model had learned from.", "not_taken": None,
+        "statement": "The figures were measured on as-of dates after everything the model had learned from.",
+        "settings_hash": HASH, "not_taken": None,
+    },
+    "ProblemCard": {
+        "code": "too-large", "status": 413, "title": "The request is too large", "title_zh": "请求过大", "remedy": "Send it in several requests.",
+        "remedy_zh": "请分多次发送。",
     },
     "AuditPage": {
         "entries": [{
@@ -148,7 +153,7 @@ ANSWERS: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
-def problem(status: int, title: str) -> dict[str, Any]:
+def problem(status: int, code: str, title: str) -> dict[str, Any]:
     """A refusal as it looks."""
     faults = []
     if status == 400:
@@ -157,9 +162,43 @@ def problem(status: int, title: str) -> dict[str, Any]:
              "remedy": "The shape stands in /openapi.json and docs/api.md."}
         ]  # fmt: skip
     return {
-        "type": "about:blank",
+        "type": f"/problems/{code}",
+        "code": code,
         "title": title,
         "status": status,
         "detail": "1 fault in the request" if faults else title,
+        "request_id": "9b2c7d4e0f1a2b3c4d5e6f70",
         "faults": faults,
+        "faults_in_all": len(faults),
     }
+
+
+def requests(name: str) -> dict[str, Any]:
+    """Examples of a request by the name of its shape: what each shows -> the body."""
+    if name != "ScoresRequest":
+        return {"usual": REQUESTS[name]}
+    return {"rows": ROWS_REQUEST, "stored households": REQUESTS[name]}
+
+
+ROWS_REQUEST: Final[dict[str, Any]] = {
+    "as_of": "2025-12-31",
+    "horizon_months": 12,
+    "idempotency_key": "case-4711-a",
+    "tables": {
+        "households": [{
+            "household_id": "H0000003", "known_on": "2025-01-05", "county_code": "522301", "township_code": "522301102",
+            "village_code": "522301102200", "category": "lifted", "relocated": False,
+        }],
+        "members": [{
+            "member_id": "M0000011", "known_on": "2025-01-05", "household_id": "H0000003", "birth_date": "1961-04-02",
+            "sex": "female", "relation": "head", "education": "primary", "schooling": "none", "chronic_ill": True,
+            "seriously_ill": False, "labour": "weak", "medical_insured": True, "pension_insured": True, "dibao": False,
+            "tekun": False,
+        }],
+        "income": [{
+            "event_id": "I0000017", "household_id": "H0000003", "known_on": "2025-07-10", "occurred_on": "2025-06-30",
+            "source": "wage", "amount": 5200.0,
+        }],
+        "medical": [],
+    },
+}  # fmt: skip

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from riskmodel.serving.scorer import Scorer
 from riskmodel.serving.state import ServiceState
-from riskmodel.settings import load_settings, today
+from riskmodel.settings import today
 
 
 class Ready:
@@ -24,7 +24,7 @@ class Ready:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scorer = self.state.scorer if scope["type"] == "http" and scope["path"] == "/readyz" else None
-        said = remarks(scorer, today(load_settings(self.state.project))) if scorer is not None else []
+        said = remarks(scorer, today(self.state.settings.screening)) if scorer is not None else []
         answer = PlainTextResponse("\n".join(["ready", *said, ""])) if said else self.app
         await answer(scope, receive, send)
 

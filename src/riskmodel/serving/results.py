@@ -26,7 +26,7 @@ from riskmodel.casebook.store import writing
 from riskmodel.errors import UserError
 from riskmodel.serving import shapes
 from riskmodel.serving.state import ServiceState
-from riskmodel.settings import load_settings, today
+from riskmodel.settings import today
 from riskmodel.visits.filled import FilledFile, FilledRow
 from riskmodel.visits.forms import RISK_COLUMNS, team_key
 from riskmodel.visits.returns import Judged, OpenList, judge
@@ -52,7 +52,7 @@ def take_in(state: ServiceState, who: Who, asked: shapes.Verifications) -> bytes
     When this returns, results, audit entries and the answer are on disk, or none of them.
     """
     request_hash = hashlib.sha256(asked.model_dump_json().encode()).hexdigest()
-    settings = load_settings(state.project)
+    settings = state.settings.screening
     day = today(settings)
     with writing(state.book.engine) as connection:
         before = answered_before(connection, who.key_id, ROUTE, asked.idempotency_key)
@@ -89,7 +89,7 @@ def take_back(state: ServiceState, who: Who, asked: shapes.Withdrawal) -> shapes
 
     Raises NotWithdrawn for a reason that is missing or identifies a person, and where there is no result in force.
     """
-    day = today(load_settings(state.project))
+    day = today(state.settings.screening)
     with writing(state.book.engine) as connection:
         row = connection.execute(
             select(lists.c.county_code, lists.c.cycle)

@@ -7,7 +7,7 @@ after the other, small ones that need a closer look (or are refused) a few at a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from riskmodel.serving.bodies import check_body_headers
 from riskmodel.serving.messages import HouseholdScore
 from riskmodel.serving.problems import refuse
 from riskmodel.serving.reading import Asked, ReadRows, Refused, read, read_plain, refused
-from riskmodel.serving.releases.release import Release, valid_until
+from riskmodel.serving.releases.release import Release
 from riskmodel.serving.request_faults import FAULTS_AT_MOST
 from riskmodel.serving.scorer import score_rows
 from riskmodel.serving.shapes import Carried
@@ -96,7 +96,7 @@ class Scores:
             async with self._turn:
                 asked = read_plain(body)
                 if asked is not None and asked.rows is not None:
-                    return asked, _score(release, who, asked, asked.rows), carried_by(release)
+                    return asked, _score(release, who, asked, asked.rows), self._carried(release)
             return await self._in_thread(self._closer, release, who, body)
         if self._large_ones >= self.state.required_scorer.settings.large_at_once:
             raise Refused(503, "other large requests are being worked on; ask again in a few seconds")
@@ -114,7 +114,7 @@ class Scores:
         asked = read(body)
         if asked.rows is None:
             return asked, *self._stored(release, who, asked)
-        return asked, _score(release, who, asked, asked.rows), carried_by(release)
+        return asked, _score(release, who, asked, asked.rows), self._carried(release)
 
     def _stored(
         self, release: Release, who: Who, asked: Asked
@@ -129,14 +129,31 @@ class Scores:
         )
         missing = [place for place, name in enumerate(asked.ids) if name not in found.scores]
         if missing:
+            self._refuse_wrong_day(who, asked, found.scores)
             raise _not_there("household_ids.", missing)
         own = {
             "model_version": found.model_version,
             "as_of": asked.as_of,
             "data_dates": found.data_dates,
-            "valid_until": valid_until(asked.as_of, release.model.settings),
+            "valid_until": self.state.valid_until(asked.as_of),
         }
         return [found.scores[name] for name in sorted(set(asked.ids))], carried_by(release) | own
+
+    def _carried(self, release: Release) -> dict[str, Any]:
+        return carried_by(release) | {"valid_until": self.state.valid_until(release.as_of)}
+
+    def _refuse_wrong_day(self, who: Who, asked: Asked, found: Mapping[str, Any]) -> None:
+        """Raise Refused where the first household has scores, but none of the day that was asked for."""
+        if found:
+            return
+        known = lookups.household(self.state.book.engine, who.areas, asked.ids[0], None)
+        days = [] if known is None else [row["as_of"] for row in known.scores]
+        if days and asked.as_of not in days:
+            expected = f"one of {', '.join(day.isoformat() for day in days[:12])}"
+            fault = Fault(
+                "as_of", f"no score of {asked.as_of.isoformat()}", expected, "Ask for one of these days."
+            )
+            raise Refused(404, "these households have no score of that day", [fault])
 
 
 def _score(release: Release, who: Who, asked: Asked, given: ReadRows) -> list[dict[str, Any]]:

@@ -10,13 +10,17 @@ import os
 import socket
 import sys
 
+import uvicorn
+
 from riskmodel.errors import Fault, UserError
 from riskmodel.project import Project
+from riskmodel.serving.protocol import HEADER_BYTES, bounded_by
 from riskmodel.serving.releases.choice import candidates
 from riskmodel.settings import load_settings
 
 APPLICATION = "serving.service:application"
-STOP_SECONDS = 30  # what is in the house is finished, for so long at most
+STOP_SECONDS = 30  # requests that have begun are finished, for so long at most
+KEEP_ALIVE_SECONDS = 75
 
 
 def environment(project: Project) -> dict[str, str]:
@@ -34,17 +38,32 @@ def environment(project: Project) -> dict[str, str]:
 
 def command(host: str, port: int) -> list[str]:
     """The command that serves the project from its root folder."""
-    bounds = [
-        "--timeout-keep-alive",
-        "75",
-        "--timeout-graceful-shutdown",
-        str(STOP_SECONDS),
-        "--backlog",
-        "512",
-    ]
-    quiet = ["--no-access-log", "--no-server-header", "--log-level", "warning"]
-    where = ["--host", host, "--port", str(port), "--app-dir", "."]
-    return [sys.executable, "-m", "uvicorn", "--factory", APPLICATION, *where, *bounds, *quiet]
+    return [sys.executable, "-m", "riskmodel.serving.server", host, str(port)]
+
+
+def main(host: str, port: int) -> None:
+    """Serve the project of the working folder in this process, until it is stopped.
+
+    X-Forwarded-For is left to the application (`forwarded`), which believes only the proxies of the settings.
+    """
+    header_seconds = load_settings(Project.find()).service.header_seconds
+    uvicorn.run(
+        APPLICATION,
+        factory=True,
+        app_dir=".",
+        host=host,
+        port=port,
+        http=bounded_by(header_seconds),
+        ws="none",
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        backlog=512,
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_level="warning",
+    )
 
 
 def run(project: Project, *, host: str = "127.0.0.1", port: int = 3000) -> None:
@@ -74,3 +93,7 @@ def run(project: Project, *, host: str = "127.0.0.1", port: int = 3000) -> None:
     os.execv(
         sys.executable, command(host, port)
     )  # this process becomes the service: signals reach it directly
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

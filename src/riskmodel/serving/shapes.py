@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from riskmodel.errors import Fault
 from riskmodel.serving.messages import Message
@@ -60,13 +60,30 @@ class FaultShape(Message):
 
 
 class Problem(Message):
-    """RFC 9457 problem details: one shape for every refusal, all faults at once."""
+    """RFC 9457 problem details: one shape for every refusal, the first 50 faults at once and how many there are.
 
-    type: Literal["about:blank"]
+    type: an address of this service that explains the code. code: stable, a program may branch on it.
+    """
+
+    type: Annotated[str, Field(pattern="^/problems/[a-z-]+$")]
+    code: Annotated[str, Field(pattern="^[a-z-]+$")]
     title: str
     status: Annotated[int, Field(ge=400, le=599)]
     detail: str
-    faults: list[FaultShape]
+    request_id: str
+    faults: Annotated[list[FaultShape], Field(max_length=50)]
+    faults_in_all: Count
+
+
+class ProblemCard(Message):
+    """What a code of a refusal means, and what a caller does about it."""
+
+    code: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    title: str
+    title_zh: str
+    remedy: str
+    remedy_zh: str
 
 
 class SignIn(Message):
@@ -185,6 +202,16 @@ class ListPage(Carried):
     outcomes: list[Coded]
     notes: list[Bilingual]
     rows: list[ListRow]
+
+
+class SignOnQuery(Message):
+    """What the provider of single sign-on sends back with the browser; it may send more."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    state: Annotated[str, Field(max_length=200)]
+    code: Annotated[str, Field(max_length=3000)] | None = None
+    error: Annotated[str, Field(max_length=200)] | None = None
 
 
 class ListQuery(Message):
@@ -467,7 +494,10 @@ class NotTaken(Message):
 
 
 class ModelCard(Carried):
-    """not_taken: the release that should be in force and did not pass its checks; null, as a rule: the one that is meant is in force."""
+    """settings_hash: SHA-256 of the settings in force (serving/screening.yaml).
+
+    not_taken: the release that should be in force and did not pass its checks; null, as a rule: the one that is meant is in force.
+    """
 
     learner: str
     title: Bilingual
@@ -479,6 +509,7 @@ class ModelCard(Carried):
     limits_zh: list[str]
     limits_en: list[str]
     statement: str
+    settings_hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     not_taken: NotTaken | None
 
 
@@ -517,7 +548,11 @@ class AuditPage(Message):
 
 
 def faults_of(error: ValidationError) -> list[Fault]:
-    """Every fault with the path of its field. Nothing that was sent is repeated: unknown keys are named only where they tell nobody's number."""
+    """Every fault with the path of its field.
+
+    Nothing that was sent is repeated: unknown keys are named only where they hold nobody's number. How many there can be is
+    bounded before (`structure`).
+    """
     faults = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         parts = [str(part) for part in item["loc"]]

@@ -6,7 +6,10 @@ Made empty when the service is described, filled when its process starts (`open`
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +17,63 @@ from riskmodel.casebook import Casebook
 from riskmodel.project import Project
 from riskmodel.serving.authentication import Authenticator
 from riskmodel.serving.facts import ReleaseFacts
-from riskmodel.serving.releases.release import valid_until
+from riskmodel.serving.forwarded import proxies_of_environment
+from riskmodel.serving.limits import Bounds
 from riskmodel.serving.scorer import Scorer, facts_of
+from riskmodel.serving.single_sign_on import Provider, load_single_sign_on
 from riskmodel.serving.trail import Trail
-from riskmodel.settings import load_settings
+from riskmodel.settings import ScreeningSettings, load_settings
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
 
 
+@dataclass(frozen=True)
+class SettingsInForce:
+    """`serving/screening.yaml` as it was read when the service started or took its release. hash: SHA-256 of its values."""
+
+    screening: ScreeningSettings
+    hash: str
+
+    @classmethod
+    def of(cls, screening: ScreeningSettings) -> SettingsInForce:
+        """With the hash of all values, defaults included: comments and order do not change it."""
+        values = json.dumps(screening.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
+        return cls(screening, hashlib.sha256(values.encode()).hexdigest())
+
+
 class ServiceState:
-    """One for each process. scorer: around the release in force; None where only stored scores are served."""
+    """One for each process.
+
+    scorer: around the release in force; None where only stored scores are served. settings, bounds: read when the service
+    starts and when it takes another release, never at a request. single_sign_on: None where it is off.
+    """
 
     def __init__(self) -> None:
         self.scorer: Scorer | None = None
+        self.settings = SettingsInForce.of(ScreeningSettings())
+        self.bounds = Bounds()
+        self.single_sign_on: Provider | None = None
         self.is_open = False
 
     def open(self, project: Project, scorer: Scorer | None = None) -> None:
-        """Open the project's casebook with its authenticator and audit trail.
+        """Read the project's settings, open its casebook with the authenticator and the audit trail.
 
-        Raises UserError when the casebook cannot be reached.
+        Raises UserError for settings that are impossible and when the casebook cannot be reached.
         """
+        self.take_settings(load_settings(project))
+        self.bounds.more_proxies = proxies_of_environment()
+        sign_on = load_single_sign_on(project)
+        self.single_sign_on = Provider(sign_on) if sign_on.enabled else None
         self.project = project
         self.scorer = scorer
         self.book = Casebook.of(project)
         self.trail = Trail(self.book.engine)
         self.authenticator = Authenticator(self.book.engine, self.trail)
         self.is_open = True
+
+    def take_settings(self, screening: ScreeningSettings) -> None:
+        """Put settings in force that were read whole."""
+        self.settings = SettingsInForce.of(screening)
+        self.bounds.settings = screening.service
 
     def close(self) -> None:
         """Close the audit trail and the casebook; a second call does nothing."""
@@ -83,5 +118,8 @@ class ServiceState:
         }
 
     def valid_until(self, as_of: dt.date) -> dt.date:
-        """The last day on which a list or score of a day may be used."""
-        return valid_until(as_of, load_settings(self.project))
+        """The last day on which a list or score of a day may be used: never later than the sealed release has it."""
+        days = self.settings.screening.service.valid_days
+        if self.scorer is not None:
+            days = min(days, self.scorer.release.model.settings.service.valid_days)
+        return as_of + dt.timedelta(days=days)

@@ -1,9 +1,14 @@
-"""Watches `release/current` and exchanges the release in force for a new one that has proved itself. A bad one is said and counted, and the old one serves."""
+"""Watches `release/current` and exchanges the release in force for a new one that has proved itself.
+
+With the release the settings of `serving/screening.yaml` are read again, whole, and both come into force together. Where one of them is
+bad, both old ones stay, the fault is logged and counted.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from riskmodel.errors import UserError
 from riskmodel.project import Project
@@ -12,15 +17,26 @@ from riskmodel.serving.releases.choice import NotTaken, faults_of, look, say_if_
 from riskmodel.serving.releases.release import newest_release, open_release, verify
 from riskmodel.serving.releases.trial import try_release
 from riskmodel.serving.scorer import Scorer
+from riskmodel.settings import SETTINGS_FILE, ScreeningSettings, load_settings
 
 log = logging.getLogger("riskmodel.releases")
 
 
 class Watch:
-    """A thread of its own beside the requests. `look` may also be called by hand; two looks never run at once."""
+    """A thread of its own beside the requests. `look` may also be called by hand; two looks never run at once.
 
-    def __init__(self, scorer: Scorer, project: Project) -> None:
+    take_settings: called with the settings that come into force with a release.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        project: Project,
+        take_settings: Callable[[ScreeningSettings], None] | None = None,
+    ) -> None:
         self.scorer, self.project = scorer, project
+        self._take_settings = take_settings
+        self._settings_seen = stamps(project.root / SETTINGS_FILE)
         folder = scorer.release.folder
         self._seen = (
             scorer.seen
@@ -57,9 +73,11 @@ class Watch:
 
     def _look(self) -> bool:
         scorer, seen = self.scorer, look(self.project)
-        if seen == self._seen:
+        settings_seen = stamps(self.project.root / SETTINGS_FILE)
+        mended = scorer.not_taken is not None and settings_seen != self._settings_seen
+        if seen == self._seen and not mended:
             return False
-        self._seen = seen
+        self._seen, self._settings_seen = seen, settings_seen
         if (seen.name, seen.files) == self._in_force:
             if scorer.not_taken is not None:
                 scorer.not_taken = None
@@ -76,6 +94,7 @@ class Watch:
             verify(folder, trusted)
             try_release(folder, trusted, scorer.settings.trial_seconds)
             release = open_release(folder, trusted)
+            settings = load_settings(self.project)
         except UserError as error:
             scorer.not_taken = NotTaken(folder.name, faults_of(error, folder))
             scorer.tally.refused_releases += 1
@@ -83,6 +102,9 @@ class Watch:
             log.error("a release was not taken", extra={"said": {"release": folder.name, "faults": faults}})
             return False
         before, scorer.release = scorer.release, release
+        scorer.settings = settings.service
+        if self._take_settings is not None:
+            self._take_settings(settings)
         scorer.not_taken = None
         self._in_force = (seen.name, seen.files)
         scorer.tally.swaps += 1

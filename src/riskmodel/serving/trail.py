@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Engine
 
 from riskmodel.casebook import audit, schema
+from riskmodel.casebook.request_id import with_request_id
 from riskmodel.casebook.store import WRITERS
 
 MOST_AT_ONCE: Final = 500
@@ -35,7 +36,8 @@ class Trail:
         """Keep one entry, keys as in `audit.append`; returns when it is on disk. Raises what kept it from there."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        self._waiting.put((entry | {"at": audit.now()}, loop, done))
+        details = with_request_id(entry.get("details"))  # here: the writing thread serves many requests
+        self._waiting.put((entry | {"at": audit.now(), "details": details}, loop, done))
         await done
 
     def close(self) -> None:
