@@ -31,7 +31,7 @@ def shown(screened_county, tmp_path_factory):
     """A copy of the screened county with results of its own, and its service: (project, list, client of a screener)."""
     from starlette.testclient import TestClient
 
-    from riskmodel.serving.api import make_app
+    from riskmodel.serving.app import make_app
     from riskmodel.serving.gate import CallerGate
     from riskmodel.serving.scorer import Scorer
     from riskmodel.serving.state import ServiceState

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from riskmodel.casebook import Casebook, next_list, record
-from riskmodel.errors import DataError
+from riskmodel.errors import DataError, UserError
 from riskmodel.project import Project
 from riskmodel.tables import from_frames
 from riskmodel.visits.forms import FILL, READ
@@ -197,7 +197,11 @@ def test_a_month_by_hand(office, month, tmp_path, needs):
     )
     with pytest.raises(DataError, match=r"a workbook of another list \(cycle 2026-02"):
         record(own, tmp_path / "stranger-filled.xlsx", today=TODAY)
-    Casebook.of(own).close_cycle("522301", "2026-01", by="tests")
+    disputed = visits.route["household_id"][0]
+    with pytest.raises(UserError, match=f"contradict each other \\({disputed}"):
+        Casebook.of(own).close_cycle("522301", "2026-01", by="tests")
+    waive = {disputed: "两组各执一词，由乡镇另行核实"}
+    Casebook.of(own).close_cycle("522301", "2026-01", by="tests", waive=waive)
     assert record(own, tmp_path / "other.xlsx", today=TODAY).unchanged == 1, "known already"
     late = {1: {"visited_on": "2026-01-09", "outcome": FOUND, "risk_1": "因残", "visitor": "9"}}
     office.type_into(given_out, on_sheet(late), tmp_path / "late.xlsx")
