@@ -38,7 +38,7 @@ from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.project import Project, hash_files
 from riskmodel.synthetic import Dynamics, make_county
 from riskmodel.tables import Tables, from_frames
-from riskmodel.training.evaluation import compare_predictions
+from riskmodel.training.comparison import compare_predictions
 from riskmodel.training.fits import fit_round, months_of, task_of
 from riskmodel.training.lessons import county_lesson, predictions_frame
 from riskmodel.training.plan import Plan, load_plan

@@ -19,7 +19,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import polars as pl
 
-from riskmodel.training.evaluation import SIZE_BOUND, compare_predictions, evaluate
+from riskmodel.training.comparison import compare_predictions
+from riskmodel.training.evaluation import SIZE_BOUND, evaluate
 from riskmodel.training.fairness import GROUP_NAMES, audit_groups
 
 CAPACITIES = [0.01, 0.02, 0.05]

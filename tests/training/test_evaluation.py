@@ -10,7 +10,9 @@ import polars as pl
 import pytest
 
 from riskmodel.errors import DataError
-from riskmodel.training.evaluation import METRICS, capacity_name, compare_predictions, evaluate
+from riskmodel.training.comparison import compare_predictions
+from riskmodel.training.evaluation import METRICS, evaluate
+from riskmodel.training.predictions import capacity_name
 
 DAY = dt.date(2024, 1, 1)
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from riskmodel.errors import DataError
-from riskmodel.training.evaluation import compare_predictions
+from riskmodel.training.comparison import compare_predictions
 from riskmodel.training.lists import months_earlier, rule_hits, stability
 
 

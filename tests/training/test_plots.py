@@ -14,7 +14,7 @@ pytest.importorskip("matplotlib")
 
 from riskmodel.errors import DataError
 from riskmodel.training import plots
-from riskmodel.training.evaluation import Comparison, compare_predictions
+from riskmodel.training.comparison import ModelComparison, compare_predictions
 from riskmodel.training.fairness import GroupAudit, audit_groups
 
 
@@ -36,7 +36,7 @@ def predictions(noise: float) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def comparison() -> Comparison:
+def comparison() -> ModelComparison:
     tables = {
         "income_rule": predictions(3.0),
         "logistic_12m": predictions(0.8),
@@ -66,7 +66,7 @@ FOLDS = [
 ]
 
 
-def every_picture(comparison: Comparison, audit: GroupAudit, language: str) -> dict[str, object]:
+def every_picture(comparison: ModelComparison, audit: GroupAudit, language: str) -> dict[str, object]:
     return {
         "calibration": plots.calibration_plot(
             [comparison["lightgbm_12m"], comparison["logistic_12m"]], language=language
@@ -87,7 +87,7 @@ def words_of(figure: object) -> str:
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_picture_draws_without_a_missing_glyph(
-    comparison: Comparison, audit: GroupAudit, language: str
+    comparison: ModelComparison, audit: GroupAudit, language: str
 ) -> None:
     for name, figure in every_picture(comparison, audit, language).items():
         with warnings.catch_warnings():
@@ -97,7 +97,7 @@ def test_every_picture_draws_without_a_missing_glyph(
         assert out.tell() > 5000, name
 
 
-def test_chinese_is_said_where_a_font_is_there(comparison: Comparison, audit: GroupAudit) -> None:
+def test_chinese_is_said_where_a_font_is_there(comparison: ModelComparison, audit: GroupAudit) -> None:
     if plots.chinese_font() is None:
         pytest.skip("no Chinese font installed (fonts-noto-cjk)")
     for name, figure in every_picture(comparison, audit, "zh").items():
@@ -105,7 +105,7 @@ def test_chinese_is_said_where_a_font_is_there(comparison: Comparison, audit: Gr
 
 
 def test_without_a_chinese_font_the_picture_is_english_and_says_so(
-    comparison: Comparison, audit: GroupAudit, monkeypatch: pytest.MonkeyPatch
+    comparison: ModelComparison, audit: GroupAudit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plots, "chinese_font", lambda: None)
     for name, figure in every_picture(comparison, audit, "zh").items():
@@ -120,7 +120,7 @@ def test_every_word_stands_in_both_languages() -> None:
         assert any("\u4e00" <= letter <= "\u9fff" for letter in zh) or key == "at", key
 
 
-def test_the_recall_picture_names_every_model_and_visits_by_chance(comparison: Comparison) -> None:
+def test_the_recall_picture_names_every_model_and_visits_by_chance(comparison: ModelComparison) -> None:
     said = words_of(plots.recall_plot(comparison, capacity=75, language="en"))
     for name in (*comparison.names, "visits by chance", "capacity 75"):
         assert name in said
@@ -142,7 +142,7 @@ def test_colours_are_never_the_only_difference_between_models() -> None:
     )
 
 
-def test_what_cannot_be_drawn_is_said(comparison: Comparison) -> None:
+def test_what_cannot_be_drawn_is_said(comparison: ModelComparison) -> None:
     with pytest.raises(DataError, match="at least one topic"):
         plots.reasons_plot([])
     with pytest.raises(DataError, match="part 'tuning'"):

@@ -14,14 +14,13 @@ from riskmodel.errors import DataError, Fault, ModelError, ProjectError
 from riskmodel.project import Project
 from riskmodel.training import registry
 from riskmodel.training.learners import LEARNERS
-from riskmodel.training.plan import Plan
-from riskmodel.training.running import capacities_of
+from riskmodel.training.plan import Plan, capacities_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from riskmodel.training import evaluation
+    from riskmodel.training.comparison import ModelComparison
 
 TRUTH = "true probability"
 SHOWN_CHANGES = 3
@@ -37,7 +36,7 @@ class Comparison:
     """
 
     runs: dict[str, str]
-    result: evaluation.Comparison = field(repr=False)
+    result: ModelComparison = field(repr=False)
     predictions: dict[str, pl.DataFrame] = field(repr=False)
     capacity: float = 0.03
     notes: tuple[str, ...] = ()
@@ -122,7 +121,7 @@ def compare(
         true = true_predictions(truth, next(iter(predictions.values())))
         if true is not None:
             predictions[TRUTH] = true
-    from riskmodel.training.evaluation import compare_predictions
+    from riskmodel.training.comparison import compare_predictions
 
     plan = plan_of(project, runs[-1]["id"])
     result = compare_predictions(predictions, capacities=capacities_of(plan), draws=draws, seed=seed)
@@ -133,7 +132,7 @@ def compare(
     return Comparison(listed, result, predictions, capacity, notes, practice)
 
 
-def share_of_truth(result: evaluation.Comparison, names: Sequence[str]) -> tuple[str, ...]:
+def share_of_truth(result: ModelComparison, names: Sequence[str]) -> tuple[str, ...]:
     """Recall at 1, 2 and 5 % of each run as a share of what the true probability reaches, and of what the best run reaches; a line each."""
     lines = [
         TRUTH_NOTE,
@@ -242,7 +241,7 @@ def true_predictions(truth: Path | pl.DataFrame, like: pl.DataFrame) -> pl.DataF
 
 def in_practice(
     project: Project,
-    result: evaluation.Comparison,
+    result: ModelComparison,
     predictions: Mapping[str, pl.DataFrame],
     runs: Mapping[str, str],
     capacity: float,
@@ -251,7 +250,7 @@ def in_practice(
 
     Runs that were made before confirmations and reasons were kept with a run, and wide tables, have no such lines.
     """
-    from riskmodel.training.evaluation import capacity_name
+    from riskmodel.training.predictions import capacity_name
 
     at = capacity_name(capacity)
     lines = []

@@ -18,13 +18,19 @@ import numpy.typing as npt
 import polars as pl
 
 from riskmodel.errors import DataError, Fault
-from riskmodel.training.evaluation import DRAWS, Prepared, capacity_name, on_the_list, prepare_predictions
+from riskmodel.training.evaluation import DRAWS
+from riskmodel.training.predictions import (
+    PreparedPredictions,
+    capacity_name,
+    on_the_list,
+    prepare_predictions,
+)
 from riskmodel.training.resampling import MIN_VILLAGES, Floats, interval, ratio, village_weights, wilson
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from riskmodel.training.evaluation import Frame
+    from riskmodel.training.predictions import Frame
 
 FEWEST_CONFIRMED: Final = 30
 # Chance of any false flag in the whole audit, not in each group. Tested at 5 %, audits without a gap were flagged 5.5 to 5.8 % of the time (few
@@ -270,7 +276,7 @@ _SCHEMA: Final = (
 
 
 def _audit_one(
-    prepared: Prepared,
+    prepared: PreparedPredictions,
     listed: Floats,
     member: npt.NDArray[np.bool_],
     rest: npt.NDArray[np.bool_],

@@ -11,12 +11,13 @@ import numpy as np
 import polars as pl
 
 from riskmodel.errors import DataError, Fault
-from riskmodel.training.evaluation import DRAWS, capacity_name, prepare_predictions
+from riskmodel.training.evaluation import DRAWS
 from riskmodel.training.keyed import in_list_order
+from riskmodel.training.predictions import capacity_name, prepare_predictions
 from riskmodel.training.resampling import MIN_VILLAGES, Floats, interval, ratio, village_weights, wilson
 
 if TYPE_CHECKING:
-    from riskmodel.training.evaluation import Frame
+    from riskmodel.training.predictions import Frame
 
 DAYS_A_MONTH: Final = 365.25 / 12
 

@@ -27,7 +27,7 @@ def run_pictures(evaluation: Evaluation, audit: GroupAudit | None) -> dict[str, 
 def group_audit(predictions: pl.DataFrame, plan: Plan, name: str) -> GroupAudit | None:
     """The audit by group at the plan's own capacity; None when the predictions carry no groups."""
     from riskmodel.training.fairness import audit_groups
-    from riskmodel.training.running import capacities_of
+    from riskmodel.training.plan import capacities_of
 
     groups = [group for group in plan.groups if group in predictions.columns]
     if not groups:

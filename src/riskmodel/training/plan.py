@@ -18,6 +18,8 @@ from riskmodel.training.learners import LEARNERS, LearnerSpec
 from riskmodel.training.learners.base import Count, Positive, Share
 
 PLAN_FOLDER = Path("training") / "plans"
+# Shares of the cohort at which every run is evaluated, beside its own capacity.
+COMMON_CAPACITIES = (0.01, 0.02, 0.05, 0.1)
 
 
 class AsOfGrid(Strict):
@@ -196,6 +198,16 @@ class Plan(Strict):
                     f"tuning.ranges: {', '.join(unknown)} is no parameter of {self.learner.name}"
                 )
         return self
+
+
+def capacities_of(plan: Plan) -> list[float]:
+    """The plan's own capacity first, then the common shares."""
+    own: float = (
+        plan.capacity.visits_a_month
+        if plan.capacity.visits_a_month is not None
+        else plan.capacity.share or 0.03
+    )
+    return [own, *(share for share in COMMON_CAPACITIES if share != own)]
 
 
 def plan_names(project: Project) -> list[str]:

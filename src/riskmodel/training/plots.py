@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from riskmodel.errors import DataError, Fault
-from riskmodel.training.evaluation import METRICS, Comparison, Evaluation, Metric
+from riskmodel.training.comparison import ModelComparison
+from riskmodel.training.evaluation import METRICS, Evaluation, MetricForm
 from riskmodel.training.fairness import (
     FLAGGED,
     INSUFFICIENT,
@@ -141,7 +142,7 @@ class _Pen:
     def say(self, word: str, **values: object) -> str:
         return WORDS[word][0 if self.language == "zh" else 1].format(**values)
 
-    def metric(self, metric: Metric) -> str:
+    def metric(self, metric: MetricForm) -> str:
         return metric.zh if self.language == "zh" else metric.en
 
     def figure(self, width: float, height: float) -> Figure:
@@ -314,7 +315,7 @@ def _percent_ticks(axis: Any, low: float, high: float) -> None:
 
 
 def recall_plot(
-    comparison: Comparison,
+    comparison: ModelComparison,
     *,
     capacity: float | None = None,
     most: float = 0.3,
@@ -656,7 +657,7 @@ def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
 
 
 def forest_plot(
-    comparison: Comparison,
+    comparison: ModelComparison,
     *,
     metrics: Sequence[tuple[str, float | str]] | None = None,
     baseline: str | None = None,
@@ -677,7 +678,7 @@ def forest_plot(
     differences = {(row["model"], row["metric"], row["capacity"]): row for row in records}
     figure = pen.figure(2.0 + 2.15 * len(shown), 1.7 + 0.42 * len(models))
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    from riskmodel.training.evaluation import capacity_name
+    from riskmodel.training.predictions import capacity_name
 
     for axes, (metric, capacity) in zip(panels, shown, strict=True):
         name = capacity if isinstance(capacity, str) else capacity_name(capacity)

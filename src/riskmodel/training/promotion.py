@@ -17,7 +17,7 @@ from riskmodel.project import Project
 from riskmodel.training import registry
 from riskmodel.training.comparing import plan_of, predictions_of
 from riskmodel.training.learners import LEARNERS
-from riskmodel.training.running import capacities_of
+from riskmodel.training.plan import capacities_of
 
 ACCEPTANCE = Path("training") / "acceptance.yaml"
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -31,14 +31,14 @@ class Beats(Strict):
     capacity: Share | None = None
 
 
-class Bounds(Strict):
+class RatioBounds(Strict):
     """Observed over expected within bounds, or not distinguishable from 1."""
 
     lowest: Annotated[float, Field(gt=0)]
     highest: Annotated[float, Field(gt=0)]
 
 
-class BoundsAtTop(Bounds):
+class RatioBoundsAtTop(RatioBounds):
     capacity: Share
 
 
@@ -54,7 +54,7 @@ class LeakHunt(Strict):
     gain_share_at_most: Share
 
 
-class Stability(Strict):
+class StabilityCheck(Strict):
     capacity: Share
     overlap_at_least: Share
 
@@ -70,11 +70,11 @@ class Acceptance(Strict):
     draws: Annotated[int, Field(ge=50, le=5000)] = 400
     beats_income_gap: Beats | None = None
     beats_department_rules: Beats | None = None
-    observed_expected: Bounds | None = None
-    observed_expected_top: BoundsAtTop | None = None
+    observed_expected: RatioBounds | None = None
+    observed_expected_top: RatioBoundsAtTop | None = None
     no_group_gap: GroupGap | None = None
     leak_hunt: LeakHunt | None = None
-    stability: Stability | None = None
+    stability: StabilityCheck | None = None
     monotone_signs: MonotoneSigns | None = None
 
     @property
@@ -86,7 +86,7 @@ class Acceptance(Strict):
 
 
 @dataclass(frozen=True)
-class Check:
+class AcceptanceCheck:
     """One check, carried out. found, expected: in words."""
 
     name: str
@@ -109,7 +109,7 @@ class Promotion:
     version: int
     by: str
     because: str
-    checks: tuple[Check, ...]
+    checks: tuple[AcceptanceCheck, ...]
     waived: Mapping[str, str]
     list_changes: str
 
@@ -279,7 +279,7 @@ def load_model_folder(project: Project, which: str = "champion") -> Path:
     return registry.artifact(project, which, "model")
 
 
-def examine(project: Project, run_id: str, acceptance: Acceptance | None = None) -> list[Check]:
+def examine(project: Project, run_id: str, acceptance: Acceptance | None = None) -> list[AcceptanceCheck]:
     """Carry out every check on a run, without promoting it."""
     from riskmodel.training.model import Model
 
@@ -293,7 +293,8 @@ def examine(project: Project, run_id: str, acceptance: Acceptance | None = None)
         wanted = getattr(acceptance, name)
         if wanted is not None:
             checks.append(_beats(project, name, wanted, run, predictions, acceptance.draws))
-    from riskmodel.training.evaluation import capacity_name, evaluate
+    from riskmodel.training.evaluation import evaluate
+    from riskmodel.training.predictions import capacity_name
 
     capacities = sorted(
         {0.01, *capacities_of(plan)}
@@ -328,14 +329,15 @@ def examine(project: Project, run_id: str, acceptance: Acceptance | None = None)
 
 def _beats(
     project: Project, name: str, wanted: Beats, run: Mapping[str, Any], predictions: pl.DataFrame, draws: int
-) -> Check:
-    from riskmodel.training.evaluation import METRICS, compare_predictions
+) -> AcceptanceCheck:
+    from riskmodel.training.comparison import compare_predictions
+    from riskmodel.training.evaluation import METRICS
 
     at = f" at {wanted.capacity:.0%}" if wanted.capacity else ""
     expected = f"better than {wanted.baseline} in {METRICS[wanted.metric].en}{at}, with the paired 95 % interval beside 0"
     remedy = f"Improve the plan, or promote {wanted.baseline}, which is easier to explain."
     if run["plan"] == wanted.baseline:
-        return Check(name, True, f"it is {wanted.baseline} itself", expected, remedy)
+        return AcceptanceCheck(name, True, f"it is {wanted.baseline} itself", expected, remedy)
     tables = run["tags"].get("riskmodel.tables_hash")
     same = [
         item
@@ -345,7 +347,7 @@ def _beats(
         and item["tags"].get("riskmodel.horizon_months") == run["tags"].get("riskmodel.horizon_months")
     ]
     if not same:
-        return Check(
+        return AcceptanceCheck(
             name,
             False,
             f"no run of {wanted.baseline} on the same tables",
@@ -361,13 +363,15 @@ def _beats(
     value, low, high = both.difference(run["plan"], wanted.metric, capacity if wanted.capacity else "")
     better = METRICS[wanted.metric].better
     passed = bool(low > 0) if better > 0 else bool(high < 0)
-    return Check(name, passed, f"difference {value:+.4g} [{low:+.4g}, {high:+.4g}]", expected, remedy)
+    return AcceptanceCheck(
+        name, passed, f"difference {value:+.4g} [{low:+.4g}, {high:+.4g}]", expected, remedy
+    )
 
 
-def _within(name: str, value: float, interval: tuple[float, float], bounds: Bounds) -> Check:
+def _within(name: str, value: float, interval: tuple[float, float], bounds: RatioBounds) -> AcceptanceCheck:
     low, high = interval
     passed = bool(bounds.lowest <= value <= bounds.highest) or bool(low <= 1 <= high)
-    return Check(
+    return AcceptanceCheck(
         name,
         passed,
         f"{value:.2f} [{low:.2f}, {high:.2f}] confirmed for each one expected",
@@ -408,13 +412,15 @@ def top_observed_expected(
     return float(ratio[0]), interval(ratio[1:], villages=len(villages))
 
 
-def _no_gap(predictions: pl.DataFrame, groups: list[str], gap: GroupGap, draws: int, name: str) -> Check:
+def _no_gap(
+    predictions: pl.DataFrame, groups: list[str], gap: GroupGap, draws: int, name: str
+) -> AcceptanceCheck:
     from riskmodel.training.fairness import audit_groups
 
     expected = f"no group whose recall at {gap.capacity:.0%} is lower than chance explains"
     remedy = "Read `03_is_it_fair_and_calibrated`; look for a feature that says less about that group."
     if not groups:
-        return Check(
+        return AcceptanceCheck(
             "no_group_gap",
             False,
             "no audit groups in the predictions",
@@ -424,12 +430,12 @@ def _no_gap(predictions: pl.DataFrame, groups: list[str], gap: GroupGap, draws: 
     audit = audit_groups(predictions, groups=groups, capacity=gap.capacity, draws=draws, name=name)
     unsaid = f"; too few confirmed to say: {', '.join(audit.insufficient)}" if audit.insufficient else ""
     found = f"flagged: {', '.join(audit.flagged)}" if audit.flagged else "none flagged"
-    return Check("no_group_gap", not audit.flagged, found + unsaid, expected, remedy)
+    return AcceptanceCheck("no_group_gap", not audit.flagged, found + unsaid, expected, remedy)
 
 
 def _leaks(
     hunt: LeakHunt, auc: float, lift: tuple[float, tuple[float, float]], found: Mapping[str, Any]
-) -> Check:
+) -> AcceptanceCheck:
     suspicious = []
     if auc > hunt.auc_at_most:
         suspicious.append(f"AUC {auc:.3f}")
@@ -449,7 +455,7 @@ def _leaks(
         for item in gain["features"]
         if item["share"] > hunt.gain_share_at_most
     ]
-    return Check(
+    return AcceptanceCheck(
         "leak_hunt",
         not suspicious,
         ", ".join(suspicious)
@@ -459,19 +465,19 @@ def _leaks(
     )
 
 
-def _stability(wanted: Stability, found: Mapping[str, Any]) -> Check:
+def _stability(wanted: StabilityCheck, found: Mapping[str, Any]) -> AcceptanceCheck:
     value = found.get("half_ensemble_overlap", {}).get(str(wanted.capacity))
     expected = f"at least {wanted.overlap_at_least:.0%} of the first {wanted.capacity:.0%} in common"
     if value is None:
         same = found.get("members") == 1
-        return Check(
+        return AcceptanceCheck(
             "stability",
             same,
             "nothing random in it" if same else "not measured at this share",
             expected,
             "Train again.",
         )
-    return Check(
+    return AcceptanceCheck(
         "stability",
         value >= wanted.overlap_at_least,
         f"{value:.0%} in common between two halves of the ensemble",
@@ -480,10 +486,10 @@ def _stability(wanted: Stability, found: Mapping[str, Any]) -> Check:
     )
 
 
-def _signs(wanted: MonotoneSigns, found: Mapping[str, Any]) -> Check:
+def _signs(wanted: MonotoneSigns, found: Mapping[str, Any]) -> AcceptanceCheck:
     expected = f"no broken sign on {wanted.rows} rows × {wanted.points} points"
     if not found.get("promised"):
-        return Check("monotone_signs", True, "the plan promises no signs", expected, "")
+        return AcceptanceCheck("monotone_signs", True, "the plan promises no signs", expected, "")
     broken = found.get("broken", [])
     measured = found.get("rows", 0) >= wanted.rows and found.get("points", 0) >= wanted.points
     text = (
@@ -491,7 +497,7 @@ def _signs(wanted: MonotoneSigns, found: Mapping[str, Any]) -> Check:
         if broken
         else f"holds on {found.get('rows')} rows × {found.get('points')} points"
     )
-    return Check(
+    return AcceptanceCheck(
         "monotone_signs",
         not broken and measured,
         text,

@@ -25,7 +25,7 @@ from riskmodel.training.fits import Fit, fit_round, months_of, task_of
 from riskmodel.training.lessons import Lesson, county_lesson, predictions_frame
 from riskmodel.training.model import Model
 from riskmodel.training.pictures import group_audit, run_pictures
-from riskmodel.training.plan import PLAN_FOLDER, Plan, load_plan
+from riskmodel.training.plan import PLAN_FOLDER, Plan, capacities_of, load_plan
 from riskmodel.training.practice import reasons
 from riskmodel.training.record import model_record, record_text
 from riskmodel.training.samples import Workbench
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float], None]
 
-# Shares of the cohort at which every run is judged, beside its own capacity.
-COMMON_CAPACITIES = (0.01, 0.02, 0.05, 0.1)
 METRIC_DRAWS = 200
 
 
@@ -257,16 +255,6 @@ def training_threads() -> int:
 def usable_cores() -> int:
     """Cores that this process may run on, at most 64."""
     return min(64, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
-def capacities_of(plan: Plan) -> list[float]:
-    """The plan's own capacity first, then the common shares."""
-    own: float = (
-        plan.capacity.visits_a_month
-        if plan.capacity.visits_a_month is not None
-        else plan.capacity.share or 0.03
-    )
-    return [own, *(share for share in COMMON_CAPACITIES if share != own)]
 
 
 def judge(predictions: pl.DataFrame, plan: Plan, *, name: str, draws: int = METRIC_DRAWS) -> Evaluation:
