@@ -39,8 +39,8 @@ from riskmodel.project import Project, hash_files
 from riskmodel.synthetic import Dynamics, make_county
 from riskmodel.tables import Tables, from_frames
 from riskmodel.training.comparison import compare_predictions
-from riskmodel.training.fits import fit_round, months_of, task_of
-from riskmodel.training.lessons import county_lesson, predictions_frame
+from riskmodel.training.fits import fit_fold, months_of, task_of
+from riskmodel.training.fold_rows import county_rows, predictions_frame
 from riskmodel.training.plan import Plan, load_plan
 from riskmodel.training.samples import Workbench
 
@@ -174,13 +174,13 @@ def predicted(name: str, plan: Plan, county: County, bench: KeptBench) -> pl.Dat
     )
     if not kept.is_file():
         started = time.process_time()
-        lesson = county_lesson(name, plan, bench, county.until)
-        exam = lesson.exams[0]
-        assert exam.test is not None, "an evaluation round has a test"
-        fit = fit_round(plan, exam, task_of(plan, exam, lesson.signs))
-        margin = fit.margin(exam.test.features)
+        plan_rows = county_rows(name, plan, bench, county.until)
+        evaluation = plan_rows.evaluations[0]
+        assert evaluation.test is not None, "an evaluation round has a test"
+        fit = fit_fold(plan, evaluation, task_of(plan, evaluation, plan_rows.signs))
+        margin = fit.margin(evaluation.test.features)
         frame = predictions_frame(
-            [exam.test], [margin], [fit.calibration.probability(margin, months_of(plan)[-1])]
+            [evaluation.test], [margin], [fit.calibration.probability(margin, months_of(plan)[-1])]
         )
         frame.write_parquet(kept)
         notes = {
@@ -331,7 +331,7 @@ def main() -> None:
         for county in (*TUNE, *HELD):
             started = time.process_time()
             bench, truth = bench_of(county, project, given.cache)
-            county_lesson(county.name, load_plan(project, "lightgbm_12m"), bench, county.until)
+            county_rows(county.name, load_plan(project, "lightgbm_12m"), bench, county.until)
             about = {
                 "households": county.households,
                 "confirmed in 12 months": round(float(truth["outcome_12m"].mean()), 4),

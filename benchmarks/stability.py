@@ -18,8 +18,8 @@ import polars as pl
 from riskmodel.project import Project
 from riskmodel.synthetic import make_county
 from riskmodel.tables import from_frames
-from riskmodel.training.fits import fit_round, months_of, task_of
-from riskmodel.training.lessons import county_lesson, predictions_frame
+from riskmodel.training.fits import fit_fold, months_of, task_of
+from riskmodel.training.fold_rows import county_rows, predictions_frame
 from riskmodel.training.lists import stability
 from riskmodel.training.plan import load_plan
 from riskmodel.training.samples import Workbench
@@ -44,9 +44,9 @@ def main() -> int:
     lists: list[pl.DataFrame] = []
     for seed in options.seeds:
         plan = load_plan(project, options.plan).model_copy(update={"seed": seed})
-        lesson = county_lesson(options.plan, plan, bench, END)
-        [part] = lesson.exams
-        fit = fit_round(plan, part, task_of(plan, part, lesson.signs))
+        plan_rows = county_rows(options.plan, plan, bench, END)
+        [part] = plan_rows.evaluations
+        fit = fit_fold(plan, part, task_of(plan, part, plan_rows.signs))
         margin = fit.margin(part.test.features)
         lists.append(
             predictions_frame(

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from riskmodel.training.fits import Fit
+    from riskmodel.training.fold_rows import FoldRows
     from riskmodel.training.learners import Task
-    from riskmodel.training.lessons import Round
 
 END = dt.date(2025, 12, 31)
 HERE = Path(__file__).resolve().parents[1]
@@ -35,29 +35,29 @@ def fitted(plan_name: str, project_folder: Path, households: int) -> dict[str, A
     from riskmodel.project import Project
     from riskmodel.synthetic import make_county
     from riskmodel.tables import from_frames
-    from riskmodel.training.fits import fit_round, task_of
-    from riskmodel.training.lessons import county_lesson
+    from riskmodel.training.fits import fit_fold, task_of
+    from riskmodel.training.fold_rows import county_rows
     from riskmodel.training.plan import load_plan
     from riskmodel.training.samples import Workbench
 
     project = Project.find(project_folder)
     plan = load_plan(project, plan_name)
     frames, _ = make_county(households, 4, END, 11)
-    lesson = county_lesson(plan_name, plan, Workbench(project, from_frames(frames)), END)
-    told: dict[str, Any] = {"rows": len(lesson.final.train)}
-    for name, rows in (("evaluation", lesson.exams[0]), ("final", lesson.final)):
+    plan_rows = county_rows(plan_name, plan, Workbench(project, from_frames(frames)), END)
+    told: dict[str, Any] = {"rows": len(plan_rows.final.train)}
+    for name, rows in (("evaluation", plan_rows.evaluations[0]), ("final", plan_rows.final)):
         began = time.process_time()
-        fit = fit_round(plan, rows, task_of(plan, rows, lesson.signs))
+        fit = fit_fold(plan, rows, task_of(plan, rows, plan_rows.signs))
         told[name] = time.process_time() - began
         if name == "evaluation" and "logistic_trees" in fit.notes:
-            told["told"] = told_share(fit, rows, task_of(plan, rows, lesson.signs))
+            told["told"] = told_share(fit, rows, task_of(plan, rows, plan_rows.signs))
         told["trees"] = sum(
             member.booster.num_trees() if hasattr(member, "booster") else 0 for member in fit.ensemble.members
         )
     return told
 
 
-def told_share(fit: Fit, rows: Round, task: Task) -> float:
+def told_share(fit: Fit, rows: FoldRows, task: Task) -> float:
     """Share of the variance of the first member's regression, on rows of later dates, that the trees which tell it reproduce."""
     import numpy as np
 

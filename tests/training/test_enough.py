@@ -12,8 +12,8 @@ import pytest
 from riskmodel.errors import PlanError
 from riskmodel.tables import Tables
 from riskmodel.training import Workbench, train
-from riskmodel.training.enough import faults_of_round
-from riskmodel.training.lessons import Round
+from riskmodel.training.enough import faults_of_fold
+from riskmodel.training.fold_rows import FoldRows
 from riskmodel.training.plan import Plan
 from riskmodel.training.samples import Sample, part_of
 
@@ -44,7 +44,9 @@ def rows(villages, label, features=None):
 
 def faults(villages, label, features=None, **changes):
     sample = rows(villages, label, features)
-    return [str(fault) for fault in faults_of_round("p", plan(**changes), Round(sample, sample, None), WHERE)]
+    return [
+        str(fault) for fault in faults_of_fold("p", plan(**changes), FoldRows(sample, sample, None), WHERE)
+    ]
 
 
 def spread(count):

@@ -9,7 +9,7 @@ import pytest
 from riskmodel.errors import PlanError
 from riskmodel.tables import Tables
 from riskmodel.training import load_plan
-from riskmodel.training.lessons import _refuse_unfit_tables
+from riskmodel.training.fold_rows import _refuse_unfit_tables
 
 
 def test_a_plan_without_outcomes_is_refused_and_says_what_to_deliver(project, county):

@@ -12,11 +12,11 @@ import pytest
 from riskmodel.errors import ModelError
 from riskmodel.explaining.trees import trees_hash
 from riskmodel.training.calibration import fit_beta
-from riskmodel.training.fits import fit_round, intervals_of, months_of, task_of
+from riskmodel.training.fits import fit_fold, intervals_of, months_of, task_of
+from riskmodel.training.fold_rows import FoldRows
 from riskmodel.training.learners.base import household_weights
 from riskmodel.training.learners.linear import fit_ridge, prepare_inputs
 from riskmodel.training.learners.trees import lived_through
-from riskmodel.training.lessons import Round
 from riskmodel.training.model import Model
 from riskmodel.training.plan import Plan
 from riskmodel.training.samples import Sample, part_of
@@ -44,7 +44,7 @@ def simulated(day, seed, households=1500, base=-3.5):
 
 @pytest.fixture(scope="module")
 def rows():
-    return Round(
+    return FoldRows(
         simulated(dt.date(2023, 1, 1), 1),
         simulated(dt.date(2023, 7, 1), 2),
         simulated(dt.date(2024, 7, 1), 3),
@@ -69,7 +69,7 @@ SIGNS = (-1, 1, 0, 1)
 
 
 def fitted(rows, plan, threads=1):
-    return fit_round(plan, rows, task_of(plan, rows, SIGNS, threads))
+    return fit_fold(plan, rows, task_of(plan, rows, SIGNS, threads))
 
 
 def model_of(plan, fit):
@@ -173,7 +173,7 @@ def test_the_settings_of_reproducible_trees_are_in_every_member_that_is_kept(fit
 
 def test_two_trainings_with_other_seeds_put_three_quarters_of_the_same_households_first(rows):
     """The reduced form, a tenth of 1,500 households; `benchmarks/stability.py` measures the shipped plan on a county."""
-    from riskmodel.training.lessons import predictions_frame
+    from riskmodel.training.fold_rows import predictions_frame
     from riskmodel.training.lists import stability
 
     lists = []
@@ -368,8 +368,8 @@ def test_preparation_learns_only_from_the_training_rows(rows):
 
 def test_the_income_rule_orders_by_the_gap_and_an_unknown_one_stands_in_the_middle(rows):
     plan = plan_with("income_rule")
-    few = Round(rows.train.select(["income_gap_pp"]), rows.calibrate.select(["income_gap_pp"]), None)
-    fit = fit_round(plan, few, task_of(plan, few, (-1,)))
+    few = FoldRows(rows.train.select(["income_gap_pp"]), rows.calibrate.select(["income_gap_pp"]), None)
+    fit = fit_fold(plan, few, task_of(plan, few, (-1,)))
     margin = fit.margin(np.array([[-3000.0], [0.0], [np.nan], [9000.0]]))
     assert margin[0] > margin[1] > margin[3]
     assert margin[2] == 0.0
@@ -378,8 +378,8 @@ def test_the_income_rule_orders_by_the_gap_and_an_unknown_one_stands_in_the_midd
 def test_department_rules_count_grave_ones_twice_and_unknown_ones_not(rows):
     plan = plan_with("department_rules", {"grave": ["rule_event"]})
     names = ["noise", "rule_event"]
-    few = Round(rows.train.select(names), rows.calibrate.select(names), None)
-    fit = fit_round(plan, few, task_of(plan, few, (0, 1)))
+    few = FoldRows(rows.train.select(names), rows.calibrate.select(names), None)
+    fit = fit_fold(plan, few, task_of(plan, few, (0, 1)))
     assert fit.margin(np.array([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [np.nan, 0.0]])).tolist() == [
         3.0,
         2.0,

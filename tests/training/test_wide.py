@@ -13,7 +13,7 @@ from riskmodel.errors import PlanError, PromotionRefused
 from riskmodel.project import Project, start_project
 from riskmodel.training import Model, compare, load_plan, promote, train
 from riskmodel.training.plan import Plan, WideTable
-from riskmodel.training.wide import read_rows, sample_of, table_lesson
+from riskmodel.training.wide import read_rows, sample_of, table_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = Path(os.environ.get("RISKMODEL_REAL_DATA", ROOT.parent / "shared" / "data"))
@@ -146,27 +146,30 @@ def plan_of(**table):
 
 def test_no_label_of_a_later_wave_than_the_first_test_wave_is_learned_from(own, tmp_path):
     panel(tmp_path / "panel.csv")
-    lesson = table_lesson(own, "t", plan_of(test_waves=[3, 4]), tmp_path)
-    (exam,) = lesson.exams
-    years = [{day.year for day in rows.as_of.tolist()} for rows in (exam.train, exam.calibrate, exam.test)]
+    plan_rows = table_rows(own, "t", plan_of(test_waves=[3, 4]), tmp_path)
+    (evaluation,) = plan_rows.evaluations
+    years = [
+        {day.year for day in rows.as_of.tolist()}
+        for rows in (evaluation.train, evaluation.calibrate, evaluation.test)
+    ]
     assert years == [{1}, {2}, {3, 4}]  # wave 2 is labelled by wave 3, which is the present of the first test
-    assert {day.year for day in lesson.final.calibrate.as_of.tolist()} == {4}
+    assert {day.year for day in plan_rows.final.calibrate.as_of.tolist()} == {4}
 
 
 def test_test_waves_without_anything_before_them_are_refused(own, tmp_path):
     panel(tmp_path / "panel.csv")
     with pytest.raises(PlanError, match="whose outcome was known before them"):
-        table_lesson(own, "t", plan_of(test_waves=[1]), tmp_path)
+        table_rows(own, "t", plan_of(test_waves=[1]), tmp_path)
 
 
 def test_parts_of_the_households_share_no_area_and_test_every_row_once(own, tmp_path):
     panel(tmp_path / "panel.csv", waves=2)
-    lesson = table_lesson(own, "t", plan_of(split="households", parts=4), tmp_path)
+    plan_rows = table_rows(own, "t", plan_of(split="households", parts=4), tmp_path)
     tested = []
-    for exam in lesson.exams:
-        assert not set(exam.train.village.tolist()) & set(exam.test.village.tolist())
-        tested += exam.test.household_id.tolist()
-    assert len(tested) == len(set(tested)) == len(lesson.final.train)
+    for evaluation in plan_rows.evaluations:
+        assert not set(evaluation.train.village.tolist()) & set(evaluation.test.village.tolist())
+        tested += evaluation.test.household_id.tolist()
+    assert len(tested) == len(set(tested)) == len(plan_rows.final.train)
 
 
 def test_a_ready_made_table_goes_the_whole_way_but_is_never_champion(own, tmp_path):
@@ -221,7 +224,7 @@ def test_a_column_that_never_predicts_is_refused_with_file_column_and_remedy(
 ):
     panel(tmp_path / "panel.csv", waves=2)
     with pytest.raises(PlanError) as refused:
-        table_lesson(own, "t", plan_of(**table), tmp_path)
+        table_rows(own, "t", plan_of(**table), tmp_path)
     text = str(refused.value)
     assert f"column {column}" in text and "panel.csv" in text and f"Take it out of `table.{key}`" in text
 
@@ -229,7 +232,7 @@ def test_a_column_that_never_predicts_is_refused_with_file_column_and_remedy(
 def test_all_columns_that_never_predict_are_named_at_once(own, tmp_path):
     panel(tmp_path / "panel.csv", waves=2)
     with pytest.raises(PlanError) as refused:
-        table_lesson(
+        table_rows(
             own, "t", plan_of(predictors=["income", "ethnic_minority", "risk_kinds", "phone"]), tmp_path
         )
     assert len(refused.value.faults) == 3

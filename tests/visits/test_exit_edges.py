@@ -96,7 +96,10 @@ def test_a_look_before_the_period_does_not_count(small_county):
     given = [look(dt.date(2024, 12, 30), gap=-500.0), *looks()]
     assert review(small_county, given)["proposal"] == "review"
     on_the_first_day = [look(dt.date(2024, 12, 31), gap=-500.0), *looks()[1:]]
-    assert "was below the line by 500 yuan" in review(small_county, on_the_first_day)["against_en"]
+    row = review(small_county, on_the_first_day)
+    assert (
+        "was below the line by 500 yuan" in row["against_en"] and "收入曾低于监测线500元" in row["against_zh"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,8 +159,8 @@ def test_a_lead_after_the_last_visit_is_a_doubt(small_county, known, unanswered)
 @pytest.mark.parametrize(
     ("member", "able"),
     [
-        ({"birth_date": dt.date(2009, 12, 30)}, True),  # sixteen years and a day
-        ({"birth_date": dt.date(2010, 1, 2)}, False),  # a few days short
+        ({"birth_date": dt.date(2009, 12, 31)}, True),  # 16 × 365.25 = 5,844 days before the day
+        ({"birth_date": dt.date(2010, 1, 1)}, False),  # a day less
         ({"labour": "skilled"}, True),
         ({"labour": "ordinary"}, True),
         ({"labour": "weak"}, False),
@@ -222,3 +225,86 @@ def test_the_newest_scoring_must_be_as_of_the_day(small_county):
             AS_OF,
             [look(dt.date(2025, 10, 31)), look(dt.date(2025, 11, 30))],
         )
+
+
+# Which scorings a review looks back at.
+
+
+def looked_at(monkeypatch, tables, as_of, rules):
+    """Days and households that were scored, oldest first, and the horizons; with scores that a test can foresee."""
+    from types import SimpleNamespace as Row
+
+    import numpy as np
+
+    from riskmodel import features
+    from riskmodel.policy import Policy
+    from riskmodel.visits.exits import looks_back
+
+    asked, horizons = [], []
+
+    def build(_, day, *, households, **__):
+        asked.append((day.isoformat(), households))
+        ids = np.array(households, dtype=object)
+        return Row(household_id=ids, column=lambda name: np.array([float("nan")] + [7.0] * (len(ids) - 1)))
+
+    def score_matrix(matrix, horizon):
+        horizons.append(horizon)
+        return Row(
+            frame=pl.DataFrame(
+                {
+                    "household_id": matrix.household_id.tolist(),
+                    "probability": [0.25] * len(matrix.household_id),
+                }
+            )
+        )
+
+    monkeypatch.setattr(features, "build", build)
+    monkeypatch.setattr(Policy, "load", lambda *_: None)
+    model = Row(project=None, catalogue=None, score_matrix=score_matrix)
+    found = looks_back(model, tables, as_of, rules)
+    assert [look.as_of.isoformat() for look in found] == [day for day, _ in asked]
+    return asked, horizons, found
+
+
+def test_the_day_the_months_before_and_the_beginning_of_the_period_are_scored_oldest_first(
+    small_county, monkeypatch
+):
+    tables = small_county(
+        3,
+        verifications=[MONITORED, MONITORED | {"household_id": "h001"}],
+        members=[{"household_id": "h001", "left_on": dt.date(2025, 11, 15)}],
+    )
+    asked, horizons, found = looked_at(
+        monkeypatch, tables, AS_OF, Exits(low_scorings=3, months_above_line=12)
+    )
+    # h001 is still monitored, but nobody lives there from 15 November on; h002 is not monitored
+    assert asked == [
+        ("2024-12-31", ["h000", "h001"]),
+        ("2025-10-31", ["h000", "h001"]),
+        ("2025-11-30", ["h000"]),
+        ("2025-12-31", ["h000"]),
+    ]
+    assert horizons == [12] * 4
+    assert found[0].frame.select("household_id", "probability", "income_gap_pp").rows() == [
+        ("h000", 0.25, None),
+        ("h001", 0.25, 7.0),
+    ]
+
+
+def test_days_before_a_household_was_there_are_passed_over_and_the_later_ones_are_scored(
+    small_county, monkeypatch
+):
+    tables = small_county(1, verifications=[MONITORED | {"occurred_on": "2022-02-01"}])
+    asked, _, _ = looked_at(
+        monkeypatch, tables, dt.date(2022, 6, 30), Exits(low_scorings=2, months_above_line=12)
+    )
+    assert asked == [("2022-05-30", ["h000"]), ("2022-06-30", ["h000"])]  # known from 1 January 2022 on
+
+
+def test_reviews_and_scorings_are_not_changed_after_they_were_made(small_county):
+    from dataclasses import FrozenInstanceError
+
+    made = exit_review(small_county(2, verifications=[MONITORED]), AS_OF, looks())
+    for item in (made, looks()[0]):
+        with pytest.raises(FrozenInstanceError):
+            item.as_of = None

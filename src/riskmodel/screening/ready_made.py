@@ -20,7 +20,7 @@ from riskmodel.screening.scoring import Scores, ScreeningModel
 from riskmodel.screening.wordbook import Wordbook, plain_entry
 from riskmodel.training import load_model_folder
 from riskmodel.training.comparing import plan_of
-from riskmodel.training.lessons import SIGNS
+from riskmodel.training.fold_rows import SIGNS
 from riskmodel.training.model import Model
 from riskmodel.training.wide import read_rows, sample_of, wave_date
 

@@ -31,7 +31,7 @@ TRUTH_NOTE = "The true probability sees luck that no feature can: nobody reaches
 class Comparison:
     """Several runs, judged on what they have in common. Make it with `compare`.
 
-    practice: lines on regret across as-of dates, months earlier than current practice, and who enters or leaves the champion's lists and why.
+    details: lines on regret across as-of dates, months earlier than current practice, and who enters or leaves the champion's lists and why.
     runs: name -> run id. result: the figures, with `.value`, `.interval` and paired `.differences()`; the first run is the baseline.
     """
 
@@ -40,7 +40,7 @@ class Comparison:
     predictions: dict[str, pl.DataFrame] = field(repr=False)
     capacity: float = 0.03
     notes: tuple[str, ...] = ()
-    practice: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
 
     def table(self) -> pd.DataFrame:
         """A row a run, a column a figure: `value [low, high]`, 95 % village-cluster bootstrap."""
@@ -60,13 +60,13 @@ class Comparison:
             "runs": self.runs,
             "figures": self.numbers(),
             "differences": self.differences() if len(self.runs) > 1 else [],
-            "notes": [*self.notes, *self.practice],
+            "notes": [*self.notes, *self.details],
         }
 
     def text(self, *, width: int = 120) -> str:
         """The comparison for a terminal, with the run ids below."""
         listed = "\n".join(f"{run}  {name}" for name, run in self.runs.items())
-        return "\n".join([self.result.text(width=width), *self.notes, *self.practice, "Runs:", listed])
+        return "\n".join([self.result.text(width=width), *self.notes, *self.details, "Runs:", listed])
 
     def figure(self) -> Figure:
         """Recall against visits, all runs in one picture."""
@@ -128,8 +128,8 @@ def compare(
     notes = share_of_truth(result, names) if TRUTH in predictions else ()
     listed = {name: run["id"] for name, run in zip(names, runs, strict=True)}
     capacity = capacities_of(plan)[0]
-    practice = in_practice(project, result, predictions, listed, capacity)
-    return Comparison(listed, result, predictions, capacity, notes, practice)
+    details = in_detail(project, result, predictions, listed, capacity)
+    return Comparison(listed, result, predictions, capacity, notes, details)
 
 
 def share_of_truth(result: ModelComparison, names: Sequence[str]) -> tuple[str, ...]:
@@ -239,7 +239,7 @@ def true_predictions(truth: Path | pl.DataFrame, like: pl.DataFrame) -> pl.DataF
     return joined.with_columns(margin=pl.col("true"), probability=pl.col("true")).drop("true")
 
 
-def in_practice(
+def in_detail(
     project: Project,
     result: ModelComparison,
     predictions: Mapping[str, pl.DataFrame],

@@ -12,7 +12,7 @@ from riskmodel.training.plan import PLAN_FOLDER, Plan
 from riskmodel.training.samples import Sample, part_of
 
 if TYPE_CHECKING:
-    from riskmodel.training.lessons import Round
+    from riskmodel.training.fold_rows import FoldRows
 
 # With two villages a member would learn from one and be calibrated on the other.
 FEWEST_VILLAGES: Final = 3
@@ -20,7 +20,7 @@ FEWEST_VILLAGES: Final = 3
 FEWEST_OF_EACH: Final = 2
 
 
-def faults_of_round(name: str, plan: Plan, part: Round, where: Mapping[str, str]) -> list[Fault]:
+def faults_of_fold(name: str, plan: Plan, part: FoldRows, where: Mapping[str, str]) -> list[Fault]:
     """Every reason why the plan cannot be fitted on this round; empty when it can.
 
     name: the plan's. where: how a person finds the rows of a use (`train`, `calibrate`, `test`); uses that it does not name are not

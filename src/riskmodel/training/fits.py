@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from riskmodel.training.calibration import BetaCalibration, expected_ensemble, fit_beta
+from riskmodel.training.fold_rows import FoldRows
 from riskmodel.training.learners import Ensemble, Task
-from riskmodel.training.lessons import Round
 from riskmodel.training.model import mean_of_members
 from riskmodel.training.plan import Plan
 from riskmodel.training.samples import Floats, Sample
@@ -44,7 +44,7 @@ def intervals_of(sample: Sample, months: tuple[int, ...]) -> npt.NDArray[np.int8
 
 def task_of(
     plan: Plan,
-    rows: Round,
+    rows: FoldRows,
     signs: tuple[int, ...],
     threads: int = 1,
     progress: Callable[[str, float], None] | None = None,
@@ -63,7 +63,7 @@ def task_of(
     )
 
 
-def fit_round(plan: Plan, rows: Round, task: Task) -> Fit:
+def fit_fold(plan: Plan, rows: FoldRows, task: Task) -> Fit:
     """Fit and calibrate one round."""
     ensemble = plan.learner.spec.fit(task)
     later = rows.calibrate

@@ -14,7 +14,7 @@ import numpy as np
 from riskmodel.features.catalogue import catalogue_files, load_catalogue
 from riskmodel.project import Project
 from riskmodel.training.fits import Fit
-from riskmodel.training.lessons import Lesson
+from riskmodel.training.fold_rows import PlanRows
 from riskmodel.training.plan import PLAN_FOLDER, Plan
 from riskmodel.training.samples import Floats
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
@@ -46,8 +46,8 @@ def model_record(
     project: Project,
     name: str,
     plan: Plan,
-    lesson: Lesson,
-    exams: Sequence[Fit],
+    plan_rows: PlanRows,
+    evaluations: Sequence[Fit],
     final: Fit,
     metrics: Mapping[str, float],
     commit: str,
@@ -66,15 +66,15 @@ def model_record(
         "model_version": model_version,
         "plan_hash": project.hash(PLAN_FOLDER / f"{name}.yaml"),
         "catalogue_hash": project.hash(*catalogue_files(project)) if catalogue.is_file() else "",
-        "feature_meanings": _meanings(project, plan, lesson.names),
+        "feature_meanings": _meanings(project, plan, plan_rows.names),
         "commit": commit,
-        "facts": dict(lesson.facts),
+        "facts": dict(plan_rows.facts),
         "plan_used": json.loads(plan.model_dump_json(exclude_none=True)),
-        "folds": lesson.folds.rows(),
-        "evaluation_fits": [dict(fit.notes) for fit in exams],
+        "folds": plan_rows.folds.rows(),
+        "evaluation_fits": [dict(fit.notes) for fit in evaluations],
         "final_fit": dict(final.notes),
         "metrics": {key: value for key, value in metrics.items() if math.isfinite(value)},
-        "profile": usual_values(lesson.names, lesson.final.train.features),
+        "profile": usual_values(plan_rows.names, plan_rows.final.train.features),
         "versions": {
             "python": platform.python_version(),
             **{

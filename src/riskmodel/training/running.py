@@ -21,12 +21,12 @@ from riskmodel.errors import Fault, PlanError
 from riskmodel.project import Project
 from riskmodel.tables import Tables
 from riskmodel.training import registry
-from riskmodel.training.fits import Fit, fit_round, months_of, task_of
-from riskmodel.training.lessons import Lesson, county_lesson, predictions_frame
+from riskmodel.training.fits import Fit, fit_fold, months_of, task_of
+from riskmodel.training.fold_rows import PlanRows, county_rows, predictions_frame
+from riskmodel.training.list_reasons import reasons
 from riskmodel.training.model import Model
 from riskmodel.training.pictures import group_audit, run_pictures
 from riskmodel.training.plan import PLAN_FOLDER, Plan, capacities_of, load_plan
-from riskmodel.training.practice import reasons
 from riskmodel.training.record import model_record, record_text
 from riskmodel.training.samples import Workbench
 from riskmodel.training.soundness import gain_shares, leak_hunt, signs_hold, stability
@@ -81,44 +81,55 @@ def train(
     tell = progress or (lambda _, __: None)
     started = time.perf_counter()
     with registry.logging_run(project, plan_name, {"riskmodel.plan": plan_name}) as log:
-        lesson = _lesson(
+        plan_rows = _rows_of_plan(
             project, plan_name, plan, tables, until, bench, lambda text, share: tell(text, 0.3 * share)
         )
         if plan.tuning is not None:
             from riskmodel.training.tuning import tune
 
-            plan = tune(plan, lesson, log, lambda text, share: tell(text, 0.3 + 0.1 * share))
-        exams, final = _fits(plan, lesson, lambda text, share: tell(text, 0.4 + 0.5 * share))
-        predictions = _predictions(plan, lesson, exams)
+            plan = tune(plan, plan_rows, log, lambda text, share: tell(text, 0.3 + 0.1 * share))
+        evaluations, final = _fits(plan, plan_rows, lambda text, share: tell(text, 0.4 + 0.5 * share))
+        predictions = _predictions(plan, plan_rows, evaluations)
         tell("evaluation", 0.92)
         evaluation = judge(predictions, plan, name=plan_name)
         metrics = flat_metrics(evaluation)
         model = Model(
             learner=plan.learner.name,
-            feature_names=lesson.names,
+            feature_names=plan_rows.names,
             horizons=months_of(plan),
             members=final.ensemble.members,
             calibration=final.calibration,
-            signs=lesson.signs,
+            signs=plan_rows.signs,
         )
         record = model_record(
-            project, plan_name, plan, lesson, exams, final, metrics, code_commit(project), model.version
+            project,
+            plan_name,
+            plan,
+            plan_rows,
+            evaluations,
+            final,
+            metrics,
+            code_commit(project),
+            model.version,
         )
-        tests = [part.test for part in lesson.exams if part.test is not None]
-        record["leak_hunt"] = leak_hunt(tests) | {"gain": gain_shares(final, lesson.final.train)}
-        record["stability"] = stability(exams, tests)
+        tests = [part.test for part in plan_rows.evaluations if part.test is not None]
+        record["leak_hunt"] = leak_hunt(tests) | {"gain": gain_shares(final, plan_rows.final.train)}
+        record["stability"] = stability(evaluations, tests)
         audit = group_audit(predictions, plan, plan_name)
         record["groups"] = [] if audit is None else audit.findings()
         record["monotone"] = signs_hold(
-            final, lesson.final.train, lesson.signs, bool(getattr(plan.learner.parameters, "monotone", False))
+            final,
+            plan_rows.final.train,
+            plan_rows.signs,
+            bool(getattr(plan.learner.parameters, "monotone", False)),
         )
         model = Model(**{**model.__dict__, "record": record})
         tell("writing the run", 0.96)
         draft = Path(tempfile.mkdtemp(prefix="riskmodel-"))
         try:
             model.save(draft / "model")
-            _write(draft, project, plan_name, plan, lesson, predictions, evaluation, audit, record)
-            because = reasons(exams, tests, capacities_of(plan)[0]) if plan.source == "county" else None
+            _write(draft, project, plan_name, plan, plan_rows, predictions, evaluation, audit, record)
+            because = reasons(evaluations, tests, capacities_of(plan)[0]) if plan.source == "county" else None
             if because is not None:
                 because.write_parquet(draft / "reasons.parquet")
             log.folder(draft)
@@ -128,13 +139,13 @@ def train(
         log.metrics({**metrics, "seconds": time.perf_counter() - started})
         log.tags(
             {
-                "riskmodel.tables_hash": lesson.facts["tables_hash"],
+                "riskmodel.tables_hash": plan_rows.facts["tables_hash"],
                 "riskmodel.plan_hash": record["plan_hash"],
                 "riskmodel.catalogue_hash": record["catalogue_hash"],
                 "riskmodel.commit": record["commit"],
                 "riskmodel.version": model.version,
                 "riskmodel.learner": plan.learner.name,
-                "riskmodel.until": lesson.facts["until"],
+                "riskmodel.until": plan_rows.facts["until"],
                 "riskmodel.source": plan.source,
                 "riskmodel.test_dates": ",".join(map(str, predictions["as_of"].unique().sort())),
                 "riskmodel.horizon_months": plan.horizon_months,
@@ -142,14 +153,14 @@ def train(
         )
     tell("done", 1.0)
     folder = registry.artifact(project, log.id, "model")
-    notes = tuple(lesson.facts.get("policy_not_verified", ()))
+    notes = tuple(plan_rows.facts.get("policy_not_verified", ()))
     return Run(
         log.id,
         plan_name,
         folder,
         model.version,
         metrics,
-        lesson.folds.text(),
+        plan_rows.folds.text(),
         time.perf_counter() - started,
         notes,
     )
@@ -184,7 +195,7 @@ def train_many(
     ]
 
 
-def _lesson(
+def _rows_of_plan(
     project: Project,
     name: str,
     plan: Plan,
@@ -192,11 +203,11 @@ def _lesson(
     until: dt.date | None,
     bench: Workbench | None,
     tell: Progress,
-) -> Lesson:
+) -> PlanRows:
     if plan.source == "table":
-        from riskmodel.training.wide import table_lesson
+        from riskmodel.training.wide import table_rows
 
-        return table_lesson(project, name, plan, tables if isinstance(tables, Path) else None)
+        return table_rows(project, name, plan, tables if isinstance(tables, Path) else None)
     if isinstance(tables, Path):
         from riskmodel.tables import read_tables
 
@@ -211,30 +222,32 @@ def _lesson(
                 "Leave --until out, or name an earlier day: outcomes after the newest known_on would seem not to have happened.",
             )
         )
-    return county_lesson(name, plan, bench or Workbench(project, tables), until or newest, tell)
+    return county_rows(name, plan, bench or Workbench(project, tables), until or newest, tell)
 
 
-def _fits(plan: Plan, lesson: Lesson, tell: Progress) -> tuple[list[Fit], Fit]:
-    rounds = [*lesson.exams, lesson.final]
+def _fits(plan: Plan, plan_rows: PlanRows, tell: Progress) -> tuple[list[Fit], Fit]:
+    rounds = [*plan_rows.evaluations, plan_rows.final]
     fits = []
     for place, part in enumerate(rounds):
         name = (
-            "final model" if place == len(lesson.exams) else f"evaluation {place + 1} of {len(lesson.exams)}"
+            "final model"
+            if place == len(plan_rows.evaluations)
+            else f"evaluation {place + 1} of {len(plan_rows.evaluations)}"
         )
 
         def step(text: str, share: float, place: int = place, name: str = name) -> None:
             tell(f"{name}: {text}", (place + share) / len(rounds))
 
-        fits.append(fit_round(plan, part, task_of(plan, part, lesson.signs, training_threads(), step)))
+        fits.append(fit_fold(plan, part, task_of(plan, part, plan_rows.signs, training_threads(), step)))
     return fits[:-1], fits[-1]
 
 
-def _predictions(plan: Plan, lesson: Lesson, exams: Sequence[Fit]) -> pl.DataFrame:
-    tests = [part.test for part in lesson.exams if part.test is not None]
-    margins = [fit.margin(test.features) for fit, test in zip(exams, tests, strict=True)]
+def _predictions(plan: Plan, plan_rows: PlanRows, evaluations: Sequence[Fit]) -> pl.DataFrame:
+    tests = [part.test for part in plan_rows.evaluations if part.test is not None]
+    margins = [fit.margin(test.features) for fit, test in zip(evaluations, tests, strict=True)]
     horizon = months_of(plan)[-1]
     probabilities = [
-        fit.calibration.probability(margin, horizon) for fit, margin in zip(exams, margins, strict=True)
+        fit.calibration.probability(margin, horizon) for fit, margin in zip(evaluations, margins, strict=True)
     ]
     if len(tests) > 1:
         # Margins of different fits are put on one scale, so that the pooled order is that of the probability.
@@ -313,7 +326,7 @@ def _write(
     project: Project,
     name: str,
     plan: Plan,
-    lesson: Lesson,
+    plan_rows: PlanRows,
     predictions: pl.DataFrame,
     evaluation: Evaluation,
     audit: GroupAudit | None,
@@ -324,15 +337,15 @@ def _write(
     catalogue = project.root / "features" / "catalogue.yaml"
     if plan.source == "county" and catalogue.is_file():
         shutil.copyfile(catalogue, folder / "catalogue.yaml")
-    if lesson.practice is not None:
-        lesson.practice.write(folder)
-    (folder / "folds.txt").write_text(lesson.folds.text(), encoding="utf-8")
-    (folder / "folds.json").write_text(json.dumps(lesson.folds.rows(), indent=1), encoding="utf-8")
+    if plan_rows.outcomes is not None:
+        plan_rows.outcomes.write(folder)
+    (folder / "folds.txt").write_text(plan_rows.folds.text(), encoding="utf-8")
+    (folder / "folds.json").write_text(json.dumps(plan_rows.folds.rows(), indent=1), encoding="utf-8")
     (folder / "record.md").write_text(record_text(record), encoding="utf-8")
     evaluation.numbers(by_date=True).to_csv(folder / "metrics.csv", index=False)
     plots = folder / "plots"
     plots.mkdir()
-    lesson.folds.figure().savefig(plots / "folds.png", dpi=110)
+    plan_rows.folds.figure().savefig(plots / "folds.png", dpi=110)
     if audit is not None:
         (folder / "groups.txt").write_text(audit.text(), encoding="utf-8")
     for title, picture in run_pictures(evaluation, audit).items():

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from riskmodel.training.fits import task_of
+from riskmodel.training.fold_rows import PlanRows
 from riskmodel.training.learners import Task
-from riskmodel.training.lessons import Lesson
 from riskmodel.training.plan import Learner, Plan
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LOG_FACTOR = 10.0
 
 
-def tune(plan: Plan, lesson: Lesson, log: Log, tell: Callable[[str, float], None]) -> Plan:
+def tune(plan: Plan, plan_rows: PlanRows, log: Log, tell: Callable[[str, float], None]) -> Plan:
     """The plan with the parameters that had the lowest log loss on the unseen villages of the calibration slice.
 
     Each trial is a run below this one; a trial that falls behind the median of the others is pruned. LightGBM trials share one Dataset.
@@ -33,7 +33,7 @@ def tune(plan: Plan, lesson: Lesson, log: Log, tell: Callable[[str, float], None
         for field, about in type(plan.learner.parameters).model_fields.items()
         if _is_whole(about.annotation)
     }
-    exam = lesson.exams[0]
+    evaluation = plan_rows.evaluations[0]
     trials = start()
 
     def parameters_of(trial: Any) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def tune(plan: Plan, lesson: Lesson, log: Log, tell: Callable[[str, float], None
             return None
 
     def objective(trial: Any) -> float:
-        task = task_of(with_parameters(plan, parameters_of(trial)), exam, lesson.signs)
+        task = task_of(with_parameters(plan, parameters_of(trial)), evaluation, plan_rows.signs)
         with log.nested(f"trial {trial.number}") as below:
             below.parameters(trial.params)
             notes = fitted(task, trial)

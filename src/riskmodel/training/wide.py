@@ -15,9 +15,9 @@ import polars as pl
 from riskmodel.errors import Fault, PlanError
 from riskmodel.features.denylist import DENYLIST_FILE, Denylist
 from riskmodel.project import Project
-from riskmodel.training.enough import faults_of_round
+from riskmodel.training.enough import faults_of_fold
+from riskmodel.training.fold_rows import SIGNS, FoldRows, PlanRows
 from riskmodel.training.learners import LEARNERS
-from riskmodel.training.lessons import SIGNS, Lesson, Round
 from riskmodel.training.plan import PLAN_FOLDER, Plan, WideTable
 from riskmodel.training.samples import Sample, part_of
 from riskmodel.training.words import table_text
@@ -58,8 +58,8 @@ class WaveFolds:
         return picture
 
 
-def table_lesson(project: Project, name: str, plan: Plan, folder: Path | None) -> Lesson:
-    """The lesson of a plan with `source: table`. folder: where its file lies; without it the project's folder. Raises PlanError."""
+def table_rows(project: Project, name: str, plan: Plan, folder: Path | None) -> PlanRows:
+    """The plan_rows of a plan with `source: table`. folder: where its file lies; without it the project's folder. Raises PlanError."""
     wide = plan.table
     assert wide is not None
     allowed = [other.name for other in LEARNERS.values() if other.for_tables]
@@ -90,18 +90,20 @@ def table_lesson(project: Project, name: str, plan: Plan, folder: Path | None) -
                 )
             )
         sample = sample.select([feature])
-    exams = _by_time(sample, wide, path) if wide.split == "time" else _by_households(sample, wide, plan.seed)
+    evaluations = (
+        _by_time(sample, wide, path) if wide.split == "time" else _by_households(sample, wide, plan.seed)
+    )
     labelled = sample.labelled()
     waves = sorted(set(labelled.as_of.tolist()))
     if len(waves) > 1:
         newest = labelled.as_of == waves[-1]
-        final = Round(labelled.rows(~newest), labelled.rows(newest), None)
+        final = FoldRows(labelled.rows(~newest), labelled.rows(newest), None)
     else:
-        final = Round(labelled, labelled, None)
+        final = FoldRows(labelled, labelled, None)
     faults = [
         fault
-        for place, part in enumerate([*exams, final])
-        for fault in faults_of_round(
+        for place, part in enumerate([*evaluations, final])
+        for fault in faults_of_fold(
             name,
             plan,
             part,
@@ -115,8 +117,8 @@ def table_lesson(project: Project, name: str, plan: Plan, folder: Path | None) -
         raise PlanError(faults)
     entries = [
         entry
-        for place, part in enumerate([*exams, final])
-        for entry in _entries("final" if place == len(exams) else f"evaluation {place + 1}", part)
+        for place, part in enumerate([*evaluations, final])
+        for entry in _entries("final" if place == len(evaluations) else f"evaluation {place + 1}", part)
     ]
     signs = tuple(SIGNS[wide.riskier_when.get(feature, "unclear")] for feature in sample.names)
     facts = {
@@ -125,7 +127,7 @@ def table_lesson(project: Project, name: str, plan: Plan, folder: Path | None) -
         "file": wide.file,
         "rows": len(sample),
     }
-    return Lesson(sample.names, signs, tuple(exams), final, WaveFolds(tuple(entries)), facts)
+    return PlanRows(sample.names, signs, tuple(evaluations), final, WaveFolds(tuple(entries)), facts)
 
 
 def _never_predictors(project: Project, name: str, wide: WideTable) -> list[Fault]:
@@ -294,7 +296,7 @@ def wave_date(wave: int) -> dt.date:
     return dt.date(wave, 1, 1)
 
 
-def _by_time(sample: Sample, wide: WideTable, path: Path) -> list[Round]:
+def _by_time(sample: Sample, wide: WideTable, path: Path) -> list[FoldRows]:
     labelled = sample.labelled()
     waves = sorted({day.year for day in labelled.as_of.tolist()})
     test = sorted(wide.test_waves or waves[-1:])
@@ -313,7 +315,7 @@ def _by_time(sample: Sample, wide: WideTable, path: Path) -> list[Round]:
     # One wave alone both trains and calibrates: each member is calibrated on the groups that it never saw.
     train = before[:-1] or before
     return [
-        Round(
+        FoldRows(
             sample.rows(known & np.isin(wave_of, train)),
             sample.rows(known & np.isin(wave_of, before[-1:])),
             sample.rows(np.isin(wave_of, test)),
@@ -321,16 +323,16 @@ def _by_time(sample: Sample, wide: WideTable, path: Path) -> list[Round]:
     ]
 
 
-def _by_households(sample: Sample, wide: WideTable, seed: int) -> list[Round]:
+def _by_households(sample: Sample, wide: WideTable, seed: int) -> list[FoldRows]:
     part = part_of(sample.village, wide.parts, seed + OUTER_SEED)
     rounds = []
     for number in range(wide.parts):
         learned = sample.rows(part != number).labelled()
-        rounds.append(Round(learned, learned, sample.rows(part == number)))
+        rounds.append(FoldRows(learned, learned, sample.rows(part == number)))
     return rounds
 
 
-def _entries(fold: str, part: Round) -> Sequence[dict[str, str]]:
+def _entries(fold: str, part: FoldRows) -> Sequence[dict[str, str]]:
     uses = [("train", part.train), ("calibrate", part.calibrate), ("test", part.test)]
     return [
         {

@@ -11,10 +11,10 @@ import polars as pl
 
 from riskmodel.errors import Fault, PlanError
 from riskmodel.tables import Tables
-from riskmodel.training.enough import faults_of_round
+from riskmodel.training.enough import faults_of_fold
 from riskmodel.training.folds import Fold, Folds, make_folds
+from riskmodel.training.outcomes import CurrentOutcomes, current_outcomes
 from riskmodel.training.plan import PLAN_FOLDER, Plan
-from riskmodel.training.practice import Practice, practice_of
 from riskmodel.training.samples import Sample, Workbench, stack
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class FoldTable(Protocol):
 
 
 @dataclass(frozen=True)
-class Round:
+class FoldRows:
     """Rows of one fit. train, calibrate: labelled only. test: the whole cohort, labelled or not; None in the final round."""
 
     train: Sample
@@ -43,27 +43,28 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """Everything a learner needs. exams: rounds whose tests are pooled into the predictions that are judged. final: the round whose
-    model is kept. facts: what the record says about the data. practice: what happened without the lists; None where it is not known."""
+class PlanRows:
+    """Everything a learner needs. evaluations: rounds whose tests are pooled into the predictions that are judged. final: the round whose
+    model is kept. facts: what the record says about the data. outcomes: what happened without the lists; None
+    where it is not known."""
 
     names: tuple[str, ...]
     signs: tuple[int, ...]
-    exams: tuple[Round, ...]
-    final: Round
+    evaluations: tuple[FoldRows, ...]
+    final: FoldRows
     folds: FoldTable
     facts: Mapping[str, Any]
-    practice: Practice | None = None
+    outcomes: CurrentOutcomes | None = None
 
 
-def county_lesson(
+def county_rows(
     name: str,
     plan: Plan,
     bench: Workbench,
     until: dt.date,
     tell: Callable[[str, float], None] = lambda _, __: None,
-) -> Lesson:
-    """The lesson of a plan on a county's tables. Raises PlanError when the tables are too short or the plan names unknown features."""
+) -> PlanRows:
+    """The plan_rows of a plan on a county's tables. Raises PlanError when the tables are too short or the plan names unknown features."""
     _refuse_unfit_tables(name, plan, bench.tables)
     names = feature_names(name, plan, bench)
     folds = make_folds(
@@ -88,19 +89,20 @@ def county_lesson(
             tell(f"features as of {day}", number / len(days))
             bench.features(day)
 
-    def rows(fold: Fold) -> Round:
+    def rows(fold: Fold) -> FoldRows:
         learned = [
             stack([sample(day, fold.known_until) for day in part]).labelled()
             for part in (fold.train, fold.calibrate)
         ]
         test = stack([sample(day, until) for day in fold.test]) if fold.test else None
-        return Round(learned[0], learned[1], test)
+        return FoldRows(learned[0], learned[1], test)
 
-    exam, final = rows(folds.evaluation), rows(folds.final)
-    _refuse_too_little(name, plan, folds, exam, final)
+    evaluation, final = rows(folds.evaluation), rows(folds.final)
+    _refuse_too_little(name, plan, folds, evaluation, final)
     catalogue = bench.catalogue
     signs = tuple(
-        SIGNS[catalogue[feature].riskier_when] if feature in catalogue else 1 for feature in exam.train.names
+        SIGNS[catalogue[feature].riskier_when] if feature in catalogue else 1
+        for feature in evaluation.train.names
     )
     facts = {
         "tables_hash": bench.tables_hash,
@@ -113,8 +115,8 @@ def county_lesson(
             bench.tables["households"]["county_code"].unique(), days
         ),
     }
-    practice = practice_of(bench, folds.evaluation.test, plan.horizon_months, until)
-    return Lesson(exam.train.names, signs, (exam,), final, folds, facts, practice)
+    outcomes = current_outcomes(bench, folds.evaluation.test, plan.horizon_months, until)
+    return PlanRows(evaluation.train.names, signs, (evaluation,), final, folds, facts, outcomes)
 
 
 def _refuse_unfit_tables(name: str, plan: Plan, tables: Tables) -> None:
@@ -144,15 +146,15 @@ def _refuse_unfit_tables(name: str, plan: Plan, tables: Tables) -> None:
         raise PlanError(faults)
 
 
-def _refuse_too_little(name: str, plan: Plan, folds: Folds, exam: Round, final: Round) -> None:
+def _refuse_too_little(name: str, plan: Plan, folds: Folds, evaluation: FoldRows, final: FoldRows) -> None:
     """Raises PlanError when the rows of the evaluation or of the final fold are too few to learn from."""
-    for fold, part in ((folds.evaluation, exam), (folds.final, final)):
+    for fold, part in ((folds.evaluation, evaluation), (folds.final, final)):
         where = {
             use: f"{use} dates {', '.join(map(str, getattr(fold, use)))}"
             for use in ("train", "calibrate", "test")
             if getattr(fold, use)
         }
-        if faults := faults_of_round(name, plan, part, where):
+        if faults := faults_of_fold(name, plan, part, where):
             raise PlanError(faults)
 
 
