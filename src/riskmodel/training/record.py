@@ -7,7 +7,7 @@ import math
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,18 +42,21 @@ def usual_values(names: Sequence[str], values: Floats) -> dict[str, dict[str, fl
     return usual
 
 
+class Fitted(NamedTuple):
+    """A plan with what it was fitted on and what came of it. evaluations: the fits of `rows.evaluations`; final: the one that is kept."""
+
+    name: str
+    plan: Plan
+    rows: PlanRows
+    evaluations: Sequence[Fit]
+    final: Fit
+
+
 def model_record(
-    project: Project,
-    name: str,
-    plan: Plan,
-    plan_rows: PlanRows,
-    evaluations: Sequence[Fit],
-    final: Fit,
-    metrics: Mapping[str, float],
-    commit: str,
-    model_version: str,
+    project: Project, fitted: Fitted, metrics: Mapping[str, float], *, commit: str, model_version: str
 ) -> dict[str, Any]:
     """Everything a reader of the record needs, as JSON: plan, hashes, folds, fits, figures, versions."""
+    name, plan, plan_rows, evaluations, final = fitted
     catalogue = project.root / "features" / "catalogue.yaml"
     return {
         "plan": name,

@@ -27,7 +27,7 @@ from riskmodel.training.list_reasons import reasons
 from riskmodel.training.model import Model
 from riskmodel.training.pictures import group_audit, run_pictures
 from riskmodel.training.plan import PLAN_FOLDER, Plan, capacities_of, load_plan
-from riskmodel.training.record import model_record, record_text
+from riskmodel.training.record import Fitted, model_record, record_text
 from riskmodel.training.samples import Workbench
 from riskmodel.training.soundness import gain_shares, leak_hunt, signs_hold, stability
 
@@ -101,16 +101,9 @@ def train(
             calibration=final.calibration,
             signs=plan_rows.signs,
         )
+        fitted = Fitted(name=plan_name, plan=plan, rows=plan_rows, evaluations=evaluations, final=final)
         record = model_record(
-            project,
-            plan_name,
-            plan,
-            plan_rows,
-            evaluations,
-            final,
-            metrics,
-            code_commit(project),
-            model.version,
+            project, fitted, metrics, commit=code_commit(project), model_version=model.version
         )
         tests = [part.test for part in plan_rows.evaluations if part.test is not None]
         record["leak_hunt"] = leak_hunt(tests) | {"gain": gain_shares(final, plan_rows.final.train)}
@@ -128,7 +121,7 @@ def train(
         draft = Path(tempfile.mkdtemp(prefix="riskmodel-"))
         try:
             model.save(draft / "model")
-            _write(draft, project, plan_name, plan, plan_rows, predictions, evaluation, audit, record)
+            _write(draft, project, fitted, predictions, evaluation, audit, record)
             because = reasons(evaluations, tests, capacities_of(plan)[0]) if plan.source == "county" else None
             if because is not None:
                 because.write_parquet(draft / "reasons.parquet")
@@ -324,14 +317,14 @@ def _flat(prefix: str, value: Any) -> dict[str, Any]:
 def _write(
     folder: Path,
     project: Project,
-    name: str,
-    plan: Plan,
-    plan_rows: PlanRows,
+    fitted: Fitted,
     predictions: pl.DataFrame,
     evaluation: Evaluation,
     audit: GroupAudit | None,
     record: Mapping[str, Any],
 ) -> None:
+    """Everything that a run keeps beside its model and its reasons, as files of the folder."""
+    name, plan, plan_rows = fitted.name, fitted.plan, fitted.rows
     predictions.write_parquet(folder / "predictions.parquet")
     shutil.copyfile(project.root / PLAN_FOLDER / f"{name}.yaml", folder / "plan.yaml")
     catalogue = project.root / "features" / "catalogue.yaml"
