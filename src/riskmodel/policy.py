@@ -1,9 +1,11 @@
-"""Policy values by place and date: what the monitoring line of a county was on a day, and where that figure comes from.
+"""Policy values by place and date: what the monitoring line of a county was on a day, and where that figure
+comes from.
 
-`features/policy/*.yaml` hold every figure with legal meaning, each with unit, source and the day from which it is valid. The narrower
-area goes over the wider one (village, township, county, prefecture, province, national); a `policy` table that a county brings
-along goes over all files. An area whose own first value begins later falls back on the wider area. A value that ended (`value: null`, or a day
-after `until`) does not fall back: nobody knows then what is in force, so it is an error that says what to add.
+`features/policy/*.yaml` hold every figure with legal meaning, each with unit, source and the day from which
+it is valid. The narrower area goes over the wider one (village, township, county, prefecture, province,
+national); a `policy` table that a county brings along goes over all files. An area whose own first value
+begins later falls back on the wider area. A value that ended (`value: null`, or a day after `until`) does not
+fall back: nobody knows then what is in force, so it is an error that says what to add.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 POLICY_FOLDER: Final = "features/policy"
 NATIONAL: Final = "national"
 
-# Every number the feature functions may ask for, by its name in the files: what `policy.<name>` holds in a feature function.
+# Every number the feature functions may ask for, by its name in the files: what `policy.<name>` holds in a
+# feature function.
 NUMBERS: Final = (
     "monitoring_line",
     "dibao_standard",
@@ -45,8 +48,9 @@ NUMBERS: Final = (
     "wage_falling_periods",
     "transfer_share",
 )
-# Beside them, days that a feature function may ask for, as days since 1970-01-01: the accounting window from its first day up to the day before
-# its end; the first day of the school year in which the as-of date lies, and of the one before.
+# Beside them, days that a feature function may ask for, as days since 1970-01-01: the accounting window from
+# its first day up to the day before its end; the first day of the school year in which the as-of date lies,
+# and of the one before.
 DAYS: Final = ("accounting_start", "accounting_end", "school_year_before", "school_year_start")
 # Values that are words: name -> what they may say.
 ACCOUNTING_WINDOWS: Final = ("previous_12_months", "october_to_september")
@@ -55,8 +59,10 @@ _WIDTHS: Final = (12, 9, 6, 4, 2)  # digits of village, township, county, prefec
 
 
 class DatedValue(Strict):
-    """One value: valid from the day that is its key to `until` (included), or until the next value. `value: null`: ended. `verified: false`: nobody
-    has compared it with what was published; it serves, and says so wherever it is shown."""
+    """One value: valid from the day that is its key to `until` (included), or until the next value. `value:
+    null`: ended. `verified: false`: nobody has compared it with what was published; it serves, and says so
+    wherever it is shown.
+    """
 
     value: float | str | None
     source: Annotated[str, Field(min_length=1)]
@@ -105,7 +111,8 @@ class _Dated:
 class Policy:
     """Dated values. Make it with `Policy.load`.
 
-    `files`: name -> the file it stands in. `hash` covers the files' bytes; values of a data folder's `policy` table are in its own hash.
+    `files`: name -> the file it stands in. `hash` covers the files' bytes; values of a data folder's `policy`
+    table are in its own hash.
     """
 
     files: Mapping[str, str]
@@ -122,7 +129,9 @@ class Policy:
 
     @classmethod
     def load(cls, project: Project, tables: Tables | None = None) -> Policy:
-        """All files of `features/policy/`, and the `policy` table of the data if it is there. Raises ProjectError with file:line."""
+        """All files of `features/policy/`, and the `policy` table of the data if it is there. Raises
+        ProjectError with file:line.
+        """
         files: dict[str, str] = {}
         series: dict[str, dict[str, _Dated]] = {}
         units: dict[str, str] = {}
@@ -173,7 +182,8 @@ class Policy:
     def value(self, name: str, area_code: str, on: dt.date) -> float:
         """The number in force for an area (12, 9 or 6 digits) on a day, in the unit of its file.
 
-        Raises PolicyError: before the first value, after an end, or when the value is no number; it names the file and what to add.
+        Raises PolicyError: before the first value, after an end, or when the value is no number; it names the
+        file and what to add.
         """
         found = self.in_force(name, area_code, on).value
         if not isinstance(found, (int, float)):
@@ -183,14 +193,18 @@ class Policy:
         return float(found)
 
     def in_force(self, name: str, area_code: str, on: dt.date) -> DatedValue:
-        """The dated value (with its source) in force for an area on a day. Raises PolicyError as `value` does."""
+        """The dated value (with its source) in force for an area on a day. Raises PolicyError as `value`
+        does.
+        """
         key = (name, area_code, on)
         if key not in self._known:
             self._known[key] = self._look_up(name, area_code, on)
         return self._known[key]
 
     def unverified(self, area_codes: Iterable[str], days: Iterable[dt.date]) -> list[str]:
-        """A line for each value in force for these areas on these days that nobody has compared with what was published; sorted by file and name."""
+        """A line for each value in force for these areas on these days that nobody has compared with what was
+        published; sorted by file and name.
+        """
         found = set()
         for area, day in itertools.product(sorted(set(area_codes)), sorted(set(days))):
             for name in (*NUMBERS, *WORDS):
@@ -208,8 +222,8 @@ class Policy:
     def accounting_window(self, area_code: str, on: dt.date) -> tuple[dt.date, dt.date]:
         """First day of the accounting window in force on a day, and the day after its last.
 
-        `previous_12_months`: twelve whole months up to the end of the month before. `october_to_september`: the newest year from
-        1 October to 30 September that has ended. Raises PolicyError as `value` does.
+        `previous_12_months`: twelve whole months up to the end of the month before. `october_to_september`:
+        the newest year from 1 October to 30 September that has ended. Raises PolicyError as `value` does.
         """
         form = self.in_force("accounting_window", area_code, on).value
         if form == "previous_12_months":
@@ -228,7 +242,9 @@ class Policy:
         )
 
     def school_years(self, area_code: str, on: dt.date) -> tuple[dt.date, dt.date]:
-        """First days of the school year before the one in which the day lies, and of that one. Raises PolicyError as `value` does."""
+        """First days of the school year before the one in which the day lies, and of that one. Raises
+        PolicyError as `value` does.
+        """
         begins = self.in_force("school_year_begins", area_code, on).value
         month, day = _month_and_day(begins)
         year = on.year if (on.month, on.day) >= (month, day) else on.year - 1

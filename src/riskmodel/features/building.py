@@ -1,4 +1,5 @@
-"""build(tables, as_of): the only door to features. Time is cut in the kernel, once; what is known later changes nothing.
+"""build(tables, as_of): the only door to features. Time is cut in the kernel, once; what is known later
+changes nothing.
 
 `build_dates` is the same for several days at once: a household's rows are read once and cut at each day.
 """
@@ -64,15 +65,17 @@ def build(
     threads: int = 1,
     trim: bool = False,
 ) -> FeatureMatrix:
-    """Features of households as of a day: one row a household, one column a catalogue entry, in the catalogue's order.
+    """Features of households as of a day: one row a household, one column a catalogue entry, in the
+    catalogue's order.
 
-    tables: Tables, or `prepare(tables)` where they are used again. households: which (all in force with a member in force by default);
-    one that is not in force with a member then is refused with DataError. context: what is counted about the areas
-    (`AreaContext.of`); without it, it is counted from the same tables, so give the stored one when `tables` hold only a part of the county.
-    threads: partitions of households computed side by side; the result is the same. trim: compile a kernel of exactly the catalogue's features,
-    worth it where a few of them are wanted of many households often. Returns float64, NaN for unknown.
-    Raises PolicyError when no policy value is in force for one of the areas on that day, ProjectError when a function of the project's own
-    does not compile.
+    tables: Tables, or `prepare(tables)` where they are used again. households: which (all in force with a
+    member in force by default); one that is not in force with a member then is refused with DataError.
+    context: what is counted about the areas (`AreaContext.of`); without it, it is counted from the same
+    tables, so give the stored one when `tables` hold only a part of the county. threads: partitions of
+    households computed side by side; the result is the same. trim: compile a kernel of exactly the
+    catalogue's features, worth it where a few of them are wanted of many households often. Returns float64,
+    NaN for unknown. Raises PolicyError when no policy value is in force for one of the areas on that day,
+    ProjectError when a function of the project's own does not compile.
     """
     contexts = None if context is None else [context]
     [matrix] = build_dates(
@@ -99,7 +102,8 @@ def build_dates(
     threads: int = 1,
     trim: bool = False,
 ) -> list[FeatureMatrix]:
-    """`build` for several days, in one walk over the households: a matrix a day, each with the bits of `build`. contexts: one a day.
+    """`build` for several days, in one walk over the households: a matrix a day, each with the bits of
+    `build`. contexts: one a day.
 
     All matrices are in memory at once: 8 bytes a household, day and feature.
     """
@@ -169,8 +173,8 @@ def _kernels(
 ) -> list[tuple[tuple[str, ...], ModuleType]]:
     """The kernels that make these features, each with its features in the order of its columns.
 
-    The package's features have a kernel that changes with the package alone; those of the project's own have one beside it, so that an
-    analyst who changes a function waits seconds for the compiler and not a minute.
+    The package's features have a kernel that changes with the package alone; those of the project's own have
+    one beside it, so that an analyst who changes a function waits seconds for the compiler and not a minute.
     """
     known = definitions()
     package = tuple(known)
@@ -189,7 +193,9 @@ def in_force(prepared: Prepared, as_of: dt.date) -> npt.NDArray[np.bool_]:
 
 
 def count_context(tables: Tables | Prepared, as_of: dt.date) -> AreaContext:
-    """What is counted about every area as of a day: integers only, so that it can be stored and used for one household later."""
+    """What is counted about every area as of a day: integers only, so that it can be stored and used for one
+    household later.
+    """
     prepared = tables if isinstance(tables, Prepared) else prepare(tables)
     everybody = _alive(prepared, (as_of,))
     [context] = _contexts(prepared, everybody, _counts(prepared, everybody))
@@ -203,9 +209,10 @@ Places = npt.NDArray[np.intp]
 class _Targets:
     """Households to be computed, on each of some days.
 
-    of_day, versions: a day's households (positions in Prepared, ascending) and the rows of their versions in force. union: all of them once,
-    shape (n,). places: shape (n, days), the row of a household and day in one array over all days; -1 where it is not wanted. edges:
-    where each day begins in that array, and where the last ends.
+    of_day, versions: a day's households (positions in Prepared, ascending) and the rows of their versions in
+    force. union: all of them once, shape (n,). places: shape (n, days), the row of a household and day in one
+    array over all days; -1 where it is not wanted. edges: where each day begins in that array, and where the
+    last ends.
     """
 
     days: tuple[dt.date, ...]
@@ -305,7 +312,9 @@ def _contexts(prepared: Prepared, everybody: _Targets, counted: npt.NDArray[np.i
 def _area_counts(
     prepared: Prepared, days: tuple[dt.date, ...], contexts: Sequence[AreaContext] | None
 ) -> tuple[npt.NDArray[np.int64], ...]:
-    """Counts of the villages, townships and counties, each of shape (days, areas, counts); without contexts nobody asks for them: zeros."""
+    """Counts of the villages, townships and counties, each of shape (days, areas, counts); without contexts
+    nobody asks for them: zeros.
+    """
     levels = (("village", prepared.villages), ("township", prepared.townships), ("county", prepared.counties))
     if contexts is None:
         return tuple(np.zeros((len(days), len(codes), len(counts())), np.int64) for _, codes in levels)
@@ -314,7 +323,9 @@ def _area_counts(
 
 @lru_cache(maxsize=512)
 def _clocks(days: tuple[dt.date, ...]) -> tuple[npt.NDArray[Any], ...]:
-    """The clocks of some days as the kernel takes them: shapes (days,), (days,), (days, months), (days, months)."""
+    """The clocks of some days as the kernel takes them: shapes (days,), (days,), (days, months), (days,
+    months).
+    """
     times = [clock(day) for day in days]
     return (
         np.array([time.as_of for time in times], np.int64),
@@ -326,7 +337,9 @@ def _clocks(days: tuple[dt.date, ...]) -> tuple[npt.NDArray[Any], ...]:
 
 @lru_cache(maxsize=8)
 def _compile_own(only: tuple[str, ...], own: OwnFunctions) -> None:
-    """Have the kernel compiled. Raises ProjectError that names each function of the project's own that does not compile."""
+    """Have the kernel compiled. Raises ProjectError that names each function of the project's own that does
+    not compile.
+    """
     from numba.core.errors import NumbaError
 
     try:
@@ -386,7 +399,8 @@ def _run_on_nobody(nobody: Prepared, only: tuple[str, ...], own: OwnFunctions) -
 
 
 def warm_up(catalogue: Catalogue | None = None) -> float:
-    """Compile the kernel, or load it from the cache, and say how many seconds that took: before a service opens, or while an image is built.
+    """Compile the kernel, or load it from the cache, and say how many seconds that took: before a service
+    opens, or while an image is built.
 
     catalogue: one whose project brings functions of its own; they are compiled beside the package's.
     """
@@ -403,7 +417,9 @@ def warm_up(catalogue: Catalogue | None = None) -> float:
 def _policies(
     prepared: Prepared, policy: Policy, targets: _Targets
 ) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int32]]:
-    """Policy values: distinct records, and for each day and village that is asked for the place of its own, shape (days, villages)."""
+    """Policy values: distinct records, and for each day and village that is asked for the place of its own,
+    shape (days, villages).
+    """
     found: dict[tuple[float, ...], int] = {}
     policy_of = np.zeros((len(targets.days), len(prepared.villages)), np.int32)
     for number, day in enumerate(targets.days):

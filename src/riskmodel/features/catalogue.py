@@ -1,4 +1,6 @@
-"""The catalogue: what each feature is called, means and says. Read from `features/catalogue.yaml`, one form for every entry."""
+"""The catalogue: what each feature is called, means and says. Read from `features/catalogue.yaml`, one form
+for every entry.
+"""
 
 from __future__ import annotations
 
@@ -64,8 +66,8 @@ TOLD: dict[str, tuple[Telling, ...]] = {
 }
 
 
-# How values of a feature are compared and written: an amount (higher, lower), a count (more, less), a change, the time since an
-# event, a distance, an age; or not at all (levels, figures of an area).
+# How values of a feature are compared and written: an amount (higher, lower), a count (more, less), a change,
+# the time since an event, a distance, an age; or not at all (levels, figures of an area).
 Manner = Literal["amount", "count", "change", "since", "distance", "age", "uncompared"]
 
 Text = Annotated[str, Field(min_length=1)]
@@ -74,8 +76,8 @@ Text = Annotated[str, Field(min_length=1)]
 class PartOfWhole(Strict):
     """A sentence about a part of a whole, by the size of the part.
 
-    share: `{value}` is a percentage, or a multiple from 110 % on. times: used from 110 % on instead. whole: used for 100 %.
-    least: used below 0.5 %. Without one of the last three, `share` is used.
+    share: `{value}` is a percentage, or a multiple from 110 % on. times: used from 110 % on instead. whole:
+    used for 100 %. least: used below 0.5 %. Without one of the last three, `share` is used.
     """
 
     share: Text
@@ -85,10 +87,12 @@ class PartOfWhole(Strict):
 
 
 class Sentence(Strict):
-    """The sentence of a reason in one language. `{value}` is the value with its unit, `{yuan}` an amount without "人均".
+    """The sentence of a reason in one language. `{value}` is the value with its unit, `{yuan}` an amount
+    without "人均".
 
-    zero: for the value 0 (a flag: no). negative: below 0, where `{value}` is the size without its sign. missing: for an unknown
-    value. Without them `value` and a general sentence are used. after: what a share adds to the sentence of its amount.
+    zero: for the value 0 (a flag: no). negative: below 0, where `{value}` is the size without its sign.
+    missing: for an unknown value. Without them `value` and a general sentence are used. after: what a share
+    adds to the sentence of its amount.
     """
 
     value: Text | PartOfWhole
@@ -119,10 +123,11 @@ class Sentences(Strict):
 class Feature(Strict):
     """One feature. `topic` joins features that speak of the same thing: together they give one reason.
 
-    status: `active` is offered to plans; `rule` is a department rule (a baseline and a lead, no predictor); `trial` is computed
-    but offered only to plans that name it. tell: when a value may be told as a reason, where that is narrower than riskier_when (or, for
-    unclear, more than never). amount: the feature that a share is a part of; the two are told together. covers: topics whose money is
-    part of this one's, so that both are never told. levels: the words for 0, 1, 2, …
+    status: `active` is offered to plans; `rule` is a department rule (a baseline and a lead, no predictor);
+    `trial` is computed but offered only to plans that name it. tell: when a value may be told as a reason,
+    where that is narrower than riskier_when (or, for unclear, more than never). amount: the feature that a
+    share is a part of; the two are told together. covers: topics whose money is part of this one's, so that
+    both are never told. levels: the words for 0, 1, 2, …
     """
 
     label: Words
@@ -167,7 +172,9 @@ class Feature(Strict):
 
 
 class Catalogue(RootModel[dict[str, Feature]]):
-    """All features by name, in the order of the file, which is the order of the columns. own: the functions that the project itself brings."""
+    """All features by name, in the order of the file, which is the order of the columns. own: the functions
+    that the project itself brings.
+    """
 
     model_config = ConfigDict(frozen=True)
     _own: OwnFunctions = PrivateAttr(default=NOTHING_OWN)
@@ -206,8 +213,9 @@ class Catalogue(RootModel[dict[str, Feature]]):
         return self
 
     def meanings(self, names: Iterable[str]) -> dict[str, str]:
-        """For each of these features a hash of what decides its value: family, unit, sources, window, sign, and the text of the project's
-        own file where the function is in one. Labels and sentences play no part. "" for a name that the catalogue does not have.
+        """For each of these features a hash of what decides its value: family, unit, sources, window, sign,
+        and the text of the project's own file where the function is in one. Labels and sentences play no
+        part. "" for a name that the catalogue does not have.
         """
         from riskmodel.features.definitions import definitions
 
@@ -231,8 +239,8 @@ class Catalogue(RootModel[dict[str, Feature]]):
 def load_catalogue(project: Project) -> Catalogue:
     """The project's catalogue, with the project's own functions.
 
-    Raises ProjectError: every fault at once, with file:line. A feature on the denylist is one, an entry without a function, and a function in
-    `features/own/` without an entry.
+    Raises ProjectError: every fault at once, with file:line. A feature on the denylist is one, an entry
+    without a function, and a function in `features/own/` without an entry.
     """
     from riskmodel.features.definitions import definitions
 

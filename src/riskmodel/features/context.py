@@ -1,8 +1,10 @@
-"""What is counted about the areas of a county as of a day: integers, leave-one-out in the kernel, storable as JSON.
+"""What is counted about the areas of a county as of a day: integers, leave-one-out in the kernel, storable as
+JSON.
 
-A household's neighbours are all other households of its village, township or county. The counts hold the household itself; the kernel takes
-its own contribution off, so a household scored alone with the stored counts gets the same numbers as in the batch. A household that
-was not among those counted is compared with all of them less its own contribution, never below 0.
+A household's neighbours are all other households of its village, township or county. The counts hold the
+household itself; the kernel takes its own contribution off, so a household scored alone with the stored
+counts gets the same numbers as in the batch. A household that was not among those counted is compared with
+all of them less its own contribution, never below 0.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ _LEVELS: Final = ("village", "township", "county")
 
 @dataclass(frozen=True)
 class AreaContext:
-    """Counts by area code (12, 9 and 6 digits) as of a day. names: what is counted (`features/neighbours.py`), in order."""
+    """Counts by area code (12, 9 and 6 digits) as of a day. names: what is counted
+    (`features/neighbours.py`), in order.
+    """
 
     as_of: dt.date
     names: tuple[str, ...]
@@ -41,7 +45,9 @@ class AreaContext:
         counted: npt.NDArray[np.int64],
         versions: npt.NDArray[np.intp],
     ) -> AreaContext:
-        """Sum the households' own counts, shape (households, counts), by the area of their versions in force, shape (households,)."""
+        """Sum the households' own counts, shape (households, counts), by the area of their versions in force,
+        shape (households,).
+        """
         found: dict[str, tuple[int, ...]] = {}
         for level, codes in zip(
             _LEVELS, (prepared.villages, prepared.townships, prepared.counties), strict=True

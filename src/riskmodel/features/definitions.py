@@ -1,4 +1,6 @@
-"""What features there are: the public functions of the package's families, and those of a project's own folder."""
+"""What features there are: the public functions of the package's families, and those of a project's own
+folder.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ class Definition:
 
 @lru_cache(maxsize=8)
 def definitions(own: OwnFunctions = NOTHING_OWN) -> dict[str, Definition]:
-    """All features by name, family by family: the public functions of the family's module, then those of the project's own file."""
+    """All features by name, family by family: the public functions of the family's module, then those of the
+    project's own file.
+    """
     found: dict[str, Definition] = {}
     added = own_modules(own)
     for family, module in FAMILIES.items():

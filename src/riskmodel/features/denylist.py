@@ -1,4 +1,6 @@
-"""The denylist: what never predicts, and why. Protected attributes, names, ids, village identity, and what is written at or after identification."""
+"""The denylist: what never predicts, and why. Protected attributes, names, ids, village identity, and what is
+written at or after identification.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""The leak hunt: build features as of a day, alter everything that became known later, build them again. Every bit must be the same.
+"""The leak hunt: build features as of a day, alter everything that became known later, build them again.
+Every bit must be the same.
 
-Four hands are laid on the tables: later rows are taken away; later rows are put in (late bills that happened before the day, corrections of
-old rows, new versions, visits that confirm a risk, measures that answer it, dibao newly granted); later rows are altered; all rows
-are shuffled. A feature that looks past the day, or at the order of a file, comes out differently.
+Four hands are laid on the tables: later rows are taken away; later rows are put in (late bills that happened
+before the day, corrections of old rows, new versions, visits that confirm a risk, measures that answer it,
+dibao newly granted); later rows are altered; all rows are shuffled. A feature that looks past the day, or at
+the order of a file, comes out differently.
 """
 
 from __future__ import annotations
@@ -83,8 +85,9 @@ def leaks(
 ) -> LeakReport:
     """Hunt for features that look past the as-of date, on these tables and days.
 
-    builder: what makes the features (by default `build` with this catalogue and policy). Choose days that leave at least some
-    months of later rows. Compares values bit by bit, NaN included, and that the same households come out.
+    builder: what makes the features (by default `build` with this catalogue and policy). Choose days that
+    leave at least some months of later rows. Compares values bit by bit, NaN included, and that the same
+    households come out.
     """
     make = builder or (lambda these, day: build(these, day, catalogue=catalogue, policy=policy))
     found: list[Leak] = []
@@ -144,7 +147,9 @@ _WORSE: Final[Mapping[str, Mapping[str, object]]] = {
 
 
 def _later(name: str, early: pl.DataFrame, day: dt.date, random: np.random.Generator) -> pl.DataFrame:
-    """Rows that become known after the day about things of before: half as new rows, half as corrections; every state gets a new version."""
+    """Rows that become known after the day about things of before: half as new rows, half as corrections;
+    every state gets a new version.
+    """
     table = TABLES[name]
     if not early.height:
         return early
@@ -183,7 +188,9 @@ def _with(name: str, frame: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
 
 
 def _altered(name: str, late: pl.DataFrame, random: np.random.Generator) -> pl.DataFrame:
-    """Later rows with other content: money changed, and the columns of the table dealt out among the rows anew."""
+    """Later rows with other content: money changed, and the columns of the table dealt out among the rows
+    anew.
+    """
     table = TABLES[name]
     if not late.height:
         return late

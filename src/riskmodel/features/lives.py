@@ -1,8 +1,9 @@
 # mypy: disable-error-code="no-untyped-def"
-"""Whether rows that are ready for the features contradict the lives of their members: the quick road of a request asks this.
+"""Whether rows that are ready for the features contradict the lives of their members: the quick road of a
+request asks this.
 
-The rules are those of `riskmodel.tables.across` that refuse rows; ids of events are not in these rows, so that corrections which change
-their owner are looked for where the ids are read.
+The rules are those of `riskmodel.tables.across` that refuse rows; ids of events are not in these rows, so
+that corrections which change their owner are looked for where the ids are read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from riskmodel.tables.across import BEFORE_BIRTH_DAYS, PREGNANCY
 def may_contradict(prepared: Prepared) -> bool:
     """Whether a refusing rule may apply to these rows: the full checks then decide.
 
-    Never False where one applies (but for ids of events); True now and then where none does, as for a birth date that was corrected.
+    Never False where one applies (but for ids of events); True now and then where none does, as for a birth
+    date that was corrected.
     """
     rows = prepared.rows
     people = int(rows["members"]["person"].max(initial=-1)) + 1
@@ -47,10 +49,11 @@ def days_of(date):
 
 @compiled
 def lives_contradict(members, starts, born, sex):
-    """Whether a member stands for two persons, left before birth, or came into a household that all others had left.
+    """Whether a member stands for two persons, left before birth, or came into a household that all others
+    had left.
 
-    members: rows sorted by household, member and known_on; starts: the first row of each household. Fills `born` and `sex`: of
-    each person (NEVER and -1 before).
+    members: rows sorted by household, member and known_on; starts: the first row of each household. Fills
+    `born` and `sex`: of each person (NEVER and -1 before).
     """
     for home in range(len(starts) - 1):
         first, last = starts[home], starts[home + 1]

@@ -153,7 +153,9 @@ _FLAG_DIRECTIONS: Final = {
 
 
 def features_page(catalogue: Catalogue, language: Language) -> str:
-    """The page as Markdown: every feature of the catalogue by family, in the catalogue's order, with what a county officer asks about it."""
+    """The page as Markdown: every feature of the catalogue by family, in the catalogue's order, with what a
+    county officer asks about it.
+    """
     zh = language == "zh"
     functions = definitions(catalogue.own)
     counted = {status: len(catalogue.with_status(status)) for status in ("active", "trial", "rule")}

@@ -1,7 +1,8 @@
 """Rows of a county, or of one household, ready for the kernel: sorted, coded, as they are on any day.
 
-Two roads lead here and meet bit by bit: `prepare` from Tables (a county), `prepare_records` from lists of dicts (one household now). Nothing
-is cut in time here; each row keeps known_on and replaced_on, and the kernel cuts at the door.
+Two roads lead here and meet bit by bit: `prepare` from Tables (a county), `prepare_records` from lists of
+dicts (one household now). Nothing is cut in time here; each row keeps known_on and replaced_on, and the
+kernel cuts at the door.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ _STATES: Final = {
 class Prepared:
     """Rows of n households, sorted by household and, inside it, in the tables' canonical order.
 
-    household_id: shape (n,), ascending. rows[table]: records of `features.rows.SHAPES`. starts[table]: shape (owners + 1,), the first row of
-    each owner: a household; a person for medical, disability and employment; an area for `area_shocks`. present: tables that
-    are there (an absent one is unknown, not empty). tables: what it was made from, kept for tracing a value to its rows.
+    household_id: shape (n,), ascending. rows[table]: records of `features.rows.SHAPES`. starts[table]: shape
+    (owners + 1,), the first row of each owner: a household; a person for medical, disability and employment;
+    an area for `area_shocks`. present: tables that are there (an absent one is unknown, not empty). tables:
+    what it was made from, kept for tracing a value to its rows.
     """
 
     household_id: npt.NDArray[np.object_]
@@ -67,7 +69,9 @@ class Prepared:
 
     @cached_property
     def limits(self) -> npt.NDArray[np.int64]:
-        """Most rows that any household may have in each table, for the kernel's scratch space. Shape (tables,)."""
+        """Most rows that any household may have in each table, for the kernel's scratch space. Shape
+        (tables,).
+        """
         if len(self) == 1:  # all rows: more than enough, and quick
             return np.array(
                 [len(self.rows[name]) + len(self.rows["area_shocks"]) * 3 for name in TABLE_NAMES], np.int64
@@ -106,8 +110,8 @@ def day_number(day: dt.date) -> int:
 def prepare(tables: Tables) -> Prepared:
     """Sort and code the rows of all tables that are there.
 
-    Rows of households, members or areas that the `households` and `members` tables do not name are left out. Money in yuan; nothing is
-    cut in time: use it for any as-of date.
+    Rows of households, members or areas that the `households` and `members` tables do not name are left out.
+    Money in yuan; nothing is cut in time: use it for any as-of date.
     """
     households = tables["households"].sort("household_id", "known_on")
     ids = households["household_id"].unique(maintain_order=True)
@@ -176,7 +180,9 @@ _SCOPE_OF: Final = {12: 1, 9: 2, 6: 3}
 
 
 def records_of(name: str, frame: pl.DataFrame, now: Prepared) -> Rows:
-    """Records of some rows of the tables that `now` was made from, in their order, with what `prepare` worked out for them."""
+    """Records of some rows of the tables that `now` was made from, in their order, with what `prepare` worked
+    out for them.
+    """
     assert now.tables is not None
     if name in ("households", "members"):
         key = "household_id" if name == "households" else "member_id"
@@ -299,11 +305,13 @@ def _birth(text: str | dt.date) -> int:
 
 
 def prepare_records(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Prepared:
-    """The same from lists of dicts, one list a table (an absent key is an absent table): for one household, or a few, now.
+    """The same from lists of dicts, one list a table (an absent key is an absent table): for one household,
+    or a few, now.
 
-    Values as in JSON: ISO dates (or `date`), codes as text, numbers, booleans; optional ones absent or None. It trusts that they keep
-    the contract (the scoring gate and `tables_of` check); a code, date or number that cannot be read raises DataError. `members` must hold
-    every version of everybody who was ever a member, as `Tables.of_households` gives them.
+    Values as in JSON: ISO dates (or `date`), codes as text, numbers, booleans; optional ones absent or None.
+    It trusts that they keep the contract (the scoring gate and `tables_of` check); a code, date or number
+    that cannot be read raises DataError. `members` must hold every version of everybody who was ever a
+    member, as `Tables.of_households` gives them.
     """
     try:
         return _prepare_records(records)
@@ -463,7 +471,9 @@ def _prepare_records(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Prep
 
 
 def _versions(name: str, records: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], int]]:
-    """Rows with the day on which each is replaced: the known_on of the next row of the same key. Exact duplicates count once."""
+    """Rows with the day on which each is replaced: the known_on of the next row of the same key. Exact
+    duplicates count once.
+    """
     key = TABLES[name].key
     newest: dict[str, list[Mapping[str, Any]]] = {}
     for row in records:

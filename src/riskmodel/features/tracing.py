@@ -1,7 +1,8 @@
-"""How a value came about: the formula, the window, the rows that were looked at, and those without which the value would differ.
+"""How a value came about: the formula, the window, the rows that were looked at, and those without which the
+value would differ.
 
-The feature function is run in plain Python on the rows in force on the day, cut by `Tables.known_by`, a road of its own: that it ends at the
-same number as the kernel is a check of both, and is tested for every feature.
+The feature function is run in plain Python on the rows in force on the day, cut by `Tables.known_by`, a road
+of its own: that it ends at the same number as the kernel is a check of both, and is tested for every feature.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ Rows = dict[str, list[SimpleNamespace]]
 
 @dataclass(frozen=True)
 class ValueTrace:
-    """One value, traced. value: NaN is unknown. rows[table]: the rows known on the day as the county delivered them, with `counts`: the
-    value hangs on this row. policy: the values that the function asked for, with source. neighbours: the counts it asked for."""
+    """One value, traced. value: NaN is unknown. rows[table]: the rows known on the day as the county
+    delivered them, with `counts`: the value hangs on this row. policy: the values that the function asked
+    for, with source. neighbours: the counts it asked for.
+    """
 
     household_id: str
     as_of: dt.date
@@ -101,9 +104,11 @@ def explain_value(
     policy: Policy,
     context: AreaContext | None = None,
 ) -> ValueTrace:
-    """Trace one value of one household to its rows. context: as for `build`; counted from the same tables when it is not given.
+    """Trace one value of one household to its rows. context: as for `build`; counted from the same tables
+    when it is not given.
 
-    Raises DataError for a household or feature that is not there, or a household that is not in force with a member then.
+    Raises DataError for a household or feature that is not there, or a household that is not in force with a
+    member then.
     """
     [trace] = explain_values(
         tables, household_id, [feature], as_of, catalogue=catalogue, policy=policy, context=context
@@ -170,7 +175,9 @@ _ALWAYS_SHOWN = ("event_id", "member_id", "occurred_on", "known_on")
 
 
 def _names_read(function: Callable[..., Any], seen: set[Callable[..., Any]] | None = None) -> set[str]:
-    """Every name in a function and in the functions that it calls: which columns, policy values and counts it reads."""
+    """Every name in a function and in the functions that it calls: which columns, policy values and counts it
+    reads.
+    """
     seen = seen if seen is not None else set()
     seen.add(function)
     names = set(function.__code__.co_names)
@@ -301,7 +308,9 @@ def _when(as_of: dt.date) -> When:
 def _cut(
     ours: Tables, as_of: dt.date, now: Prepared, household_id: str
 ) -> tuple[Rows, dict[str, pl.DataFrame]]:
-    """Rows of one household on the day, as objects for the functions and as frames for people, place by place the same."""
+    """Rows of one household on the day, as objects for the functions and as frames for people, place by place
+    the same.
+    """
     cut = ours.known_by(as_of)
     frames: dict[str, pl.DataFrame] = {}
     versions = ours["members"].filter(
@@ -348,7 +357,9 @@ def _cut(
 
 
 def _objects(name: str, frame: pl.DataFrame, now: Prepared) -> list[SimpleNamespace]:
-    """The records of `now` that are these rows: found by what makes a version unique, in the order of the frame."""
+    """The records of `now` that are these rows: found by what makes a version unique, in the order of the
+    frame.
+    """
     from riskmodel.features.prepared import records_of
 
     made = records_of(name, frame, now)
@@ -389,8 +400,10 @@ def _mark(members: list[SimpleNamespace], rows: list[SimpleNamespace], table: st
 
 
 def _enters(definition: Definition, given: Mapping[str, Any], table: str, place: int, value: float) -> bool:
-    """Whether the value hangs on this row: it would differ without it, or without its person's versions, or with a huge amount in it (which brings
-    a sum over any threshold, so that a "no" can be traced as well as a "yes")."""
+    """Whether the value hangs on this row: it would differ without it, or without its person's versions, or
+    with a huge amount in it (which brings a sum over any threshold, so that a "no" can be traced as well as a
+    "yes").
+    """
     if _differs(value, _without(definition, given, table, [place])):
         return True
     row = given[table][place]

@@ -1,4 +1,6 @@
-"""Training: plans, the clock, learners, calibration, comparison, promotion. `train`, `compare` and `promote` are the doors."""
+"""Training: plans, the clock, learners, calibration, comparison, promotion. `train`, `compare` and `promote`
+are the doors.
+"""
 
 from __future__ import annotations
 

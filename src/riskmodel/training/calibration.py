@@ -1,11 +1,13 @@
 """From margins to probabilities: beta calibration, monotone, never exactly 0 or 1.
 
-With p = sigmoid(margin): logit(probability) = c + a · log p − b · log(1 − p), a ≥ 0, b ≥ 0 (Kull, Silva Filho and Flach, "Beta
-calibration", AISTATS 2017). a = b = 1, c = 0 leaves p as it is. With several intervals (discrete-time hazard) each interval has its
-own c and they share a and b, so that the curve over months is coherent: the longer horizon is never the less likely.
+With p = sigmoid(margin): logit(probability) = c + a · log p − b · log(1 − p), a ≥ 0, b ≥ 0 (Kull, Silva Filho
+and Flach, "Beta calibration", AISTATS 2017). a = b = 1, c = 0 leaves p as it is. With several intervals
+(discrete-time hazard) each interval has its own c and they share a and b, so that the curve over months is
+coherent: the longer horizon is never the less likely.
 
-Calibrated on few confirmations (some hundreds), the numbers are uncertain themselves, b above all, which only the top of the list
-knows anything about: a faint prior draws a towards 1 and b towards a, that is, towards a straight line on the logit scale.
+Calibrated on few confirmations (some hundreds), the numbers are uncertain themselves, b above all, which only
+the top of the list knows anything about: a faint prior draws a towards 1 and b towards a, that is, towards a
+straight line on the logit scale.
 """
 
 from __future__ import annotations
@@ -66,10 +68,12 @@ def log_share(margin: Floats) -> Floats:
 def fit_beta(
     margin: Floats, interval: npt.NDArray[np.int8], months: Sequence[int], *, weight: Floats | None = None
 ) -> BetaCalibration:
-    """Fit on n rows with a known outcome: margin, shape (n,); interval, the place of the first confirmation, -1 without one.
+    """Fit on n rows with a known outcome: margin, shape (n,); interval, the place of the first confirmation,
+    -1 without one.
 
-    One interval (months=(12,)): ordinary beta calibration. Maximum likelihood with a faint prior; a, b ≥ 0.001, so that it never
-    turns the order round. Without any confirmation among the rows the probability is that of half a confirmation.
+    One interval (months=(12,)): ordinary beta calibration. Maximum likelihood with a faint prior; a, b ≥
+    0.001, so that it never turns the order round. Without any confirmation among the rows the probability is
+    that of half a confirmation.
     """
     from scipy.optimize import minimize
 
@@ -118,11 +122,13 @@ def fit_beta(
 
 
 def expected_ensemble(honest: Floats, ensemble: Floats) -> Floats:
-    """The ensemble's margin that is to be expected, given the margin of the one member that never saw the household's village.
+    """The ensemble's margin that is to be expected, given the margin of the one member that never saw the
+    household's village.
 
-    honest, ensemble: shape (n,). A single member is noisier than the mean of all, so its margins are more spread out; calibrating
-    on them as they are would flatten the probabilities. The mean is therefore regressed on the member (regression calibration for
-    a covariate measured with error: Carroll, Ruppert and Stefanski, 1995). Labels play no part in it.
+    honest, ensemble: shape (n,). A single member is noisier than the mean of all, so its margins are more
+    spread out; calibrating on them as they are would flatten the probabilities. The mean is therefore
+    regressed on the member (regression calibration for a covariate measured with error: Carroll, Ruppert and
+    Stefanski, 1995). Labels play no part in it.
     """
     centre, spread = float(honest.mean()), float(honest.var())
     if spread == 0.0:

@@ -34,8 +34,8 @@ def known_of(tables: Tables, as_of: dt.date, *names: str) -> Tables:
 def cohort(tables: Tables, as_of: dt.date) -> pl.DataFrame:
     """Households in force on the day, with at least one member in force, that are not monitored then.
 
-    Uses only rows known on the day. One row a household, sorted by household_id: household_id, county_code, township_code,
-    village_code, category, relocated, distance_km. A missing distance stays missing.
+    Uses only rows known on the day. One row a household, sorted by household_id: household_id, county_code,
+    township_code, village_code, category, relocated, distance_km. A missing distance stays missing.
     """
     known = known_of(tables, as_of, "households", "members")
     peopled = known.get("members").select("household_id").unique()
@@ -57,7 +57,8 @@ def cohort(tables: Tables, as_of: dt.date) -> pl.DataFrame:
 
 
 def monitored(tables: Tables, as_of: dt.date) -> pl.DataFrame:
-    """Households (one column, household_id) whose newest decisive verification known on the day confirms the risk.
+    """Households (one column, household_id) whose newest decisive verification known on the day confirms the
+    risk.
 
     Newest by occurred_on, then known_on; on a tie the confirmation wins.
     """
@@ -77,9 +78,9 @@ def monitored(tables: Tables, as_of: dt.date) -> pl.DataFrame:
 def audit_groups(tables: Tables, as_of: dt.date) -> pl.DataFrame:
     """The groups of each cohort household, for the fairness audit only; never a predictor.
 
-    One row a household of the cohort, sorted by household_id: household_id, category (text), relocated, ethnic_minority (any
-    member), female_head, elderly_only (nobody under 60), disability (anybody certified), remote (the farthest quarter from the
-    village road), all boolean. Null means not known.
+    One row a household of the cohort, sorted by household_id: household_id, category (text), relocated,
+    ethnic_minority (any member), female_head, elderly_only (nobody under 60), disability (anybody certified),
+    remote (the farthest quarter from the village road), all boolean. Null means not known.
     """
     known = known_of(tables, as_of, "members", "disability")
     people = known.get("members")

@@ -31,8 +31,9 @@ TRUTH_NOTE = "The true probability sees luck that no feature can: nobody reaches
 class Comparison:
     """Several runs, judged on what they have in common. Make it with `compare`.
 
-    details: lines on regret across as-of dates, months earlier than current practice, and who enters or leaves the champion's lists and why.
-    runs: name -> run id. result: the figures, with `.value`, `.interval` and paired `.differences()`; the first run is the baseline.
+    details: lines on regret across as-of dates, months earlier than current practice, and who enters or
+    leaves the champion's lists and why. runs: name -> run id. result: the figures, with `.value`, `.interval`
+    and paired `.differences()`; the first run is the baseline.
     """
 
     runs: dict[str, str]
@@ -85,8 +86,9 @@ def compare(
 ) -> Comparison:
     """Judge runs on identical as-of dates and households.
 
-    run_ids: finished runs; without them the newest of each plan on the newest run's tables. truth: the truth of a synthetic county
-    (`truth.parquet` or its folder), shown as one more row. Raises ModelError: no runs, or nothing in common.
+    run_ids: finished runs; without them the newest of each plan on the newest run's tables. truth: the truth
+    of a synthetic county (`truth.parquet` or its folder), shown as one more row. Raises ModelError: no runs,
+    or nothing in common.
     """
     runs = [registry.find_run(project, run) for run in run_ids] or newest_of_each_plan(project)
     if not runs:
@@ -133,7 +135,9 @@ def compare(
 
 
 def share_of_truth(result: ModelComparison, names: Sequence[str]) -> tuple[str, ...]:
-    """Recall at 1, 2 and 5 % of each run as a share of what the true probability reaches, and of what the best run reaches; a line each."""
+    """Recall at 1, 2 and 5 % of each run as a share of what the true probability reaches, and of what the
+    best run reaches; a line each.
+    """
     lines = [
         TRUTH_NOTE,
         "Recall at 1, 2 and 5 %, as a share of what the true probability reaches (of what the best run reaches):",
@@ -153,9 +157,11 @@ def share_of_truth(result: ModelComparison, names: Sequence[str]) -> tuple[str, 
 
 
 def newest_of_each_plan(project: Project) -> list[dict[str, Any]]:
-    """The newest finished run of each plan on the tables of the newest run, in the order of training; baselines first.
+    """The newest finished run of each plan on the tables of the newest run, in the order of training;
+    baselines first.
 
-    Plans that were tested on other as-of dates than most are left out; name their runs to compare them with each other.
+    Plans that were tested on other as-of dates than most are left out; name their runs to compare them with
+    each other.
     """
     finished = registry.finished_runs(project)
     if not finished:
@@ -165,7 +171,8 @@ def newest_of_each_plan(project: Project) -> list[dict[str, Any]]:
     for run in finished:
         if [run["tags"].get(f"riskmodel.{name}") for name in ("tables_hash", "horizon_months")] == wanted:
             newest.setdefault(run["plan"], run)
-    # A plan with a grid of its own would leave nothing in common: the test dates that most plans share decide.
+    # A plan with a grid of its own would leave nothing in common: the test dates that most plans share
+    # decide.
     dates = [run["tags"].get("riskmodel.test_dates") for run in newest.values()]
     newest = {
         name: run
@@ -180,7 +187,9 @@ def newest_of_each_plan(project: Project) -> list[dict[str, Any]]:
 
 
 def predictions_of(project: Project, run_id: str) -> pl.DataFrame:
-    """The test predictions of a run: household_id, village_code, township_code, as_of, margin, probability, label, groups."""
+    """The test predictions of a run: household_id, village_code, township_code, as_of, margin, probability,
+    label, groups.
+    """
     return pl.read_parquet(registry.artifact(project, run_id, "predictions.parquet"))
 
 
@@ -222,7 +231,9 @@ def _something_common(predictions: dict[str, pl.DataFrame]) -> None:
 
 
 def true_predictions(truth: Path | pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame | None:
-    """The true probability as if it were a model, on the rows of `like`; None where the truth has none of these dates."""
+    """The true probability as if it were a model, on the rows of `like`; None where the truth has none of
+    these dates.
+    """
     if isinstance(truth, Path):
         truth = pl.read_parquet(truth / "truth.parquet" if truth.is_dir() else truth)
     joined = like.join(
@@ -246,9 +257,11 @@ def in_detail(
     runs: Mapping[str, str],
     capacity: float,
 ) -> tuple[str, ...]:
-    """Lines for a person: regret, months earlier than current practice, and changes against the champion's lists, at one capacity.
+    """Lines for a person: regret, months earlier than current practice, and changes against the champion's
+    lists, at one capacity.
 
-    Runs that were made before confirmations and reasons were kept with a run, and wide tables, have no such lines.
+    Runs that were made before confirmations and reasons were kept with a run, and wide tables, have no such
+    lines.
     """
     from riskmodel.training.predictions import capacity_name
 

@@ -1,6 +1,8 @@
-"""Several models on the same households and dates: paired differences, shares of a reference, regret, and a text for the terminal.
+"""Several models on the same households and dates: paired differences, shares of a reference, regret, and a
+text for the terminal.
 
-The models are evaluated on identical rows with the same bootstrap draws of whole villages; differences are percentile intervals of those draws.
+The models are evaluated on identical rows with the same bootstrap draws of whole villages; differences are
+percentile intervals of those draws.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
 class ModelComparison:
     """Several models on identical households and dates. Make it with `compare_predictions`.
 
-    The first model is the baseline of `differences()` unless another is named. `left_out` counts rows (as_of, household) that not every
-    model had, and that therefore count for none.
+    The first model is the baseline of `differences()` unless another is named. `left_out` counts rows (as_of,
+    household) that not every model had, and that therefore count for none.
     """
 
     evaluations: Mapping[str, Evaluation]
@@ -67,10 +69,12 @@ class ModelComparison:
         )
 
     def differences(self, baseline: str | None = None) -> pd.DataFrame:
-        """Paired differences, model minus baseline, on the same draws: model, baseline, metric, capacity, value, low, high, verdict.
+        """Paired differences, model minus baseline, on the same draws: model, baseline, metric, capacity,
+        value, low, high, verdict.
 
-        verdict: `better` or `worse` when the 95 % interval leaves 0 out, else `not certain`. For observed/expected the distance
-        from 1 on the log scale is compared, and lower is better; base_rate is left out, being the same for all.
+        verdict: `better` or `worse` when the 95 % interval leaves 0 out, else `not certain`. For
+        observed/expected the distance from 1 on the log scale is compared, and lower is better; base_rate is
+        left out, being the same for all.
         """
         import pandas as pd
 
@@ -100,10 +104,11 @@ class ModelComparison:
         return (value, *interval(spread, villages=self.evaluations[model].counts["villages"]))
 
     def ratios(self, reference: str) -> pd.DataFrame:
-        """Each model's figures as a share of the reference's, on the same draws: model, reference, metric, capacity, value, low, high.
+        """Each model's figures as a share of the reference's, on the same draws: model, reference, metric,
+        capacity, value, low, high.
 
-        With the true hazard of a synthetic county as one of the models this is the share of what can be reached. Only figures of which more
-        is better; NaN where the reference has 0.
+        With the true hazard of a synthetic county as one of the models this is the share of what can be
+        reached. Only figures of which more is better; NaN where the reference has 0.
         """
         import pandas as pd
 
@@ -123,11 +128,13 @@ class ModelComparison:
         )
 
     def regret(self, metric: str = "recall", capacity: float | str = "") -> pd.DataFrame:
-        """How much each model lost against the best model of each as-of date, so that one lucky date does not choose it.
+        """How much each model lost against the best model of each as-of date, so that one lucky date does not
+        choose it.
 
-        A row a model: dates (on which every model has the figure), mean (regret, mean of the dates) with low and high from the paired draws,
-        worst (largest regret), worst_as_of, best_on (dates on which it was the best, ties shared). Always at least 0: the best of several noisy
-        figures is too good, so that even equal models show some regret; compare models, not a model with 0.
+        A row a model: dates (on which every model has the figure), mean (regret, mean of the dates) with low
+        and high from the paired draws, worst (largest regret), worst_as_of, best_on (dates on which it was
+        the best, ties shared). Always at least 0: the best of several noisy figures is too good, so that even
+        equal models show some regret; compare models, not a model with 0.
         """
         import pandas as pd
 
@@ -198,9 +205,9 @@ def compare_predictions(
 ) -> ModelComparison:
     """Judge several models on identical rows with the same bootstrap draws.
 
-    Only rows (as_of, household) that every model has are used; `ModelComparison.left_out` counts the others. baseline: the model that
-    `differences()` subtracts, by default the first. Raises DataError with every fault: of a frame, no rows in common, or models that
-    disagree about the label or village of a household.
+    Only rows (as_of, household) that every model has are used; `ModelComparison.left_out` counts the others.
+    baseline: the model that `differences()` subtracts, by default the first. Raises DataError with every
+    fault: of a frame, no rows in common, or models that disagree about the label or village of a household.
     """
     if not predictions or (baseline is not None and baseline not in predictions):
         raise DataError(

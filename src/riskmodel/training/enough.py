@@ -1,4 +1,6 @@
-"""Whether the rows of a fold are enough to learn from; if not, every reason at once, each as a fault with its remedy."""
+"""Whether the rows of a fold are enough to learn from; if not, every reason at once, each as a fault with its
+remedy.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ FEWEST_OF_EACH: Final = 2
 def faults_of_fold(name: str, plan: Plan, part: FoldRows, where: Mapping[str, str]) -> list[Fault]:
     """Every reason why the plan cannot be fitted on this round; empty when it can.
 
-    name: the plan's. where: how a person finds the rows of a use (`train`, `calibrate`, `test`); uses that it does not name are not
-    looked at.
+    name: the plan's. where: how a person finds the rows of a use (`train`, `calibrate`, `test`); uses that it
+    does not name are not looked at.
     """
     faults = []
     for use, place in where.items():

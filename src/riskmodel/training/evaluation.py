@@ -1,12 +1,13 @@
-"""How good an order of households is, and how sure we are: the figures of one model, from a frame of predictions (see `predictions`).
+"""How good an order of households is, and how sure we are: the figures of one model, from a frame of
+predictions (see `predictions`).
 
-**Equal margins.** A cut through a group of equal margins takes its share of the group (the expectation over a random order); the worst and the
-best order are given beside.
+**Equal margins.** A cut through a group of equal margins takes its share of the group (the expectation over a
+random order); the worst and the best order are given beside.
 
-**Several dates.** AUC, average precision, precision and recall are worked out for each date and averaged over dates, each date counting the same
-(dates on which one is undefined, e.g. recall without a confirmation, are left out); lift is the ratio of the averages of precision
-and base rate, visits per confirmed household one over the average precision. Brier, log loss, observed over expected and ECE pool all
-labelled rows.
+**Several dates.** AUC, average precision, precision and recall are worked out for each date and averaged over
+dates, each date counting the same (dates on which one is undefined, e.g. recall without a confirmation, are
+left out); lift is the ratio of the averages of precision and base rate, visits per confirmed household one
+over the average precision. Brier, log loss, observed over expected and ECE pool all labelled rows.
 
 **Intervals** are 95 % intervals of a bootstrap that draws whole villages (`resampling.interval`).
 `docs/evaluation.md` explains each number and when it is wrong.
@@ -43,14 +44,17 @@ CURVE_SHARES: Final = np.concatenate(
     [np.linspace(0.0025, 0.05, 20), np.linspace(0.06, 0.3, 25), np.linspace(0.35, 1, 14)]
 )
 TINY: Final = 1e-15
-# Both depend on how much data there is: drawing rows twice pushes average precision up (a copy stands beside its original) and ECE too
-# (noise never cancels). Their draws are centred on the figure itself, which stands for a county of this size.
+# Both depend on how much data there is: drawing rows twice pushes average precision up (a copy stands beside
+# its original) and ECE too (noise never cancels). Their draws are centred on the figure itself, which stands
+# for a county of this size.
 SIZE_BOUND: Final = ("average_precision", "ece")
 
 
 @dataclass(frozen=True)
 class MetricForm:
-    """How a number is called, written and read. better: +1 higher is better, -1 lower, 0 nearest to 1. most: it cannot be larger."""
+    """How a number is called, written and read. better: +1 higher is better, -1 lower, 0 nearest to 1. most:
+    it cannot be larger.
+    """
 
     zh: str
     en: str
@@ -84,8 +88,9 @@ METRICS: Final[dict[str, MetricForm]] = {
 class Evaluation:
     """Every number of one model on one set of lists. Make it with `evaluate`.
 
-    values and draws are keyed by (metric, capacity name or ""): the figure of the county as it is, and one figure a bootstrap draw, shape
-    (draws,). by_date holds the same for each as-of date, shapes (dates,) and (draws, dates).
+    values and draws are keyed by (metric, capacity name or ""): the figure of the county as it is, and one
+    figure a bootstrap draw, shape (draws,). by_date holds the same for each as-of date, shapes (dates,) and
+    (draws, dates).
     """
 
     name: str
@@ -104,11 +109,15 @@ class Evaluation:
     reliability: pl.DataFrame = field(repr=False)
 
     def value(self, metric: str, capacity: float | str = "") -> float:
-        """One figure, e.g. `value("recall", 0.01)` or `value("auc")`. NaN when it is undefined. Raises KeyError for an unknown one."""
+        """One figure, e.g. `value("recall", 0.01)` or `value("auc")`. NaN when it is undefined. Raises
+        KeyError for an unknown one.
+        """
         return self.values[metric, capacity if isinstance(capacity, str) else capacity_name(capacity)]
 
     def interval(self, metric: str, capacity: float | str = "") -> tuple[float, float]:
-        """Its 95 % interval; NaN when there are too few villages or draws to give one. Visits per confirmed may reach infinity."""
+        """Its 95 % interval; NaN when there are too few villages or draws to give one. Visits per confirmed
+        may reach infinity.
+        """
         name = capacity if isinstance(capacity, str) else capacity_name(capacity)
         if metric == "visits_per_confirmed":
             return _turned(self.interval("precision", name))
@@ -134,7 +143,9 @@ class Evaluation:
 
     @cached_property
     def curve(self) -> pl.DataFrame:
-        """Recall and precision against visits: share, visits (mean of the dates), recall, recall_low, recall_high, precision, …"""
+        """Recall and precision against visits: share, visits (mean of the dates), recall, recall_low,
+        recall_high, precision, …
+        """
         rows = []
         for place, share in enumerate(CURVE_SHARES):
             row = {"share": float(share), "visits": float(share * self.households_a_date)}
@@ -148,8 +159,10 @@ class Evaluation:
         return pl.DataFrame(rows)
 
     def numbers(self, *, by_date: bool = False) -> pd.DataFrame:
-        """Raw figures, a row each: model, metric, capacity, as_of (missing: all dates), value, low, high; for figures at a capacity also
-        worst_ties and best_ties, and if_none_confirmed and if_all_confirmed (the unlabelled on the list)."""
+        """Raw figures, a row each: model, metric, capacity, as_of (missing: all dates), value, low, high; for
+        figures at a capacity also worst_ties and best_ties, and if_none_confirmed and if_all_confirmed (the
+        unlabelled on the list).
+        """
         rows = []
         for (metric, capacity), value in self.values.items():
             low, high = self.interval(metric, capacity)
@@ -211,8 +224,9 @@ def evaluate(
 ) -> Evaluation:
     """Judge one order of households at every as-of date of the frame (see the module).
 
-    capacities: whole numbers are visits a list (one list an as-of date), floats up to 1.0 shares of the cohort. A number above the
-    cohort visits everybody. draws=0 gives no intervals. Raises DataError with every fault of the frame.
+    capacities: whole numbers are visits a list (one list an as-of date), floats up to 1.0 shares of the
+    cohort. A number above the cohort visits everybody. draws=0 gives no intervals. Raises DataError with
+    every fault of the frame.
     """
     return evaluate_prepared(prepare_predictions(predictions, name=name), capacities, draws, seed, name)
 
@@ -330,7 +344,9 @@ def _along_the_list(sums: Floats, names: tuple[str, ...]) -> tuple[dict[Key, Flo
 
 
 def _bounds(sums: Floats, names: tuple[str, ...]) -> dict[Key, dict[str, float]]:
-    """What equal margins and unlabelled households could make of precision and recall. sums: (dates, …) of the county as it is."""
+    """What equal margins and unlabelled households could make of precision and recall. sums: (dates, …) of
+    the county as it is.
+    """
     bounds: dict[Key, dict[str, float]] = {}
     positives = sums[:, resampling.POSITIVES]
     unlabelled = sums[:, resampling.TOTAL] - positives - sums[:, resampling.NEGATIVES]
@@ -385,7 +401,9 @@ def _curve_draws(sums: Floats, named: int) -> dict[str, Floats]:
 
 
 def _bins_of_equal_mass(probability: Floats, mass: Floats, bins: int) -> npt.NDArray[np.int64]:
-    """Bin of each value, so that every bin holds about the same mass and equal values share one. Bins ascend with the value."""
+    """Bin of each value, so that every bin holds about the same mass and equal values share one. Bins ascend
+    with the value.
+    """
     order = np.argsort(probability, kind="stable")
     cumulated = np.cumsum(mass[order])
     before = np.concatenate([[0.0], cumulated[:-1]])
@@ -401,7 +419,9 @@ def _bins_of_equal_mass(probability: Floats, mass: Floats, bins: int) -> npt.NDA
 def _calibration(
     prepared: PreparedPredictions, weights: Floats
 ) -> tuple[dict[Key, Floats], dict[Key, Floats], pl.DataFrame]:
-    """Figures that hang on the probability, all of them sums over villages: pooled, by date, and the reliability table."""
+    """Figures that hang on the probability, all of them sums over villages: pooled, by date, and the
+    reliability table.
+    """
     villages, dates = len(prepared.villages), len(prepared.as_of)
     labelled = prepared.label >= 0
     village, probability = prepared.village[labelled].astype(np.int64), prepared.probability[labelled]

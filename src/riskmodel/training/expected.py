@@ -1,9 +1,10 @@
 """What performance to expect before the outcomes are in, from calibrated probabilities alone.
 
-Confidence-based performance estimation (CBPE), as published by NannyML ("Performance estimation: how it works"): if the probabilities are
-calibrated, each household is a true positive with its probability, and every count of a confusion table has an expectation. It says nothing
-about a change in what the probabilities mean: when the relation between features and outcome moves, it is wrong without a sign of it.
-Compare it with what visits and random checks find.
+Confidence-based performance estimation (CBPE), as published by NannyML ("Performance estimation: how it
+works"): if the probabilities are calibrated, each household is a true positive with its probability, and
+every count of a confusion table has an expectation. It says nothing about a change in what the probabilities
+mean: when the relation between features and outcome moves, it is wrong without a sign of it. Compare it with
+what visits and random checks find.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from riskmodel.training.resampling import Floats
 
 @dataclass(frozen=True)
 class ExpectedPerformance:
-    """Expected figures of one list. confirmed: expected confirmations on it; recall: its share of those expected in the whole cohort.
+    """Expected figures of one list. confirmed: expected confirmations on it; recall: its share of those
+    expected in the whole cohort.
 
-    confirmed_low and confirmed_high: 95 % range of the count, had outcomes been independent; neighbours' luck makes it wider.
+    confirmed_low and confirmed_high: 95 % range of the count, had outcomes been independent; neighbours' luck
+    makes it wider.
     """
 
     visits: int
@@ -39,8 +42,9 @@ def expected_performance(
 ) -> ExpectedPerformance:
     """Expected confirmations, precision, recall, AUC and Brier of the first `visits` households by margin.
 
-    probability: calibrated, (n,), between 0 and 1; margin: (n,), the order of the list (higher first). Equal margins at the cut count
-    with their share. Raises DataError for values that are no probabilities or lengths that do not fit.
+    probability: calibrated, (n,), between 0 and 1; margin: (n,), the order of the list (higher first). Equal
+    margins at the cut count with their share. Raises DataError for values that are no probabilities or
+    lengths that do not fit.
     """
     chance, order = np.asarray(probability, dtype=np.float64), np.asarray(margin, dtype=np.float64)
     if (
@@ -73,10 +77,11 @@ def expected_performance(
 
 
 def expected_confusion(probability: npt.ArrayLike, listed: npt.ArrayLike) -> dict[str, float]:
-    """Expected true and false positives and negatives. listed: (n,), share of each household that stands on the list (0 to 1).
+    """Expected true and false positives and negatives. listed: (n,), share of each household that stands on
+    the list (0 to 1).
 
-    The published formula: a listed household adds p to the true and 1 − p to the false positives, one not listed p to the false and
-    1 − p to the true negatives.
+    The published formula: a listed household adds p to the true and 1 − p to the false positives, one not
+    listed p to the false and 1 − p to the true negatives.
     """
     chance, place = np.asarray(probability, dtype=np.float64), np.asarray(listed, dtype=np.float64)
     return {
@@ -88,7 +93,9 @@ def expected_confusion(probability: npt.ArrayLike, listed: npt.ArrayLike) -> dic
 
 
 def expected_auc(probability: npt.ArrayLike, margin: npt.ArrayLike) -> float:
-    """Area under the curve of expected true against expected false positive rates over every cut. NaN when all are surely one or the other."""
+    """Area under the curve of expected true against expected false positive rates over every cut. NaN when
+    all are surely one or the other.
+    """
     chance, order = np.asarray(probability, dtype=np.float64), np.asarray(margin, dtype=np.float64)
     _, group = np.unique(-order, return_inverse=True)
     hits = np.bincount(group, weights=chance)

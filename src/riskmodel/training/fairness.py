@@ -1,10 +1,12 @@
-"""Are some households missed more than others? Recall and false omission by group, on the lists as they were drawn.
+"""Are some households missed more than others? Recall and false omission by group, on the lists as they were
+drawn.
 
-A group is flagged when its share of confirmed households that stood on the list is lower than that of everybody else by more than chance
-explains. Of a yes/no group only the named side is flagged: that households *without* a disability are reached less is said (`others missed
-more`) and no flag, since a model that sees risk does so by itself. A group with fewer than 30 confirmed households reads `insufficient`,
-never `pass`; and a group without a flag is told how large a gap this audit would have found nine times in ten. Groups serve the audit only:
-ethnicity and religion never predict.
+A group is flagged when its share of confirmed households that stood on the list is lower than that of
+everybody else by more than chance explains. Of a yes/no group only the named side is flagged: that households
+*without* a disability are reached less is said (`others missed more`) and no flag, since a model that sees
+risk does so by itself. A group with fewer than 30 confirmed households reads `insufficient`, never `pass`;
+and a group without a flag is told how large a gap this audit would have found nine times in ten. Groups serve
+the audit only: ethnicity and religion never predict.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
     from riskmodel.training.predictions import Frame
 
 FEWEST_CONFIRMED: Final = 30
-# Chance of any false flag in the whole audit, not in each group. Tested at 5 %, audits without a gap were flagged 5.5 to 5.8 % of the time (few
-# villages, few confirmed); at this level the promised 5 % hold.
+# Chance of any false flag in the whole audit, not in each group. Tested at 5 %, audits without a gap were
+# flagged 5.5 to 5.8 % of the time (few villages, few confirmed); at this level the promised 5 % hold.
 FALSE_ALARMS: Final = 0.04
 FLAGGED, OTHERS_MISSED, NO_GAP, INSUFFICIENT, UNKNOWN = (
     "flagged",
@@ -77,9 +79,11 @@ def group_label(group: str, value: str, language: str = "en") -> str:
 class GroupAudit:
     """The audit of one model's lists. Make it with `audit_groups`.
 
-    rows: a row a group and value (of a yes/no group only the named side, `true`), with group, value, households (distinct), confirmed
-    (distinct households), recall, recall_low, recall_high, recall_others, gap (recall minus that of the others), gap_low, gap_high, p (adjusted for the number of comparisons), false_omission,
-    false_omission_low, false_omission_high, false_omission_others, detectable (the gap found nine times in ten), verdict.
+    rows: a row a group and value (of a yes/no group only the named side, `true`), with group, value,
+    households (distinct), confirmed (distinct households), recall, recall_low, recall_high, recall_others,
+    gap (recall minus that of the others), gap_low, gap_high, p (adjusted for the number of comparisons),
+    false_omission, false_omission_low, false_omission_high, false_omission_others, detectable (the gap found
+    nine times in ten), verdict.
     """
 
     name: str
@@ -94,8 +98,10 @@ class GroupAudit:
 
     @property
     def flagged_at_lower_risk(self) -> list[str]:
-        """Those flagged whose false omission is lower than that of the others as well: outside the list they are at less risk, not at
-        more. Such a gap may come from where the risk lies and not from the model; a person has to judge it."""
+        """Those flagged whose false omission is lower than that of the others as well: outside the list they
+        are at less risk, not at more. Such a gap may come from where the risk lies and not from the model; a
+        person has to judge it.
+        """
         chosen = self.rows.filter(
             (pl.col("verdict") == FLAGGED) & (pl.col("false_omission") < pl.col("false_omission_others"))
         )
@@ -115,8 +121,9 @@ class GroupAudit:
         return self.rows.to_pandas()
 
     def findings(self) -> list[dict[str, Any]]:
-        """For the model record, as JSON: a row a group with group (`column=value`), zh, en, confirmed, recall, low, high (missing where there is
-        no figure) and verdict."""
+        """For the model record, as JSON: a row a group with group (`column=value`), zh, en, confirmed,
+        recall, low, high (missing where there is no figure) and verdict.
+        """
 
         def known(value: float | None) -> float | None:
             return float(value) if value is not None and np.isfinite(value) else None
@@ -207,13 +214,15 @@ def audit_groups(
 ) -> GroupAudit:
     """Audit the first `capacity` households of every as-of date by group.
 
-    predictions: as for `evaluation.evaluate`, with one more column a group: yes/no, or codes; missing means unknown, is shown, and is
-    compared with nothing. Confirmed and listed households of all dates are added up. A yes/no group (also 1 and 0) is compared with all who
-    are not in it, each code with all others; where its recall is lower by more than chance, it is flagged.
+    predictions: as for `evaluation.evaluate`, with one more column a group: yes/no, or codes; missing means
+    unknown, is shown, and is compared with nothing. Confirmed and listed households of all dates are added
+    up. A yes/no group (also 1 and 0) is compared with all who are not in it, each code with all others; where
+    its recall is lower by more than chance, it is flagged.
 
-    The test is a one-sided score test of recall clustered by village, and Holm's correction holds the chance of any false flag in the whole
-    audit to 5 % (Holm, Scand. J. Stat. 6 (1979)). Intervals: village-cluster bootstrap, given the lists. Flags rest on recall alone: false
-    omission differs by itself where the risk of groups differs. Raises DataError.
+    The test is a one-sided score test of recall clustered by village, and Holm's correction holds the chance
+    of any false flag in the whole audit to 5 % (Holm, Scand. J. Stat. 6 (1979)). Intervals: village-cluster
+    bootstrap, given the lists. Flags rest on recall alone: false omission differs by itself where the risk of
+    groups differs. Raises DataError.
     """
     prepared = prepare_predictions(predictions, name=name)
     if absent := [column for column in groups if column not in prepared.frame.columns]:
@@ -339,7 +348,9 @@ def _audit_one(
 
 
 def _span(figures: Floats, villages: int, trials: int) -> tuple[float, float]:
-    """Interval of a share: the farther ends of the bootstrap and of Wilson over distinct households, which holds when few are there."""
+    """Interval of a share: the farther ends of the bootstrap and of Wilson over distinct households, which
+    holds when few are there.
+    """
     value = float(figures[0])
     low, high = interval(figures[1:], villages=villages)
     plain_low, plain_high = wilson(value, trials)
@@ -351,10 +362,11 @@ def _span(figures: Floats, villages: int, trials: int) -> tuple[float, float]:
 def _score_test(
     hits: Floats, confirmed: Floats, hits_rest: Floats, confirmed_rest: Floats
 ) -> tuple[float, float]:
-    """One-sided p that recall is not lower, and the standard error of the gap, clustered by village. All arguments: sums, shape (villages,).
+    """One-sided p that recall is not lower, and the standard error of the gap, clustered by village. All
+    arguments: sums, shape (villages,).
 
-    Residuals are taken from the common recall, as in a score test: with few confirmed households that keeps its level where a test from
-    each side's own recall flags too often.
+    Residuals are taken from the common recall, as in a score test: with few confirmed households that keeps
+    its level where a test from each side's own recall flags too often.
     """
     from scipy.special import stdtr
 
@@ -372,7 +384,9 @@ def _score_test(
 
 
 def _judge(rows: list[dict[str, Any]]) -> None:
-    """Give each row its verdict and its p adjusted by Holm, in place. Every row that can be judged is one one-sided test."""
+    """Give each row its verdict and its p adjusted by Holm, in place. Every row that can be judged is one
+    one-sided test.
+    """
     from scipy.special import ndtri
 
     tests = []

@@ -31,7 +31,9 @@ class Fit:
 
 
 def months_of(plan: Plan) -> tuple[int, ...]:
-    """Ends of the intervals that the plan predicts: its horizon, or those that its learner always has (hazard: 3, 6 and 12)."""
+    """Ends of the intervals that the plan predicts: its horizon, or those that its learner always has
+    (hazard: 3, 6 and 12).
+    """
     return plan.learner.spec.months or (plan.horizon_months,)
 
 

@@ -1,4 +1,6 @@
-"""What a plan learns from and is examined on: rounds of train, calibrate and test rows, whatever table they come from."""
+"""What a plan learns from and is examined on: rounds of train, calibrate and test rows, whatever table they
+come from.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class FoldTable(Protocol):
 
 @dataclass(frozen=True)
 class FoldRows:
-    """Rows of one fit. train, calibrate: labelled only. test: the whole cohort, labelled or not; None in the final round."""
+    """Rows of one fit. train, calibrate: labelled only. test: the whole cohort, labelled or not; None in the
+    final round.
+    """
 
     train: Sample
     calibrate: Sample
@@ -44,9 +48,10 @@ class FoldRows:
 
 @dataclass(frozen=True)
 class PlanRows:
-    """Everything a learner needs. evaluations: rounds whose tests are pooled into the predictions that are judged. final: the round whose
-    model is kept. facts: what the record says about the data. outcomes: what happened without the lists; None
-    where it is not known."""
+    """Everything a learner needs. evaluations: rounds whose tests are pooled into the predictions that are
+    judged. final: the round whose model is kept. facts: what the record says about the data. outcomes: what
+    happened without the lists; None where it is not known.
+    """
 
     names: tuple[str, ...]
     signs: tuple[int, ...]
@@ -64,7 +69,9 @@ def county_rows(
     until: dt.date,
     tell: Callable[[str, float], None] = lambda _, __: None,
 ) -> PlanRows:
-    """The plan_rows of a plan on a county's tables. Raises PlanError when the tables are too short or the plan names unknown features."""
+    """The plan_rows of a plan on a county's tables. Raises PlanError when the tables are too short or the
+    plan names unknown features.
+    """
     _refuse_unfit_tables(name, plan, bench.tables)
     names = feature_names(name, plan, bench)
     folds = make_folds(
@@ -159,7 +166,9 @@ def _refuse_too_little(name: str, plan: Plan, folds: Folds, evaluation: FoldRows
 
 
 def feature_names(name: str, plan: Plan, bench: Workbench) -> tuple[str, ...]:
-    """The features that the plan's learner takes, in the catalogue's order. Raises PlanError for names the catalogue does not have."""
+    """The features that the plan's learner takes, in the catalogue's order. Raises PlanError for names the
+    catalogue does not have.
+    """
     catalogue = bench.catalogue
     where = f"{PLAN_FOLDER / name}.yaml"
     choose = plan.learner.spec.features
@@ -210,7 +219,9 @@ def external_margins(bench: Workbench, plan: Plan) -> pl.DataFrame:
 
 
 def with_margin(sample: Sample, external: pl.DataFrame, day: dt.date) -> Sample:
-    """The sample with the other model's margin as its only feature. Raises PlanError if households are without one."""
+    """The sample with the other model's margin as its only feature. Raises PlanError if households are
+    without one.
+    """
     there = external.filter(pl.col("as_of") == day)
     joined = pl.DataFrame({"household_id": sample.household_id.tolist()}).join(
         there, on="household_id", how="left", maintain_order="left"
@@ -235,8 +246,10 @@ def with_margin(sample: Sample, external: pl.DataFrame, day: dt.date) -> Sample:
 def predictions_frame(
     tests: Sequence[Sample], margins: Sequence[Any], probabilities: Sequence[Any]
 ) -> pl.DataFrame:
-    """The frame that `evaluation` takes: household_id, village_code, township_code, as_of, margin, probability, label (null:
-    unlabelled) and the audit groups; one row a test row, sorted by as_of and household_id."""
+    """The frame that `evaluation` takes: household_id, village_code, township_code, as_of, margin,
+    probability, label (null: unlabelled) and the audit groups; one row a test row, sorted by as_of and
+    household_id.
+    """
     frames = [
         pl.concat(
             [

@@ -1,8 +1,9 @@
 """The clock: which as-of dates train, calibrate and test, so that no label window reaches into a test window.
 
-Two folds are made of the same grid. `evaluation`: the newest mature dates test; whatever trains or calibrates for it had its
-label window and reporting lag behind it on the first test date. `final`: the same recipe moved up to the cut, without a test;
-its model is the one that is kept. What is reported of a run was measured on the evaluation fold.
+Two folds are made of the same grid. `evaluation`: the newest mature dates test; whatever trains or calibrates
+for it had its label window and reporting lag behind it on the first test date. `final`: the same recipe moved
+up to the cut, without a test; its model is the one that is kept. What is reported of a run was measured on
+the evaluation fold.
 """
 
 from __future__ import annotations
@@ -114,7 +115,8 @@ def grid(plan: Plan, first_day: dt.date, until: dt.date, known_from: dt.date | N
     """The plan's as-of dates with a mature label on `until` and enough history behind them, newest first."""
     step = plan.as_of.every_months
     oldest = max(OLDEST, add_months(first_day, plan.as_of.history_months), known_from or OLDEST)
-    # Steps are counted from January of the year 1, so that plans with other horizons still meet on the same days.
+    # Steps are counted from January of the year 1, so that plans with other horizons still meet on the same
+    # days.
     month = add_months(dt.date(until.year, until.month, 1), -((until.year * 12 + until.month - 1) % step))
     days = []
     while _day(plan, month) >= oldest:
@@ -138,8 +140,9 @@ def make_folds(
 ) -> Folds:
     """The evaluation fold and the final fold of a plan.
 
-    first_day: where the history begins; known_from: from when it was known (an as-of date lies after `history_months` of history, and
-    not before known_from). labelled_share(as_of, known_until): share of the cohort with an outcome.
+    first_day: where the history begins; known_from: from when it was known (an as-of date lies after
+    `history_months` of history, and not before known_from). labelled_share(as_of, known_until): share of the
+    cohort with an outcome.
 
     Raises PlanError that says how many months of data are missing.
     """

@@ -18,10 +18,12 @@ def keyed_numbers(names: Iterable[object], key: str) -> dict[str, int]:
 
 
 def in_list_order(frame: pl.DataFrame, margin: str = "margin") -> pl.DataFrame:
-    """The rows of each as-of date from the riskiest on, with `rank` from 1. frame: as_of, household_id and the margin.
+    """The rows of each as-of date from the riskiest on, with `rank` from 1. frame: as_of, household_id and
+    the margin.
 
-    Equal margins stand in the order of a keyed hash of date and household, not in that of the ids: ids are often given village by village, and a
-    rule that ties thousands would otherwise prefer the same villages for ever.
+    Equal margins stand in the order of a keyed hash of date and household, not in that of the ids: ids are
+    often given village by village, and a rule that ties thousands would otherwise prefer the same villages
+    for ever.
     """
     numbers = keyed_numbers(frame["household_id"].to_list(), "equal margins")
     of_date = {day: keyed_numbers([day], "as-of date")[str(day)] for day in frame["as_of"].unique()}

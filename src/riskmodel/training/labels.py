@@ -1,6 +1,7 @@
 """What happened afterwards: the label of each cohort household, and when it may be used.
 
-`docs/data-contract.md`, "What the outcome means", is the specification; `tests/training/test_labels.py` holds each edge.
+`docs/data-contract.md`, "What the outcome means", is the specification; `tests/training/test_labels.py` holds
+each edge.
 """
 
 from __future__ import annotations
@@ -15,19 +16,23 @@ from riskmodel.training.cohorts import cohort, known_of
 
 
 def matures_on(as_of: dt.date, horizon_months: int, reporting_lag_days: int) -> dt.date:
-    """The first day on which a label of this as-of date may be used: as-of date plus horizon plus reporting lag."""
+    """The first day on which a label of this as-of date may be used: as-of date plus horizon plus reporting
+    lag.
+    """
     return add_months(as_of, horizon_months) + dt.timedelta(days=reporting_lag_days)
 
 
 def labels(tables: Tables, as_of: dt.date, horizon_months: int, *, known_until: dt.date) -> pl.DataFrame:
-    """Whether each household of the cohort relapsed within the horizon, as far as it was known on `known_until`.
+    """Whether each household of the cohort relapsed within the horizon, as far as it was known on
+    `known_until`.
 
-    One row a household of the cohort, sorted by household_id: household_id; label (Int8); first_confirmed_on (the earliest
-    confirmation in the window, null without one).
+    One row a household of the cohort, sorted by household_id: household_id; label (Int8); first_confirmed_on
+    (the earliest confirmation in the window, null without one).
 
-    label 1: a `risk_confirmed` with occurred_on in (as_of, as_of + horizon]. label 0: none, and a `no_risk` in the same window.
-    Null (unlabelled, never to be counted as 0): neither; or the window is still open on `known_until`; or the household had
-    been confirmed on or before as_of but that became known only later, so that it should never have been in the cohort.
+    label 1: a `risk_confirmed` with occurred_on in (as_of, as_of + horizon]. label 0: none, and a `no_risk`
+    in the same window. Null (unlabelled, never to be counted as 0): neither; or the window is still open on
+    `known_until`; or the household had been confirmed on or before as_of but that became known only later, so
+    that it should never have been in the cohort.
     """
     households = cohort(tables, as_of).select("household_id")
     ends = add_months(as_of, horizon_months)

@@ -1,7 +1,9 @@
-"""Too good to be true: single features that order later outcomes too well, and figures that an honest model does not reach.
+"""Too good to be true: single features that order later outcomes too well, and figures that an honest model
+does not reach.
 
-At a base rate of one in a hundred, an out-of-time AUC above 0.9 or a precision above 0.3 in the top 1 % means: look for a leak. Most often
-it is something written at or after identification, a code for missing that only confirmed households have, or the order of the rows.
+At a base rate of one in a hundred, an out-of-time AUC above 0.9 or a precision above 0.3 in the top 1 %
+means: look for a leak. Most often it is something written at or after identification, a code for missing that
+only confirmed households have, or the order of the rows.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ FEWEST_OF_EACH: Final = 10
 
 @dataclass(frozen=True)
 class Suspect:
-    """A feature, or a feature's being missing, that orders outcomes too well. auc: from 0.5 up, whatever the direction."""
+    """A feature, or a feature's being missing, that orders outcomes too well. auc: from 0.5 up, whatever the
+    direction.
+    """
 
     feature: str
     auc: float
@@ -46,11 +50,13 @@ def hunt_leaks(
     limit: float = SUSPICIOUS_AUC,
     extra: Mapping[str, npt.ArrayLike] | None = None,
 ) -> list[Suspect]:
-    """Features whose values, or whose being missing, order the outcomes with an AUC above `limit`; the most suspicious first.
+    """Features whose values, or whose being missing, order the outcomes with an AUC above `limit`; the most
+    suspicious first.
 
-    values: (rows, features), NaN means missing; use rows of the **test** dates, later than training. label: (rows,), 1, 0 or NaN
-    (unlabelled; left out). extra: further columns to try by name, e.g. the position of the row or the order of the ids. Values are judged
-    among the rows that have one, given at least ten of each label; otherwise they are not judged. Raises DataError for shapes that do not fit.
+    values: (rows, features), NaN means missing; use rows of the **test** dates, later than training. label:
+    (rows,), 1, 0 or NaN (unlabelled; left out). extra: further columns to try by name, e.g. the position of
+    the row or the order of the ids. Values are judged among the rows that have one, given at least ten of
+    each label; otherwise they are not judged. Raises DataError for shapes that do not fit.
     """
     matrix = np.asarray(values, dtype=np.float64)
     outcome = np.asarray(label, dtype=np.float64)
@@ -84,7 +90,9 @@ def hunt_leaks(
 
 
 def feature_aucs(values: npt.ArrayLike, names: Sequence[str], label: npt.ArrayLike) -> pd.DataFrame:
-    """AUC of every feature alone, a row a feature, strongest first: feature, auc (from 0.5 up), riskier_when, known (share with a value)."""
+    """AUC of every feature alone, a row a feature, strongest first: feature, auc (from 0.5 up), riskier_when,
+    known (share with a value).
+    """
     import pandas as pd
 
     matrix, outcome = np.asarray(values, dtype=np.float64), np.asarray(label, dtype=np.float64)
@@ -106,7 +114,9 @@ def feature_aucs(values: npt.ArrayLike, names: Sequence[str], label: npt.ArrayLi
 
 
 def single_auc(value: Floats, positive: npt.NDArray[np.bool_]) -> float:
-    """Chance that a positive has the higher value, ties counting one half. NaN with fewer than ten of either. Infinite values are ordered."""
+    """Chance that a positive has the higher value, ties counting one half. NaN with fewer than ten of either.
+    Infinite values are ordered.
+    """
     positives = int(positive.sum())
     negatives = len(positive) - positives
     if min(positives, negatives) < FEWEST_OF_EACH:

@@ -21,8 +21,9 @@ REASONS: Final = 3
 def reasons(fits: Sequence[Fit], tests: Sequence[Sample], capacity: float) -> pl.DataFrame | None:
     """The features that put the first households of each test date on the list, heaviest first.
 
-    household_id, as_of, because (names of up to three features whose part of the margin is above 0). Parts are SHAP values for trees and
-    terms for linear models and rules, means over members. None for learners whose parts are not known (`boosting`).
+    household_id, as_of, because (names of up to three features whose part of the margin is above 0). Parts
+    are SHAP values for trees and terms for linear models and rules, means over members. None for learners
+    whose parts are not known (`boosting`).
     """
     frames = []
     for fit, test in zip(fits, tests, strict=True):

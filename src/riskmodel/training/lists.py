@@ -1,4 +1,6 @@
-"""What two lists share, and what a row of lists would have brought forward: stability, and months earlier than current practice."""
+"""What two lists share, and what a row of lists would have brought forward: stability, and months earlier
+than current practice.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,12 @@ DAYS_A_MONTH: Final = 365.25 / 12
 
 @dataclass(frozen=True)
 class Stability:
-    """What two models' lists share at one capacity, on the households that both scored. Make it with `stability`.
+    """What two models' lists share at one capacity, on the households that both scored. Make it with
+    `stability`.
 
-    by_date: as_of, visits, shared (households on both), overlap (shared / visits), jaccard (shared / on either).
-    changes: households that enter or leave: as_of, household_id, village_code, change (`enters` · `leaves`), rank_before, rank_after,
-    margin_before, margin_after; most moved first within a date.
+    by_date: as_of, visits, shared (households on both), overlap (shared / visits), jaccard (shared / on
+    either). changes: households that enter or leave: as_of, household_id, village_code, change (`enters` ·
+    `leaves`), rank_before, rank_after, margin_before, margin_after; most moved first within a date.
     """
 
     capacity: str
@@ -50,9 +53,9 @@ class Stability:
 def stability(before: Frame, after: Frame, *, capacity: float) -> Stability:
     """Compare the lists of two models (champion and challenger, or two trainings) as of the same dates.
 
-    Only rows (as_of, household) of both count. Equal margins at the cut are settled by a keyed hash here, for both alike, because a
-    household either is on a list or is not; `evaluate` gives the bounds. rank_correlation: Spearman's, mean over dates. Raises
-    DataError when the two share no row.
+    Only rows (as_of, household) of both count. Equal margins at the cut are settled by a keyed hash here, for
+    both alike, because a household either is on a list or is not; `evaluate` gives the bounds.
+    rank_correlation: Spearman's, mean over dates. Raises DataError when the two share no row.
     """
     first, second = (
         prepare_predictions(frame, name=name).frame for frame, name in ((before, "before"), (after, "after"))
@@ -103,12 +106,14 @@ def stability(before: Frame, after: Frame, *, capacity: float) -> Stability:
 
 @dataclass(frozen=True)
 class MonthsEarlier:
-    """How much earlier than current practice the lists would have reached those who were confirmed. Make it with `months_earlier`.
+    """How much earlier than current practice the lists would have reached those who were confirmed. Make it
+    with `months_earlier`.
 
-    figures: value and 95 % interval of
-    confirmed_reached: share of the confirmations that stood on an earlier list within the look-back; months: mean months between first
-    standing on a list and the confirmation, over all confirmations, those not reached counting 0; months_when_reached: the same over
-    those reached; and, where rules were given, rules_reached, rules_months and months_before_rules (months minus rules_months, paired).
+    figures: value and 95 % interval of confirmed_reached: share of the confirmations that stood on an earlier
+    list within the look-back; months: mean months between first standing on a list and the confirmation, over
+    all confirmations, those not reached counting 0; months_when_reached: the same over those reached; and,
+    where rules were given, rules_reached, rules_months and months_before_rules (months minus rules_months,
+    paired).
 
     cases: a row a confirmation: household_id, confirmed_on, first_listed, months, first_rule, rule_months.
     """
@@ -153,16 +158,19 @@ def months_earlier(
 ) -> MonthsEarlier:
     """How many months before its confirmation a household would have stood on one of the lists.
 
-    predictions: as for `evaluate`; every as-of date is a list. confirmations: household_id and confirmed_on (the visit's occurred_on), each
-    confirmation of a household that was not monitored. rules: household_id and as_of of every household on which a department rule had
-    struck at that date, without any limit of visits.
+    predictions: as for `evaluate`; every as-of date is a list. confirmations: household_id and confirmed_on
+    (the visit's occurred_on), each confirmation of a household that was not monitored. rules: household_id
+    and as_of of every household on which a department rule had struck at that date, without any limit of
+    visits.
 
-    For a confirmation on day C the lists with C − lookback ≤ as_of < C count, and the first of them that the household stands on. A
-    confirmation without any list in that time, or of a household that none of them scored, is left out. At a cut through equal margins a
-    household stands on the list from a chance of one half on.
+    For a confirmation on day C the lists with C − lookback ≤ as_of < C count, and the first of them that the
+    household stands on. A confirmation without any list in that time, or of a household that none of them
+    scored, is left out. At a cut through equal margins a household stands on the list from a chance of one
+    half on.
 
-    When it is wrong: it counts days on a list, not what a visit on that day would have found; a visit long before the fall may find no risk yet.
-    And confirmations come from current practice: those that nobody ever found are not among them. Raises DataError.
+    When it is wrong: it counts days on a list, not what a visit on that day would have found; a visit long
+    before the fall may find no risk yet. And confirmations come from current practice: those that nobody ever
+    found are not among them. Raises DataError.
     """
     prepared = prepare_predictions(predictions)
     found = _frame(confirmations, "confirmations", ("household_id", "confirmed_on")).unique()
@@ -269,7 +277,8 @@ def _advance(cases: pl.DataFrame, with_rules: bool, draws: int, seed: int) -> pl
 
 
 def rule_hits(frame: Frame, flags: Iterable[str], *, as_of: dt.date | None = None) -> pl.DataFrame:
-    """The `rules` of `months_earlier` from rule flags: households and dates on which at least one flag is 1 (missing is no hit).
+    """The `rules` of `months_earlier` from rule flags: households and dates on which at least one flag is 1
+    (missing is no hit).
 
     frame: household_id, as_of (unless given) and the flags, 1, 0 or missing.
     """

@@ -1,9 +1,11 @@
-"""A fitted model as a folder: LightGBM text and one JSON file, no pickle. What was written is checked before anything is loaded.
+"""A fitted model as a folder: LightGBM text and one JSON file, no pickle. What was written is checked before
+anything is loaded.
 
     model.json         learner, feature names, horizons, members or their hashes, calibration, signs, record
     member_0.txt …     trees of each member, as LightGBM writes them (only for learners that are LightGBM)
 
-A damaged LightGBM text aborts the whole process when it is loaded, so every file's SHA-256 stands in model.json and is compared first.
+A damaged LightGBM text aborts the whole process when it is loaded, so every file's SHA-256 stands in
+model.json and is compared first.
 """
 
 from __future__ import annotations
@@ -34,8 +36,9 @@ MODEL_FILE: Final = "model.json"
 class Model:
     """An ensemble with its calibration. Make it with `Model.load`, or in training.
 
-    learner: lightgbm, hazard, logistic, boosting, income_rule, department_rules or external. feature_names: the p columns it takes, in order.
-    signs: +1 riskier when higher, -1 riskier when lower, 0 unclear. record: where it comes from (plan, hashes, folds, figures).
+    learner: lightgbm, hazard, logistic, boosting, income_rule, department_rules or external. feature_names:
+    the p columns it takes, in order. signs: +1 riskier when higher, -1 riskier when lower, 0 unclear. record:
+    where it comes from (plan, hashes, folds, figures).
     """
 
     learner: str
@@ -47,7 +50,9 @@ class Model:
     record: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def margins(self, features: Floats) -> Floats:
-        """Margin of each member, shape (n, members). features: shape (n, p), float64, NaN unknown, columns as feature_names."""
+        """Margin of each member, shape (n, members). features: shape (n, p), float64, NaN unknown, columns as
+        feature_names.
+        """
         if features.shape[1] != len(self.feature_names):
             raise ModelError(
                 Fault(
@@ -64,7 +69,9 @@ class Model:
         return mean_of_members(self.margins(features))
 
     def probability(self, margin: Floats, horizon: int = 12) -> Floats:
-        """Calibrated probability within `horizon` months, same shape as the margin. Raises ModelError for a horizon it was not made for."""
+        """Calibrated probability within `horizon` months, same shape as the margin. Raises ModelError for a
+        horizon it was not made for.
+        """
         try:
             return self.calibration.probability(np.asarray(margin, dtype=np.float64), horizon)
         except KeyError:
@@ -79,7 +86,9 @@ class Model:
             ) from None
 
     def band(self, features: Floats, horizon: int = 12) -> tuple[Floats, Floats]:
-        """10 and 90 % of the probability across members, each shape (n,): how unstable the model is, not how sure the future."""
+        """10 and 90 % of the probability across members, each shape (n,): how unstable the model is, not how
+        sure the future.
+        """
         margins = self.margins(features)
         low, high = band_of_members(margins)
         return self.probability(low, horizon), self.probability(high, horizon)
@@ -100,7 +109,9 @@ class Model:
         return [member.text for member in self.members if isinstance(member, TreeMember)]
 
     def contributions(self, features: Floats) -> tuple[Floats, float]:
-        """Each feature's part of the mean margin, shape (n, p), and the base; their sum is the margin. Linear models and rules only."""
+        """Each feature's part of the mean margin, shape (n, p), and the base; their sum is the margin. Linear
+        models and rules only.
+        """
         parts = [
             member.contributions(features)
             for member in self.members
@@ -119,7 +130,9 @@ class Model:
 
     @property
     def version(self) -> str:
-        """Short hash of everything that decides a score: the same trees, coefficients and calibration, the same version."""
+        """Short hash of everything that decides a score: the same trees, coefficients and calibration, the
+        same version.
+        """
         return hashlib.sha256(_canonical(self._content()).encode()).hexdigest()[:12]
 
     def _content(self) -> dict[str, Any]:
@@ -208,7 +221,9 @@ def mean_of_members(margins: Floats) -> Floats:
 
 
 def band_of_members(margins: Floats) -> tuple[Floats, Floats]:
-    """10 and 90 % of the members' margins, each shape (n,): `numpy.quantile` along the members, to the bit, at a fraction of its cost for a few rows."""
+    """10 and 90 % of the members' margins, each shape (n,): `numpy.quantile` along the members, to the bit,
+    at a fraction of its cost for a few rows.
+    """
     ordered = np.sort(margins, axis=1)
     last = margins.shape[1] - 1
     ends = []

@@ -1,4 +1,6 @@
-"""What happened without the lists: who was confirmed after a test date, and which department rules had been met by then."""
+"""What happened without the lists: who was confirmed after a test date, and which department rules had been
+met by then.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CurrentOutcomes:
-    """What happened without the lists. confirmations: household_id, confirmed_on, each confirmation after a test date of a household that was
-    scored then. rules: household_id, as_of of the households on which a department rule had struck by a test date."""
+    """What happened without the lists. confirmations: household_id, confirmed_on, each confirmation after a
+    test date of a household that was scored then. rules: household_id, as_of of the households on which a
+    department rule had struck by a test date.
+    """
 
     confirmations: pl.DataFrame
     rules: pl.DataFrame
@@ -33,7 +37,9 @@ class CurrentOutcomes:
 def current_outcomes(
     bench: Workbench, days: Sequence[dt.date], horizon_months: int, until: dt.date
 ) -> CurrentOutcomes:
-    """Confirmations within the horizon of the test dates, and department rules met on them, as known on `until` and on the dates."""
+    """Confirmations within the horizon of the test dates, and department rules met on them, as known on
+    `until` and on the dates.
+    """
     from riskmodel.training.lists import rule_hits
 
     outcomes = [bench.labels(day, horizon_months, until).filter(pl.col("label") == 1) for day in days]

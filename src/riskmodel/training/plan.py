@@ -1,6 +1,8 @@
-"""A training plan: who is scored, what is predicted, when, and with which learner. One YAML form, `training/plans/<name>.yaml`.
+"""A training plan: who is scored, what is predicted, when, and with which learner. One YAML form,
+`training/plans/<name>.yaml`.
 
-`docs/training.md` explains each key. Unknown keys are refused with file:line, so that a misspelt parameter never trains something else.
+`docs/training.md` explains each key. Unknown keys are refused with file:line, so that a misspelt parameter
+never trains something else.
 """
 
 from __future__ import annotations
@@ -25,9 +27,10 @@ COMMON_CAPACITIES = (0.01, 0.02, 0.05, 0.1)
 class AsOfGrid(Strict):
     """Which as-of dates are used: a grid that goes back from the newest date whose label is mature.
 
-    every_months: step; 3 gives January, April, July and October. day: the first or last day of a month. test: newest dates, kept for evaluation. calibrate: dates before
-    them, for early stopping and calibration. train_at_least, train_at_most: dates before those. history_months: data that must
-    lie before the first as-of date.
+    every_months: step; 3 gives January, April, July and October. day: the first or last day of a month. test:
+    newest dates, kept for evaluation. calibrate: dates before them, for early stopping and calibration.
+    train_at_least, train_at_most: dates before those. history_months: data that must lie before the first
+    as-of date.
     """
 
     every_months: Count = 3
@@ -40,15 +43,19 @@ class AsOfGrid(Strict):
 
 
 class LabelRules(Strict):
-    """reporting_lag_days: how long after the horizon ends verifications still come in. labelled_share_at_least: an as-of date whose
-    cohort was verified to a lower share in the window is left out, because those who were seen are not those who were not."""
+    """reporting_lag_days: how long after the horizon ends verifications still come in.
+    labelled_share_at_least: an as-of date whose cohort was verified to a lower share in the window is left
+    out, because those who were seen are not those who were not.
+    """
 
     reporting_lag_days: Annotated[int, Field(ge=0)] = 60
     labelled_share_at_least: Share = 0.5
 
 
 class FeatureChoice(Strict):
-    """groups: families of the catalogue (all, if left out). leave_out, also: single names; `also` brings in features on trial."""
+    """groups: families of the catalogue (all, if left out). leave_out, also: single names; `also` brings in
+    features on trial.
+    """
 
     groups: tuple[Family, ...] | None = None
     leave_out: tuple[str, ...] = ()
@@ -56,7 +63,9 @@ class FeatureChoice(Strict):
 
 
 class ChosenLearner(Strict):
-    """Exactly one learner, with its parameters under its name. Its fields are the entries of `learners.LEARNERS`."""
+    """Exactly one learner, with its parameters under its name. Its fields are the entries of
+    `learners.LEARNERS`.
+    """
 
     @model_validator(mode="after")
     def _one(self) -> ChosenLearner:
@@ -89,10 +98,11 @@ else:
 
 
 class Tuning(Strict):
-    """A search for better parameters under a stated budget (Optuna), on the calibration slice of the evaluation fold only.
+    """A search for better parameters under a stated budget (Optuna), on the calibration slice of the
+    evaluation fold only.
 
-    trials: how many at most. minutes: how long at most (with a time limit the result depends on the machine; the trials do not).
-    ranges: parameter of the learner -> [lowest, highest].
+    trials: how many at most. minutes: how long at most (with a time limit the result depends on the machine;
+    the trials do not). ranges: parameter of the learner -> [lowest, highest].
     """
 
     trials: Count
@@ -116,13 +126,15 @@ class Capacity(Strict):
 class WideTable(Strict):
     """A ready-made table: one row a household and wave, or (with `waves`) one row a household.
 
-    file: CSV (also .csv.gz) or Parquet, relative to the tables folder. household, time, village: columns of id, wave number and group (the
-    cluster; the household itself if left out). outcome: column of 0/1. ahead: waves between the row and its outcome; 0 when the row
-    already carries it. only: values that a row must have to be scored, such as {poor: 0}. predictors: columns of numbers; flags: columns of
-    codes -> the codes that become a 0/1 column each; ratios: new predictor -> [numerator, denominator]. missing_when: column -> value that
-    means "not reported". riskier_when: predictor -> higher or lower, for plans that force signs.
-    waves, wave_numbers: for one row a household, how each measure's column is called in a wave: {hours: "hours{wave}"}.
-    split: `time` tests on `test_waves` (default: the newest), `households` on each of `parts` parts of the households in turn.
+    file: CSV (also .csv.gz) or Parquet, relative to the tables folder. household, time, village: columns of
+    id, wave number and group (the cluster; the household itself if left out). outcome: column of 0/1. ahead:
+    waves between the row and its outcome; 0 when the row already carries it. only: values that a row must
+    have to be scored, such as {poor: 0}. predictors: columns of numbers; flags: columns of codes -> the codes
+    that become a 0/1 column each; ratios: new predictor -> [numerator, denominator]. missing_when: column ->
+    value that means "not reported". riskier_when: predictor -> higher or lower, for plans that force signs.
+    waves, wave_numbers: for one row a household, how each measure's column is called in a wave: {hours:
+    "hours{wave}"}. split: `time` tests on `test_waves` (default: the newest), `households` on each of `parts`
+    parts of the households in turn.
     """
 
     file: str
@@ -147,7 +159,8 @@ class WideTable(Strict):
 class Plan(Strict):
     """One training plan. Make it with `load_plan`.
 
-    refused_rows_at_most: share of any table's rows that may have been set aside by the checks; by default none.
+    refused_rows_at_most: share of any table's rows that may have been set aside by the checks; by default
+    none.
     """
 
     title: Words

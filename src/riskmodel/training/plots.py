@@ -1,7 +1,9 @@
-"""The pictures of a training: figures go in, a matplotlib Figure comes out; nothing is shown and nothing is written.
+"""The pictures of a training: figures go in, a matplotlib Figure comes out; nothing is shown and nothing is
+written.
 
-Colours are those of Okabe and Ito ("Color universal design", 2008), which people with colour-blindness tell apart; lines and markers differ
-too. `language` is `zh` or `en`. Where no Chinese font is installed the picture is in English and says so in its corner.
+Colours are those of Okabe and Ito ("Color universal design", 2008), which people with colour-blindness tell
+apart; lines and markers differ too. `language` is `zh` or `en`. Where no Chinese font is installed the
+picture is in English and says so in its corner.
 """
 
 from __future__ import annotations
@@ -163,7 +165,8 @@ class _Pen:
             pad=10,
         )
         if below:
-            # One Text has one size: the second line is written by itself, smaller, and the title leaves it its place.
+            # One Text has one size: the second line is written by itself, smaller, and the title leaves it
+            # its place.
             axes.set_title(text + "\n", loc="left", fontsize=12.5, color=INK, pad=6)
             axes.annotate(
                 below,
@@ -218,7 +221,8 @@ def _style(place: int) -> dict[str, Any]:
 
 
 def calibration_plot(evaluations: Evaluation | Sequence[Evaluation], *, language: Language = "zh") -> Figure:
-    """Reliability of the probabilities on log scales: bins of equal expected confirmations, so that the rare top is as well seen as the rest.
+    """Reliability of the probabilities on log scales: bins of equal expected confirmations, so that the rare
+    top is as well seen as the rest.
 
     Points above the line: risk understated. Raises DataError for a model without probabilities.
     """
@@ -322,9 +326,11 @@ def recall_plot(
     focus: str | None = None,
     language: Language = "zh",
 ) -> Figure:
-    """Recall against visits for every model, with the 95 % band of one (`focus`, by default the last that is compared).
+    """Recall against visits for every model, with the 95 % band of one (`focus`, by default the last that is
+    compared).
 
-    capacity: visits a list, or a share of the cohort, marked by a line. most: the share of the cohort at which the picture ends.
+    capacity: visits a list, or a share of the cohort, marked by a line. most: the share of the cohort at
+    which the picture ends.
     """
     pen = _Pen(language)
     figure = pen.figure(8.4, 5.2)
@@ -422,8 +428,8 @@ def reasons_plot(
 ) -> Figure:
     """The most frequent reasons on a list, as bars.
 
-    reasons: one mapping a topic with `zh`, `en` (what it is about) and `count` (households that carry it). households: how many stand on the
-    list, for the shares. Raises DataError when there is none.
+    reasons: one mapping a topic with `zh`, `en` (what it is about) and `count` (households that carry it).
+    households: how many stand on the list, for the shares. Raises DataError when there is none.
     """
     if not reasons:
         raise DataError(
@@ -469,9 +475,10 @@ def folds_plot(
 ) -> Figure:
     """Which as-of dates train, calibrate and test, and until when their outcomes are watched.
 
-    folds: one mapping a part of a fold: `fold` (its number or name), `part` (`training`, `early_stopping`, `calibration`, `test`), `as_of` (its as-of
-    dates) and `known_until` (end of the last outcome window, with the reporting lag). until: the day up to which data are known. Raises
-    DataError for an unknown part or one without dates.
+    folds: one mapping a part of a fold: `fold` (its number or name), `part` (`training`, `early_stopping`,
+    `calibration`, `test`), `as_of` (its as-of dates) and `known_until` (end of the last outcome window, with
+    the reporting lag). until: the day up to which data are known. Raises DataError for an unknown part or one
+    without dates.
     """
     pen = _Pen(language)
     faults = [
@@ -537,7 +544,9 @@ def folds_plot(
 
 
 def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
-    """Recall of every group beside that of all others, with intervals; what is flagged, and what is too little to say."""
+    """Recall of every group beside that of all others, with intervals; what is flagged, and what is too
+    little to say.
+    """
     pen = _Pen(language)
     rows = [row for row in audit.rows.iter_rows(named=True) if row["value"] != MISSING]
     rows = [row for row in rows if np.isfinite(row["recall"])]
@@ -663,9 +672,11 @@ def forest_plot(
     baseline: str | None = None,
     language: Language = "zh",
 ) -> Figure:
-    """Paired differences of every model from the baseline, a panel a metric, with 95 % intervals; filled where the interval leaves 0 out.
+    """Paired differences of every model from the baseline, a panel a metric, with 95 % intervals; filled
+    where the interval leaves 0 out.
 
-    metrics: pairs of metric and capacity (`""` for none); by default recall and precision at the first capacity, AUC and average precision.
+    metrics: pairs of metric and capacity (`""` for none); by default recall and precision at the first
+    capacity, AUC and average precision.
     """
     pen = _Pen(language)
     base = baseline or comparison.baseline

@@ -1,4 +1,5 @@
-"""Frames of predictions: what they hold, how they are checked and sorted, and who is on a list of a given capacity.
+"""Frames of predictions: what they hold, how they are checked and sorted, and who is on a list of a given
+capacity.
 
 A frame of predictions holds one row a household and as-of date, for the **whole cohort** of each date:
 
@@ -11,10 +12,11 @@ probability        number     calibrated; missing for the whole frame when a mod
 label              1, 0, –    confirmed within the horizon, verified without risk, or unlabelled (missing)
 =================  =========  =====================================================================================
 
-**Unlabelled households** (nobody looked, or not decisively) stay on the list: ranks and cuts are those of the whole cohort, because the
-visitor goes to them too. They are never counted as 0. Precision is the share of confirmed among the *labelled* households on the list;
-recall is the share of all *known* confirmed that stand on it; both say nothing about households that nobody verified. How far that could
-move them is given beside: every unlabelled household confirmed, or none.
+**Unlabelled households** (nobody looked, or not decisively) stay on the list: ranks and cuts are those of the
+whole cohort, because the visitor goes to them too. They are never counted as 0. Precision is the share of
+confirmed among the *labelled* households on the list; recall is the share of all *known* confirmed that stand
+on it; both say nothing about households that nobody verified. How far that could move them is given beside:
+every unlabelled household confirmed, or none.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
 
 
 def capacity_name(capacity: float) -> str:
-    """`600` for a number of visits a list, `1%` for a share of the cohort. Raises DataError for anything else."""
+    """`600` for a number of visits a list, `1%` for a share of the cohort. Raises DataError for anything
+    else.
+    """
     whole = isinstance(capacity, (int, np.integer)) and not isinstance(capacity, (bool, np.bool_))
     if whole and capacity >= 1:
         return str(int(capacity))
@@ -220,7 +224,9 @@ def refuse(faults: Iterable[Fault]) -> None:
 
 
 def visits_of(capacities: Sequence[float], sizes: npt.NDArray[np.int64]) -> Floats:
-    """Visits of each list, shape (dates, capacities): the number, at most everybody, or the share of the date's households, at least one."""
+    """Visits of each list, shape (dates, capacities): the number, at most everybody, or the share of the
+    date's households, at least one.
+    """
     wanted = np.array(capacities, dtype=np.float64)[None, :]
     whole = np.array([isinstance(capacity, (int, np.integer)) for capacity in capacities])[None, :]
     households = sizes[:, None].astype(np.float64)
@@ -228,7 +234,9 @@ def visits_of(capacities: Sequence[float], sizes: npt.NDArray[np.int64]) -> Floa
 
 
 def on_the_list(prepared: PreparedPredictions, capacity: float) -> Floats:
-    """Chance of each row to stand among the first of its date, shape (rows,): 1, 0, or the share of a group of equal margins that is cut."""
+    """Chance of each row to stand among the first of its date, shape (rows,): 1, 0, or the share of a group
+    of equal margins that is cut.
+    """
     capacity_name(capacity)
     visits = np.repeat(visits_of([capacity], prepared.sizes)[:, 0], prepared.sizes)
     place = np.arange(len(prepared.label)) - np.repeat(prepared.starts[:-1], prepared.sizes)

@@ -1,4 +1,6 @@
-"""Who becomes champion: the checks of `training/acceptance.yaml`, waivers with a name and a reason, the history, the way back."""
+"""Who becomes champion: the checks of `training/acceptance.yaml`, waivers with a name and a reason, the
+history, the way back.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,9 @@ class AcceptanceCheck:
 
 @dataclass(frozen=True)
 class Promotion:
-    """A promotion that happened. checks: all that were made; waived: check -> reason of those that failed and were waived."""
+    """A promotion that happened. checks: all that were made; waived: check -> reason of those that failed and
+    were waived.
+    """
 
     run_id: str
     version: int
@@ -136,7 +140,8 @@ def promote(
 ) -> Promotion:
     """Make a run the champion if it passes every check, or the failed ones are waived by name with a reason.
 
-    Raises PromotionRefused with every failed check; UserError without a name or reason; ModelError if the champion changed meanwhile.
+    Raises PromotionRefused with every failed check; UserError without a name or reason; ModelError if the
+    champion changed meanwhile.
     """
     waive = dict(waive or {})
     acceptance = load_acceptance(project)
@@ -201,7 +206,8 @@ def rollback(project: Project, *, by: str, because: str) -> dict[str, Any]:
     _words(by, because, {}, None)
     now = registry.champion(project)
     entries = registry.history(project)
-    # The champions in force, as a stack: a promotion adds one, a rollback removes it. The champion promoted once more is the same place.
+    # The champions in force, as a stack: a promotion adds one, a rollback removes it. The champion promoted
+    # once more is the same place.
     stack: list[dict[str, Any]] = []
     for entry in entries:
         if entry["kind"] == "rollback":
@@ -383,7 +389,9 @@ def _within(name: str, value: float, interval: tuple[float, float], bounds: Rati
 def top_observed_expected(
     predictions: pl.DataFrame, capacity: float, draws: int, seed: int = 0
 ) -> tuple[float, tuple[float, float]]:
-    """Confirmed over expected among the labelled first households of each date, with a village-cluster interval."""
+    """Confirmed over expected among the labelled first households of each date, with a village-cluster
+    interval.
+    """
     from riskmodel.training.keyed import in_list_order
     from riskmodel.training.resampling import interval, village_weights
 

@@ -1,8 +1,10 @@
-"""What the list misses, from households that were looked at by chance: recall, miss rate and calibration, or `not_estimable`.
+"""What the list misses, from households that were looked at by chance: recall, miss rate and calibration, or
+`not_estimable`.
 
-Visits to listed households say nothing about those who were not listed. Only two kinds of look do: a sweep that goes to everybody, and
-random checks with a known chance of being drawn. Each confirmed household that was drawn with chance c stands for 1 / c households
-(Horvitz and Thompson, "A generalization of sampling without replacement", J. Am. Stat. Assoc. 47 (1952)).
+Visits to listed households say nothing about those who were not listed. Only two kinds of look do: a sweep
+that goes to everybody, and random checks with a known chance of being drawn. Each confirmed household that
+was drawn with chance c stands for 1 / c households (Horvitz and Thompson, "A generalization of sampling
+without replacement", J. Am. Stat. Assoc. 47 (1952)).
 """
 
 from __future__ import annotations
@@ -21,16 +23,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOT_ESTIMABLE: Final = "not_estimable"
-# Confirmed checks that a single figure of recall needs; checks of unequal weight count by Kish's effective number. Looking on until so many
-# are found, over as many cycles as that takes, is inverse sampling (Haldane, Biometrika 33 (1945)): what is missed is then known to a
-# relative standard error of about a third, whatever its size. Ratios of fewer are badly off: `benchmarks/random_checks.py` shows how far.
+# Confirmed checks that a single figure of recall needs; checks of unequal weight count by Kish's effective
+# number. Looking on until so many are found, over as many cycles as that takes, is inverse sampling (Haldane,
+# Biometrika 33 (1945)): what is missed is then known to a relative standard error of about a third, whatever
+# its size. Ratios of fewer are badly off: `benchmarks/random_checks.py` shows how far.
 ENOUGH_CONFIRMED: Final = 10
 ROUTES: Final = ("listed", "random_check", "sweep", "none")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval, or `not_estimable` with the reason why; then the interval may still say something.
+    """A figure with its 95 % interval, or `not_estimable` with the reason why; then the interval may still
+    say something.
 
     value: missing where no single figure can be given. low, high: missing where nothing can be said at all.
     """
@@ -45,7 +49,9 @@ class Estimate:
         return self.value is not None
 
     def text(self, form: str = "{:.1%}") -> str:
-        """`18.2% [12.0%, 27.1%]`; without a single figure `not_estimable`, with `, between 3.0% and 96.1%` where that much can be said."""
+        """`18.2% [12.0%, 27.1%]`; without a single figure `not_estimable`, with `, between 3.0% and 96.1%`
+        where that much can be said.
+        """
         if self.low is None or self.high is None:
             return NOT_ESTIMABLE
         low, high = form.format(self.low), form.format(self.high)
@@ -69,7 +75,8 @@ class Estimate:
 
 
 TOO_FEW: Final = "too few checks"
-# As coarse as the counts below: from two answers (of a county, since a day) no single household can be worked out.
+# As coarse as the counts below: from two answers (of a county, since a day) no single household can be worked
+# out.
 _FIGURES: Final = {
     "recall": ("share of all risks that were on the lists", "{:.0%}"),
     "miss_rate": ("risks among the households not listed", "{:.1%}"),
@@ -86,12 +93,15 @@ def rounded(count: float) -> int:
 
 @dataclass(frozen=True)
 class CheckedRecall:
-    """What random checks and sweeps say about a list, or about many lists together. Make it with `recall_from_checks`.
+    """What random checks and sweeps say about a list, or about many lists together. Make it with
+    `recall_from_checks`.
 
-    recall: share of all confirmed-or-would-be-confirmed that stood on the list. miss_rate: share of the households not listed that would
-    be confirmed (false omission). observed_expected: estimated confirmations in the whole cohort over the sum of the probabilities.
-    confirmed_listed: confirmations on the list, unvisited ones made up for; missed: estimated confirmations outside it.
-    too_few: the checks carry no single figure of recall; then `text` and `table` show none, since from two answers small counts could be worked out.
+    recall: share of all confirmed-or-would-be-confirmed that stood on the list. miss_rate: share of the
+    households not listed that would be confirmed (false omission). observed_expected: estimated confirmations
+    in the whole cohort over the sum of the probabilities. confirmed_listed: confirmations on the list,
+    unvisited ones made up for; missed: estimated confirmations outside it. too_few: the checks carry no
+    single figure of recall; then `text` and `table` show none, since from two answers small counts could be
+    worked out.
     """
 
     recall: Estimate
@@ -120,7 +130,8 @@ class CheckedRecall:
         return pd.DataFrame([{"figure": name} | getattr(self, name).as_dict() for name in _FIGURES])
 
     def text(self) -> str:
-        """In words, for people: every figure with its interval, and what it rests on; from too few checks that, and nothing else.
+        """In words, for people: every figure with its interval, and what it rests on; from too few checks
+        that, and nothing else.
 
         Counts of households are rounded to the nearest five.
         """
@@ -154,25 +165,29 @@ def recall_from_checks(
     =======================  ===================================================================================================
     route                    `listed` (on the list), `random_check` (drawn), `sweep` (visited because everybody of its layer was),
                              `none` (not visited, or visited for another reason: a lead is no random look)
-    inclusion_probability    chance of being drawn that the design gave the household, for every household that is not listed;
+    inclusion_probability    chance of being drawn that the design gave the household, for every household
+    that is not listed;
                              1 for swept ones; 0 or missing: could not be drawn
     label                    1, 0 or missing (not visited, not reached, or the outcome is not known yet)
     probability              optional: calibrated probability; missing throughout: no observed / expected
     =======================  ===================================================================================================
 
-    layers: columns within which chances were set, such as cycle, township and score layer. A drawn household that nobody reached counts as
-    missing at random within its layer: those reached stand for it (a layer in which nobody was reached is shared out over the others). The
-    same holds for listed households that were not reached.
+    layers: columns within which chances were set, such as cycle, township and score layer. A drawn household
+    that nobody reached counts as missing at random within its layer: those reached stand for it (a layer in
+    which nobody was reached is shared out over the others). The same holds for listed households that were
+    not reached.
 
-    The interval of the missed confirmations is the gamma interval for a weighted sum of rare counts (Fay and Feuer, Stat. Med. 16 (1997)),
-    design-based; it errs on the wide side and has an upper end when no check confirmed anything. The listed count is taken as known.
+    The interval of the missed confirmations is the gamma interval for a weighted sum of rare counts (Fay and
+    Feuer, Stat. Med. 16 (1997)), design-based; it errs on the wide side and has an upper end when no check
+    confirmed anything. The listed count is taken as known.
 
-    Lists of many cycles are pooled by handing all of them over at once. Recall is given as a single figure only from ENOUGH_CONFIRMED confirmed
-    checks on (the missed stand below the line of a fraction: from few of them recall is far too high); before, only its interval is.
-    Who asks at a fixed day rather than waiting for them gets a figure more easily where chance found many: it is then on the low side.
+    Lists of many cycles are pooled by handing all of them over at once. Recall is given as a single figure
+    only from ENOUGH_CONFIRMED confirmed checks on (the missed stand below the line of a fraction: from few of
+    them recall is far too high); before, only its interval is. Who asks at a fixed day rather than waiting
+    for them gets a figure more easily where chance found many: it is then on the low side.
 
-    `not_estimable` altogether: no household outside the list was looked at by chance, or some could not have been drawn. Raises DataError
-    for faults of the frame.
+    `not_estimable` altogether: no household outside the list was looked at by chance, or some could not have
+    been drawn. Raises DataError for faults of the frame.
     """
     frame = pl.from_pandas(checks) if not isinstance(checks, pl.DataFrame) else checks
     frame = _checked(frame, layers)
@@ -232,7 +247,8 @@ def gamma_interval(
 ) -> tuple[float, float]:
     """Interval of a weighted sum of rare independent counts, given the weight of each event that was seen.
 
-    heaviest: the largest weight that an event could have had; it moves the upper end. Covers at least `level` in all but contrived cases.
+    heaviest: the largest weight that an event could have had; it moves the upper end. Covers at least `level`
+    in all but contrived cases.
     """
     from scipy.special import gammaincinv
 
@@ -246,9 +262,11 @@ def gamma_interval(
 
 
 def _response(visited: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    """For each layer somebody was reached in: how many drawn households each of those reached stands for (`stands_for`, at least 1).
+    """For each layer somebody was reached in: how many drawn households each of those reached stands for
+    (`stands_for`, at least 1).
 
-    Layers in which nobody was reached are shared out over all others. Chances differ inside a layer, so households count by what they stand for.
+    Layers in which nobody was reached are shared out over all others. Chances differ inside a layer, so
+    households count by what they stand for.
     """
     by_layer = visited.with_columns(mass=1 / pl.col("inclusion_probability"))
     by_layer = by_layer.group_by(keys).agg(
@@ -263,7 +281,9 @@ def _response(visited: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
 
 
 def _listed_confirmations(listed: pl.DataFrame, keys: list[str]) -> float:
-    """Confirmations on the list; in each layer those reached stand for those not reached. 0 when nobody was reached."""
+    """Confirmations on the list; in each layer those reached stand for those not reached. 0 when nobody was
+    reached.
+    """
     if not listed["label"].count():
         return 0.0
     everybody = listed.with_columns(inclusion_probability=pl.lit(1.0))

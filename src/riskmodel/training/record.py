@@ -1,4 +1,6 @@
-"""The model record: where a model comes from, what it was measured at, and what it is not. JSON in the model, prose beside it."""
+"""The model record: where a model comes from, what it was measured at, and what it is not. JSON in the model,
+prose beside it.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,10 @@ STATEMENT = (
 
 
 def usual_values(names: Sequence[str], values: Floats) -> dict[str, dict[str, float]]:
-    """What is usual in the training rows, for the scoring gate. Of each feature the share known; of the known values that are not 0 the
-    median size (`typical`) and the 1 and 99 % quantiles (`low`, `high`). values: shape (n, p)."""
+    """What is usual in the training rows, for the scoring gate. Of each feature the share known; of the known
+    values that are not 0 the median size (`typical`) and the 1 and 99 % quantiles (`low`, `high`). values:
+    shape (n, p).
+    """
     usual = {}
     for place, name in enumerate(names):
         column = values[:, place]
@@ -43,7 +47,9 @@ def usual_values(names: Sequence[str], values: Floats) -> dict[str, dict[str, fl
 
 
 class Fitted(NamedTuple):
-    """A plan with what it was fitted on and what came of it. evaluations: the fits of `rows.evaluations`; final: the one that is kept."""
+    """A plan with what it was fitted on and what came of it. evaluations: the fits of `rows.evaluations`;
+    final: the one that is kept.
+    """
 
     name: str
     plan: Plan

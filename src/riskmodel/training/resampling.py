@@ -1,8 +1,9 @@
-"""Village-cluster bootstrap: whole villages are drawn again, so that neighbours who fall together are not taken for independent luck.
+"""Village-cluster bootstrap: whole villages are drawn again, so that neighbours who fall together are not
+taken for independent luck.
 
-A draw is a count for every village (how often it came up), not a new table. Rows are sorted once; every statistic is then a
-weighted sum over the same order. Two models that are judged with the same seed on the same villages get the same draws: their
-differences are paired.
+A draw is a count for every village (how often it came up), not a new table. Rows are sorted once; every
+statistic is then a weighted sum over the same order. Two models that are judged with the same seed on the
+same villages get the same draws: their differences are paired.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ Floats = npt.NDArray[np.float64]
 LEVEL = 0.95
 # An interval from a handful of surviving draws says nothing: at least this share of them must have a value.
 USABLE_DRAWS = 0.8
-# The log scale needs figures above 0; a stray draw without a hit is left out there, and counts in the percentiles.
+# The log scale needs figures above 0; a stray draw without a hit is left out there, and counts in the
+# percentiles.
 POSITIVE_DRAWS = 0.99
 MIN_VILLAGES = 2
 
@@ -29,10 +31,11 @@ PER_CAPACITY = 8
 
 
 def village_weights(villages: int, draws: int, seed: int) -> Floats:
-    """Counts of each village in each draw, shape (draws + 1, villages). Row 0 is the county as it is: every village once.
+    """Counts of each village in each draw, shape (draws + 1, villages). Row 0 is the county as it is: every
+    village once.
 
-    Each draw takes as many villages as there are, with replacement. Source: Field and Welsh, "Bootstrapping clustered data",
-    J. R. Statist. Soc. B 69 (2007), the cluster bootstrap.
+    Each draw takes as many villages as there are, with replacement. Source: Field and Welsh, "Bootstrapping
+    clustered data", J. R. Statist. Soc. B 69 (2007), the cluster bootstrap.
     """
     chance = np.random.default_rng(seed)
     weights = np.ones((draws + 1, villages))
@@ -72,13 +75,15 @@ def interval(
     trials: float = 0,
     level: float = LEVEL,
 ) -> tuple[float, float]:
-    """Low and high end of the bootstrap interval. NaN when fewer than 80 % of the draws have a value, or there are none.
+    """Low and high end of the bootstrap interval. NaN when fewer than 80 % of the draws have a value, or
+    there are none.
 
-    The percentile interval, expanded for the number of villages: Hesterberg, "What teachers should know about the bootstrap",
-    Am. Stat. 69 (2015). For a figure that cannot be negative give its `value`: each end is then the farther one of the percentile
-    interval and of the t interval on the log scale, because with few confirmations the percentile interval alone ends too low (at a
-    capacity that reaches ten of them, 6 % of the truths lay above it instead of 2.5 %; `benchmarks/evaluation.py coverage`). `most` is
-    the largest the figure can be. A share whose draws are all alike (no hit at all) gets the Wilson interval of its `trials`.
+    The percentile interval, expanded for the number of villages: Hesterberg, "What teachers should know about
+    the bootstrap", Am. Stat. 69 (2015). For a figure that cannot be negative give its `value`: each end is
+    then the farther one of the percentile interval and of the t interval on the log scale, because with few
+    confirmations the percentile interval alone ends too low (at a capacity that reaches ten of them, 6 % of
+    the truths lay above it instead of 2.5 %; `benchmarks/evaluation.py coverage`). `most` is the largest the
+    figure can be. A share whose draws are all alike (no hit at all) gets the Wilson interval of its `trials`.
     """
     from scipy.special import ndtr, stdtrit
 
@@ -111,11 +116,13 @@ def ranked_sums(
 ) -> Floats:
     """Weighted counts along the order of the list, shape (draws, dates, 5 + 8 × capacities).
 
-    Rows stand by date, then best margin first. starts: (dates + 1,) first row of each date. label: 1, 0 or -1 (unlabelled).
-    ends_tie: True on the last row of each group of equal margins. weights: (draws, villages). shares: (dates, capacities), the
-    part of the date's households that is visited; order: (dates, capacities), the capacities from small to large.
+    Rows stand by date, then best margin first. starts: (dates + 1,) first row of each date. label: 1, 0 or -1
+    (unlabelled). ends_tie: True on the last row of each group of equal margins. weights: (draws, villages).
+    shares: (dates, capacities), the part of the date's households that is visited; order: (dates,
+    capacities), the capacities from small to large.
 
-    A cut inside a group of equal margins takes its share of the group (expected), and the luckiest and unluckiest choice beside it.
+    A cut inside a group of equal margins takes its share of the group (expected), and the luckiest and
+    unluckiest choice beside it.
     """
     draws, dates, capacities = weights.shape[0], starts.shape[0] - 1, shares.shape[1]
     out = np.zeros((draws, dates, 5 + 8 * capacities))

@@ -42,8 +42,9 @@ METRIC_DRAWS = 200
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: what was learned and how it did. id: MLflow's. folder: the model folder, for `Model.load`. notes: what to know beside it,
-    such as policy figures that nobody has verified."""
+    """A finished run: what was learned and how it did. id: MLflow's. folder: the model folder, for
+    `Model.load`. notes: what to know beside it, such as policy figures that nobody has verified.
+    """
 
     id: str
     plan: str
@@ -71,11 +72,13 @@ def train(
     progress: Progress | None = None,
     bench: Workbench | None = None,
 ) -> Run:
-    """Train one plan on what was known by `until` (default: the newest known_on), judge it on later dates, log the run.
+    """Train one plan on what was known by `until` (default: the newest known_on), judge it on later dates,
+    log the run.
 
-    tables: a county's tables; for a plan with `source: table` the folder that holds its file. progress: called with a text and the share
-    done, from 0 to 1. bench: features and labels to share with other plans. Raises PlanError (a faulty plan, tables that are too
-    short). Stopped by Ctrl-C the run is marked KILLED, by an error FAILED: it is never half of one.
+    tables: a county's tables; for a plan with `source: table` the folder that holds its file. progress:
+    called with a text and the share done, from 0 to 1. bench: features and labels to share with other plans.
+    Raises PlanError (a faulty plan, tables that are too short). Stopped by Ctrl-C the run is marked KILLED,
+    by an error FAILED: it is never half of one.
     """
     plan = load_plan(project, plan_name)
     tell = progress or (lambda _, __: None)
@@ -249,7 +252,9 @@ def _predictions(plan: Plan, plan_rows: PlanRows, evaluations: Sequence[Fit]) ->
 
 
 def training_threads() -> int:
-    """How many members of a LightGBM plan grow at once: one for each core this process may use, or what RISKMODEL_THREADS says. The trees are the same."""
+    """How many members of a LightGBM plan grow at once: one for each core this process may use, or what
+    RISKMODEL_THREADS says. The trees are the same.
+    """
     value = os.environ.get("RISKMODEL_THREADS", str(usable_cores()))
     if not value.isdigit() or not 1 <= int(value) <= 64:
         raise PlanError(
@@ -281,7 +286,9 @@ def flat_metrics(evaluation: Evaluation) -> dict[str, float]:
 
 
 def code_commit(project: Project) -> str:
-    """The commit of the project's folder, `-changed` if files differ from it; `unknown` outside version control."""
+    """The commit of the project's folder, `-changed` if files differ from it; `unknown` outside version
+    control.
+    """
     try:
         done = subprocess.run(
             [

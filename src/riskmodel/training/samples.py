@@ -1,4 +1,6 @@
-"""Rows to learn from: features, labels and groups of one as-of date, and the workbench that makes each of them once."""
+"""Rows to learn from: features, labels and groups of one as-of date, and the workbench that makes each of
+them once.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ Strings = npt.NDArray[np.object_]
 
 # Ends of the intervals of the discrete-time hazard, in months after the as-of date.
 INTERVALS = (3, 6, 12)
-# Tables that run on from month to month (and the two that everything hangs on): where they begin, the history begins.
+# Tables that run on from month to month (and the two that everything hangs on): where they begin, the history
+# begins.
 RUNNING_TABLES = ("households", "members", "income", "expenditure", "medical", "employment")
 
 
@@ -36,9 +39,10 @@ RUNNING_TABLES = ("households", "members", "income", "expenditure", "medical", "
 class Sample:
     """n rows (household and as-of date) with p features, sorted by as_of and household_id.
 
-    features: shape (n, p), float64, NaN unknown. label: shape (n,), 1 relapsed, 0 not, NaN unlabelled. interval: shape (n,), the
-    place in INTERVALS of the first confirmation, -1 without one. village: the cluster that is drawn, split and held out as one.
-    groups: audit columns, one row a row, never predictors. as_of: day, or wave number of a wide table.
+    features: shape (n, p), float64, NaN unknown. label: shape (n,), 1 relapsed, 0 not, NaN unlabelled.
+    interval: shape (n,), the place in INTERVALS of the first confirmation, -1 without one. village: the
+    cluster that is drawn, split and held out as one. groups: audit columns, one row a row, never predictors.
+    as_of: day, or wave number of a wide table.
     """
 
     names: tuple[str, ...]
@@ -139,12 +143,16 @@ class Workbench:
 
     @property
     def first_day(self) -> dt.date:
-        """The day from which this county's history runs: the newest of the first days of its running tables (income, medical, …)."""
+        """The day from which this county's history runs: the newest of the first days of its running tables
+        (income, medical, …).
+        """
         return self._newest_beginning("occurred_on")
 
     @property
     def known_from(self) -> dt.date:
-        """The day from which all running tables, households and members were known; before it a cohort would be half a county."""
+        """The day from which all running tables, households and members were known; before it a cohort would
+        be half a county.
+        """
         return self._newest_beginning("known_on")
 
     def _newest_beginning(self, column: str) -> dt.date:
@@ -237,6 +245,8 @@ def interval_of(confirmed_on: pl.Series, as_of: dt.date) -> npt.NDArray[np.int8]
 
 
 def part_of(villages: Strings, parts: int, seed: int) -> npt.NDArray[np.int64]:
-    """The part (0 … parts-1) that each village falls into, by a keyed hash: the same village, the same part, on every machine."""
+    """The part (0 … parts-1) that each village falls into, by a keyed hash: the same village, the same part,
+    on every machine.
+    """
     numbers = keyed_numbers(villages.tolist(), f"village parts {seed}")
     return np.array([numbers[str(village)] % parts for village in villages], dtype=np.int64)

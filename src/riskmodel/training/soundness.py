@@ -1,4 +1,6 @@
-"""What a promotion wants to know and only training can measure: leaks, stability of the ensemble, declared signs."""
+"""What a promotion wants to know and only training can measure: leaks, stability of the ensemble, declared
+signs.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,10 @@ STABILITY_SHARES = (0.01, 0.02, 0.03, 0.05, 0.1)
 
 
 def leak_hunt(tests: Sequence[Sample]) -> dict[str, Any]:
-    """AUC of each feature alone, of its being missing, and of the order of the rows, on the labelled test rows; the `SHOWN` highest. A value above
-    what the field allows means that it may have been written after the fact."""
+    """AUC of each feature alone, of its being missing, and of the order of the rows, on the labelled test
+    rows; the `SHOWN` highest. A value above what the field allows means that it may have been written after
+    the fact.
+    """
     from riskmodel.training.leaks import hunt_leaks
 
     sample = stack(tests).labelled()
@@ -33,10 +37,12 @@ def leak_hunt(tests: Sequence[Sample]) -> dict[str, Any]:
 
 
 def gain_shares(fit: Fit, sample: Sample) -> dict[str, Any]:
-    """What each feature brings, as a share of what all bring: split gain in the trees grown on outcomes, mean size of its part of the margin in a linear
-    model; the `SHOWN` largest. A rule is nothing but its features and is not measured (`measure: none`).
+    """What each feature brings, as a share of what all bring: split gain in the trees grown on outcomes, mean
+    size of its part of the margin in a linear model; the `SHOWN` largest. A rule is nothing but its features
+    and is not measured (`measure: none`).
 
-    Trees that only tell a regression (`learners.prior`) are left out: their gains are distances to its margin, on another scale."""
+    Trees that only tell a regression (`learners.prior`) are left out: their gains are distances to its
+    margin, on another scale."""
     told = fit.ensemble.notes.get("logistic_trees", [0] * len(fit.ensemble.members))
     total = np.zeros(len(sample.names))
     measure = "none"
@@ -70,7 +76,9 @@ def _split_gain(member: TreeMember, told: int) -> Floats:
 
 
 def stability(fits: Sequence[Fit], tests: Sequence[Sample]) -> dict[str, Any]:
-    """Share of households that two halves of the ensemble put among the first of each date alike (Jaccard), at several shares."""
+    """Share of households that two halves of the ensemble put among the first of each date alike (Jaccard),
+    at several shares.
+    """
     members = len(fits[0].ensemble.members)
     if members < 2:
         return {"members": members}
@@ -93,7 +101,9 @@ def stability(fits: Sequence[Fit], tests: Sequence[Sample]) -> dict[str, Any]:
 
 
 def signs_hold(fit: Fit, sample: Sample, signs: Sequence[int], promised: bool) -> dict[str, Any]:
-    """Sweep every feature with a declared sign over its usual range in `SIGN_ROWS` rows: where does the margin move the wrong way?"""
+    """Sweep every feature with a declared sign over its usual range in `SIGN_ROWS` rows: where does the
+    margin move the wrong way?
+    """
     if not promised:
         return {"promised": False}
     step = max(1, len(sample) // SIGN_ROWS)

@@ -1,4 +1,6 @@
-"""Better parameters under a stated budget: Optuna on the calibration slice of the evaluation fold. The test dates are never looked at."""
+"""Better parameters under a stated budget: Optuna on the calibration slice of the evaluation fold. The test
+dates are never looked at.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,12 @@ LOG_FACTOR = 10.0
 
 
 def tune(plan: Plan, plan_rows: PlanRows, log: Log, tell: Callable[[str, float], None]) -> Plan:
-    """The plan with the parameters that had the lowest log loss on the unseen villages of the calibration slice.
+    """The plan with the parameters that had the lowest log loss on the unseen villages of the calibration
+    slice.
 
-    Each trial is a run below this one; a trial that falls behind the median of the others is pruned. LightGBM trials share one Dataset.
-    The plan's own parameters are the first trial, so that tuning never does worse than no tuning on that slice.
+    Each trial is a run below this one; a trial that falls behind the median of the others is pruned. LightGBM
+    trials share one Dataset. The plan's own parameters are the first trial, so that tuning never does worse
+    than no tuning on that slice.
     """
     import optuna
 

@@ -1,4 +1,6 @@
-"""Ready-made tables of somebody else: one row a household and wave, with the same folds, learners, calibration and comparison."""
+"""Ready-made tables of somebody else: one row a household and wave, with the same folds, learners,
+calibration and comparison.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ class WaveFolds:
 
 
 def table_rows(project: Project, name: str, plan: Plan, folder: Path | None) -> PlanRows:
-    """The plan_rows of a plan with `source: table`. folder: where its file lies; without it the project's folder. Raises PlanError."""
+    """The plan_rows of a plan with `source: table`. folder: where its file lies; without it the project's
+    folder. Raises PlanError.
+    """
     wide = plan.table
     assert wide is not None
     allowed = [other.name for other in LEARNERS.values() if other.for_tables]
@@ -131,8 +135,9 @@ def table_rows(project: Project, name: str, plan: Plan, folder: Path | None) -> 
 
 
 def _never_predictors(project: Project, name: str, wide: WideTable) -> list[Fault]:
-    """A fault for each column that the plan would predict from and that never predicts: the denylist's, and those that say who a household is, when
-    the row was written, or what is to be predicted."""
+    """A fault for each column that the plan would predict from and that never predicts: the denylist's, and
+    those that say who a household is, when the row was written, or what is to be predicted.
+    """
     denylist = Denylist.load(project)
     plan = f"{PLAN_FOLDER / name}.yaml"
     used: dict[str, str] = {}  # column -> the key of the plan that uses it
@@ -165,10 +170,11 @@ def _never_predictors(project: Project, name: str, wide: WideTable) -> list[Faul
 
 
 def read_rows(path: Path, wide: WideTable) -> pl.DataFrame:
-    """One row a household and wave: household, wave, village, label (null: unlabelled) and every column that the plan names.
+    """One row a household and wave: household, wave, village, label (null: unlabelled) and every column that
+    the plan names.
 
-    A row is labelled by its own outcome (`ahead: 0`) or by that of the same household `ahead` waves later. Raises PlanError with all
-    faults: no file, missing columns, a household twice in a wave.
+    A row is labelled by its own outcome (`ahead: 0`) or by that of the same household `ahead` waves later.
+    Raises PlanError with all faults: no file, missing columns, a household twice in a wave.
     """
     if not path.is_file():
         raise PlanError(

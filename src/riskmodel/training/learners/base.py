@@ -1,4 +1,6 @@
-"""What all learners share: how one is described, the task it gets, the members it returns, the weights and parts of the ensemble."""
+"""What all learners share: how one is described, the task it gets, the members it returns, the weights and
+parts of the ensemble.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,8 @@ class Member(Protocol):
 class Task:
     """What a learner is to do. train, calibrate: labelled rows, `calibrate` later than `train`.
 
-    signs: +1 riskier when higher, -1 riskier when lower, 0 no sign, shape (p,). months: ends of the intervals that are predicted.
-    progress: called with a text and the share that is done.
+    signs: +1 riskier when higher, -1 riskier when lower, 0 no sign, shape (p,). months: ends of the intervals
+    that are predicted. progress: called with a text and the share that is done.
     """
 
     parameters: Any
@@ -79,20 +81,26 @@ class Trials(Protocol):
     """Fits of one learner with several parameters, on the same rows; what they share is made once."""
 
     def fit(self, task: Task, report: Callable[[int, float], None], /) -> Mapping[str, Any]:
-        """The notes of one fit, with `log_loss`. report(trees, loss) may raise an exception, which stops the fit."""
+        """The notes of one fit, with `log_loss`. report(trees, loss) may raise an exception, which stops the
+        fit.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Features that a learner takes, in order, and all names that the plan mentions, so that unknown ones can be refused."""
+    """Features that a learner takes, in order, and all names that the plan mentions, so that unknown ones can
+    be refused.
+    """
 
     features: Sequence[str]
     mentioned: Sequence[str]
 
 
 def plan_features(_: Any, choice: FeatureChoice, catalogue: Catalogue) -> Wanted:
-    """The active features of the chosen families, less those left out, with those that the plan adds; in the catalogue's order."""
+    """The active features of the chosen families, less those left out, with those that the plan adds; in the
+    catalogue's order.
+    """
     chosen = {
         feature
         for feature in catalogue.with_status("active")
@@ -107,12 +115,14 @@ def plan_features(_: Any, choice: FeatureChoice, catalogue: Catalogue) -> Wanted
 class LearnerSpec:
     """Everything that the rest of the package needs to know about a learner.
 
-    name: as plans write it. parameters: what stands under the name. fit: task -> ensemble. kind: of its members, for the record. load: a
-    stored member (its `as_dict`, and its file's text where it has one) -> member. learns: several members are fitted to outcomes, each
-    without a part of the villages. months: ends of the intervals that it always predicts; None: the plan's horizon. features: parameters,
-    choice of the plan and catalogue -> what it takes; None: the margins of another model. one_feature: parameters -> the only column it
-    takes of a ready-made table. for_tables: whether it can be fitted on one. explained: whether each feature's part of a score is known.
-    baseline: a rule that others are compared with. trials: starts a series of fits for tuning; None: nothing to tune.
+    name: as plans write it. parameters: what stands under the name. fit: task -> ensemble. kind: of its
+    members, for the record. load: a stored member (its `as_dict`, and its file's text where it has one) ->
+    member. learns: several members are fitted to outcomes, each without a part of the villages. months: ends
+    of the intervals that it always predicts; None: the plan's horizon. features: parameters, choice of the
+    plan and catalogue -> what it takes; None: the margins of another model. one_feature: parameters -> the
+    only column it takes of a ready-made table. for_tables: whether it can be fitted on one. explained:
+    whether each feature's part of a score is known. baseline: a rule that others are compared with. trials:
+    starts a series of fits for tuning; None: nothing to tune.
     """
 
     name: str
@@ -141,7 +151,9 @@ class SeparateTrials:
 
 
 def household_weights(household_id: Strings, seed: int) -> Floats:
-    """One exponential draw a household (mean 1), the same in all its rows, from a keyed hash: file order and machine play no part."""
+    """One exponential draw a household (mean 1), the same in all its rows, from a keyed hash: file order and
+    machine play no part.
+    """
     numbers = keyed_numbers(household_id.tolist(), f"household weight {seed}")
     draws = {household: -np.log((number + 1) / 2**64) for household, number in numbers.items()}
     return np.array([draws[str(household)] for household in household_id], dtype=np.float64)

@@ -1,4 +1,5 @@
-"""scikit-learn's histogram gradient boosting, kept as plain arrays: no pickle, no scikit-learn needed to score.
+"""scikit-learn's histogram gradient boosting, kept as plain arrays: no pickle, no scikit-learn needed to
+score.
 
 Tested to give scikit-learn's own margins (`tests/training/test_learners.py`).
 """
@@ -44,8 +45,9 @@ class Boosting(Strict):
 
 @dataclass(frozen=True)
 class ArrayMember:
-    """Trees as arrays over all nodes, one tree after the other; `starts`: where each tree's root stands. left and right are places in the
-    same arrays. margin = base + Σ leaf values."""
+    """Trees as arrays over all nodes, one tree after the other; `starts`: where each tree's root stands. left
+    and right are places in the same arrays. margin = base + Σ leaf values.
+    """
 
     base: float
     starts: npt.NDArray[np.int64]
@@ -75,7 +77,8 @@ class ArrayMember:
 
     def as_dict(self) -> dict[str, Any]:
         kept = {name: getattr(self, name).tolist() for name in NODES}
-        # The threshold of a leaf is never read, and an infinite one (all values left, missing right) is written as a large number.
+        # The threshold of a leaf is never read, and an infinite one (all values left, missing right) is
+        # written as a large number.
         kept["threshold"] = np.clip(np.nan_to_num(self.threshold, nan=0.0), -1e300, 1e300).tolist()
         return {"base": self.base, "starts": self.starts.tolist(), **kept}
 
@@ -127,7 +130,9 @@ def _gain(models: Sequence[Any], trees: int, features: int) -> list[float]:
 
 
 def fit_boosting(task: Task) -> Ensemble:
-    """Members on all villages but their own part; the number of trees is the one that does best on those parts at the later dates."""
+    """Members on all villages but their own part; the number of trees is the one that does best on those
+    parts at the later dates.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     wanted, train, later = task.parameters, task.train, task.calibrate

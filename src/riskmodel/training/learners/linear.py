@@ -31,8 +31,8 @@ ROWS_AT_ONCE = 1024
 class Logistic(Strict):
     """Ridge logistic regression on imputed, winsorised and standardised features.
 
-    penalties: strengths to choose from on the calibration slice (the sum of squared coefficients is weighted by penalty / 2).
-    winsorise: share cut at both ends of each feature, on the training rows.
+    penalties: strengths to choose from on the calibration slice (the sum of squared coefficients is weighted
+    by penalty / 2). winsorise: share cut at both ends of each feature, on the training rows.
     """
 
     penalties: Annotated[tuple[Positive, ...], Field(min_length=1)] = (300.0, 1000.0, 3000.0, 10000.0)
@@ -47,8 +47,10 @@ def parts_of_rows(count: int) -> Iterator[slice]:
 
 @dataclass(frozen=True)
 class Preparation:
-    """How features become inputs, learned on the training rows: cut at low and high, missing replaced by the median, then (x − centre) /
-    scale; and one column 0/1 for each feature that is often missing, standardised alike."""
+    """How features become inputs, learned on the training rows: cut at low and high, missing replaced by the
+    median, then (x − centre) / scale; and one column 0/1 for each feature that is often missing, standardised
+    alike.
+    """
 
     low: Floats
     high: Floats
@@ -81,7 +83,8 @@ class LinearMember:
 
     def margin(self, features: Floats) -> Floats:
         margin = np.empty(len(features))
-        # Summed row by row in one fixed order, so that one household alone gives the same bytes as in a batch.
+        # Summed row by row in one fixed order, so that one household alone gives the same bytes as in a
+        # batch.
         for rows in parts_of_rows(len(features)):
             margin[rows] = self.intercept + (self.preparation.inputs(features[rows]) * self.coefficient).sum(
                 axis=1
@@ -112,7 +115,9 @@ class LinearMember:
 
 
 def prepare_inputs(features: Floats, winsorise: float) -> Preparation:
-    """Learn medians, cuts and scales from the training rows, shape (n, p). A feature without any value becomes 0 throughout."""
+    """Learn medians, cuts and scales from the training rows, shape (n, p). A feature without any value
+    becomes 0 throughout.
+    """
     unknown = np.isnan(features)
     count = features.shape[1]
     low, high, median = np.zeros(count), np.zeros(count), np.zeros(count)
@@ -126,7 +131,8 @@ def prepare_inputs(features: Floats, winsorise: float) -> Preparation:
     scale = filled.std(axis=0)
     share = unknown.mean(axis=0)
     indicators = np.flatnonzero((share >= MISSING_SHARE) & (share <= 1 - MISSING_SHARE))
-    # Features that are missing together (a whole table) would give the same column many times over; the first one serves.
+    # Features that are missing together (a whole table) would give the same column many times over; the first
+    # one serves.
     distinct: dict[bytes, int] = {}
     for place in indicators.tolist():
         distinct.setdefault(np.packbits(unknown[:, place]).tobytes(), place)
@@ -137,8 +143,9 @@ def prepare_inputs(features: Floats, winsorise: float) -> Preparation:
 
 
 def fit_logistic(task: Task) -> Ensemble:
-    """One member a part of the villages; the penalty is the one that does best on the parts the members did not see,
-    at the later dates."""
+    """One member a part of the villages; the penalty is the one that does best on the parts the members did
+    not see, at the later dates.
+    """
     train, later = task.train, task.calibrate
     preparation = prepare_inputs(train.features, task.parameters.winsorise)
     inputs, later_inputs = preparation.inputs(train.features), preparation.inputs(later.features)
@@ -182,12 +189,14 @@ def fit_logistic(task: Task) -> Ensemble:
 def fit_ridge(inputs: Floats, label: Floats, weight: Floats, penalty: float) -> Floats:
     """Coefficients of a ridge logistic regression, shape (1 + p,), the intercept (not penalised) first.
 
-    Minimises Σ weight · log loss + penalty / 2 · Σ coefficient²: scikit-learn's LogisticRegression with C = 1 / penalty.
+    Minimises Σ weight · log loss + penalty / 2 · Σ coefficient²: scikit-learn's LogisticRegression with C = 1
+    / penalty.
     """
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    # On one thread: several would sum in another order, and what trees learn from it (`prior`) would differ in the last digits.
+    # On one thread: several would sum in another order, and what trees learn from it (`prior`) would differ
+    # in the last digits.
     with threadpool_limits(limits=1):
         fitted = LogisticRegression(C=1 / penalty, solver="lbfgs", tol=1e-5, max_iter=1000).fit(
             inputs, label, sample_weight=weight

@@ -1,10 +1,14 @@
-"""What a logistic regression says, told by trees: one part of a LightGBM member, beside the part that is grown on the outcomes.
+"""What a logistic regression says, told by trees: one part of a LightGBM member, beside the part that is
+grown on the outcomes.
 
-With some hundred confirmations, trees and a ridge logistic regression err in different places: trees find thresholds and what works together, the regression adds
-up many weak signs and goes on rising at the top of the list, where trees have the fewest rows. The mean of their margins orders households better than either on
-nearly every county that was tried (docs/training.md has the table). So that the model stays one ensemble of trees, which is explained and served as such, the
-regression's margin is first reproduced by trees (distillation: Buciluă, Caruana and Niculescu-Mizil, "Model compression", KDD 2006), the trees on the outcomes
-are grown apart from it, and both stand in one text, their leaves times their shares (`joined`). SHAP values sum to the whole.
+With some hundred confirmations, trees and a ridge logistic regression err in different places: trees find
+thresholds and what works together, the regression adds up many weak signs and goes on rising at the top of
+the list, where trees have the fewest rows. The mean of their margins orders households better than either on
+nearly every county that was tried (docs/training.md has the table). So that the model stays one ensemble of
+trees, which is explained and served as such, the regression's margin is first reproduced by trees
+(distillation: Buciluă, Caruana and Niculescu-Mizil, "Model compression", KDD 2006), the trees on the outcomes
+are grown apart from it, and both stand in one text, their leaves times their shares (`joined`). SHAP values
+sum to the whole.
 """
 
 from __future__ import annotations
@@ -21,8 +25,9 @@ from riskmodel.training.learners.base import Task
 from riskmodel.training.learners.linear import LinearMember, Logistic, fit_logistic
 from riskmodel.training.samples import Floats
 
-# How the trees that reproduce a regression are grown. Their target has no noise: they may be bold, and need not see every row (docs/training.md has what
-# was measured). A draw of features for each tree tells more with the same number of trees than all features at once.
+# How the trees that reproduce a regression are grown. Their target has no noise: they may be bold, and need
+# not see every row (docs/training.md has what was measured). A draw of features for each tree tells more with
+# the same number of trees than all features at once.
 TREES: Final = 100
 ROWS: Final = 20_000
 GROWTH: Final[dict[str, Any]] = {
@@ -43,8 +48,9 @@ GROWTH: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Prior:
-    """One regression for each member of the ensemble, of the same villages and household weights. penalty: how strong its ridge is. share: its
-    part of the member's margin."""
+    """One regression for each member of the ensemble, of the same villages and household weights. penalty:
+    how strong its ridge is. share: its part of the member's margin.
+    """
 
     members: Sequence[LinearMember]
     penalty: float
@@ -52,8 +58,9 @@ class Prior:
 
 
 def fit_prior(task: Task) -> Prior | None:
-    """The prior of a task whose parameters ask for one (`logistic_share` above 0). None, too, where a member has rows of one outcome only: there is
-    nothing to regress on."""
+    """The prior of a task whose parameters ask for one (`logistic_share` above 0). None, too, where a member
+    has rows of one outcome only: there is nothing to regress on.
+    """
     share = float(task.parameters.logistic_share)
     parts = task.parts(task.train)
     seen = [task.train.label[parts != number] for number in range(task.members)]
@@ -66,15 +73,18 @@ def fit_prior(task: Task) -> Prior | None:
 
 
 def told_rows(rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """At most `ROWS` of a member's rows, evenly over all of them: every as-of date and every part of the county has its share."""
+    """At most `ROWS` of a member's rows, evenly over all of them: every as-of date and every part of the
+    county has its share.
+    """
     if len(rows) <= ROWS:
         return rows
     return rows[np.linspace(0, len(rows) - 1, ROWS).astype(np.intp)]
 
 
 def tell_regression(data: Any, parameters: dict[str, Any], target: Floats) -> Any:
-    """A Booster whose trees reproduce `target`, the regression's margin, shape (n,). data: the binned rows, constructed. parameters: the member's, of which
-    threads, seed, bins and signs are kept."""
+    """A Booster whose trees reproduce `target`, the regression's margin, shape (n,). data: the binned rows,
+    constructed. parameters: the member's, of which threads, seed, bins and signs are kept.
+    """
     import lightgbm as lgb
 
     data.set_label(target)
@@ -85,7 +95,8 @@ def tell_regression(data: Any, parameters: dict[str, Any], target: Floats) -> An
 
 
 def joined(told: Any, outcomes: Any, share: float, trees: int) -> str:
-    """One LightGBM text of both parts: the trees that tell the regression times `share`, then the first `trees` on the outcomes times 1 − share.
+    """One LightGBM text of both parts: the trees that tell the regression times `share`, then the first
+    `trees` on the outcomes times 1 − share.
 
     LightGBM reads the text and writes it again, so that it is one like any other.
     """
@@ -102,7 +113,9 @@ def joined(told: Any, outcomes: Any, share: float, trees: int) -> str:
 
 
 def _split(text: str) -> tuple[str, list[str], str]:
-    """A LightGBM text in parts: what stands before the trees, each tree without its number, and the rest from `end of trees` on."""
+    """A LightGBM text in parts: what stands before the trees, each tree without its number, and the rest from
+    `end of trees` on.
+    """
     body, mark, tail = text.partition("end of trees\n")
     head, *trees = re.split(r"(?m)^Tree=\d+\n", body)
     return head, trees, mark + tail

@@ -1,4 +1,6 @@
-"""Baselines as first-class models: an order by one figure, and a count of department rules. Nothing is learned but the scale."""
+"""Baselines as first-class models: an order by one figure, and a count of department rules. Nothing is
+learned but the scale.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ class IncomeRule(Strict):
 
 
 class DepartmentRules(Strict):
-    """Order by the number of department rules that a household meets, the graver counting `grave_weight` times.
+    """Order by the number of department rules that a household meets, the graver counting `grave_weight`
+    times.
 
     grave: rules that count more. A rule that cannot be checked (unknown) does not count as met.
     """
@@ -34,15 +37,19 @@ class DepartmentRules(Strict):
 
 
 class External(Strict):
-    """A challenger that is not trained here: `predictions` is a Parquet or CSV file with household_id, as_of and margin, that the
-    other model made for the same as-of dates. It is calibrated and compared like every plan; it cannot be promoted."""
+    """A challenger that is not trained here: `predictions` is a Parquet or CSV file with household_id, as_of
+    and margin, that the other model made for the same as-of dates. It is calibrated and compared like every
+    plan; it cannot be promoted.
+    """
 
     predictions: str
 
 
 @dataclass(frozen=True)
 class RuleMember:
-    """margin = Σ weight · (value − centre) / scale. A missing value counts as `missing` (in the feature's own unit)."""
+    """margin = Σ weight · (value − centre) / scale. A missing value counts as `missing` (in the feature's own
+    unit).
+    """
 
     weight: Floats
     centre: Floats
@@ -68,7 +75,8 @@ class RuleMember:
 
 
 def fit_income_rule(task: Task) -> Ensemble:
-    """Order by the one feature. Scale and centre (median, quartile range of the training rows) only make the margin readable.
+    """Order by the one feature. Scale and centre (median, quartile range of the training rows) only make the
+    margin readable.
 
     A household whose figure is unknown stands in the middle: the rule has nothing to say about it.
     """
@@ -89,7 +97,9 @@ def fit_income_rule(task: Task) -> Ensemble:
 
 
 def fit_department_rules(task: Task) -> Ensemble:
-    """Count the rules that are met; the graver ones count `grave_weight` times. An unknown rule does not count as met."""
+    """Count the rules that are met; the graver ones count `grave_weight` times. An unknown rule does not
+    count as met.
+    """
     names = task.train.names
     weight = np.array(
         [task.parameters.grave_weight if name in task.parameters.grave else 1.0 for name in names]

@@ -1,4 +1,6 @@
-"""LightGBM done carefully: native Boosters, deterministic, one Dataset a fold, stopped together on villages and dates they never saw."""
+"""LightGBM done carefully: native Boosters, deterministic, one Dataset a fold, stopped together on villages
+and dates they never saw.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +34,12 @@ GIVE_UP = 20
 
 
 class LightGBM(Strict):
-    """Gradient boosted trees, native LightGBM. monotone: declared signs (`riskier_when`) are forced on every tree.
+    """Gradient boosted trees, native LightGBM. monotone: declared signs (`riskier_when`) are forced on every
+    tree.
 
-    rounds_at_most: trees before early stopping. patience: rounds without improvement on the calibration slice. logistic_share: part of a
-    member's margin that tells, by trees, what a logistic regression on the same rows says (`learners/prior.py`); 0 grows on outcomes alone.
+    rounds_at_most: trees before early stopping. patience: rounds without improvement on the calibration
+    slice. logistic_share: part of a member's margin that tells, by trees, what a logistic regression on the
+    same rows says (`learners/prior.py`); 0 grows on outcomes alone.
     """
 
     rounds_at_most: Annotated[int, Field(ge=1, le=5000)] = 400
@@ -56,7 +60,9 @@ class LightGBM(Strict):
 
 
 class Hazard(LightGBM):
-    """Discrete-time hazard: one LightGBM model over the intervals (0, 3], (3, 6] and (6, 12] months gives one coherent curve."""
+    """Discrete-time hazard: one LightGBM model over the intervals (0, 3], (3, 6] and (6, 12] months gives one
+    coherent curve.
+    """
 
 
 @dataclass
@@ -68,7 +74,9 @@ class TreeMember:
 
     @property
     def booster(self) -> Any:
-        """The native Booster. Never make it from text whose hash was not checked: a damaged text aborts the process."""
+        """The native Booster. Never make it from text whose hash was not checked: a damaged text aborts the
+        process.
+        """
         import lightgbm as lgb
 
         if self._booster is None:
@@ -79,7 +87,9 @@ class TreeMember:
         return np.asarray(self.booster.predict(features, raw_score=True, num_threads=1), dtype=np.float64)
 
     def contributions(self, features: Floats) -> tuple[Floats, float]:
-        """Each feature's part of the margin (SHAP values), shape (n, p), and the base. For some hundred rows: `screening.explain` is faster."""
+        """Each feature's part of the margin (SHAP values), shape (n, p), and the base. For some hundred rows:
+        `screening.explain` is faster.
+        """
         parts = np.asarray(self.booster.predict(features, pred_contrib=True, num_threads=1), dtype=np.float64)
         return parts[:, :-1], float(parts[0, -1]) if len(parts) else 0.0
 
@@ -134,7 +144,8 @@ def binning(wanted: Any) -> dict[str, Any]:
         "zero_as_missing": False,
         "data_random_seed": 1,
         "deterministic": True,
-        # Of the two ways that keep trees the same on any number of threads, the faster one where each tree sees a part of the features.
+        # Of the two ways that keep trees the same on any number of threads, the faster one where each tree
+        # sees a part of the features.
         "force_col_wise": True,
         "verbosity": -1,
     }
@@ -156,9 +167,10 @@ def dataset_of(sample: Sample, wanted: Any, threads: int) -> Any:
 
 @dataclass
 class _Growing:
-    """A member while it grows. told: the Booster that tells the regression, None without one; share: its part of the margin. outcomes: the Booster on the
-    outcomes. inputs, label: rows of the villages it does not see, at the later dates; margin: what it says of them so far. idle: draws of features in a row
-    without a split."""
+    """A member while it grows. told: the Booster that tells the regression, None without one; share: its part
+    of the margin. outcomes: the Booster on the outcomes. inputs, label: rows of the villages it does not see,
+    at the later dates; margin: what it says of them so far. idle: draws of features in a row without a split.
+    """
 
     told: Any
     share: float
@@ -204,13 +216,16 @@ class _Growing:
 def fit_lightgbm(
     task: Task, dataset: Any = None, *, prior: Prior | None = None, report: Any = None
 ) -> Ensemble:
-    """Members in step: after every few trees the log loss of each on its unseen villages at the later dates is pooled; they stop together
-    when it has not improved for `patience` trees, and keep the number of trees that was best.
+    """Members in step: after every few trees the log loss of each on its unseen villages at the later dates
+    is pooled; they stop together when it has not improved for `patience` trees, and keep the number of trees
+    that was best.
 
-    Where the plan asks for it (`logistic_share`), each member first tells a logistic regression's margin by trees (see `prior`). As many members grow at once as
-    the task has threads, each on one: no tree depends on their number.
+    Where the plan asks for it (`logistic_share`), each member first tells a logistic regression's margin by
+    trees (see `prior`). As many members grow at once as the task has threads, each on one: no tree depends on
+    their number.
 
-    dataset: binned training rows to use again. prior: a fitted one to use again. report(trees, loss): called at each step; an exception it raises stops the fit.
+    dataset: binned training rows to use again. prior: a fitted one to use again. report(trees, loss): called
+    at each step; an exception it raises stops the fit.
     """
     wanted = task.parameters
     data = dataset if dataset is not None else dataset_of(rows_of(task)[0], wanted, task.threads)
@@ -248,7 +263,8 @@ def _started(task: Task, data: Any, prior: Prior | None, pool: ThreadPoolExecuto
     train, offset, later, later_offset = rows_of(task)
     parts, later_parts = task.parts(train), task.parts(later)
     share = 0.0 if prior is None else prior.share
-    # A hazard's regression speaks of the whole horizon, and its level is that of the horizon; each interval's own is in the offset.
+    # A hazard's regression speaks of the whole horizon, and its level is that of the horizon; each interval's
+    # own is in the offset.
     level = 0.0 if offset is None else _logit_of_share(task.train.label)
     members: list[_Growing] = []
     tellers: list[Callable[[], Any] | None] = []
@@ -277,10 +293,12 @@ def _started(task: Task, data: Any, prior: Prior | None, pool: ThreadPoolExecuto
 
 
 def rows_of(task: Task) -> tuple[Sample, Floats | None, Sample, Floats | None]:
-    """Training and later rows with their offsets: as they are for one interval, one row an interval lived through for a hazard.
+    """Training and later rows with their offsets: as they are for one interval, one row an interval lived
+    through for a hazard.
 
-    The offset of a hazard row is the interval's own base rate on the logit scale, so that the trees learn what differs between households
-    and the margin orders them alike at every horizon (proportional odds over the intervals).
+    The offset of a hazard row is the interval's own base rate on the logit scale, so that the trees learn
+    what differs between households and the margin orders them alike at every horizon (proportional odds over
+    the intervals).
     """
     if len(task.months) == 1:
         return task.train, None, task.calibrate, None
@@ -293,8 +311,9 @@ def rows_of(task: Task) -> tuple[Sample, Floats | None, Sample, Floats | None]:
 
 
 def lived_through(sample: Sample, intervals: int) -> tuple[Sample, Any]:
-    """One row a household and interval that it lived through without a confirmation before; label: confirmed in that interval. With
-    each row's interval, shape (rows,)."""
+    """One row a household and interval that it lived through without a confirmation before; label: confirmed
+    in that interval. With each row's interval, shape (rows,).
+    """
     rows, place_of = [], []
     for place in range(intervals):
         alive = np.flatnonzero((sample.label == 0) | (sample.interval >= place))
@@ -313,7 +332,9 @@ def _logit_of_share(label: Floats) -> float:
 
 
 class TreeTrials:
-    """LightGBM fits with several parameters: they share the binned rows of each number of bins, and the regressions."""
+    """LightGBM fits with several parameters: they share the binned rows of each number of bins, and the
+    regressions.
+    """
 
     def __init__(self) -> None:
         self.data: dict[int, Any] = {}
