@@ -189,8 +189,9 @@ def test_a_feature_that_the_catalogue_does_not_have_is_only_held_to_what_is_usua
 
 def test_features_that_are_absent_doubled_or_of_another_type_are_named_all_at_once():
     one = matrix("yuan", [1.0])
+    names = ("yuan", "yuan", "flag")
     twice = FeatureMatrix(
-        one.as_of, one.household_id, one.village_code, ("yuan", "yuan"), np.ones((1, 2), dtype=np.float32)
+        one.as_of, one.household_id, one.village_code, names, np.ones((1, 3), dtype=np.float32)
     )
     with pytest.raises(GateError) as caught:
         pass_value_gate(twice, ["yuan", "share"], CATALOGUE)
@@ -230,3 +231,72 @@ def test_the_fast_path_refuses_nothing_that_the_slow_one_accepts_and_the_other_w
     fast = faults(unit, column, profile, picked=picked)
     monkeypatch.setattr(gate, "_quiet", lambda *_: False)
     assert fast == faults(unit, column, profile, picked=picked)
+
+
+# The fast path: at a glance certain that nothing is to be refused. It may be too careful, but not so careful that it never holds.
+
+
+def at_a_glance(name, column, profile=None, picked=False):
+    values = np.array(column, dtype=float).reshape(-1, 1)
+    return gate._quiet(values, gate._limits(CATALOGUE, (name,), profile), picked)
+
+
+@pytest.mark.parametrize("unit", list(BOUNDS))
+def test_values_on_the_bounds_are_accepted_at_a_glance_and_beyond_them_are_looked_at(unit):
+    low, high = BOUNDS[unit]
+    assert at_a_glance(unit, [low, high, np.nan])
+    assert not at_a_glance(unit, [low - 0.5]) and not at_a_glance(unit, [high + 0.5])
+
+
+@pytest.mark.parametrize(
+    ("value", "sure"), [(0.0, True), (1.0, True), (0.5, False), (np.inf, False), (-np.inf, False)]
+)
+def test_flags_and_infinite_values_at_a_glance(value, sure):
+    assert at_a_glance("flag", [value, 1.0, 0.0]) is sure
+
+
+def test_a_fraction_is_no_fault_of_a_feature_that_is_no_flag():
+    assert at_a_glance("times", [0.5, -0.5])
+
+
+@pytest.mark.parametrize(
+    ("times", "picked", "sure"),
+    [
+        (29.99, False, True),
+        (30.0, False, False),
+        (1 / 29.99, False, True),
+        (1 / 30, False, False),
+        (2999.0, True, True),
+        (3000.0, True, False),
+    ],
+)
+def test_a_shift_of_all_amounts_at_a_glance(times, picked, sure):
+    assert at_a_glance("yuan", money(times), {"yuan": USUAL}, picked) is sure
+
+
+@pytest.mark.parametrize(("beyond", "sure"), [(15, False), (14, True)])
+@pytest.mark.parametrize("size", [1e5, 1e-3])
+def test_less_than_half_of_the_amounts_beyond_a_bound_move_no_median(beyond, size, sure):
+    assert at_a_glance("yuan", [size] * beyond + [100.0] * (30 - beyond), {"yuan": USUAL}) is sure
+
+
+def test_zeros_and_few_amounts_say_nothing_about_the_unit():
+    assert at_a_glance("yuan", [1e5] * 29 + [0.0] * 20, {"yuan": USUAL})
+    assert at_a_glance("yuan", [100.0] * 30 + [0.0] * 200, {"yuan": USUAL})
+    assert at_a_glance("yuan", [1e5] * 29, {"yuan": USUAL})
+
+
+@pytest.mark.parametrize(
+    ("known", "of", "picked", "sure"),
+    [(3, 40, False, True), (2, 40, False, False), (0, 40, True, True), (0, 29, False, True)],
+)
+def test_a_source_that_ran_dry_at_a_glance(known, of, picked, sure):
+    assert (
+        at_a_glance("times", [1.0] * known + [np.nan] * (of - known), {"times": {"known": 1.0}}, picked)
+        is sure
+    )
+
+
+@pytest.mark.parametrize(("usual", "sure"), [(0.5, False), (0.49, True)])
+def test_a_source_that_was_mostly_unknown_at_a_glance(usual, sure):
+    assert at_a_glance("times", [np.nan] * 40, {"times": {"known": usual}}) is sure
