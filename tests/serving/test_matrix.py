@@ -240,7 +240,7 @@ def test_a_key_without_areas_sees_nobody(service):
 def moved_service(own_project):
     """A service in front of two counties whose households moved, split and merged; a function: areas -> client of a screener."""
     from riskmodel.casebook.doorkeeping import add_key
-    from riskmodel.serving.api import make_app
+    from riskmodel.serving.app import make_app
     from riskmodel.serving.gate import CallerGate
     from riskmodel.serving.state import ServiceState
     from tests.casebook.test_moved_households import fill_book

@@ -96,7 +96,7 @@ def test_an_unsigned_release_and_one_signed_with_a_foreign_key_are_refused(home,
 
     stranger = Project.find(start_project(tmp_path / "stranger", home.root))
     os.environ.pop("RISKMODEL_RELEASE_KEY", None)
-    (stranger.root / "serving" / "trusted_keys.yaml").unlink()
+    (stranger.root / "serving" / "trusted_keys.yaml").unlink(missing_ok=True)
     seal.make_key(stranger)
     foreign = seal.sign((folder / "manifest.json").read_bytes(), seal.key_path(stranger))
     signature.write_text(json.dumps(foreign))

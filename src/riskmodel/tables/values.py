@@ -473,7 +473,7 @@ def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Compla
         mask = (text.str.contains(pattern) if pattern else left).fill_null(False) & left
         if mask.any():
             bad = text.filter(mask)
-            shown = f"{found} ({_show(bad)})"
+            shown = f"{found} ({_show(bad, pseudonym=column.kind == 'id')})"
             remedy = remedy.replace("{cell}", mask_identity(str(bad.drop_nulls()[0])) if bad.drop_nulls().len() else "")
             complaints.append(Complaint(check, mask.arg_true(), shown, expected, remedy))
             left = left & ~mask
@@ -603,12 +603,17 @@ def _nearest(values: pl.Series, column: Column) -> str | None:
     return near[0] if near else None
 
 
-def _show(values: pl.Series) -> str:
-    """Up to three different values, so that a person recognises them. Long digits are masked: they may be somebody's number."""
+def _show(values: pl.Series, *, pseudonym: bool = False) -> str:
+    """Up to three different values, so that a person recognises them. Long digits are masked: they may be somebody's number.
+
+    pseudonym: the values should be ids; Chinese characters among them are withheld, since they may be somebody's name.
+    """
     some = values.drop_nulls().unique(maintain_order=True)
     if looks_like_names(some) or any(looks_like_a_name(str(value)) for value in some.head(SHOWN_VALUES)):
         return "values that look like names, withheld"
     shown = [mask_identity(str(value)) for value in some.head(SHOWN_VALUES)]
+    if pseudonym:
+        shown = [re.sub(r"[㐀-鿿]+", "…", value) for value in shown]
     return ", ".join(f"`{value}`" for value in shown) + (", …" if len(some) > SHOWN_VALUES else "")
 
 
