@@ -249,7 +249,8 @@ def moved_service(own_project):
     fill_book(book)
     state = ServiceState()
     state.open(own_project)
-    service = Service(CallerGate(make_app(state), state=state), state, None)
+    app = make_app(state)
+    service = Service(CallerGate(app, state=state), state, None, app)
 
     def client(*areas):
         key = add_key(book.engine, name="desk", role="screener", areas=areas, purpose="tests")

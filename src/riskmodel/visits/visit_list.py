@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -113,7 +114,7 @@ class VisitList:
         """Who is on the list beyond the capacity, in route order."""
         return self.rows.filter(pl.col("listed_as") == "standby").sort("number")
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """SHA-256 over every value of the list, whatever the machine: the list's name in the casebook."""
         digest = hashlib.sha256()
