@@ -64,7 +64,7 @@ def test_the_python_client_of_the_api_page_works_against_the_running_service(liv
         timeout=120,
     )
     assert done.returncode == 0, done.stderr[-1500:]
-    assert len(done.stdout.splitlines()) == 5
+    assert len(done.stdout.splitlines()) == 6
     assert done.stdout.splitlines()[-1] == "409 idempotency_key"
 
 

@@ -9,6 +9,7 @@ from riskmodel.vocabulary import RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 
 HASH: Final = "5f2c" * 16
 HOUSEHOLD: Final = "h000042"
+JOB: Final = "7d0c4b5f9a1e4c3d8b2a6f0e1d2c3b4a"
 VILLAGE: Final = "522301001003"
 CARRIED: Final[dict[str, Any]] = {
     "model_version": "e4d80b41fcad",
@@ -80,6 +81,11 @@ ANSWERS: Final[dict[str, Any]] = {
                 "feature_hash": "9b1f" * 8,
             }
         ],
+    },
+    "JobAnswer": {
+        "job_id": JOB, "state": "running", "scored": 1400, "households": 3120, "as_of": "2025-12-31", "horizon_months": 12,
+        "model_version": "e4d80b41fcad", "created_at": "2026-01-09T08:12:33.004512+00:00",
+        "expires_at": "2026-01-10T08:12:33.004512+00:00", "idempotency_key": "night-run-0001", "faults": [], "faults_in_all": 0,
     },
     "Lists": {"lists": [_SUMMARY]},
     "ListPage": CARRIED | FORM | {
@@ -175,6 +181,8 @@ def problem(status: int, code: str, title: str) -> dict[str, Any]:
 
 def requests(name: str) -> dict[str, Any]:
     """Examples of a request by the name of its shape: what each shows -> the body."""
+    if name == "JobRequest":
+        return {"rows": ROWS_REQUEST}
     if name != "ScoresRequest":
         return {"usual": REQUESTS[name]}
     return {"rows": ROWS_REQUEST, "stored households": REQUESTS[name]}

@@ -97,6 +97,17 @@ class ScoresRequest(Message):
         return self
 
 
+class JobRequest(Message):
+    """Households to be scored as a job, by their rows, as in `ScoresRequest`: at most 20,000."""
+
+    as_of: dt.date = Field(description="the day of the release in force", examples=["2025-12-31"])
+    horizon_months: Literal[3, 6, 12] = 12
+    idempotency_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")] | None = Field(
+        default=None, description="the same request sent again gets the same job, until it expires"
+    )
+    tables: HouseholdTables  # type: ignore[valid-type]
+
+
 class Reason(Message):
     """One reason in words."""
 

@@ -26,6 +26,7 @@ PATHS: Final[dict[str, Any]] = {
     "cycle": {"schema": {"type": "string", "pattern": shapes.CYCLE}, "example": "2026-01"},
     "household_id": {"schema": {"type": "string", "pattern": shapes.ID}, "example": "h000042"},
     "path": {"schema": {"type": "string"}, "example": "app.js"},
+    "job_id": {"schema": {"type": "string", "pattern": shapes.JOB_ID}, "example": examples.JOB},
     "code": {"schema": {"type": "string", "enum": list(PROBLEMS)}, "example": "too-large"},
 }
 CSRF: Final = {

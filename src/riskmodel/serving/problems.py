@@ -39,6 +39,7 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
     "method-not-offered": ProblemKind(405, "The method is not offered here", "此地址不支持该方法", "Use a method that `Allow` names.", "请使用 Allow 所列的方法。"),
     "slow-body": ProblemKind(408, "The request came too slowly", "请求传输过慢", "Send the body in one go.", "请一次性发送内容。"),
     "key-used-before": ProblemKind(409, "That contradicts what is there", "与已有内容矛盾", "Make a new idempotency key for a new request.", "新的请求请使用新的幂等键。"),
+    "job-not-done": ProblemKind(409, "The job has no result", "任务没有结果", "Ask for its state; send a job that failed or was interrupted again.", "请查询任务状态；失败或中断的任务请重新提交。"),
     "too-large": ProblemKind(413, "The request is too large", "请求过大", "Send it in several requests.", "请分多次发送。"),
     "content-type": ProblemKind(415, "The body is sent in a form that is not read here", "内容格式不受支持", "Send plain UTF-8 JSON as application/json.", "请以 application/json 发送 UTF-8 JSON。"),
     "faulty-rows": ProblemKind(422, "The rows hold faults", "数据行有误", "Correct the rows at their source.", "请在数据来源处更正。"),

@@ -87,9 +87,9 @@ def read_plain(body: bytes) -> Asked | None:
         return None
 
 
-def read(body: bytes) -> Asked:
-    """Any request. Raises Refused with the first faults: 400 for its shape, 413 for its size, 422 for
-    what the contract says about its rows."""
+def read(body: bytes, households: int = HOUSEHOLDS_AT_MOST) -> Asked:
+    """Any request. households: the most that it may be of. Raises Refused with the first faults: 400 for
+    its shape, 413 for its size, 422 for what the contract says about its rows."""
     try:
         request = DECODER.decode(body)
     except msgspec.DecodeError as error:
@@ -99,7 +99,7 @@ def read(body: bytes) -> Asked:
         raise refused(400, "in the request", faults.first, faults.count) from None
     except RecursionError:
         raise Refused(400, "the body is nested too deeply") from None
-    _check_size(request)
+    _check_size(request, households)
     try:
         return _asked(request, body, _laid_out(request))
     except InDoubt:
@@ -130,8 +130,8 @@ def _tables(request: RequestBody) -> dict[str, list[Struct]]:
     )
 
 
-def _check_size(request: RequestBody) -> None:
-    """Refuse what is neither rows nor ids, or too much of them."""
+def _check_size(request: RequestBody, most: int = HOUSEHOLDS_AT_MOST) -> None:
+    """Refuse what is neither rows nor ids, or too much of them. most: households of a request."""
     tables, ids = _tables(request), request.household_ids
     if bool(tables) == isinstance(ids, list):
         found = "both" if tables else "neither"
@@ -143,8 +143,8 @@ def _check_size(request: RequestBody) -> None:
         )
         raise refused(400, "in the request", [fault])
     if isinstance(ids, list):
-        if len(ids) > HOUSEHOLDS_AT_MOST:
-            raise too_many(0, len(ids))
+        if len(ids) > most:
+            raise too_many(0, len(ids), most)
         strange = [place for place, name in enumerate(ids) if not is_id(name)]
         if strange:
             faults = [
@@ -154,10 +154,10 @@ def _check_size(request: RequestBody) -> None:
             raise refused(400, "in the request", faults)
         return
     rows = sum(map(len, tables.values()))
-    if len(tables["households"]) > HOUSEHOLDS_AT_MOST or rows > ROWS_AT_MOST:
+    if len(tables["households"]) > most or rows > ROWS_AT_MOST:
         homes = len({row.household_id for row in tables["households"]})  # type: ignore[attr-defined]
-        if homes > HOUSEHOLDS_AT_MOST or rows > rows_at_most(homes):
-            raise too_many(rows, homes)
+        if homes > most or rows > rows_at_most(homes):
+            raise too_many(rows, homes, most)
 
 
 def _laid_out(request: RequestBody) -> LaidOut | None:
@@ -228,12 +228,13 @@ def _strange_ids(given: Mapping[str, list[dict[str, Any]]]) -> list[Fault]:
     ]
 
 
-def too_many(rows: int, households: int) -> Refused:
-    """The refusal of a request that is too large: rows, or ids of households where there are no rows."""
+def too_many(rows: int, households: int, most: int) -> Refused:
+    """The refusal of a request that is too large: rows, or ids of households where there are no rows.
+    most: households of a request."""
     fault = Fault(
         "tables" if rows else "household_ids",
         f"{households:,} households, {rows:,} rows" if rows else f"{households:,} households",
-        f"at most {HOUSEHOLDS_AT_MOST:,} households and {ROWS_AT_MOST:,} rows ({ROWS_A_HOUSEHOLD} a household where that is more)",
+        f"at most {most:,} households and {ROWS_AT_MOST:,} rows ({ROWS_A_HOUSEHOLD} a household where that is more)",
         "Send them in several requests.",
     )
     return Refused(413, "too much at once", [fault])

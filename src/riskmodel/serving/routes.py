@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from riskmodel.serving import api, shapes
-from riskmodel.serving.messages import ScoresRequest
+from riskmodel.serving import api, job_handlers, shapes
+from riskmodel.serving.messages import JobRequest, ScoresRequest
 from riskmodel.serving.metrics import Metrics
 from riskmodel.serving.route import EVERYBODY, OPEN, Route
 from riskmodel.serving.scores import Scores, ScoresAnswer
@@ -42,6 +42,7 @@ def _to(operation: str, parameters: dict[str, str], body: dict[str, str] | None 
 
 CYCLE_OF_LISTS: Final = {"path.cycle": "$response.body#/lists/0/cycle"}
 CYCLE_OF_REQUEST: Final = {"path.cycle": "$request.path.cycle"}
+ONE_JOB: Final = {"path.job_id": "$response.body#/job_id"}
 HOUSEHOLD_OF_ROW: Final = {"path.household_id": "$response.body#/rows/0/household_id"}
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -102,6 +103,32 @@ ROUTES: Final[tuple[Route, ...]] = (
         summary="Score households, with reasons",
         description="From their own rows, or by the ids of stored households. Nothing is kept.",
         body=ScoresRequest, answer=ScoresAnswer, refusals=(400, 404, 413, 415, 422), audit="scored", by_area=True,
+    ),
+    Route(
+        method="POST", path="/v1/jobs", roles=SCORERS, handler=job_handlers.send, tag="scores",
+        summary="Score many households in the background",
+        description="Up to 20,000, from their own rows. The body is checked whole before this answers; the job belongs to the "
+        "key and is removed with its result after 24 hours.",
+        body=JobRequest, answer=shapes.JobAnswer, status=202, refusals=(400, 404, 409, 413, 415, 422), audit="job sent",
+        by_area=True,
+        links={"state": _to("get_v1_jobs_job_id", ONE_JOB), "result": _to("get_v1_jobs_job_id_result", ONE_JOB)},
+    ),
+    Route(
+        method="GET", path="/v1/jobs/{job_id}", roles=SCORERS, handler=job_handlers.state_of, tag="scores",
+        summary="How far a scoring job is",
+        query=shapes.NoQuery, answer=shapes.JobAnswer, refusals=(400, 404), by_area=True,
+    ),
+    Route(
+        method="GET", path="/v1/jobs/{job_id}/result", roles=SCORERS, handler=job_handlers.result, tag="scores",
+        summary="The result of a scoring job that is done",
+        description="JSON lines, one household a line, ascending by id; each line carries what every answer with a score does.",
+        query=shapes.JobResultQuery, answer={job_handlers.JSON_LINES: {"schema": {"type": "string"}}},
+        refusals=(400, 404, 409), audit="job's result seen", by_area=True,
+    ),
+    Route(
+        method="DELETE", path="/v1/jobs/{job_id}", roles=SCORERS, handler=job_handlers.delete, tag="scores",
+        summary="Remove a scoring job with its result",
+        query=shapes.NoQuery, status=204, refusals=(400, 404), audit="job removed", by_area=True,
     ),
     Route(
         method="GET", path="/v1/lists", roles=READERS, handler=api.all_lists, tag="lists",

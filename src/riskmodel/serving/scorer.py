@@ -79,13 +79,8 @@ def warm_up_reading() -> None:
     reading.warm_up()
 
 
-def score_rows(release: Release, given: ReadRows, as_of: dt.date, horizon: int) -> list[dict[str, Any]]:
-    """Scores of every household of a request, ascending by id, as `HouseholdScore`.
-
-    Raises DataError (another day; not in force; no member), PolicyError, and GateError with every fault.
-    Households are named by their place in
-    `tables.households` sorted by id, never by the id.
-    """
+def refuse_other_day(release: Release, as_of: dt.date) -> None:
+    """Raise DataError where rows are to be scored as of another day than the release's."""
     if as_of != release.as_of:
         raise DataError(
             Fault(
@@ -95,6 +90,19 @@ def score_rows(release: Release, given: ReadRows, as_of: dt.date, horizon: int) 
                 "Ask for that day, or have a newer release made (`riskmodel release`).",
             )
         )
+
+
+def score_rows(
+    release: Release, given: ReadRows, as_of: dt.date, horizon: int, *, first: int = 1
+) -> list[dict[str, Any]]:
+    """Scores of every household of a request, ascending by id, as `HouseholdScore`.
+
+    Raises DataError (another day; not in force; no member), PolicyError, and GateError with every fault.
+    Households are named by their place in
+    `tables.households` sorted by id, never by the id. first: the place of the first of them, where they
+    are a part.
+    """
+    refuse_other_day(release, as_of)
     ids = [household.household_id for household in given.households]
     try:
         matrix = build(
@@ -107,7 +115,7 @@ def score_rows(release: Release, given: ReadRows, as_of: dt.date, horizon: int) 
         )
         return _scores(release, matrix, horizon)
     except (DataError, GateError) as error:
-        raise type(error)(_without_ids(error.faults, ids)) from None
+        raise type(error)(_without_ids(error.faults, ids, first)) from None
 
 
 def _scores(release: Release, matrix: FeatureMatrix, horizon: int) -> list[dict[str, Any]]:
@@ -160,10 +168,10 @@ def _reasons(table: ReasonTable) -> list[list[dict[str, Any]]]:
     ]
 
 
-def _without_ids(faults: tuple[Fault, ...], ids: list[str]) -> list[Fault]:
+def _without_ids(faults: tuple[Fault, ...], ids: list[str], first: int) -> list[Fault]:
     """The same faults, households named by their place: an answer never repeats an id that is not the
     caller's to see in a log."""
-    named: Mapping[str, str] = {household: f"number {place}" for place, household in enumerate(ids, 1)}
+    named: Mapping[str, str] = {household: f"number {place}" for place, household in enumerate(ids, first)}
 
     def without(text: str) -> str:
         for household, place in sorted(named.items(), key=lambda item: -len(item[0])):

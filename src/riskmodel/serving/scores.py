@@ -156,12 +156,17 @@ class Scores:
             raise Refused(404, "these households have no score of that day", [fault])
 
 
-def _score(release: Release, who: Who, asked: Asked, given: ReadRows) -> list[dict[str, Any]]:
+def refuse_foreign(who: Who, given: ReadRows) -> None:
+    """Raise Refused (404) where a household lies outside the areas of the key."""
     foreign = [
         place for place, household in enumerate(given.households, 1) if not who.sees(household.village_code)
     ]
     if foreign:
         raise _not_there("tables.households, number", foreign)
+
+
+def _score(release: Release, who: Who, asked: Asked, given: ReadRows) -> list[dict[str, Any]]:
+    refuse_foreign(who, given)
     try:
         return score_rows(release, given, asked.as_of, asked.horizon)
     except UserError as error:

@@ -21,6 +21,7 @@ AreaCode = Annotated[
 ID: Final = "^[!-.0-~一-鿿]{1,200}$"  # what a pseudonym may be made of: printable ASCII without the slash, and Han characters
 # Text that a database can hold and a person can read: no control characters but tab and line ends.
 TEXT: Final = "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$"
+JOB_ID: Final = "^[0-9a-f]{32}$"
 HouseholdId = Annotated[str, Field(pattern=ID, examples=["h000042"])]
 GradeCode = Literal["red", "orange", "yellow", "none"]
 RiskKind = Literal[
@@ -102,6 +103,27 @@ class Session(Message):
     csrf: str
     expires_at: str
     timezone: Annotated[str, Field(description="whose day is today: a visit may be dated up to it")]
+
+
+class JobAnswer(Message):
+    """A scoring job. scored: so many of its households so far.
+
+    state: waiting, running, done (the result is there), failed (`faults` has the first 50 of `faults_in_all`),
+    or interrupted (the service stopped: send it again). expires_at: when it is removed with its result.
+    """
+
+    job_id: Annotated[str, Field(pattern=JOB_ID)]
+    state: Literal["waiting", "running", "done", "failed", "interrupted"]
+    scored: Count
+    households: Count
+    as_of: Day
+    horizon_months: int
+    model_version: str
+    created_at: str
+    expires_at: str
+    idempotency_key: str | None
+    faults: Annotated[list[FaultShape], Field(max_length=50)]
+    faults_in_all: Count
 
 
 class Carried(Message):
@@ -240,6 +262,12 @@ class DownloadQuery(Message):
 
 class CountyQuery(Message):
     county: AreaCode | None = None
+
+
+class JobResultQuery(Message):
+    """after: so many lines have come already; a download that was cut goes on behind them."""
+
+    after: Annotated[int, Field(ge=0, le=1_000_000)] = 0
 
 
 class NoQuery(Message):

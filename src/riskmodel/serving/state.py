@@ -1,4 +1,4 @@
-"""What the parts of the running service share: project, scorer, casebook, authenticator and audit trail.
+"""What the parts of the running service share: project, scorer, casebook, authenticator, audit trail and scoring jobs.
 
 Made empty when the service is described, filled when its process starts (`open`), emptied when it stops.
 """
@@ -18,6 +18,7 @@ from riskmodel.project import Project
 from riskmodel.serving.authentication import Authenticator
 from riskmodel.serving.facts import ReleaseFacts
 from riskmodel.serving.forwarded import proxies_of_environment
+from riskmodel.serving.jobs import Jobs
 from riskmodel.serving.limits import Bounds
 from riskmodel.serving.scorer import Scorer, facts_of
 from riskmodel.serving.single_sign_on import Provider, load_single_sign_on
@@ -55,7 +56,7 @@ class ServiceState:
         self.is_open = False
 
     def open(self, project: Project, scorer: Scorer | None = None) -> None:
-        """Read the project's settings, open its casebook with the authenticator and the audit trail.
+        """Read the project's settings, open its casebook with the authenticator, the audit trail and the scoring jobs.
 
         Raises UserError for settings that are impossible and when the casebook cannot be reached.
         """
@@ -68,6 +69,7 @@ class ServiceState:
         self.book = Casebook.of(project)
         self.trail = Trail(self.book.engine)
         self.authenticator = Authenticator(self.book.engine, self.trail)
+        self.jobs = Jobs(project.root)
         self.is_open = True
 
     def take_settings(self, screening: ScreeningSettings) -> None:
@@ -79,6 +81,7 @@ class ServiceState:
         """Close the audit trail and the casebook; a second call does nothing."""
         if self.is_open:
             self.is_open = False
+            self.jobs.close()
             self.trail.close()
             self.book.close()
 
