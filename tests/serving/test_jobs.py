@@ -91,7 +91,7 @@ def test_a_job_of_more_households_than_one_answer_holds_gives_the_scores_of_dire
     done = until(case_system, job["job_id"], "done", "failed")
     assert (done["state"], done["scored"], done["households"], done["faults"]) == ("done", MANY, MANY, [])
     answer = case_system.get(f"/v1/jobs/{job['job_id']}/result")
-    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert answer.headers["content-type"] == "text/jsonl; charset=utf-8"
     lines = [json.loads(line) for line in answer.text.splitlines()]
     expected = []
     for part in ("first", "rest"):

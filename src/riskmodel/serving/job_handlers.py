@@ -21,7 +21,7 @@ from riskmodel.serving.scorer import Scorer, refuse_other_day
 from riskmodel.serving.scores import carried_by, refuse_foreign
 from riskmodel.serving.state import ServiceState
 
-JSON_LINES: Final = "application/x-ndjson"
+JSON_LINES: Final = "text/jsonl"
 # One body of a job is read at a time: a large one takes seconds and several times its size in memory.
 READER: Final = ThreadPoolExecutor(1, thread_name_prefix="jobs-bodies")
 READ_AT_ONCE: Final = asyncio.Semaphore(1)
