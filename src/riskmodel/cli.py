@@ -824,6 +824,7 @@ EXTRAS = {
     "train": ("matplotlib", "mlflow", "optuna", "shap", "sklearn", "threadpoolctl"),
     "print": ("weasyprint",),
     "postgres": ("psycopg",),
+    "sso": ("authlib", "httpx", "joserfc"),
 }
 
 
