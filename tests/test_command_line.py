@@ -85,9 +85,8 @@ def test_a_command_written_wrongly_is_exit_code_2():
     assert riskmodel("promote", "r", "--by", "a", "--because", "b", "--waive", "auc").returncode == 2
     given = ("list", "--tables", "t", "--as-of", "2025-12-31")
     assert "written as .xlsx, .csv, .html, .pdf" in riskmodel(*given, "--output", "list.docx").stderr
-    assert (
-        "greater than or equal to 1" in riskmodel(*given, "--capacity", "0", "--output", "list.xlsx").stderr
-    )
+    refused = riskmodel(*given, "--capacity", "0", "--output", "list.xlsx").stderr
+    assert "x>=1" in refused or "greater than or equal to 1" in refused  # as the version of typer has it
     assert "--by-township DIR" in riskmodel(*given).stderr
     assert {riskmodel(*given).returncode, riskmodel(*given, "--output", "list.docx").returncode} == {2}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from starlette import routing
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route as Mounted
 
 from riskmodel.serving import api
 from riskmodel.serving.openapi import describe
@@ -30,9 +30,9 @@ def make_app(state: ServiceState) -> Starlette:
     for route in ROUTES:
         path = route.path.replace("{path}", "{path:path}")
         if route.application is not None:
-            mounted.append(Mounted(path, route.application(state), methods=[route.method]))
+            mounted.append(routing.Route(path, route.application(state), methods=[route.method]))
         elif route.handler is not None:
-            mounted.append(Mounted(path, answered_by(route.handler), methods=[route.method]))
+            mounted.append(routing.Route(path, answered_by(route.handler), methods=[route.method]))
     app = Starlette(routes=mounted, exception_handlers=api.EXCEPTION_HANDLERS)
     app.state.description = description
     return app
