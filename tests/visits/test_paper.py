@@ -77,7 +77,7 @@ def test_the_same_list_gives_the_same_bytes_in_another_process_too(visits, tmp_p
     assert first == write_list(visits, tmp_path / "b.pdf").read_bytes()
     (tmp_path / "page.html").write_text(paper.page_of(visits), encoding="utf-8")
     code = (
-        "import sys; from pathlib import Path; from riskmodel.screening import paper; page, name, out = sys.argv[1:];"
+        "import sys; from pathlib import Path; from riskmodel.visits import paper; page, name, out = sys.argv[1:];"
         "paper.page_of = lambda _: Path(page).read_text('utf-8'); visits = type('V', (), {'hash': name});"
         "Path(out).write_bytes(paper.pdf_bytes(visits))"
     )
