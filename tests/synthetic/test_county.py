@@ -57,7 +57,9 @@ def test_no_rule_across_tables_finds_anything_in_a_large_county(frames, tmp_path
 
 
 def test_a_newcomer_whom_no_register_holds_yet_earns_for_the_household_and_not_by_an_unknown_id():
-    frames, _ = make_county(4000, 5, dt.date(2026, 2, 28), 5)  # one member of this county is known only after the end
+    frames, _ = make_county(
+        4000, 5, dt.date(2026, 2, 28), 5
+    )  # one member of this county is known only after the end
     income = frames["income"]["member_id"].drop_nulls()
     assert income.is_in(frames["members"]["member_id"].implode()).all()
 
@@ -68,7 +70,9 @@ def test_the_truth_lies_beside_the_tables_and_not_among_them(small):
     truth = pl.read_parquet(beside / "truth.parquet")
     assert truth.columns == ["household_id", "as_of", "true_probability_12m", "outcome_12m"]
     about = json.loads((beside / "README.json").read_text())
-    assert about["rows"] == truth.height and about["command"].startswith("riskmodel synthesise DIR --households 600")
+    assert about["rows"] == truth.height and about["command"].startswith(
+        "riskmodel synthesise DIR --households 600"
+    )
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_county(small, tmp_path):
@@ -122,11 +126,17 @@ def test_the_true_probability_ranks_well_but_not_perfectly(truth):
 def test_the_true_probability_is_calibrated_by_decile(truth):
     """Mean probability against observed share. As-of dates overlap, so a household counts four times: hence the width."""
     frame = truth.scores.with_columns(
-        decile=(pl.col("true_probability_12m").rank("ordinal") * 10 / (truth.scores.height + 1)).cast(pl.Int32)
+        decile=(pl.col("true_probability_12m").rank("ordinal") * 10 / (truth.scores.height + 1)).cast(
+            pl.Int32
+        )
     )
     for row in (
         frame.group_by("decile")
-        .agg(pl.col("true_probability_12m").mean().alias("p"), pl.col("outcome_12m").mean().alias("o"), pl.len().alias("n"))
+        .agg(
+            pl.col("true_probability_12m").mean().alias("p"),
+            pl.col("outcome_12m").mean().alias("o"),
+            pl.len().alias("n"),
+        )
         .iter_rows(named=True)
     ):
         error = np.sqrt(4 * row["p"] / row["n"])
@@ -138,7 +148,9 @@ def test_the_outcome_is_a_confirmation_within_twelve_months(frames, truth):
     """Where the window ends before the data do, the truth's outcome is the contract's label."""
     as_of = dt.date(2024, 1, 1)
     confirmed = frames["verifications"].filter(
-        (pl.col("outcome") == "risk_confirmed") & (pl.col("occurred_on") > as_of) & (pl.col("occurred_on") <= dt.date(2025, 1, 1))
+        (pl.col("outcome") == "risk_confirmed")
+        & (pl.col("occurred_on") > as_of)
+        & (pl.col("occurred_on") <= dt.date(2025, 1, 1))
     )
     at = truth.scores.filter(pl.col("as_of") == as_of)
     label = at["household_id"].is_in(confirmed["household_id"].implode())
@@ -159,7 +171,11 @@ def test_medical_bills_have_a_heavy_tail_and_come_late(frames):
 
 
 def test_the_sweep_writes_one_visit_a_household_and_year(frames):
-    swept = frames["verifications"].filter((pl.col("origin") == "sweep") & (pl.col("occurred_on").dt.year() == 2023)).unique()
+    swept = (
+        frames["verifications"]
+        .filter((pl.col("origin") == "sweep") & (pl.col("occurred_on").dt.year() == 2023))
+        .unique()
+    )
     assert swept["household_id"].n_unique() > 0.9 * 12_000
     assert swept.filter(pl.col("outcome") == "no_risk").group_by("household_id").len()["len"].max() <= 2
 
@@ -186,8 +202,12 @@ def test_people_are_born_die_marry_and_move(frames):
     members, households = frames["members"], frames["households"]
     assert members["left_on"].is_not_null().sum() > 200
     assert members.filter(pl.col("birth_date") > dt.date(2022, 6, 1)).height > 100
-    assert (members.group_by("member_id").agg(pl.col("household_id").n_unique())["household_id"] > 1).sum() > 20
-    assert (households.group_by("household_id").agg(pl.col("village_code").n_unique())["village_code"] > 1).sum() > 50
+    assert (
+        members.group_by("member_id").agg(pl.col("household_id").n_unique())["household_id"] > 1
+    ).sum() > 20
+    assert (
+        households.group_by("household_id").agg(pl.col("village_code").n_unique())["village_code"] > 1
+    ).sum() > 50
 
 
 def test_events_are_corrected_and_some_arrive_twice(frames):
@@ -202,15 +222,25 @@ def test_ids_tell_nothing_and_area_codes_nest(frames):
     number = households["household_id"].str.slice(1).cast(pl.Int64)
     lifted = households["category"].cast(pl.String) == "lifted"
     assert abs(number.filter(lifted).mean() / number.mean() - 1) < 0.1
-    nested = pl.col("village_code").str.starts_with(pl.col("township_code")) & pl.col("township_code").str.starts_with("522301")
+    nested = pl.col("village_code").str.starts_with(pl.col("township_code")) & pl.col(
+        "township_code"
+    ).str.starts_with("522301")
     assert frames["households"].select(nested.all()).item()
-    assert not any("name" in column for frame in frames.values() for column in frame.columns if frame is not frames["policy"])
+    assert not any(
+        "name" in column
+        for frame in frames.values()
+        for column in frame.columns
+        if frame is not frames["policy"]
+    )
 
 
 def test_the_county_brings_the_lines_it_lives_by(frames):
     lines = frames["policy"].filter(pl.col("name") == "monitoring_line").sort("valid_from")
     assert lines["valid_from"].min() < dt.date(2022, 1, 1)
-    assert lines["value"].is_sorted() and lines.filter(pl.col("valid_from") == dt.date(2023, 7, 1))["value"].item() == 7300
+    assert (
+        lines["value"].is_sorted()
+        and lines.filter(pl.col("valid_from") == dt.date(2023, 7, 1))["value"].item() == 7300
+    )
 
 
 def test_a_county_in_memory_is_the_one_in_the_folder(small):
@@ -242,7 +272,15 @@ def test_no_two_random_streams_of_a_county_have_the_same_key(monkeypatch):
 
 
 def test_no_number_of_a_stream_is_given_twice():
-    whole = [seeds.PEOPLE, seeds.WORLD, seeds.LIVES, seeds.FUTURES, seeds.SKY, seeds.DELIVERY, seeds.VILLAGE_GAPS]
+    whole = [
+        seeds.PEOPLE,
+        seeds.WORLD,
+        seeds.LIVES,
+        seeds.FUTURES,
+        seeds.SKY,
+        seeds.DELIVERY,
+        seeds.VILLAGE_GAPS,
+    ]
     numbers = [*whole, *seeds.RECORDS.values()]
     assert len(set(numbers)) == len(numbers)
     assert len(set(seeds.DELIVERIES.values())) == len(seeds.DELIVERIES)
@@ -257,7 +295,9 @@ def test_nobody_is_billed_certified_or_paid_before_birth_or_after_leaving(frames
     )
     for name in ("medical", "disability", "employment", "income"):
         lived = frames[name].join(people, on="member_id")
-        outside = (pl.col("occurred_on") < pl.col("born")) | (pl.col("occurred_on") > pl.col("left").dt.month_end())
+        outside = (pl.col("occurred_on") < pl.col("born")) | (
+            pl.col("occurred_on") > pl.col("left").dt.month_end()
+        )
         assert lived.height and lived.filter(outside).is_empty(), name
         if name != "employment":  # its rows are dated on the last day of the month that was worked
             assert lived.filter(pl.col("occurred_on") > pl.col("left")).is_empty(), name

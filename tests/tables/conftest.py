@@ -69,7 +69,9 @@ def small_county(households: int = 24, seed: int = 7) -> Records:
                     "member_id": person,
                     "known_on": start,
                     "household_id": household,
-                    "birth_date": dt.date(2012 if child else 1975 if relation != "parent" else 1948, 5, 1 + number % 28),
+                    "birth_date": dt.date(
+                        2012 if child else 1975 if relation != "parent" else 1948, 5, 1 + number % 28
+                    ),
                     "sex": ("male", "female")[place % 2],
                     "relation": relation,
                     "education": "primary",
@@ -96,15 +98,31 @@ def small_county(households: int = 24, seed: int = 7) -> Records:
             )
             if month == 6 and number % 4 == 0:
                 records["income"].append(
-                    paid | {"known_on": paid["known_on"] + dt.timedelta(days=90), "amount": paid["amount"] + 100}
+                    paid
+                    | {"known_on": paid["known_on"] + dt.timedelta(days=90), "amount": paid["amount"] + 100}
                 )
             worked = (
                 dt.date(2023, month, 28)
                 if month == 2
                 else (dt.date(2023, month % 12 + 1, 1) - dt.timedelta(days=1)).replace(year=2023)
             )
-            event("employment", worked, member_id=people[0], employed=True, monthly_wage=2800.0, place="county", channel="market")
-        event("income", _day(rng, 2023, 2024), household_id=household, member_id=None, source="transfer", amount=800.0)
+            event(
+                "employment",
+                worked,
+                member_id=people[0],
+                employed=True,
+                monthly_wage=2800.0,
+                place="county",
+                channel="market",
+            )
+        event(
+            "income",
+            _day(rng, 2023, 2024),
+            household_id=household,
+            member_id=None,
+            source="transfer",
+            amount=800.0,
+        )
         event(
             "expenditure",
             _day(rng, 2023, 2024),
@@ -135,12 +153,33 @@ def small_county(households: int = 24, seed: int = 7) -> Records:
                 level=3,
                 valid_until=dt.date(2033, 1, 1),
             )
-            event("shocks", _day(rng, 2023, 2024), household_id=household, area_code=None, kind="fire", loss=5000.0)
-            event("leads", _day(rng, 2023, 2024), household_id=household, channel="cadre", topic="医疗支出较大")
-            event("authorisations", dt.date(2023, 2, 1), household_id=household, revoked_on=None, scope="assets", lag=3)
+            event(
+                "shocks",
+                _day(rng, 2023, 2024),
+                household_id=household,
+                area_code=None,
+                kind="fire",
+                loss=5000.0,
+            )
+            event(
+                "leads", _day(rng, 2023, 2024), household_id=household, channel="cadre", topic="医疗支出较大"
+            )
+            event(
+                "authorisations",
+                dt.date(2023, 2, 1),
+                household_id=household,
+                revoked_on=None,
+                scope="assets",
+                lag=3,
+            )
             event("assets", dt.date(2023, 3, 1), household_id=household, kind="vehicle", value=45000.0)
             event(
-                "assistance", _day(rng, 2023, 2024), household_id=household, ended_on=None, measure="public_post", amount=9600.0
+                "assistance",
+                _day(rng, 2023, 2024),
+                household_id=household,
+                ended_on=None,
+                measure="public_post",
+                amount=9600.0,
             )
         records["guarantees"].append(
             {

@@ -40,7 +40,12 @@ def member(records: Records, number: str, **values: Any) -> dict[str, Any]:
 
 def born_later(records: Records) -> int:
     add(
-        records, "members", member(records, CHILD), member_id="000003-5", birth_date=day("2024-05-10"), known_on=day("2024-06-01")
+        records,
+        "members",
+        member(records, CHILD),
+        member_id="000003-5",
+        birth_date=day("2024-05-10"),
+        known_on=day("2024-06-01"),
     )
     return add(
         records,
@@ -60,7 +65,15 @@ def left_before_birth(records: Records) -> int:
 def part_above_total(records: Records) -> int:
     bill = records["medical"][0]
     return (
-        add(records, "medical", event_id="b", total_cost=100.0, reimbursed=101.5, self_paid=0.0, compliant_self_paid=0.0)
+        add(
+            records,
+            "medical",
+            event_id="b",
+            total_cost=100.0,
+            reimbursed=101.5,
+            self_paid=0.0,
+            compliant_self_paid=0.0,
+        )
         if bill
         else 0
     )
@@ -68,18 +81,34 @@ def part_above_total(records: Records) -> int:
 
 def owner_changed(records: Records) -> int:
     bill = next(row for row in records["medical"] if row["member_id"].startswith("000003"))
-    return add(records, "medical", bill, member_id="000004-1", known_on=bill["known_on"] + dt.timedelta(days=40))
+    return add(
+        records, "medical", bill, member_id="000004-1", known_on=bill["known_on"] + dt.timedelta(days=40)
+    )
 
 
 def household_reused(records: Records) -> int:
     records["medical"] = [row for row in records["medical"] if row["member_id"] != "000004-1"]
     gone = member(records, "000004-1")
     add(records, "members", gone, known_on=day("2024-02-10"), left_on=day("2024-02-01"))
-    return add(records, "members", gone, member_id="stranger", known_on=day("2024-03-01"), birth_date=day("1990-01-01"))
+    return add(
+        records,
+        "members",
+        gone,
+        member_id="stranger",
+        known_on=day("2024-03-01"),
+        birth_date=day("1990-01-01"),
+    )
 
 
 def member_reused(records: Records) -> int:
-    return add(records, "members", member(records, HEAD), known_on=day("2024-01-05"), sex="female", birth_date=day("1999-09-09"))
+    return add(
+        records,
+        "members",
+        member(records, HEAD),
+        known_on=day("2024-01-05"),
+        sex="female",
+        birth_date=day("1999-09-09"),
+    )
 
 
 def two_households(records: Records) -> int:
@@ -96,29 +125,63 @@ def household_taken_over(records: Records) -> int:
     """The parent of 000003 moves in where the only member of 000004 had died."""
     household_reused(records)
     records["members"].pop()
-    return add(records, "members", member(records, PARENT), household_id="000004", known_on=day("2024-03-01"), relation="head")
+    return add(
+        records,
+        "members",
+        member(records, PARENT),
+        household_id="000004",
+        known_on=day("2024-03-01"),
+        relation="head",
+    )
 
 
 def after_leaving(records: Records) -> int:
-    return add(records, "medical", member_id=SPOUSE, occurred_on=day("2024-08-02"), known_on=day("2024-09-01"))
+    return add(
+        records, "medical", member_id=SPOUSE, occurred_on=day("2024-08-02"), known_on=day("2024-09-01")
+    )
 
 
 def before_household(records: Records) -> int:
     home = records["households"][0]
     add(records, "households", home, household_id="new", known_on=day("2024-06-01"))
-    add(records, "members", member(records, HEAD), household_id="new", member_id="new-1", known_on=day("2024-06-01"))
+    add(
+        records,
+        "members",
+        member(records, HEAD),
+        household_id="new",
+        member_id="new-1",
+        known_on=day("2024-06-01"),
+    )
     began = day("2024-06-01") - dt.timedelta(days=REGISTERED_LATE + 1)
     return add(records, "assistance", household_id="new", occurred_on=began, known_on=day("2024-06-10"))
 
 
 def after_household(records: Records) -> int:
-    add(records, "members", member(records, "000004-1"), known_on=day("2024-02-10"), left_on=day("2024-02-01"))
-    for table in ("income", "expenditure", "medical", "verifications", "leads", "assistance", "shocks", "employment"):
+    add(
+        records, "members", member(records, "000004-1"), known_on=day("2024-02-10"), left_on=day("2024-02-01")
+    )
+    for table in (
+        "income",
+        "expenditure",
+        "medical",
+        "verifications",
+        "leads",
+        "assistance",
+        "shocks",
+        "employment",
+    ):
         records[table] = [
-            row for row in records[table] if "000004" not in (row.get("household_id"), str(row.get("member_id"))[:6])
+            row
+            for row in records[table]
+            if "000004" not in (row.get("household_id"), str(row.get("member_id"))[:6])
         ]
     return add(
-        records, "income", household_id="000004", member_id=None, occurred_on=day("2024-02-02"), known_on=day("2024-03-01")
+        records,
+        "income",
+        household_id="000004",
+        member_id=None,
+        occurred_on=day("2024-02-02"),
+        known_on=day("2024-03-01"),
     )
 
 
@@ -127,7 +190,9 @@ def not_a_member(records: Records) -> int:
 
 
 def child_at_work(records: Records) -> int:
-    return add(records, "employment", member_id=CHILD, occurred_on=day("2024-01-31"), known_on=day("2024-02-20"))
+    return add(
+        records, "employment", member_id=CHILD, occurred_on=day("2024-01-31"), known_on=day("2024-02-20")
+    )
 
 
 def came_back(records: Records) -> int:
@@ -137,7 +202,9 @@ def came_back(records: Records) -> int:
 
 def back_and_forth(records: Records) -> int:
     """Born in 000003, moved to 000005, back, and to 000005 again."""
-    for number, (known, home) in enumerate((("2023-03-01", "000005"), ("2023-06-01", "000003"), ("2023-09-01", "000005"))):
+    for number, (known, home) in enumerate(
+        (("2023-03-01", "000005"), ("2023-06-01", "000003"), ("2023-09-01", "000005"))
+    ):
         last = add(records, "members", member(records, PARENT), known_on=day(known), household_id=home)
         assert number < 3
     return last - 2
@@ -148,14 +215,26 @@ def household_merged(records: Records) -> int:
     for table in ("income", "expenditure", "verifications", "leads", "assistance", "shocks"):
         records[table] = [row for row in records[table] if row.get("household_id") != "000004"]
     return add(
-        records, "members", member(records, "000004-1"), known_on=day("2024-12-20"), household_id="000003", relation="other"
+        records,
+        "members",
+        member(records, "000004-1"),
+        known_on=day("2024-12-20"),
+        household_id="000003",
+        relation="other",
     )
 
 
 def household_split(records: Records) -> int:
     """The parent of 000003 founds a household."""
     add(records, "households", records["households"][0], household_id="new", known_on=day("2024-06-01"))
-    return add(records, "members", member(records, PARENT), household_id="new", known_on=day("2024-06-01"), relation="head")
+    return add(
+        records,
+        "members",
+        member(records, PARENT),
+        household_id="new",
+        known_on=day("2024-06-01"),
+        relation="head",
+    )
 
 
 def event_moved(records: Records) -> int:
@@ -205,7 +284,9 @@ def test_a_right_county_breaks_no_rule(clean_folder):
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 @pytest.mark.parametrize("name", BREAKS)
-def test_a_broken_rule_is_reported_with_its_rows_in_either_form(tmp_path, records, as_parquet, as_csv, name, form):
+def test_a_broken_rule_is_reported_with_its_rows_in_either_form(
+    tmp_path, records, as_parquet, as_csv, name, form
+):
     table, broken, count = BREAKS[name]
     row = broken(records)
     folder = (as_parquet if form == "parquet" else as_csv)(tmp_path / "tables", records)
@@ -217,11 +298,17 @@ def test_a_broken_rule_is_reported_with_its_rows_in_either_form(tmp_path, record
     finding = findings[0]
     header = 1 if form == "csv" else 0  # in a CSV the header is row 1
     assert row + header in finding.rows
-    assert finding.column == rule.column and finding.remedy == rule.remedy and finding.in_chinese.startswith(rule.zh[:8])
+    assert (
+        finding.column == rule.column
+        and finding.remedy == rule.remedy
+        and finding.in_chinese.startswith(rule.zh[:8])
+    )
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_is_in_no_frame_and_lies_in_quarantine_with_its_reason(tmp_path, records, as_csv, name):
+def test_what_is_refused_is_in_no_frame_and_lies_in_quarantine_with_its_reason(
+    tmp_path, records, as_csv, name
+):
     table, broken, count = BREAKS[name]
     row = broken(records)
     folder = as_csv(tmp_path / "tables", records)
@@ -278,7 +365,11 @@ def test_the_quick_way_never_passes_what_is_refused(records, name):
 @pytest.fixture
 def two_years(records):
     """Two years of bills, whose ids begin again in the second: bill 1 of 2023 is one person's, bill 1 of 2024 another's."""
-    people = [row["member_id"] for row in records["members"] if row["left_on"] is None and row["known_on"] == day("2023-01-01")]
+    people = [
+        row["member_id"]
+        for row in records["members"]
+        if row["left_on"] is None and row["known_on"] == day("2023-01-01")
+    ]
     like = records["medical"][0]
     records["medical"] = []
     for year in (2023, 2024):
@@ -292,7 +383,9 @@ def two_years(records):
     return records
 
 
-def test_ids_of_events_that_begin_again_each_year_are_refused_with_all_their_rows(tmp_path, two_years, as_parquet):
+def test_ids_of_events_that_begin_again_each_year_are_refused_with_all_their_rows(
+    tmp_path, two_years, as_parquet
+):
     report = check_tables(as_parquet(tmp_path / "tables", two_years))
     finding = next(finding for finding in report.errors if finding.check == "owner_changed")
     assert finding.count == 30 and finding.rows == tuple(range(31, 41))
@@ -302,13 +395,26 @@ def test_ids_of_events_that_begin_again_each_year_are_refused_with_all_their_row
 def test_the_first_year_stays_in_force_when_the_second_is_set_aside(tmp_path, two_years, as_csv):
     result = quarantine(as_csv(tmp_path / "tables", two_years), tmp_path / "aside")
     assert result.refused == {"medical": 30}
-    assert result.tables.known_by(day("2024-12-31"))["medical"]["occurred_on"].dt.year().unique().to_list() == [2023]
+    assert result.tables.known_by(day("2024-12-31"))["medical"][
+        "occurred_on"
+    ].dt.year().unique().to_list() == [2023]
 
 
-@pytest.mark.parametrize("table", ["verifications", "income", "expenditure", "assistance", "leads", "authorisations", "assets"])
-def test_a_correction_that_goes_to_another_household_is_refused_in_every_table(tmp_path, records, as_parquet, table):
+@pytest.mark.parametrize(
+    "table", ["verifications", "income", "expenditure", "assistance", "leads", "authorisations", "assets"]
+)
+def test_a_correction_that_goes_to_another_household_is_refused_in_every_table(
+    tmp_path, records, as_parquet, table
+):
     event = records[table][0]
-    add(records, table, event, household_id="000004", member_id=None, known_on=event["known_on"] + dt.timedelta(days=9))
+    add(
+        records,
+        table,
+        event,
+        household_id="000004",
+        member_id=None,
+        known_on=event["known_on"] + dt.timedelta(days=9),
+    )
     if table != "income":
         del records[table][-1]["member_id"]
     report = check_tables(as_parquet(tmp_path / "tables", records))
@@ -318,7 +424,9 @@ def test_a_correction_that_goes_to_another_household_is_refused_in_every_table(t
 def test_a_shock_to_an_area_that_becomes_a_households_is_refused(tmp_path, records, as_parquet):
     shock = next(row for row in records["shocks"] if row["area_code"])
     add(records, "shocks", shock, household_id="000004", known_on=shock["known_on"] + dt.timedelta(days=9))
-    assert [finding.check for finding in check_tables(as_parquet(tmp_path / "tables", records)).errors] == ["owner_changed"]
+    assert [finding.check for finding in check_tables(as_parquet(tmp_path / "tables", records)).errors] == [
+        "owner_changed"
+    ]
 
 
 def test_who_earned_an_income_may_be_found_out_later(tmp_path, records, as_parquet):
@@ -334,17 +442,35 @@ def deliveries(records, corrected):
     like = records["income"][0]
     records["income"] = []
     for number in range(100):
-        add(records, "income", like, event_id=f"A{number}", occurred_on=day("2024-02-29"), known_on=day("2024-03-10"))
+        add(
+            records,
+            "income",
+            like,
+            event_id=f"A{number}",
+            occurred_on=day("2024-02-29"),
+            known_on=day("2024-03-10"),
+        )
     for number in range(100):
         name = f"A{number}" if number < corrected else f"B{number}"
-        add(records, "income", like, event_id=name, occurred_on=day("2024-02-29"), known_on=day("2024-04-10"), amount=9.0)
+        add(
+            records,
+            "income",
+            like,
+            event_id=name,
+            occurred_on=day("2024-02-29"),
+            known_on=day("2024-04-10"),
+            amount=9.0,
+        )
     return records
 
 
 def test_a_delivery_of_which_a_fifth_corrects_older_rows_is_reported(tmp_path, records, as_parquet):
     report = check_tables(as_parquet(tmp_path / "tables", deliveries(records, 20)))
     finding = next(finding for finding in report.warnings if finding.check == "many_corrections")
-    assert finding.table == "income" and "20 of the 100 rows of county 522301 that became known in 2024-04" in finding.found
+    assert (
+        finding.table == "income"
+        and "20 of the 100 rows of county 522301 that became known in 2024-04" in finding.found
+    )
     assert "no longer in force" in finding.found and "2024-04" in finding.in_chinese
 
 
@@ -390,13 +516,27 @@ def test_a_child_born_after_the_last_other_member_left_is_no_stranger(tmp_path, 
 
 def test_who_had_left_before_the_tables_begin_is_nobodys_predecessor(tmp_path, records, as_parquet):
     """Delivered at the beginning together: one who had left in 2020, and those who live there."""
-    add(records, "members", member(records, "000004-1"), member_id="before", left_on=day("2020-05-01"), relation="parent")
+    add(
+        records,
+        "members",
+        member(records, "000004-1"),
+        member_id="before",
+        left_on=day("2020-05-01"),
+        relation="parent",
+    )
     assert of_rules(check_tables(as_parquet(tmp_path / "tables", records))) == []
 
 
 def test_a_member_who_comes_back_as_somebody_else_is_refused(tmp_path, records, as_parquet):
     """After leaving, sex or birth alone is enough."""
-    add(records, "members", member(records, SPOUSE), known_on=day("2024-11-01"), left_on=None, birth_date=day("2001-01-01"))
+    add(
+        records,
+        "members",
+        member(records, SPOUSE),
+        known_on=day("2024-11-01"),
+        left_on=None,
+        birth_date=day("2001-01-01"),
+    )
     report = check_tables(as_parquet(tmp_path / "tables", records))
     assert [finding.check for finding in report.errors] == ["member_reused"]
 
@@ -417,18 +557,25 @@ def test_a_birth_date_that_is_corrected_counts_as_corrected(tmp_path, records, a
 
 
 def test_an_announced_departure_that_did_not_happen_is_no_return(tmp_path, records, as_parquet):
-    records["members"] = [row | {"left_on": day("2024-09-01")} if row["member_id"] == HEAD else row for row in records["members"]]
+    records["members"] = [
+        row | {"left_on": day("2024-09-01")} if row["member_id"] == HEAD else row
+        for row in records["members"]
+    ]
     add(records, "members", member(records, HEAD), known_on=day("2024-08-15"), left_on=None)
     assert of_rules(check_tables(as_parquet(tmp_path / "tables", records))) == []
 
 
 def test_the_last_month_of_work_of_somebody_who_left_is_right(tmp_path, records, as_parquet):
     """Left on 1 August: the month's row is dated 31 August; that of September is reported."""
-    row = add(records, "employment", member_id=SPOUSE, occurred_on=day("2024-08-31"), known_on=day("2024-09-10"))
+    row = add(
+        records, "employment", member_id=SPOUSE, occurred_on=day("2024-08-31"), known_on=day("2024-09-10")
+    )
     folder = as_parquet(tmp_path / "tables", records)
     assert of_rules(check_tables(folder)) == []
     records["employment"][row - 1] |= {"occurred_on": day("2024-09-30"), "known_on": day("2024-10-10")}
-    assert [finding.check for finding in of_rules(check_tables(as_parquet(folder, records)))] == ["after_leaving"]
+    assert [finding.check for finding in of_rules(check_tables(as_parquet(folder, records)))] == [
+        "after_leaving"
+    ]
 
 
 def test_a_new_household_may_be_registered_a_quarter_late(tmp_path, records, as_parquet):
@@ -438,19 +585,32 @@ def test_a_new_household_may_be_registered_a_quarter_late(tmp_path, records, as_
 
 
 def test_a_measure_from_before_the_birth_of_the_oldest_member_is_reported(tmp_path, records, as_parquet):
-    row = add(records, "assistance", household_id="000004", occurred_on=day("1975-01-01"), known_on=day("2023-02-01"))
+    row = add(
+        records,
+        "assistance",
+        household_id="000004",
+        occurred_on=day("1975-01-01"),
+        known_on=day("2023-02-01"),
+    )
     finding = of_rules(check_tables(as_parquet(tmp_path / "tables", records)))
     assert [(one.check, one.rows) for one in finding] == [("before_household", (row,))]
 
 
 def test_a_bill_of_the_day_of_birth_is_right_and_a_yuan_of_rounding_too(tmp_path, records, as_parquet):
     row = born_later(records)
-    records["medical"][row - 1] |= {"occurred_on": day("2024-05-10"), "total_cost": 10.0, "reimbursed": 10.9, "self_paid": 0.0}
+    records["medical"][row - 1] |= {
+        "occurred_on": day("2024-05-10"),
+        "total_cost": 10.0,
+        "reimbursed": 10.9,
+        "self_paid": 0.0,
+    }
     records["medical"][row - 1]["compliant_self_paid"] = 0.0
     assert of_rules(check_tables(as_parquet(tmp_path / "tables", records))) == []
 
 
-def test_a_warning_says_how_many_of_the_merged_and_split_households_are_monitored(tmp_path, records, as_parquet):
+def test_a_warning_says_how_many_of_the_merged_and_split_households_are_monitored(
+    tmp_path, records, as_parquet
+):
     household_merged(records)
     add(
         records, "verifications", event_id="found", household_id="000004", occurred_on=day("2024-10-01"), known_on=day("2024-10-03"),
@@ -460,12 +620,21 @@ def test_a_warning_says_how_many_of_the_merged_and_split_households_are_monitore
     assert "1 households, 1 of them monitored" in finding.found and "监测对象 1 户" in finding.in_chinese
 
 
-def test_the_bills_of_a_member_who_died_stay_in_the_tables_and_only_later_ones_are_reported(tmp_path, records, as_parquet):
+def test_the_bills_of_a_member_who_died_stay_in_the_tables_and_only_later_ones_are_reported(
+    tmp_path, records, as_parquet
+):
     """Two bills before 1 August 2024 and one after it: all three are in force at the end of the year, one is named."""
     for number, (occurred, known) in enumerate(
         (("2024-06-01", "2024-07-01"), ("2024-08-01", "2024-10-01"), ("2024-08-20", "2024-10-01"))
     ):
-        last = add(records, "medical", event_id=f"late{number}", member_id=SPOUSE, occurred_on=day(occurred), known_on=day(known))
+        last = add(
+            records,
+            "medical",
+            event_id=f"late{number}",
+            member_id=SPOUSE,
+            occurred_on=day(occurred),
+            known_on=day(known),
+        )
     report, tables = checked_tables(as_parquet(tmp_path / "tables", records))
     assert [(finding.check, finding.rows) for finding in of_rules(report)] == [("after_leaving", (last,))]
     known = tables.known_by(day("2024-12-31"))

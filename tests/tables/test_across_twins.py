@@ -42,7 +42,12 @@ def random_lives(rng: random.Random) -> Records:
     for number in range(3):
         name = f"M{number}"
         born = day(0, 300) if rng.random() < 0.2 else dt.date(rng.randrange(1950, 2010), 5, 1)
-        version = PERSON | {"member_id": name, "household_id": rng.choice(["H1", "H1", "H2"]), "birth_date": born, "sex": "male"}
+        version = PERSON | {
+            "member_id": name,
+            "household_id": rng.choice(["H1", "H1", "H2"]),
+            "birth_date": born,
+            "sex": "male",
+        }
         known = max(START, born) if rng.random() < 0.5 else max(born, day(0, 500))
         for _ in range(rng.randrange(1, 4)):
             records["members"].append(version | {"known_on": known, "left_on": version.get("left_on")})
@@ -52,18 +57,34 @@ def random_lives(rng: random.Random) -> Records:
             if change < 0.25:
                 version["household_id"] = rng.choice(["H1", "H2"])
             elif change < 0.55:
-                version["left_on"] = known - dt.timedelta(days=rng.randrange(0, 90)) if rng.random() < 0.7 else None
+                version["left_on"] = (
+                    known - dt.timedelta(days=rng.randrange(0, 90)) if rng.random() < 0.7 else None
+                )
             elif change < 0.62:
-                version |= {"birth_date": dt.date(rng.randrange(1950, 2010), 5, 1), "sex": rng.choice(["male", "female"])}
+                version |= {
+                    "birth_date": dt.date(rng.randrange(1950, 2010), 5, 1),
+                    "sex": rng.choice(["male", "female"]),
+                }
     people = sorted({row["member_id"] for row in records["members"]})
     for number in range(rng.randrange(0, 4)):
         occurred = day(-200, 700)
         known = occurred + dt.timedelta(days=rng.randrange(0, 60))
         total = rng.choice([100.0, 100.0, 100.0, 30.0])
         name = f"E{rng.randrange(4) if rng.random() < 0.2 else 10 + number}"
-        event = {"event_id": name, "member_id": rng.choice(people), "occurred_on": occurred, "known_on": known}
+        event = {
+            "event_id": name,
+            "member_id": rng.choice(people),
+            "occurred_on": occurred,
+            "known_on": known,
+        }
         records["medical"].append(
-            event | {"kind": "outpatient", "total_cost": total, "reimbursed": 60.0 if total > 50 else 31.5, "self_paid": 0.0}
+            event
+            | {
+                "kind": "outpatient",
+                "total_cost": total,
+                "reimbursed": 60.0 if total > 50 else 31.5,
+                "self_paid": 0.0,
+            }
         )
         pay = event | {"household_id": rng.choice(["H1", "H2"]), "source": "wage", "amount": 5.0}
         records["income"].append(pay | {"member_id": rng.choice([None, *people])})
@@ -84,7 +105,9 @@ def changes_owner(records: Records) -> bool:
     owners: dict[tuple[str, str], set[tuple[Any, Any]]] = {}
     for table in ("medical", "income"):
         for row in records[table]:
-            owners.setdefault((table, row["event_id"]), set()).add((row.get("household_id"), row["member_id"]))
+            owners.setdefault((table, row["event_id"]), set()).add(
+                (row.get("household_id"), row["member_id"])
+            )
     return any(len(several) > 1 for several in owners.values())
 
 
@@ -99,6 +122,8 @@ def test_the_quick_roads_leave_whatever_is_refused_to_the_checks(part):
             continue
         assert doubt, records
         same_day = [(row["member_id"], row["known_on"]) for row in records["members"]]
-        if not changes_owner(records) and len(set(same_day)) == len(same_day):  # these are looked for where ids are read
+        if not changes_owner(records) and len(set(same_day)) == len(
+            same_day
+        ):  # these are looked for where ids are read
             assert lives.may_contradict(prepare_records(records)), records
     assert seen["refused", True] > 5 and seen["right", False] > 5, seen

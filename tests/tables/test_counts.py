@@ -19,7 +19,10 @@ from riskmodel.tables.parquet_files import rows_in
 from riskmodel.tables.sources import read_source
 
 HEADER = "event_id,household_id,occurred_on,known_on,channel,topic"
-ROWS = [f"L{number:02d},H{number % 4},2024-01-{number + 1:02d},2024-02-01,cadre,topic {number}" for number in range(12)]
+ROWS = [
+    f"L{number:02d},H{number % 4},2024-01-{number + 1:02d},2024-02-01,cadre,topic {number}"
+    for number in range(12)
+]
 
 
 def summary(report, table):
@@ -126,7 +129,9 @@ def test_unescaped_quotes_at_the_beginning_of_cells_are_refused_with_their_line(
     # The remedy: quote marks doubled inside text.
     for place in (9, 49, 80):
         first, _, text = (
-            lines[place].rpartition(",") if place != 49 else (lines[49][: lines[49].index(',"again')], "", '"again, and')
+            lines[place].rpartition(",")
+            if place != 49
+            else (lines[49][: lines[49].index(',"again')], "", '"again, and')
         )
         lines[place] = first + ',"' + text.replace('"', '""') + '"'
     path.write_text("\n".join(lines) + "\n")
@@ -158,7 +163,9 @@ def test_a_cell_that_holds_lines_of_text_is_read_whole(tmp_path, records, as_csv
     assert summary(check_tables(folder), "leads").read == 4
 
 
-@pytest.mark.parametrize("form", ["csv", "csv.gz", "gb18030", "cr", "parquet", "text parquet", "partitions", "xlsx"])
+@pytest.mark.parametrize(
+    "form", ["csv", "csv.gz", "gb18030", "cr", "parquet", "text parquet", "partitions", "xlsx"]
+)
 def test_the_five_figures_are_the_same_in_every_form(tmp_path, records, as_csv, form):
     """318 rows of income: 3 are duplicates, 2 are refused, and 2 empty ones stand between them."""
     folder = as_csv(tmp_path / "csv", records)
@@ -196,7 +203,9 @@ def test_the_five_figures_are_the_same_in_every_form(tmp_path, records, as_csv, 
     assert five(summary(report, "income")) == (323, 316, 2, 3, 2)
     assert "323 rows: 316 used, 2 refused, 3 duplicate, 2 empty" in report.text()
     income = next(table for table in json.loads(report.json())["tables"] if table["table"] == "income")
-    assert income["read"] == income["used"] + income["refused"] + income["duplicates"] + income["empty"] == 323
+    assert (
+        income["read"] == income["used"] + income["refused"] + income["duplicates"] + income["empty"] == 323
+    )
     rows = sorted(row for finding in report.errors for row in finding.rows)
     first = {"parquet": 1, "text parquet": 1, "partitions": 1}.get(form, 2)
     assert rows == [10 + first, 20 + first]  # row numbers are those of the file
@@ -204,7 +213,9 @@ def test_the_five_figures_are_the_same_in_every_form(tmp_path, records, as_csv, 
 
 def test_a_table_that_is_refused_as_a_whole_uses_no_row(tmp_path, records, as_csv):
     folder = as_csv(tmp_path / "csv", records)
-    pl.read_csv(folder / "medical.csv", infer_schema=False).drop("self_paid").write_csv(folder / "medical.csv")
+    pl.read_csv(folder / "medical.csv", infer_schema=False).drop("self_paid").write_csv(
+        folder / "medical.csv"
+    )
     one = summary(check_tables(folder), "medical")
     assert five(one) == (24, 0, 24, 0, 0)
 
@@ -256,9 +267,9 @@ def test_rows_of_a_parquet_file_are_counted_from_its_footer(tmp_path, writer, ro
     columns = {"a": list(range(rows)), "b": ["x"] * rows, "c": [[1.5]] * rows, "d": [True] * rows}
     path = tmp_path / "a.parquet"
     if writer == "polars":
-        pl.DataFrame(columns, schema={"a": pl.Int64, "b": pl.String, "c": pl.List(pl.Float64), "d": pl.Boolean}).write_parquet(
-            path, row_group_size=50_000
-        )
+        pl.DataFrame(
+            columns, schema={"a": pl.Int64, "b": pl.String, "c": pl.List(pl.Float64), "d": pl.Boolean}
+        ).write_parquet(path, row_group_size=50_000)
     elif writer == "pyarrow":
         metadata = {"key": "value" * 100}
         table = pa.table(columns).replace_schema_metadata(metadata)
@@ -271,7 +282,14 @@ def test_rows_of_a_parquet_file_are_counted_from_its_footer(tmp_path, writer, ro
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"PAR1", b"x" * 100, b"PAR1" + b"\x00" * 8 + b"\xff\xff\x00\x00PAR1", b"PAR1\x15\x04\x02\x00\x00\x00PAR1"]
+    "data",
+    [
+        b"",
+        b"PAR1",
+        b"x" * 100,
+        b"PAR1" + b"\x00" * 8 + b"\xff\xff\x00\x00PAR1",
+        b"PAR1\x15\x04\x02\x00\x00\x00PAR1",
+    ],
 )
 def test_a_file_without_a_footer_has_no_number_of_rows(tmp_path, data):
     (tmp_path / "a.parquet").write_bytes(data)

@@ -39,7 +39,14 @@ CELLS = [
     # table, column, what stands there, check, words of `found`, words of the remedy
     ("income", "source", "wagee", "unknown_code", "`wagee`", "Did you mean `wage`"),
     ("members", "sex", "女性", "unknown_code", "`女性`", "under `codes`"),
-    ("verifications", "risk_kinds", "illness-disability", "unknown_code", "`illness-disability`", "under `codes`"),
+    (
+        "verifications",
+        "risk_kinds",
+        "illness-disability",
+        "unknown_code",
+        "`illness-disability`",
+        "under `codes`",
+    ),
     ("income", "amount", "", "missing_value", "an empty cell", "Fill it in"),
     ("households", "category", "", "missing_value", "an empty cell", "Fill it in"),
     ("income", "amount", "-5", "negative", "a negative value (`-5`)", "Correct it"),
@@ -56,7 +63,14 @@ CELLS = [
     ("income", "occurred_on", "01/03/2023", "unknown_date", "`01/03/2023`", "2025-03-01"),
     ("income", "occurred_on", "2023.3.1", "unknown_date", "`2023.3.1`", "2025-03-01"),
     ("income", "occurred_on", "2023-02-30", "unknown_date", "does not exist", "2025-03-01"),
-    ("income", "occurred_on", "2023年3月", "unknown_date", "a month without a day", "occurred_on: {day: last}"),
+    (
+        "income",
+        "occurred_on",
+        "2023年3月",
+        "unknown_date",
+        "a month without a day",
+        "occurred_on: {day: last}",
+    ),
     ("income", "occurred_on", "2023-03-01 13:45:00", "unknown_date", "no known form", "2025-03-01"),
     ("income", "occurred_on", "44986", "unknown_date", "day number", "Format the column as a date"),
     ("households", "relocated", "有", "not_true_or_false", "neither true nor false", "under `codes`"),
@@ -66,13 +80,48 @@ CELLS = [
     ("income", "household_id", "12.0", "id_as_number", "leading zeros", "as text"),
     ("income", "household_id", "#N/A", "formula_error", "formula error", "Mend the formula"),
     ("income", "household_id", '="000001"', "quoted_id", "quote mark", "plain text"),
-    ("members", "birth_date", "2024-05-05", "birth_in_future", "a birth after the day it was known", "Correct birth_date"),
-    ("income", "known_on", "2020-01-01", "known_before_occurred", "known before it occurred", "correct the date"),
-    ("members", "household_id", "X1", "orphan", "ids that households does not have", "Deliver the row of households"),
+    (
+        "members",
+        "birth_date",
+        "2024-05-05",
+        "birth_in_future",
+        "a birth after the day it was known",
+        "Correct birth_date",
+    ),
+    (
+        "income",
+        "known_on",
+        "2020-01-01",
+        "known_before_occurred",
+        "known before it occurred",
+        "correct the date",
+    ),
+    (
+        "members",
+        "household_id",
+        "X1",
+        "orphan",
+        "ids that households does not have",
+        "Deliver the row of households",
+    ),
     ("income", "household_id", "1", "orphan", "ids that households does not have", "a lost leading zero?"),
     ("medical", "member_id", "X1", "orphan", "ids that members does not have", "Deliver the row of members"),
-    ("households", "township_code", "522302001", "areas_not_nested", "is not in its county", "Correct the code"),
-    ("households", "village_code", "522301009201", "areas_not_nested", "is not in its township", "Correct the code"),
+    (
+        "households",
+        "township_code",
+        "522302001",
+        "areas_not_nested",
+        "is not in its county",
+        "Correct the code",
+    ),
+    (
+        "households",
+        "village_code",
+        "522301009201",
+        "areas_not_nested",
+        "is not in its township",
+        "Correct the code",
+    ),
     ("leads", "topic", f"请联系{PHONE}", "phone_number", "mobile phone", "pseudonym"),
     ("leads", "topic", f"证号{VALID_ID}。", "identity_number", "check digit", "pseudonym"),
     ("income", "event_id", VALID_ID, "identity_number", "check digit", "pseudonym"),
@@ -80,14 +129,18 @@ CELLS = [
 ]
 
 
-@pytest.mark.parametrize(("table", "column", "cell", "check", "found", "remedy"), CELLS, ids=[f"{c[3]}-{c[2]}" for c in CELLS])
+@pytest.mark.parametrize(
+    ("table", "column", "cell", "check", "found", "remedy"), CELLS, ids=[f"{c[3]}-{c[2]}" for c in CELLS]
+)
 def test_a_wrong_cell_is_refused_with_its_row_and_what_to_do(
     tmp_path, records, as_csv, table, column, cell, check, found, remedy
 ):
     folder = as_csv(tmp_path / "csv", {name: records[name] for name in {"households", "members", table}})
     change_text(folder, table, column, 1, cell)
     report = check_tables(folder)
-    finding = next(finding for finding in report.findings if (finding.check, finding.column) == (check, column))
+    finding = next(
+        finding for finding in report.findings if (finding.check, finding.column) == (check, column)
+    )
     assert finding.level == "error"
     assert (finding.table, finding.file, finding.column) == (table, f"{table}.csv", column)
     assert 3 in finding.rows and finding.count >= 1  # the header is row 1
@@ -163,7 +216,9 @@ def test_a_folder_without_parquet_files_is_not_passed_over(folder):
 def test_villages_are_not_taken_for_names(folder):
     path = folder / "households.csv"
     frame = pl.read_csv(path, infer_schema=False)
-    villages = [name for name in ("王家村", "李家寨", "高桥镇", "白果坪") for _ in range(frame.height)][: frame.height]
+    villages = [name for name in ("王家村", "李家寨", "高桥镇", "白果坪") for _ in range(frame.height)][
+        : frame.height
+    ]
     frame.with_columns(pl.Series("remark", villages)).write_csv(path)
     assert check_tables(folder).ok
 
@@ -206,7 +261,9 @@ def test_two_versions_of_one_state_at_one_date_are_refused_both(records):
 
 def test_two_different_events_with_one_id_and_date_are_refused(records):
     records["income"].append(records["income"][0] | {"amount": 1.0})
-    with pytest.raises(DataError, match=r"column `event_id`, rows 1, 319.*a correction is a new row with a later known_on"):
+    with pytest.raises(
+        DataError, match=r"column `event_id`, rows 1, 319.*a correction is a new row with a later known_on"
+    ):
         tables_of(records)
 
 
@@ -346,7 +403,9 @@ def test_utf_16_is_refused_with_the_way_out(folder):
 def test_two_encodings_in_one_file_are_refused_with_the_row(folder):
     path = folder / "leads.csv"
     lines = path.read_text().splitlines()
-    path.write_bytes("\n".join(lines[:3]).encode("utf-8") + b"\n" + "\n".join(lines[3:]).encode("gb18030") + b"\n")
+    path.write_bytes(
+        "\n".join(lines[:3]).encode("utf-8") + b"\n" + "\n".join(lines[3:]).encode("gb18030") + b"\n"
+    )
     finding = only(check_tables(folder), "wrong_encoding")
     assert "row 4" in finding.found and "two encodings" in finding.remedy
 
@@ -354,9 +413,11 @@ def test_two_encodings_in_one_file_are_refused_with_the_row(folder):
 @pytest.mark.parametrize("encoding", ["big5", "shift_jis", "latin-1"])
 def test_another_encoding_is_not_read_as_gb18030(folder, encoding):
     path = folder / "leads.csv"
-    text = {"big5": "醫療支出較大，請儘快處理", "shift_jis": "医療費の支払いについて", "latin-1": "Müller ça déjà été payé"}[
-        encoding
-    ]
+    text = {
+        "big5": "醫療支出較大，請儘快處理",
+        "shift_jis": "医療費の支払いについて",
+        "latin-1": "Müller ça déjà été payé",
+    }[encoding]
     path.write_bytes(path.read_text().replace("医疗支出较大", text).encode(encoding))
     assert only(check_tables(folder), "wrong_encoding").level == "error"
 
@@ -413,7 +474,8 @@ def test_a_form_that_is_not_read_is_named(folder):
 
 
 @pytest.mark.parametrize(
-    "ending", ["xls", "xlsm", "xlsb", "ods", "et", "txt", "tsv", "json", "zip", "csv.zip", "parquet.gz", "dbf", "bak"]
+    "ending",
+    ["xls", "xlsm", "xlsb", "ods", "et", "txt", "tsv", "json", "zip", "csv.zip", "parquet.gz", "dbf", "bak"],
 )
 @pytest.mark.parametrize("stem", ["income", "收入"])
 def test_a_table_in_a_form_that_is_not_read_is_never_passed_over(folder, stem, ending):
@@ -441,7 +503,8 @@ def test_a_file_in_a_folder_of_partitions_that_is_not_read_is_named(clean_folder
 
 
 @pytest.mark.parametrize(
-    ("file", "check"), [("../x.csv", "no_file"), ("x.xls", "unknown_form"), ("empty", "unknown_form"), ("none.csv", "no_file")]
+    ("file", "check"),
+    [("../x.csv", "no_file"), ("x.xls", "unknown_form"), ("empty", "unknown_form"), ("none.csv", "no_file")],
 )
 def test_a_file_that_the_mapping_names_and_nobody_can_read_is_refused(folder, file, check):
     (folder / "x.xls").write_bytes(b"x")
@@ -496,7 +559,11 @@ def test_rows_of_partitions_are_named_with_their_own_file(clean_folder):
     frame.head(1).write_parquet(folder / "a.parquet")
     frame.tail(3).write_parquet(folder / "b.parquet")
     path.unlink()
-    orphans = [(finding.file, finding.rows) for finding in check_tables(clean_folder).errors if finding.check == "orphan"]
+    orphans = [
+        (finding.file, finding.rows)
+        for finding in check_tables(clean_folder).errors
+        if finding.check == "orphan"
+    ]
     assert orphans == [("leads/a.parquet", (1,)), ("leads/b.parquet", (1, 2, 3))]
 
 

@@ -28,7 +28,11 @@ HOME = {
 
 
 def event(table, **columns):
-    owner = "member_id" if "member_id" in TABLES[table].names and "household_id" not in TABLES[table].names else "household_id"
+    owner = (
+        "member_id"
+        if "member_id" in TABLES[table].names and "household_id" not in TABLES[table].names
+        else "household_id"
+    )
     row = {
         "event_id": ["E1", "E2", "E3"],
         owner: ["X1", "X2", "X3"],
@@ -38,7 +42,11 @@ def event(table, **columns):
     return table, row | columns
 
 
-MEDICAL = {"kind": ["outpatient", "inpatient", "chronic"], "total_cost": [100.5, 20.0, 3.25], "reimbursed": [50.0, 10.0, 1.0]}
+MEDICAL = {
+    "kind": ["outpatient", "inpatient", "chronic"],
+    "total_cost": [100.5, 20.0, 3.25],
+    "reimbursed": [50.0, 10.0, 1.0],
+}
 MEDICAL |= {"self_paid": [50.5, 10.0, 2.25]}
 VISIT = {"origin": ["sweep"] * 3, "outcome": ["no_risk", "risk_confirmed", "no_risk"]}
 
@@ -142,7 +150,9 @@ def text_parquet(folder, table, columns):
 def csv_of(encoding):
     def write(folder, table, columns):
         texts = {name: [as_text(value) for value in values] for name, values in columns.items()}
-        frame = pl.DataFrame(texts, schema=dict.fromkeys(texts, pl.String)).with_columns(备注=pl.lit("说明文字"))
+        frame = pl.DataFrame(texts, schema=dict.fromkeys(texts, pl.String)).with_columns(
+            备注=pl.lit("说明文字")
+        )
         (folder / f"{table}.csv").write_bytes(frame.write_csv().encode(encoding))
 
     return write

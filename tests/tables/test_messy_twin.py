@@ -91,7 +91,10 @@ HEADINGS = {
 def messy_rows(table, rows):
     columns = list(reversed(TABLES[table].columns))
     heading = [HEADINGS.get((table, column.name), column.zh) for column in columns]
-    cells = [[spoken(table, column, row[column.name], place) for column in columns] for place, row in enumerate(rows)]
+    cells = [
+        [spoken(table, column, row[column.name], place) for column in columns]
+        for place, row in enumerate(rows)
+    ]
     if table == "medical":
         heading.append("备注")
         cells = [[*row, "手工录入"] for row in cells]
@@ -197,7 +200,9 @@ def test_a_number_in_a_date_column_of_excel_is_refused(clean_folder):
         ["L1", "000001", 45292, dt.date(2024, 1, 2), "cadre"],
     ]
     workbook_of(clean_folder / "leads.xlsx", rows)
-    finding = next(finding for finding in check_tables(clean_folder).errors if finding.check == "unknown_date")
+    finding = next(
+        finding for finding in check_tables(clean_folder).errors if finding.check == "unknown_date"
+    )
     assert finding.rows == (2,) and "`45292`" in finding.found
 
 
@@ -209,7 +214,9 @@ def test_several_filled_sheets_are_not_guessed(clean_folder):
     workbook.active.append(["a"])
     workbook.create_sheet("其他").append(["b"])
     workbook.save(clean_folder / "leads.xlsx")
-    finding = next(finding for finding in check_tables(clean_folder).errors if finding.check == "several_sheets")
+    finding = next(
+        finding for finding in check_tables(clean_folder).errors if finding.check == "several_sheets"
+    )
     assert "其他" in finding.found and "`sheet`" in finding.remedy
 
 
@@ -236,7 +243,9 @@ def test_blank_and_title_rows_above_the_header_of_a_sheet_do_not_shift_row_numbe
         ["L1", "000001", "x", dt.date(2024, 1, 2), "cadre"],
     ]
     workbook_of(clean_folder / "leads.xlsx", rows)
-    finding = next(finding for finding in check_tables(clean_folder).errors if finding.check == "unknown_date")
+    finding = next(
+        finding for finding in check_tables(clean_folder).errors if finding.check == "unknown_date"
+    )
     assert finding.rows == (5,)
 
 
@@ -248,7 +257,10 @@ def test_blank_and_title_rows_above_the_header_of_a_sheet_do_not_shift_row_numbe
     [
         ("medicals: {}", ["tables.yaml:1", "unknown table `medicals`", "Did you mean `medical`"]),
         ("medical:\n  colums: {}", ["tables.yaml:2", "unknown key `colums`", "columns"]),
-        ("medical:\n  columns:\n    自付: selfpaid", ["tables.yaml:3", "`selfpaid` is no column", "Did you mean `self_paid`"]),
+        (
+            "medical:\n  columns:\n    自付: selfpaid",
+            ["tables.yaml:3", "`selfpaid` is no column", "Did you mean `self_paid`"],
+        ),
         ("medical:\n  columns:\n    self_paid: {from: 自付, unit: 亿元}", ["unit `亿元`", "万元"]),
         ("medical:\n  columns:\n    kind: {from: 类别, unit: 元}", ["unit `元`", "not a measured number"]),
         ("medical:\n  columns:\n    甲: self_paid\n    乙: self_paid", ["made from both `甲` and `乙`"]),
@@ -269,7 +281,9 @@ def test_a_wrong_mapping_is_refused_with_file_and_line(clean_folder, text, words
 
 
 def test_all_faults_of_a_mapping_come_at_once(clean_folder):
-    (clean_folder / "tables.yaml").write_text("medical: {colums: {}, encoding: x}\nincomes: {}\n", encoding="utf-8")
+    (clean_folder / "tables.yaml").write_text(
+        "medical: {colums: {}, encoding: x}\nincomes: {}\n", encoding="utf-8"
+    )
     with pytest.raises(DataError) as refused:
         check_tables(clean_folder)
     assert len(refused.value.faults) == 3
@@ -277,7 +291,9 @@ def test_all_faults_of_a_mapping_come_at_once(clean_folder):
 
 def test_a_mapped_column_that_the_file_does_not_have_is_named(clean_folder):
     (clean_folder / "tables.yaml").write_text("medical: {columns: {自付费: self_paid}}\n", encoding="utf-8")
-    finding = next(finding for finding in check_tables(clean_folder).errors if finding.check == "mapped_column_missing")
+    finding = next(
+        finding for finding in check_tables(clean_folder).errors if finding.check == "mapped_column_missing"
+    )
     assert "`自付费`" in finding.found and "The file has" in finding.remedy
 
 
@@ -286,7 +302,9 @@ def test_a_unit_is_exact_to_the_last_digit(clean_folder, records):
     path = clean_folder / "expenditure.parquet"
     frame = pl.read_parquet(path)
     texts = ["1.2345", "0.07", "0.0123", *["2.5"] * (frame.height - 3)]
-    (clean_folder / "tables.yaml").write_text("expenditure: {columns: {amount: {unit: 万元}}}\n", encoding="utf-8")
+    (clean_folder / "tables.yaml").write_text(
+        "expenditure: {columns: {amount: {unit: 万元}}}\n", encoding="utf-8"
+    )
     for amounts in (pl.Series("amount", texts), pl.Series("amount", [float(text) for text in texts])):
         frame.with_columns(amounts).write_parquet(path)
         amounts_read = read_tables(clean_folder)["expenditure"].sort("event_id")["amount"].to_list()

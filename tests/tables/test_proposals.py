@@ -63,20 +63,26 @@ def test_a_foreign_header_is_mapped_with_units_and_codes(medical):
 
 
 def test_a_proposal_that_is_right_reads_the_extract_as_its_clean_twin(medical, clean_folder, tmp_path):
-    clean = read_tables(clean_folder)["medical"].drop("compliant_self_paid", "hospital_days", "diagnosis_group")
+    clean = read_tables(clean_folder)["medical"].drop(
+        "compliant_self_paid", "hospital_days", "diagnosis_group"
+    )
     text = propose_mapping(medical)
     # What the proposal asks for: the phone column is left out at the source.
     rows = list(csv.reader(io.StringIO(medical.read_bytes().decode("gb18030"))))
     extract(clean_folder / medical.name, [row[:-1] for row in rows[1:]], HEADING[:-1])
     (clean_folder / "medical.parquet").unlink()
     (clean_folder / "tables.yaml").write_text(text, encoding="utf-8")
-    read = read_tables(clean_folder)["medical"].drop("compliant_self_paid", "hospital_days", "diagnosis_group")
+    read = read_tables(clean_folder)["medical"].drop(
+        "compliant_self_paid", "hospital_days", "diagnosis_group"
+    )
     assert read.equals(clean)
 
 
 def test_a_file_named_after_its_table_needs_no_guess_and_a_missing_column_is_asked_for(tmp_path):
     path = extract(
-        tmp_path / "leads.csv", [["L1", "H1", "2024-01-01", "干部排查"]], ["event_id", "户编号", "occurred_on", "来源渠道"]
+        tmp_path / "leads.csv",
+        [["L1", "H1", "2024-01-01", "干部排查"]],
+        ["event_id", "户编号", "occurred_on", "来源渠道"],
     )
     text = propose_mapping(path)
     assert "columns" not in text

@@ -90,7 +90,9 @@ def test_a_household_with_one_right_version_keeps_its_rows(folder, tmp_path):
     path = folder / "households.csv"
     frame = pl.read_csv(path, infer_schema=False)
     wrong = (pl.col("household_id") == "000007") & (pl.col("known_on") == "2024-03-01")
-    frame.with_columns(category=pl.when(wrong).then(pl.lit("?")).otherwise(pl.col("category"))).write_csv(path)
+    frame.with_columns(category=pl.when(wrong).then(pl.lit("?")).otherwise(pl.col("category"))).write_csv(
+        path
+    )
     result = quarantine(folder, tmp_path / "set_aside")
     assert result.refused["households"] == 1 and "members" not in result.refused
 

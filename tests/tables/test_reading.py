@@ -14,7 +14,9 @@ from riskmodel.tables import Tables, check_tables, read_tables, tables_of
 
 def same(left: Tables, right: Tables) -> bool:
     assert set(left.frames) == set(right.frames)
-    return all(left[name].equals(right[name]) and left[name].schema == right[name].schema for name in left.frames)
+    return all(
+        left[name].equals(right[name]) and left[name].schema == right[name].schema for name in left.frames
+    )
 
 
 def test_a_right_folder_has_neither_errors_nor_warnings(clean_folder):
@@ -41,7 +43,9 @@ def test_records_in_memory_give_the_tables_of_the_files(records, clean_folder):
     assert same(tables_of(records), read_tables(clean_folder))
 
 
-def test_parquet_partitioned_by_county_is_read_and_the_folder_gives_the_county_code(tmp_path, records, clean_folder, as_parquet):
+def test_parquet_partitioned_by_county_is_read_and_the_folder_gives_the_county_code(
+    tmp_path, records, clean_folder, as_parquet
+):
     folder = as_parquet(tmp_path / "partitioned", records)
     households = pl.read_parquet(folder / "households.parquet")
     (folder / "households.parquet").unlink()

@@ -50,7 +50,10 @@ def test_both_ways_agree_on_mixed_up_parts_of_a_county(records):
 
 def test_iso_text_and_dates_are_the_same(records):
     text = {
-        name: [{key: value.isoformat() if isinstance(value, dt.date) else value for key, value in row.items()} for row in rows]
+        name: [
+            {key: value.isoformat() if isinstance(value, dt.date) else value for key, value in row.items()}
+            for row in rows
+        ]
         for name, rows in without_free_text(records).items()
     }
     assert plain_tables(text)["income"].equals(plain_tables(records)["income"])

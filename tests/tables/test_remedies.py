@@ -25,7 +25,9 @@ def cells(folder, table, column, *values):
     path = folder / f"{table}.csv"
     frame = pl.read_csv(path, infer_schema=False)
     column_now = frame[column].to_list() if column in frame.columns else [""] * frame.height
-    frame.with_columns(pl.Series(column, [*values, *column_now[len(values) :]], dtype=pl.String)).write_csv(path)
+    frame.with_columns(pl.Series(column, [*values, *column_now[len(values) :]], dtype=pl.String)).write_csv(
+        path
+    )
 
 
 def errors(folder):
@@ -43,7 +45,11 @@ def mapping(folder, text):
 
 
 def first(folder, table, column):
-    return read_tables(folder)[table].sort("event_id" if table != "members" else "member_id")[column].to_list()[0]
+    return (
+        read_tables(folder)[table]
+        .sort("event_id" if table != "members" else "member_id")[column]
+        .to_list()[0]
+    )
 
 
 # Dates
@@ -72,7 +78,9 @@ def test_midnight_is_no_time_of_day_in_whatever_form_a_spreadsheet_writes_it(fol
     assert first(folder, "income", "occurred_on") == dt.date(2023, 1, 5)
 
 
-@pytest.mark.parametrize("cell", ["2023/1/5 12:00", "2023-01-05 00:01:00", "2023/1/5 下午 12:00", "2023-01-05 8:30"])
+@pytest.mark.parametrize(
+    "cell", ["2023/1/5 12:00", "2023-01-05 00:01:00", "2023/1/5 下午 12:00", "2023-01-05 8:30"]
+)
 def test_another_time_of_day_is_refused_as_such(folder, cell):
     cells(folder, "income", "occurred_on", cell)
     finding = only(folder, "unknown_date")
@@ -121,7 +129,9 @@ def test_a_day_that_is_neither_first_nor_last_is_refused_with_its_line(folder):
 # Ids, names, marks
 
 
-@pytest.mark.parametrize("good", ["6517185e3949", "6517185E3949", "1e5", "H-1", "H_1", "a.b:c", "0007", "x" * 64, "00e12345"])
+@pytest.mark.parametrize(
+    "good", ["6517185e3949", "6517185E3949", "1e5", "H-1", "H_1", "a.b:c", "0007", "x" * 64, "00e12345"]
+)
 def test_a_pseudonym_is_an_id_in_files_and_in_records(records, folder, good):
     cells(folder, "income", "event_id", good)
     assert check_tables(folder).ok
@@ -166,7 +176,20 @@ def test_an_invisible_mark_inside_a_value_is_named(folder):
 
 
 @pytest.mark.parametrize(
-    "mark", ["\u200e", "\u200f", "\u202a", "\u202c", "\u202e", "\u2066", "\u2069", "\u00ad", "\ufeff", "\u200b", "\u00a0"]
+    "mark",
+    [
+        "\u200e",
+        "\u200f",
+        "\u202a",
+        "\u202c",
+        "\u202e",
+        "\u2066",
+        "\u2069",
+        "\u00ad",
+        "\ufeff",
+        "\u200b",
+        "\u00a0",
+    ],
 )
 def test_invisible_marks_at_the_ends_are_removed_everywhere(folder, mark):
     cells(folder, "income", "amount", f"{mark}1316.5{mark}")
@@ -229,7 +252,11 @@ def test_ordinary_words_that_begin_like_a_family_name_are_no_names(folder, words
 
 @pytest.mark.parametrize(
     ("heading", "words"),
-    [("行政村", ["高山", "白岩", "石门"]), ("remark", ["李子冲", "石门坎", "马场"]), ("主要产业", ["黄花", "金丝皇菊", "石斛"])],
+    [
+        ("行政村", ["高山", "白岩", "石门"]),
+        ("remark", ["李子冲", "石门坎", "马场"]),
+        ("主要产业", ["黄花", "金丝皇菊", "石斛"]),
+    ],
 )
 def test_places_and_things_that_are_called_like_persons_are_no_names(folder, heading, words):
     height = pl.read_csv(folder / "income.csv", infer_schema=False).height
@@ -322,7 +349,9 @@ def test_headings_that_nobody_knows_are_found_by_the_row_that_tables_yaml_names(
     path.write_text("".join(TITLES) + "\n".join([",".join(heading), *lines[1:]]) + "\n")
     finding = next(finding for finding in errors(folder) if finding.check == "missing_column")
     assert "The headings were taken from row 2" in finding.remedy and "`header: …`" in finding.remedy
-    columns = ", ".join(f"{theirs}: {ours}" for theirs, ours in zip(heading, lines[0].split(","), strict=True))
+    columns = ", ".join(
+        f"{theirs}: {ours}" for theirs, ours in zip(heading, lines[0].split(","), strict=True)
+    )
     for header in ("header: 3", "ignore: []"):  # with the mapping, the row is found as well
         mapping(folder, f"income:\n  {header}\n  columns: {{{columns}}}\n")
         assert check_tables(folder).ok, check_tables(folder).text()
@@ -391,7 +420,10 @@ def test_several_columns_of_risks_are_put_together(folder):
     frame.write_csv(path)
     proposal = propose_mapping(path)
     assert all(f"主要风险{number}: risk_kinds" in proposal for number in (1, 2, 3)), proposal
-    for text in (proposal, "verifications:\n  columns:\n    risk_kinds: {from: [主要风险1, 主要风险2, 主要风险3]}\n"):
+    for text in (
+        proposal,
+        "verifications:\n  columns:\n    risk_kinds: {from: [主要风险1, 主要风险2, 主要风险3]}\n",
+    ):
         mapping(folder, text)
         assert check_tables(folder).ok, check_tables(folder).text()
         assert first(folder, "verifications", "risk_kinds") == "illness;disability"

@@ -27,11 +27,17 @@ def test_the_description_is_plain_data_with_everything_a_reader_needs():
     assert (columns["total_cost"]["minimum"], columns["total_cost"]["maximum"]) == (0, 1e10)
     assert columns["total_cost"]["unit"] == "yuan" and not columns["total_cost"]["optional"]
     assert (columns["hospital_days"]["maximum"], columns["hospital_days"]["optional"]) == (100_000, True)
-    assert (columns["occurred_on"]["earliest"], columns["occurred_on"]["latest"]) == ("1880-01-01", "2100-12-31")
+    assert (columns["occurred_on"]["earliest"], columns["occurred_on"]["latest"]) == (
+        "1880-01-01",
+        "2100-12-31",
+    )
     assert re.fullmatch(columns["member_id"]["pattern"], "M-1") and columns["member_id"]["max_length"] == 64
     assert described["medical"]["in_order"] == [["occurred_on", "known_on"]]
     assert described["households"]["nested"][0] == ["county_code", "township_code"]
-    assert described["shocks"]["one_of"] == ["household_id", "area_code"] and described["shocks"]["in_order"] == []
+    assert (
+        described["shocks"]["one_of"] == ["household_id", "area_code"]
+        and described["shocks"]["in_order"] == []
+    )
     level = described["disability"]["columns"][5]
     assert (level["name"], level["minimum"], level["maximum"]) == ("level", 1, 4)
 
@@ -53,7 +59,9 @@ SIGNS = st.text(alphabet="aE9.0_:-+ /户\u200b", max_size=8) | st.text(alphabet=
 def test_one_id_rule_for_files_and_for_single_texts(text):
     column = TABLES["income"].column("event_id")
     taken = convert(pl.Series([text]), column).values.to_list()[0]
-    cleaned = convert(pl.Series([text]), TABLES["leads"].column("topic")).values.to_list()[0]  # what is left of the blanks
+    cleaned = convert(pl.Series([text]), TABLES["leads"].column("topic")).values.to_list()[
+        0
+    ]  # what is left of the blanks
     assert (taken is not None) == (cleaned is not None and is_id(cleaned))
     pattern = re.fullmatch(schema.ID_PATTERN, text) and len(text) <= schema.ID_LENGTH
     shortened = re.fullmatch(f"{schema.ID_SHORTENED}|{schema.ID_DECIMAL}", text)

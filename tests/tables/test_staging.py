@@ -17,7 +17,10 @@ from riskmodel.tables.staging import staging
 
 
 def snapshot(folder):
-    return {path.relative_to(folder).as_posix(): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+    return {
+        path.relative_to(folder).as_posix(): path.is_file() and path.read_bytes()
+        for path in folder.rglob("*")
+    }
 
 
 # No file may grow beyond so many bytes: what the system answers is what it answers on a full disk or over a quota.
@@ -39,7 +42,9 @@ except UserError as error:
 
 def limited(what, folder, target, limit):
     """One line that says so, exit code 1."""
-    done = subprocess.run([sys.executable, "-c", LIMITED, what, folder, target, str(limit)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, what, folder, target, str(limit)], capture_output=True, text=True
+    )
     assert done.returncode == 1 and "the disk is full" in done.stdout, done.stdout + done.stderr[-800:]
     assert done.stdout.count("\n") == 1 and str(target) in done.stdout
 
@@ -53,7 +58,10 @@ def test_a_full_disk_while_storing_leaves_an_old_store_as_it_was(clean_folder, t
     store = tmp_path / "store"
     store_tables(clean_folder, store)
     before = snapshot(store)
-    for name in ("leads", "income"):  # the partition of leads fits, that of income does not: neither is touched
+    for name in (
+        "leads",
+        "income",
+    ):  # the partition of leads fits, that of income does not: neither is touched
         path = clean_folder / f"{name}.parquet"
         changed = pl.read_parquet(path).filter(pl.col("household_id") != "000006")
         changed.write_parquet(path)

@@ -21,7 +21,12 @@ def test_a_delivery_that_is_missing_for_more_than_a_month_and_a_half_is_said(day
 
 
 def test_the_newest_of_the_monthly_tables_counts_and_not_the_visits_of_yesterday():
-    dates = {"medical": dt.date(2025, 6, 30), "income": dt.date(2025, 9, 30), "verifications": NEWEST, "leads": NEWEST}
+    dates = {
+        "medical": dt.date(2025, 6, 30),
+        "income": dt.date(2025, 9, 30),
+        "verifications": NEWEST,
+        "leads": NEWEST,
+    }
     assert "2025-09-30" in stale_note(dates, NEWEST)[1]
 
 

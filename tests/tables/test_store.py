@@ -48,7 +48,9 @@ def test_a_store_is_partitioned_by_county_sorted_and_keeps_the_contract(folder, 
     store_tables(folder, tmp_path / "store")
     parts = sorted(path.parent.name for path in (tmp_path / "store" / "income").rglob("*.parquet"))
     assert parts == ["county_code=522301", "county_code=522302"]
-    frame = pl.read_parquet(tmp_path / "store" / "income" / "county_code=522301" / "part.parquet", hive_partitioning=False)
+    frame = pl.read_parquet(
+        tmp_path / "store" / "income" / "county_code=522301" / "part.parquet", hive_partitioning=False
+    )
     assert frame["household_id"].is_sorted()
     assert check_tables(tmp_path / "store").ok
 
@@ -73,7 +75,9 @@ def test_a_changed_extract_changes_only_its_partition(folder, tmp_path, two_coun
     assert changed == {"income/county_code=522301/part.parquet", "store.json"}
 
 
-def test_the_same_rows_in_another_order_or_form_change_no_partition(folder, tmp_path, two_counties, as_parquet, as_csv):
+def test_the_same_rows_in_another_order_or_form_change_no_partition(
+    folder, tmp_path, two_counties, as_parquet, as_csv
+):
     store_tables(folder, tmp_path / "store")
     for name in ("income", "medical"):
         (folder / f"{name}.parquet").unlink()

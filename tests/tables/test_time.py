@@ -31,7 +31,12 @@ def county(**tables) -> Tables:
 
 
 def event(number, occurred, known, **values):
-    return {"event_id": f"E{number}", "household_id": "H1", "occurred_on": occurred, "known_on": known} | values
+    return {
+        "event_id": f"E{number}",
+        "household_id": "H1",
+        "occurred_on": occurred,
+        "known_on": known,
+    } | values
 
 
 def wage(number, occurred, known, amount):
@@ -45,7 +50,9 @@ def test_a_row_is_known_from_its_own_day_on():
 
 
 def test_a_correction_replaces_from_its_own_day_on():
-    tables = county(income=[wage(1, "2023-02-01", "2023-03-01", 100), wage(1, "2023-02-01", "2023-05-01", 150)])
+    tables = county(
+        income=[wage(1, "2023-02-01", "2023-03-01", 100), wage(1, "2023-02-01", "2023-05-01", 150)]
+    )
     assert tables.known_by(dt.date(2023, 4, 30))["income"]["amount"].to_list() == [100]
     assert tables.known_by(dt.date(2023, 5, 1))["income"]["amount"].to_list() == [150]
 
@@ -92,13 +99,18 @@ def asked(occurred, known, **values):
         ([asked("2023-01-01", "2023-01-05", scope="finance")], 0),
         ([asked("2023-06-01", "2023-08-01")], 0),  # given, but not yet known
         ([asked("2023-01-01", "2023-01-05"), asked("2023-01-01", "2023-06-20", revoked_on="2023-06-15")], 0),
-        ([asked("2023-01-01", "2023-01-05"), asked("2023-01-01", "2023-07-20", revoked_on="2023-06-15")], 1),  # known later
+        (
+            [asked("2023-01-01", "2023-01-05"), asked("2023-01-01", "2023-07-20", revoked_on="2023-06-15")],
+            1,
+        ),  # known later
         ([asked("2023-01-01", "2023-01-05", revoked_on="2023-12-31")], 1),  # ends later
         ([asked("2023-01-01", "2023-01-05", household_id="H2")], 0),
     ],
 )
 def test_assets_are_readable_only_under_an_authorisation_in_force(authorisations, seen):
-    tables = county(households=[HOME, HOME | {"household_id": "H2"}], assets=[ASSET], authorisations=authorisations)
+    tables = county(
+        households=[HOME, HOME | {"household_id": "H2"}], assets=[ASSET], authorisations=authorisations
+    )
     assert tables.known_by(DAY)["assets"].height == seen
 
 
@@ -131,7 +143,9 @@ def future_rows(frame: pl.DataFrame, table: str, rng: random.Random) -> pl.DataF
     """Corrections and new rows that become known only after DAY."""
     count = rng.randrange(0, min(12, frame.height) + 1)
     rows = frame.sample(count, with_replacement=False, seed=rng.randrange(1 << 30), shuffle=True)
-    later = pl.Series("known_on", [DAY + dt.timedelta(days=rng.randrange(1, 400)) for _ in range(count)], dtype=pl.Date)
+    later = pl.Series(
+        "known_on", [DAY + dt.timedelta(days=rng.randrange(1, 400)) for _ in range(count)], dtype=pl.Date
+    )
     rows = rows.with_columns(later)
     for column in TABLES[table].columns:
         # Everything that a later row says may be different.
@@ -140,7 +154,10 @@ def future_rows(frame: pl.DataFrame, table: str, rng: random.Random) -> pl.DataF
     if rng.random() < 0.5:
         key = TABLES[table].key
         rows = rows.with_columns(
-            pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.col(key) + "-new").otherwise(pl.col(key)).alias(key)
+            pl.when(pl.int_range(pl.len()) % 2 == 0)
+            .then(pl.col(key) + "-new")
+            .otherwise(pl.col(key))
+            .alias(key)
         )
     return rows.unique(subset=[TABLES[table].key, "known_on"])
 
@@ -152,12 +169,21 @@ def test_adding_removing_or_altering_rows_known_later_never_changes_what_was_kno
     frames = dict(small_raw)
     expected = from_frames(frames).known_by(DAY)
     for table in (*STATE_TABLES, *EVENT_TABLES):
-        known, later = frames[table].filter(pl.col("known_on") <= DAY), frames[table].filter(pl.col("known_on") > DAY)
-        later = later.sample(rng.randrange(0, later.height + 1), seed=rng.randrange(1 << 30)) if later.height else later
+        known, later = (
+            frames[table].filter(pl.col("known_on") <= DAY),
+            frames[table].filter(pl.col("known_on") > DAY),
+        )
+        later = (
+            later.sample(rng.randrange(0, later.height + 1), seed=rng.randrange(1 << 30))
+            if later.height
+            else later
+        )
         changed = pl.concat([later, future_rows(frames[table], table, rng)])
         changed = changed.unique(subset=[TABLES[table].key, "known_on"])
         # The order of a file says nothing either.
-        frames[table] = pl.concat([known, changed]).sample(fraction=1, shuffle=True, seed=rng.randrange(1 << 30))
+        frames[table] = pl.concat([known, changed]).sample(
+            fraction=1, shuffle=True, seed=rng.randrange(1 << 30)
+        )
     found = from_frames(frames).known_by(DAY)
     for name in expected.frames:
         assert found[name].equals(expected[name]), name
@@ -178,7 +204,9 @@ def small_raw(request):
 @given(day=st.dates(dt.date(2022, 12, 1), dt.date(2025, 3, 1)), seed=st.integers(0, 1000))
 def test_cutting_by_intervals_is_cutting_and_then_taking_the_newest(small_raw, day, seed):
     """The interval of each row against the definition, worked out slowly: of the rows known by the day, the newest of each key."""
-    tables = from_frames({name: frame.sample(fraction=1, shuffle=True, seed=seed) for name, frame in small_raw.items()})
+    tables = from_frames(
+        {name: frame.sample(fraction=1, shuffle=True, seed=seed) for name, frame in small_raw.items()}
+    )
     cut = tables.known_by(day)
     for table in (*STATE_TABLES, *EVENT_TABLES):
         key = TABLES[table].key
@@ -186,7 +214,11 @@ def test_cutting_by_intervals_is_cutting_and_then_taking_the_newest(small_raw, d
         for row in sorted(small_raw[table].iter_rows(named=True), key=lambda row: row["known_on"]):
             if row["known_on"] <= day:
                 slow[row[key]] = row
-        rows = [row for row in slow.values() if not (table == "members" and row["left_on"] and row["left_on"] <= day)]
+        rows = [
+            row
+            for row in slow.values()
+            if not (table == "members" and row["left_on"] and row["left_on"] <= day)
+        ]
         if table == "assets":
             continue
         assert sorted(cut[table].drop("replaced_on").rows(), key=repr) == sorted(

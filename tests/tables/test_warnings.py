@@ -13,7 +13,12 @@ from riskmodel.tables.suspicions import AUDIT_RULES
 
 def add_event(records, table, **values):
     records[table].append(
-        {"event_id": f"X{len(records[table])}", "occurred_on": dt.date(2024, 1, 31), "known_on": dt.date(2024, 2, 20)} | values
+        {
+            "event_id": f"X{len(records[table])}",
+            "occurred_on": dt.date(2024, 1, 31),
+            "known_on": dt.date(2024, 2, 20),
+        }
+        | values
     )
 
 
@@ -52,7 +57,9 @@ def _guarantee(r):
 
 
 def _two_persons(r):
-    r["members"].append(r["members"][0] | {"known_on": dt.date(2024, 1, 1), "birth_date": dt.date(1960, 1, 1)})
+    r["members"].append(
+        r["members"][0] | {"known_on": dt.date(2024, 1, 1), "birth_date": dt.date(1960, 1, 1)}
+    )
 
 
 def _no_head(r):
@@ -84,7 +91,12 @@ def _twice(r):
 
 
 def _cost(r):
-    r["medical"][0] |= {"total_cost": 100.0, "reimbursed": 60.0, "self_paid": 50.0, "compliant_self_paid": 50.0}
+    r["medical"][0] |= {
+        "total_cost": 100.0,
+        "reimbursed": 60.0,
+        "self_paid": 50.0,
+        "compliant_self_paid": 50.0,
+    }
 
 
 def _compliant(r):
@@ -154,13 +166,20 @@ def test_every_audit_rule_has_a_test():
 def test_a_contradiction_is_kept_and_reported_with_its_rows(tmp_path, records, as_parquet, rule):
     BREAKS[rule](records)
     others = ("income", "expenditure", "policy", "leads", "assets", "shocks")
-    folder = as_parquet(tmp_path / "tables", {name: rows for name, rows in records.items() if name not in others})
+    folder = as_parquet(
+        tmp_path / "tables", {name: rows for name, rows in records.items() if name not in others}
+    )
     report = check_tables(folder)
     assert report.ok
     column, found, expected, zh = AUDIT_RULES[rule]
     hits = [finding for finding in report.warnings if finding.found == found]
     assert len(hits) == 1, report.text()
-    assert (hits[0].check, hits[0].column, hits[0].expected, hits[0].zh) == ("contradiction", column, expected, zh)
+    assert (hits[0].check, hits[0].column, hits[0].expected, hits[0].zh) == (
+        "contradiction",
+        column,
+        expected,
+        zh,
+    )
     assert hits[0].rows and hits[0].count >= 1
 
 
@@ -168,7 +187,9 @@ def test_a_warning_changes_no_row(tmp_path, records, as_parquet):
     for break_rule in BREAKS.values():
         break_rule(records)
     tables = read_tables(as_parquet(tmp_path / "tables", records))
-    assert {name: frame.height for name, frame in tables.frames.items()} == {name: len(rows) for name, rows in records.items()}
+    assert {name: frame.height for name, frame in tables.frames.items()} == {
+        name: len(rows) for name, rows in records.items()
+    }
 
 
 def test_households_without_members_are_pointed_out(tmp_path, records, as_parquet):
@@ -198,7 +219,11 @@ def three_counties(records):
     homes = {}
     for home in records["households"]:
         county = 522301 + int(home["household_id"]) % 3
-        home |= {"county_code": str(county), "township_code": f"{county}001", "village_code": f"{county}001201"}
+        home |= {
+            "county_code": str(county),
+            "township_code": f"{county}001",
+            "village_code": f"{county}001201",
+        }
         homes[home["household_id"]] = county
     for number in range(90):
         member = rng.choice(records["members"])
@@ -216,7 +241,9 @@ def three_counties(records):
     return records, homes
 
 
-def test_a_county_whose_median_is_ten_thousand_times_its_neighbours_is_a_unit_suspect(tmp_path, three_counties, as_parquet):
+def test_a_county_whose_median_is_ten_thousand_times_its_neighbours_is_a_unit_suspect(
+    tmp_path, three_counties, as_parquet
+):
     records, homes = three_counties
     for bill in records["medical"]:
         if homes[bill["member_id"][:6]] == 522302:
@@ -224,7 +251,11 @@ def test_a_county_whose_median_is_ten_thousand_times_its_neighbours_is_a_unit_su
             bill["compliant_self_paid"] = None
     report = check_tables(as_parquet(tmp_path / "tables", records))
     finding = one(report, "unit_suspect")
-    assert finding.column == "self_paid" and "in county 522302" in finding.found and "other counties" in finding.expected
+    assert (
+        finding.column == "self_paid"
+        and "in county 522302" in finding.found
+        and "other counties" in finding.expected
+    )
     assert "unit: 万元" in finding.remedy
 
 
@@ -262,15 +293,27 @@ def monthly(records, months, lag=lambda month: 10, rows=40):
         occurred = dt.date(2021 + month // 12, month % 12 + 1, 3)
         for number in range(rows):
             home = records["households"][number % len(records["households"])]["household_id"]
-            row = {"event_id": f"I{month}-{number}", "household_id": home, "member_id": None, "source": "wage", "amount": 2000.0}
-            records["income"].append(row | {"occurred_on": occurred, "known_on": occurred + dt.timedelta(days=lag(month))})
+            row = {
+                "event_id": f"I{month}-{number}",
+                "household_id": home,
+                "member_id": None,
+                "source": "wage",
+                "amount": 2000.0,
+            }
+            records["income"].append(
+                row | {"occurred_on": occurred, "known_on": occurred + dt.timedelta(days=lag(month))}
+            )
     return records
 
 
 def test_a_missing_month_of_a_monthly_delivery_is_a_gap(tmp_path, records, as_parquet):
     monthly(records, [month for month in range(30) if month != 14])
     finding = one(check_tables(as_parquet(tmp_path / "tables", records)), "delivery_gap")
-    assert finding.table == "income" and "2022-03 (0 rows)" in finding.found and "about 40 rows" in finding.expected
+    assert (
+        finding.table == "income"
+        and "2022-03 (0 rows)" in finding.found
+        and "about 40 rows" in finding.expected
+    )
 
 
 def test_a_month_that_is_thin_every_year_is_the_departments_calendar(tmp_path, records, as_parquet):
@@ -296,12 +339,18 @@ def test_a_yearly_sweep_has_no_gaps(tmp_path, records, as_parquet):
 def test_a_changed_reporting_lag_is_noticed(tmp_path, records, as_parquet):
     monthly(records, range(36), lag=lambda month: 10 if month < 24 else 75)
     finding = one(check_tables(as_parquet(tmp_path / "tables", records)), "lag_changed")
-    assert "since 2023-01" in finding.found and "75 days" in finding.found and "10 days before that" in finding.found
+    assert (
+        "since 2023-01" in finding.found
+        and "75 days" in finding.found
+        and "10 days before that" in finding.found
+    )
 
 
 def test_a_steady_lag_is_not(tmp_path, records, as_parquet):
     monthly(records, range(36), lag=lambda month: 40 + month % 5)
-    assert "lag_changed" not in {finding.check for finding in check_tables(as_parquet(tmp_path / "tables", records)).warnings}
+    assert "lag_changed" not in {
+        finding.check for finding in check_tables(as_parquet(tmp_path / "tables", records)).warnings
+    }
 
 
 def test_many_missing_values_are_reported_only_where_a_value_is_due(tmp_path, records, as_parquet):

@@ -63,7 +63,12 @@ def error(folder, check):
     return found[0]
 
 
-ERRORS = [("#N/A", "F", "topic"), ("#REF!", "E", "channel"), ("#DIV/0!", "B", "household_id"), ("#NAME?", "C", "occurred_on")]
+ERRORS = [
+    ("#N/A", "F", "topic"),
+    ("#REF!", "E", "channel"),
+    ("#DIV/0!", "B", "household_id"),
+    ("#NAME?", "C", "occurred_on"),
+]
 ERRORS += [("#VALUE!", "F", "topic"), ("#NUM!", "F", "topic"), ("#NULL!", "F", "topic")]
 
 
@@ -74,7 +79,11 @@ def test_an_error_cell_is_named_by_its_address_in_every_column(folder, value, le
     cell.value, cell.data_type = value, "e"
     save(folder, workbook)
     finding = error(folder, "formula_error")
-    assert finding.column == column and finding.rows == (3,) and finding.found.endswith(f"`{value}`), in {letter}3")
+    assert (
+        finding.column == column
+        and finding.rows == (3,)
+        and finding.found.endswith(f"`{value}`), in {letter}3")
+    )
     one = next(table for table in check_tables(folder).tables if table.table == "leads")
     assert (one.read, one.used, one.refused) == (3, 2, 1)
 
@@ -180,9 +189,15 @@ def test_a_cell_in_the_last_corner_is_named_and_costs_no_memory(folder):
     def bounded():
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
-    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, preexec_fn=bounded)
+    done = subprocess.run(
+        [sys.executable, "-c", code, folder], capture_output=True, text=True, preexec_fn=bounded
+    )
     assert done.returncode == 0, done.stderr[-500:]
-    assert "[far_cell]" in done.stdout and "Sheet!XFD1048576" in done.stdout and "delete the rows and columns" in done.stdout
+    assert (
+        "[far_cell]" in done.stdout
+        and "Sheet!XFD1048576" in done.stdout
+        and "delete the rows and columns" in done.stdout
+    )
 
 
 @pytest.mark.parametrize("address", ["F60000", "XFD3", "ZZ60000"])
@@ -231,7 +246,11 @@ def test_rows_without_addresses_and_with_a_prefix_are_counted(folder):
 
 @pytest.mark.parametrize(
     "content",
-    [b"PK\x03\x04 no workbook", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 an older form, or a password", b"event_id,known_on\n"],
+    [
+        b"PK\x03\x04 no workbook",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 an older form, or a password",
+        b"event_id,known_on\n",
+    ],
 )
 def test_a_file_that_is_no_workbook_is_refused(folder, content):
     (folder / "leads.xlsx").write_bytes(content)
@@ -255,7 +274,14 @@ def test_rows_with_such_cells_can_be_set_aside(folder, tmp_path):
 
 
 def test_letters_of_columns():
-    assert [letters_of(number) for number in (1, 26, 27, 702, 703, 16384)] == ["A", "Z", "AA", "ZZ", "AAA", "XFD"]
+    assert [letters_of(number) for number in (1, 26, 27, 702, 703, 16384)] == [
+        "A",
+        "Z",
+        "AA",
+        "ZZ",
+        "AAA",
+        "XFD",
+    ]
 
 
 def sheet_of(path, *, gaps=False, formats=False, merged=False):
@@ -280,7 +306,14 @@ def sheet_of(path, *, gaps=False, formats=False, merged=False):
 
 @pytest.mark.parametrize("writer", ["xlsxwriter", "openpyxl"])
 @pytest.mark.parametrize(
-    "flags", [{}, {"gaps": True}, {"formats": True}, {"merged": True}, {"gaps": True, "formats": True, "merged": True}]
+    "flags",
+    [
+        {},
+        {"gaps": True},
+        {"formats": True},
+        {"merged": True},
+        {"gaps": True, "formats": True, "merged": True},
+    ],
 )
 def test_the_quick_look_at_a_sheet_sees_what_the_walk_over_its_cells_sees(tmp_path, writer, flags):
     path = tmp_path / "a.xlsx"
@@ -291,7 +324,9 @@ def test_the_quick_look_at_a_sheet_sees_what_the_walk_over_its_cells_sees(tmp_pa
     xml = book.book.archive.read(book.sheets["Sheet"])
     quick, walk = quick_marks(xml), book._walk("Sheet", only_whether_filled=False)
     assert quick is not None
-    assert {row: last for row, (_, last) in quick.filled.items()} == {row: last for row, (_, last) in walk.filled.items()}
+    assert {row: last for row, (_, last) in quick.filled.items()} == {
+        row: last for row, (_, last) in walk.filled.items()
+    }
     assert (quick.columns, quick.cells, sorted(map(str, quick.merged))) == (
         walk.columns,
         walk.cells,

@@ -26,9 +26,7 @@ from riskmodel.tables.schema import TABLES
 from riskmodel.vocabulary import RISK_KINDS
 
 HORIZON = 12
-AT_MOST = (
-    "RISKMODEL_HOUSEHOLDS_AT_MOST"  # a bound on the households of a county that is written to a folder, for trying commands out
-)
+AT_MOST = "RISKMODEL_HOUSEHOLDS_AT_MOST"  # a bound on the households of a county that is written to a folder, for trying commands out
 DRAWS = 12
 Progress = Callable[[str], None]
 
@@ -141,7 +139,9 @@ def make_county(
     say = progress or (lambda _: None)
     calendar = Calendar.of(years, end)
     moy = calendar.month_of_year
-    quarters = np.array([m for m in range(calendar.begin + 12, calendar.last + 2) if moy[m] % 3 == 0], dtype=np.int64)
+    quarters = np.array(
+        [m for m in range(calendar.begin + 12, calendar.last + 2) if moy[m] % 3 == 0], dtype=np.int64
+    )
     say("who lives in the county")
     areas, people = make_people(households, calendar, seed, seeds.stream(seed, seeds.PEOPLE))
     say("how they live")
@@ -153,13 +153,17 @@ def make_county(
     truth = _truth(lived, households, years, seed)
     if dynamics != Dynamics():
         usual = Dynamics()
-        truth.about["dynamics"] = {name: value for name, value in vars(dynamics).items() if value != getattr(usual, name)}
+        truth.about["dynamics"] = {
+            name: value for name, value in vars(dynamics).items() if value != getattr(usual, name)
+        }
     return frames, truth
 
 
 def _typed(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(
-        pl.col(column.name).cast(dtype_of(column)) for column in TABLES[name].columns if column.name in frame.columns
+        pl.col(column.name).cast(dtype_of(column))
+        for column in TABLES[name].columns
+        if column.name in frame.columns
     )
 
 
@@ -206,7 +210,10 @@ def _risks(lived: run.Lived, ids: pl.Series) -> pl.DataFrame:
     passed = np.where(follows & (kind[ours[nxt]] == life.PASSED), day[ours[nxt]], never)
     rows = ours[began]
     names = list(RISK_KINDS)
-    words = [";".join(name for bit, name in enumerate(names) if value >> bit & 1) for value in events[rows, life.E_A].astype(int)]
+    words = [
+        ";".join(name for bit, name in enumerate(names) if value >> bit & 1)
+        for value in events[rows, life.E_A].astype(int)
+    ]
     classes = np.array(["unstable_lifted", "marginal", "sudden"], object)[events[rows, life.E_B].astype(int)]
     frame = pl.DataFrame(
         {
@@ -223,7 +230,12 @@ def _risks(lived: run.Lived, ids: pl.Series) -> pl.DataFrame:
 
 
 def _about(
-    lived: run.Lived, p: npt.NDArray[np.float64], o: npt.NDArray[np.int8], households: int, years: int, seed: int
+    lived: run.Lived,
+    p: npt.NDArray[np.float64],
+    o: npt.NDArray[np.int8],
+    households: int,
+    years: int,
+    seed: int,
 ) -> dict[str, Any]:
     calendar = lived.calendar
     kind, month = lived.events[:, life.E_KIND].astype(int), lived.events[:, life.E_MONTH].astype(int)
@@ -236,7 +248,9 @@ def _about(
         "base_rate_12m": round(float(o.mean()), 5),
         "mean_true_probability_12m": round(float(p.mean()), 5),
         "newly_found_a_year": round(len(classes) / (years * households), 5),
-        "object_classes": dict(zip(("unstable_lifted", "marginal", "sudden"), share.round(3).tolist(), strict=True)),
+        "object_classes": dict(
+            zip(("unstable_lifted", "marginal", "sudden"), share.round(3).tolist(), strict=True)
+        ),
         "rows": len(p),
         "households": households,
         "years": years,
@@ -261,4 +275,8 @@ def auc(score: npt.NDArray[np.float64], outcome: npt.NDArray[np.int8]) -> float:
     rank = pl.Series(score).rank("average").to_numpy()
     positive = outcome > 0
     ones, zeros = int(positive.sum()), int((~positive).sum())
-    return float((rank[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros)) if ones and zeros else float("nan")
+    return (
+        float((rank[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+        if ones and zeros
+        else float("nan")
+    )

@@ -65,7 +65,9 @@ class Dynamics:
 
     def __post_init__(self) -> None:
         faults = [
-            Fault(f"dynamics: {field.name}", f"{getattr(self, field.name)}", "0 or more", "Give another number.")
+            Fault(
+                f"dynamics: {field.name}", f"{getattr(self, field.name)}", "0 or more", "Give another number."
+            )
             for field in fields(self)
             if field.name != "absent" and not getattr(self, field.name) >= 0
         ]
@@ -75,7 +77,9 @@ class Dynamics:
             if getattr(self, name) > 1
         ]
         if needed := [name for name in self.absent if name in NEEDED]:
-            faults.append(Fault("dynamics: absent", ", ".join(needed), f"not {', '.join(NEEDED)}", "Leave it in."))
+            faults.append(
+                Fault("dynamics: absent", ", ".join(needed), f"not {', '.join(NEEDED)}", "Leave it in.")
+            )
         if faults:
             raise DataError(faults)
 
@@ -85,7 +89,9 @@ class Dynamics:
         return (self.illness, self.accident, self.disaster, self.work, self.industry, self.education)
 
 
-def write_down(frames: Mapping[str, pl.DataFrame], dynamics: Dynamics, end: dt.date, seed: int) -> dict[str, pl.DataFrame]:
+def write_down(
+    frames: Mapping[str, pl.DataFrame], dynamics: Dynamics, end: dt.date, seed: int
+) -> dict[str, pl.DataFrame]:
     """The tables as such a county's departments would have delivered them: some absent, rows lost, late or misread. Later than `end`: not there yet.
 
     A correction (same event_id) is lost, late and misread together with what it corrects.
@@ -105,11 +111,14 @@ def write_down(frames: Mapping[str, pl.DataFrame], dynamics: Dynamics, end: dt.d
             }
         )
         if dynamics.lost or dynamics.misread:
-            frame = frame.join(draws, on="event_id", how="left", maintain_order="left").filter(pl.col("_lost") >= dynamics.lost)
+            frame = frame.join(draws, on="event_id", how="left", maintain_order="left").filter(
+                pl.col("_lost") >= dynamics.lost
+            )
             if dynamics.misread:
                 amounts = [column for column in AMOUNTS.get(name, ()) if column in frame.columns]
                 frame = frame.with_columns(
-                    (pl.col(column) * pl.col("_factor")).round(2).cast(frame.schema[column]) for column in amounts
+                    (pl.col(column) * pl.col("_factor")).round(2).cast(frame.schema[column])
+                    for column in amounts
                 )
             frame = frame.drop("_lost", "_factor")
         if dynamics.later_days:

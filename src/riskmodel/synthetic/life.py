@@ -73,7 +73,9 @@ STATE = 57
 ) = range(20)
 
 # Bits of RISK_KINDS.
-ILLNESS, DISABILITY, EDUCATION, DISASTER, ACCIDENT, INDUSTRY, WORK, LABOUR, HOUSING, WATER, OTHER = (1 << k for k in range(11))
+ILLNESS, DISABILITY, EDUCATION, DISASTER, ACCIDENT, INDUSTRY, WORK, LABOUR, HOUSING, WATER, OTHER = (
+    1 << k for k in range(11)
+)
 # Kinds of events.
 MEDICAL, SHOCK, BEGAN, FOUND, ELIMINATED, DISABLED, PASSED, HOUSE, HINT = range(9)
 # Kinds of household shocks.
@@ -182,7 +184,9 @@ def _rare(rate: float, tilt: float, rng: Any, i: int, out: Any) -> bool:
 
 
 @jit  # type: ignore[untyped-decorator]
-def _put(events: Any, count: Any, i: int, m: int, kind: int, a: float, b: float, c: float, slot: int, u: float) -> None:
+def _put(
+    events: Any, count: Any, i: int, m: int, kind: int, a: float, b: float, c: float, slot: int, u: float
+) -> None:
     k = count[0]
     count[0] = k + 1
     if k < events.shape[0]:
@@ -198,7 +202,17 @@ def _put(events: Any, count: Any, i: int, m: int, kind: int, a: float, b: float,
 
 @jit  # type: ignore[untyped-decorator]
 def _bill(
-    s: Any, i: int, m: int, rng: Any, traits: Any, events: Any, count: Any, record: bool, total: float, group: float, slot: int
+    s: Any,
+    i: int,
+    m: int,
+    rng: Any,
+    traits: Any,
+    events: Any,
+    count: Any,
+    record: bool,
+    total: float,
+    group: float,
+    slot: int,
 ) -> float:
     """One hospital bill: insurance pays its part, the household the rest. Returns what the household pays."""
     total = min(total, 600_000.0)
@@ -282,7 +296,9 @@ def _month(
             s[S_ILLNESS] += 0.95 * paid * soft
         if s[ILL_MONTHS] <= 0.0:
             s[ILL_SLOT] = -1.0
-    elif _rare(traits[i, T_ILL_RATE] * world.illnesses * (1.0 + 0.2 * s[LUCK]), 1.0 if record else 6.0, rng, i, out):
+    elif _rare(
+        traits[i, T_ILL_RATE] * world.illnesses * (1.0 + 0.2 * s[LUCK]), 1.0 if record else 6.0, rng, i, out
+    ):
         s[ILL_SEVERITY] = min(30.0, _u(rng, i) ** (-1.0 / 1.55))
         s[ILL_MONTHS] = 2.0 + math.floor(14.0 * _u(rng, i))
         s[ILL_SLOT] = -1.0
@@ -361,14 +377,27 @@ def _month(
         cost = 16_000.0 * prices * min(20.0, _u(rng, i) ** (-1.0 / 1.7))
         paid = _bill(s, i, m, rng, traits, events, count, record, cost, 4.0, slot)
         s[S_ACCIDENT] += 1.4 * paid * soft + 0.3
-        for_good = _u(rng, i) < 0.30 and now >= fixed.worker_from[i, slot] and now < fixed.worker_until[i, slot]
+        for_good = (
+            _u(rng, i) < 0.30 and now >= fixed.worker_from[i, slot] and now < fixed.worker_until[i, slot]
+        )
         if for_good:
             s[LOST + slot] = 1.0
             s[S_ACCIDENT] += 0.5
         if record:
             _put(events, count, i, m, SHOCK, kind, paid, 0.0, slot, _u(rng, i))
             if for_good:
-                _put(events, count, i, m, DISABLED, 1.0 + math.floor(3.0 * _u(rng, i)), 0.0, 0.0, slot, _u(rng, i))
+                _put(
+                    events,
+                    count,
+                    i,
+                    m,
+                    DISABLED,
+                    1.0 + math.floor(3.0 * _u(rng, i)),
+                    0.0,
+                    0.0,
+                    slot,
+                    _u(rng, i),
+                )
     elif blow and u < accident + 0.00007:
         loss = 12_000.0 * (0.5 + 2.5 * _u(rng, i)) * prices
         s[S_DISASTER] += 1.3 * loss * soft + 0.3
@@ -386,7 +415,9 @@ def _month(
         if record:
             _put(events, count, i, m, SHOCK, FAILURE, loss, 0.0, -1, _u(rng, i))
     if flood > 0.0 and _u(rng, i) < 0.30 * min(1.0, flood):
-        loss = (0.5 * traits[i, T_FARM] + 5_000.0 * _u(rng, i) ** 2) * flood * (0.3 + 0.7 * _u(rng, i)) * prices
+        loss = (
+            (0.5 * traits[i, T_FARM] + 5_000.0 * _u(rng, i) ** 2) * flood * (0.3 + 0.7 * _u(rng, i)) * prices
+        )
         s[S_DISASTER] += 1.1 * loss * soft
         s[SAVINGS] -= loss
         if _u(rng, i) < 0.04 * flood + 0.1 * traits[i, T_HOUSE_BAD]:
@@ -423,8 +454,14 @@ def _month(
     s[RATIO] = ratio
     lack = 0.0
     if ratio < 1.8:
-        lack = 1.0 / (1.0 + math.exp((ratio - 1.0) / 0.10)) * (0.7 + 0.7 * min(1.5, s[DEBT] / (s[INCOME_12] + 5_000.0)))
-        lack *= 7.0 if lifted > 0.0 else 0.4  # lifted households are watched more closely, and fall back more easily
+        lack = (
+            1.0
+            / (1.0 + math.exp((ratio - 1.0) / 0.10))
+            * (0.7 + 0.7 * min(1.5, s[DEBT] / (s[INCOME_12] + 5_000.0)))
+        )
+        lack *= (
+            7.0 if lifted > 0.0 else 0.4
+        )  # lifted households are watched more closely, and fall back more easily
         if able == 0.0:
             lack *= 1.5
         if traits[i, T_DIBAO] > 0.0:
@@ -453,7 +490,11 @@ def _month(
     out[0] = -math.expm1(-hazard) if hazard > 1e-4 else hazard
     s[SCAR] *= 0.955
     seen = (
-        (0.28 if lifted > 0.0 else 0.22) * world.found * traits[i, T_DILIGENCE] * world.intake[m] * (2.0 if stress > 0.8 else 1.0)
+        (0.28 if lifted > 0.0 else 0.22)
+        * world.found
+        * traits[i, T_DILIGENCE]
+        * world.intake[m]
+        * (2.0 if stress > 0.8 else 1.0)
     )
     if world.sweep[village, m] > 0.0:
         seen = max(seen, 0.80)
@@ -522,7 +563,9 @@ def _month(
 
 
 @jit  # type: ignore[untyped-decorator]
-def _live_month(s: Any, i: int, m: int, village: int, rng: Any, world: Any, events: Any, count: Any, out: Any) -> None:
+def _live_month(
+    s: Any, i: int, m: int, village: int, rng: Any, world: Any, events: Any, count: Any, out: Any
+) -> None:
     """After the month's economy: whether a risk begins, passes, is seen, or ends; and visits that find nothing."""
     if s[MONITORED] > 0.0:
         s[MONITORED_AGE] += 1.0
@@ -539,7 +582,18 @@ def _live_month(s: Any, i: int, m: int, village: int, rng: Any, world: Any, even
             _put(events, count, i, m, PASSED, s[RISK_AGE], 0.0, 0.0, -1, _u(rng, i))
         elif _u(rng, i) < out[1]:
             by_sweep = 1.0 if world.sweep[village, m] > 0.0 and _u(rng, i) < 0.85 else 0.0
-            _put(events, count, i, m, FOUND, s[RISK_KINDS], s[RISK_CLASS], s[RISK_AGE], int(by_sweep), _u(rng, i))
+            _put(
+                events,
+                count,
+                i,
+                m,
+                FOUND,
+                s[RISK_KINDS],
+                s[RISK_CLASS],
+                s[RISK_AGE],
+                int(by_sweep),
+                _u(rng, i),
+            )
             s[AT_RISK] = 0.0
             s[MONITORED] = 1.0
             s[MONITORED_AGE] = 0.0
@@ -613,7 +667,9 @@ def simulate(
                     column = d * (stop - start) + m - start
                     if s[GAPS] > 0.0 and _u(rng, i) < 0.15:  # as long as spells last on average
                         s[GAPS] = 0.0
-                    _month(s, i, m, now, column, village, rng, fixed, world, sky, events, count, False, out, pay)
+                    _month(
+                        s, i, m, now, column, village, rng, fixed, world, sky, events, count, False, out, pay
+                    )
                     stays = unseen * (1.0 - out[2])
                     begins = well * out[0]
                     found += stays * out[1]

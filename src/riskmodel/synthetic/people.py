@@ -175,7 +175,9 @@ class People:
         return (self.joins <= month) & (self.leaves > month)
 
 
-def make_people(households: int, calendar: Calendar, seed: int, rng: np.random.Generator) -> tuple[Areas, People]:
+def make_people(
+    households: int, calendar: Calendar, seed: int, rng: np.random.Generator
+) -> tuple[Areas, People]:
     """Draw the county's population as of the first simulated month, and its calendar of changes."""
     n = households
     areas, village = make_areas(n, rng)
@@ -202,7 +204,9 @@ def make_people(households: int, calendar: Calendar, seed: int, rng: np.random.G
         parts.append((where, age[where], male[where], np.full(len(where), relation)))
 
     add(np.ones(n, bool), head_age, head_male, HEAD)
-    couple = np.isin(kind, (0, 1, 6)) & (rng.random(n) < 0.93) | (kind == 2) | (kind == 4) & (rng.random(n) < 0.6)
+    couple = (
+        np.isin(kind, (0, 1, 6)) & (rng.random(n) < 0.93) | (kind == 2) | (kind == 4) & (rng.random(n) < 0.6)
+    )
     add(couple, head_age - rng.normal(1.5, 2.5, n), ~head_male, SPOUSE)
     children = np.select(
         [kind == 0, kind == 1, kind == 6, kind == 5],
@@ -215,10 +219,17 @@ def make_people(households: int, calendar: Calendar, seed: int, rng: np.random.G
         ok = (children > order) & (age > 0) & (age < 33)
         add(ok, age, rng.random(n) < 0.53, CHILD)
     add((kind == 6) & (rng.random(n) < 0.30), rng.uniform(0, 8, n), rng.random(n) < 0.52, GRANDCHILD)
-    parents = np.select([kind == 1, kind == 5], [1 + (rng.random(n) < 0.55), (rng.random(n) < 0.75).astype(int)], 0)
+    parents = np.select(
+        [kind == 1, kind == 5], [1 + (rng.random(n) < 0.55), (rng.random(n) < 0.75).astype(int)], 0
+    )
     add(parents > 0, head_age + rng.normal(24, 3, n), rng.random(n) < 0.35, PARENT)
     add(parents > 1, head_age + rng.normal(25, 3, n), rng.random(n) < 0.75, PARENT)
-    add((kind == 1) & (rng.random(n) < 0.03), head_age + rng.normal(46, 3, n).clip(40, 55), rng.random(n) < 0.3, GRANDPARENT)
+    add(
+        (kind == 1) & (rng.random(n) < 0.03),
+        head_age + rng.normal(46, 3, n).clip(40, 55),
+        rng.random(n) < 0.3,
+        GRANDPARENT,
+    )
     add(kind == 4, rng.uniform(2, 15, n), rng.random(n) < 0.52, GRANDCHILD)
     add((kind == 4) & (rng.random(n) < 0.5), rng.uniform(2, 15, n), rng.random(n) < 0.52, GRANDCHILD)
     add((kind == 5) & (rng.random(n) < 0.2), head_age + rng.normal(0, 5, n), rng.random(n) < 0.7, SIBLING)
@@ -237,7 +248,9 @@ def make_people(households: int, calendar: Calendar, seed: int, rng: np.random.G
     months = calendar.months
     fertile = (relation == HEAD) & np.isin(kind[household], (0, 1)) & (age > 20) & (age < 36)
     born = np.flatnonzero(fertile & (rng.random(len(age)) < 0.055 / 12 * months))
-    groom = np.flatnonzero((relation == CHILD) & male & (age > 18) & (age < 29) & (rng.random(len(age)) < 0.045 / 12 * months))
+    groom = np.flatnonzero(
+        (relation == CHILD) & male & (age > 18) & (age < 29) & (rng.random(len(age)) < 0.045 / 12 * months)
+    )
     born_at = rng.integers(1, months, len(born))
     wed_at = rng.integers(1, months, len(groom))
     household = np.concatenate([household, household[born], household[groom]])
@@ -245,7 +258,11 @@ def make_people(households: int, calendar: Calendar, seed: int, rng: np.random.G
     relation = np.concatenate([relation, np.full(len(born), CHILD), np.full(len(groom), OTHER)])
     starts = calendar.month_starts
     birth = np.concatenate(
-        [birth, starts[born_at] + rng.integers(0, 27, len(born)), birth[groom] + rng.integers(-900, 900, len(groom))]
+        [
+            birth,
+            starts[born_at] + rng.integers(0, 27, len(born)),
+            birth[groom] + rng.integers(-900, 900, len(groom)),
+        ]
     )
     joins = np.concatenate([joins, born_at, wed_at])
     order_ = np.argsort(household, kind="stable")
@@ -256,7 +273,13 @@ def make_people(households: int, calendar: Calendar, seed: int, rng: np.random.G
 
     # Education by birth cohort and by the household's resilience, which this shows in part.
     year = birth.astype("datetime64[Y]").astype(int) + 1970
-    score = (year - 1972) / 14 + 0.35 * resilience[household] + 0.25 * male - 0.12 * remote[household] + rng.normal(0, 0.8, p)
+    score = (
+        (year - 1972) / 14
+        + 0.35 * resilience[household]
+        + 0.25 * male
+        - 0.12 * remote[household]
+        + rng.normal(0, 0.8, p)
+    )
     education = np.digitize(score, [-1.6, -0.2, 1.5, 2.4])
     education = np.minimum(education, np.digitize(age, [6.5, 12.5, 15.5, 18.5]))
 
@@ -265,10 +288,14 @@ def make_people(households: int, calendar: Calendar, seed: int, rng: np.random.G
     bride = (relation == CHILD) & ~male & (age > 18) & (age < 28)
     out = np.where(bride, 0.05 / 12, np.where((relation == CHILD) & (age > 18), 0.012 / 12, 0.0003 / 12))
     wait = rng.exponential(1, p) / (death + out)
-    leaves = np.where(wait < months - np.maximum(joins, 0), np.maximum(joins, 0) + 1 + wait, NEVER).astype(np.int64)
+    leaves = np.where(wait < months - np.maximum(joins, 0), np.maximum(joins, 0) + 1 + wait, NEVER).astype(
+        np.int64
+    )
 
     # A few persons change household within the village: mostly parents who go to live with another child.
-    switcher = ((relation == PARENT) & (rng.random(p) < 0.012 * months / 12)) | (rng.random(p) < 0.0006 * months / 12)
+    switcher = ((relation == PARENT) & (rng.random(p) < 0.012 * months / 12)) | (
+        rng.random(p) < 0.0006 * months / 12
+    )
     switcher &= (relation != HEAD) & (joins < 0) & (leaves == NEVER)
     by_village = np.argsort(village, kind="stable")
     place = np.empty(n, np.int64)
@@ -283,7 +310,9 @@ def make_people(households: int, calendar: Calendar, seed: int, rng: np.random.G
     both_there = np.minimum(head_leaves[household], head_leaves[switch_to]) > switch_at
     switch_at = np.where(both_there, switch_at, NEVER)
 
-    chronic = rng.random(p) < np.clip(0.015 * np.exp(0.048 * np.maximum(age, 0)) * np.exp(-0.15 * resilience[household]), 0, 0.6)
+    chronic = rng.random(p) < np.clip(
+        0.015 * np.exp(0.048 * np.maximum(age, 0)) * np.exp(-0.15 * resilience[household]), 0, 0.6
+    )
     disabled = rng.random(p) < np.clip(0.012 + 0.0012 * np.maximum(age - 30, 0), 0, 0.12)
     level = np.where(disabled, rng.choice([1, 2, 3, 4], p, p=[0.12, 0.28, 0.25, 0.35]), 0)
     insured = rng.random(p) < np.where(lifted[household], 0.985, 0.95)
@@ -300,9 +329,13 @@ def make_people(households: int, calendar: Calendar, seed: int, rng: np.random.G
     has = worker >= 0
     leaves_school = np.array([16.5, 16.5, 16.5, 18.5, 22.5])[education]
     person = np.where(has, worker, 0)
-    worker_from = np.where(has, np.maximum(0, (leaves_school[person] - age[person]) * 12), NEVER).astype(np.int64)
+    worker_from = np.where(has, np.maximum(0, (leaves_school[person] - age[person]) * 12), NEVER).astype(
+        np.int64
+    )
     until = np.minimum(leaves, switch_at)[person]
-    worker_until = np.where(has, np.minimum(until, np.maximum(1, (67 - age[person]) * 12)), 0).astype(np.int64)
+    worker_until = np.where(has, np.minimum(until, np.maximum(1, (67 - age[person]) * 12)), 0).astype(
+        np.int64
+    )
     young = np.clip((55 - age[person]) / 20, 0, 1)
     takes_wage = rng.random((n, WORKERS)) < 0.34 + 0.5 * young
     wage_log = (

@@ -60,7 +60,8 @@ class Departments:
         """Rows known by `end`, in the order of knowing and with ids that tell nothing; a few exact duplicates."""
         frame = pl.DataFrame({name: _series(name, values) for name, values in columns.items()})
         frame = frame.filter(
-            (pl.col("known_on") <= self.calendar.end) & (pl.col("occurred_on") >= self.calendar.start - dt.timedelta(750))
+            (pl.col("known_on") <= self.calendar.end)
+            & (pl.col("occurred_on") >= self.calendar.start - dt.timedelta(750))
         )
         if "event_id" not in frame.columns:
             rng = self.rng(table + "-id")
@@ -95,7 +96,11 @@ class Departments:
             "verifications": verifications,
             "policy": self.policy(),
         }
-        for name in ("medical", "disability", "employment"):  # nobody settles a claim for a person that no register holds
+        for name in (
+            "medical",
+            "disability",
+            "employment",
+        ):  # nobody settles a claim for a person that no register holds
             frames[name] = frames[name].join(listed, on="member_id", how="semi", maintain_order="left")
         # What such a person earns is the household's: the row stays, without the person.
         known = pl.col("member_id").is_in(listed["member_id"].implode())
@@ -106,7 +111,12 @@ class Departments:
         """No rows of households whose last member had left: what they earned and spent in that half-year is booked on the last day."""
         newest = frames["members"].sort("known_on").unique("member_id", keep="last")
         there = newest.filter(pl.col("left_on").is_null()).select("household_id")
-        ended = frames["members"].join(there, on="household_id", how="anti").group_by("household_id").agg(pl.col("left_on").max())
+        ended = (
+            frames["members"]
+            .join(there, on="household_id", how="anti")
+            .group_by("household_id")
+            .agg(pl.col("left_on").max())
+        )
         for name in ("income", "expenditure", "assistance", "authorisations", "assets"):
             rows = frames[name].join(ended, on="household_id", how="left", maintain_order="left")
             late = (pl.col("occurred_on") > pl.col("left_on")).fill_null(False)
@@ -133,14 +143,26 @@ class Departments:
         of, day, events = self.found_days()
         mask = events[:, life.E_A].astype(int)
         names = list(RISK_KINDS)
-        words = np.array([";".join(name for bit, name in enumerate(names) if value >> bit & 1) for value in range(2048)], object)
+        words = np.array(
+            [";".join(name for bit, name in enumerate(names) if value >> bit & 1) for value in range(2048)],
+            object,
+        )
         # Lists drawn up by departments, and a few random checks, exist only in the last two years.
         draw = np.where(day >= self.starts[max(c.last - 23, 0)], rng.random(len(of)), 1.0)
         origin = np.select(
-            [events[:, life.E_SLOT] > 0, draw < 0.012, draw < 0.08], ["sweep", "random_check", "screening"], "lead"
+            [events[:, life.E_SLOT] > 0, draw < 0.012, draw < 0.08],
+            ["sweep", "random_check", "screening"],
+            "lead",
         ).astype(object)
         parts: list[tuple[Any, ...]] = [
-            (of, day, origin, np.full(len(of), "risk_confirmed", object), CLASSES[events[:, life.E_B].astype(int)], words[mask])
+            (
+                of,
+                day,
+                origin,
+                np.full(len(of), "risk_confirmed", object),
+                CLASSES[events[:, life.E_B].astype(int)],
+                words[mask],
+            )
         ]
         self.found = (of, day, origin)
 
@@ -148,10 +170,20 @@ class Departments:
         back = self.starts[0] + rng.integers(0, 60, len(started))
         cls = np.where(self.people.lifted[started], "unstable_lifted", "marginal").astype(object)
         kinds = rng.choice(
-            np.array(["illness", "disability", "illness;labour", "education", "employment", "labour"], object), len(started)
+            np.array(
+                ["illness", "disability", "illness;labour", "education", "employment", "labour"], object
+            ),
+            len(started),
         )
         parts.append(
-            (started, back, np.full(len(started), "sweep", object), np.full(len(started), "risk_confirmed", object), cls, kinds)
+            (
+                started,
+                back,
+                np.full(len(started), "sweep", object),
+                np.full(len(started), "risk_confirmed", object),
+                cls,
+                kinds,
+            )
         )
         self.backlog = (started, back)
 
@@ -162,7 +194,9 @@ class Departments:
         # The yearly sweep: one row a household that was there, was not found by it, and was not being monitored.
         for month in range(c.begin, c.months):
             swept = self.lived.world.sweep[self.village(month), month] > 0
-            there = np.flatnonzero(swept & (self.lived.fixed.size[:, month] > 0) & (rng.random(self.n) < 0.985))
+            there = np.flatnonzero(
+                swept & (self.lived.fixed.size[:, month] > 0) & (rng.random(self.n) < 0.985)
+            )
             when = self.starts[month] + rng.integers(1, 27, len(there))
             monitored = self.monitored_on(there, when)
             there, when = there[~monitored], when[~monitored]
@@ -182,7 +216,9 @@ class Departments:
 
         # Leads and lists that came to nothing.
         of2, day2, channel2 = self.false_leads
-        origin2 = np.where(channel2 == "list", "screening", np.where(channel2 == "check", "random_check", "lead")).astype(object)
+        origin2 = np.where(
+            channel2 == "list", "screening", np.where(channel2 == "check", "random_check", "lead")
+        ).astype(object)
         result = np.where(rng.random(len(of2)) < 0.03, "unreachable", "no_risk").astype(object)
         parts.append((of2, day2, origin2, result, None, None))
 
@@ -196,10 +232,16 @@ class Departments:
             "known_on": occurred + lag,
             "origin": np.concatenate([part[2] for part in parts]),
             "outcome": np.concatenate([part[3] for part in parts]),
-            "object_class": np.concatenate([p[4] if p[4] is not None else none[k] for k, p in enumerate(parts)]),
-            "risk_kinds": np.concatenate([p[5] if p[5] is not None else none[k] for k, p in enumerate(parts)]),
+            "object_class": np.concatenate(
+                [p[4] if p[4] is not None else none[k] for k, p in enumerate(parts)]
+            ),
+            "risk_kinds": np.concatenate(
+                [p[5] if p[5] is not None else none[k] for k, p in enumerate(parts)]
+            ),
         }
-        return self.frame("verifications", columns, twice=0.001).filter(pl.col("occurred_on") >= self.calendar.first)
+        return self.frame("verifications", columns, twice=0.001).filter(
+            pl.col("occurred_on") >= self.calendar.first
+        )
 
     def first_monitored(self) -> Flags:
         return np.asarray(self.lived.first_monitored)
@@ -266,7 +308,9 @@ class Departments:
         visited = np.concatenate([day[mine], day2[hint]])
         channel = np.concatenate([real, channel2[hint]])
         occurred = visited - rng.integers(2, 16, len(visited))
-        topics = np.array(["医疗支出大", "家庭收入下降", "子女就学负担", "住房问题", "务工不稳定", "受灾", None], object)
+        topics = np.array(
+            ["医疗支出大", "家庭收入下降", "子女就学负担", "住房问题", "务工不稳定", "受灾", None], object
+        )
         return self.frame(
             "leads",
             {
@@ -285,7 +329,9 @@ class Departments:
         people, areas = self.people, self.areas
         rng = self.rng("households")
         first = np.full(self.n, self.start) - rng.integers(0, 60, self.n)
-        moved = np.flatnonzero((people.moves_at < self.calendar.months) & (people.moves_at > self.calendar.begin))
+        moved = np.flatnonzero(
+            (people.moves_at < self.calendar.months) & (people.moves_at > self.calendar.begin)
+        )
         of = np.concatenate([np.arange(self.n), moved])
         village = np.concatenate([self.village(self.calendar.begin), people.moves_to[moved]])
         known = np.concatenate([first, self.starts[people.moves_at[moved]] + rng.integers(5, 60, len(moved))])
@@ -327,16 +373,27 @@ class Departments:
         first = np.flatnonzero((people.joins < c.begin) & (people.leaves > c.begin))
         known_first = np.maximum(np.full(len(first), self.start) - lag[first] % 30, people.birth[first] + 20)
         versions.append((first, np.full(len(first), c.begin), known_first))
-        joined = np.flatnonzero((people.joins >= c.begin) & (people.joins < c.months) & (people.leaves > people.joins + 2))
+        joined = np.flatnonzero(
+            (people.joins >= c.begin) & (people.joins < c.months) & (people.leaves > people.joins + 2)
+        )
         versions.append((joined, people.joins[joined], self.starts[people.joins[joined]] + 30 + lag[joined]))
         for m in months[1:]:
             there = np.flatnonzero((people.joins < m - 2) & (people.leaves > m))
             versions.append((there, np.full(len(there), m), np.full(len(there), self.starts[m]) + lag[there]))
-        gone = np.flatnonzero((people.leaves > c.begin) & (people.leaves < c.months) & (people.joins < people.leaves - 2))
+        gone = np.flatnonzero(
+            (people.leaves > c.begin) & (people.leaves < c.months) & (people.joins < people.leaves - 2)
+        )
         versions.append((gone, people.leaves[gone], self.starts[people.leaves[gone]] + 28 + lag[gone]))
         switched = np.flatnonzero((people.switch_at > c.begin) & (people.switch_at < c.months))
-        versions.append((switched, people.switch_at[switched], self.starts[people.switch_at[switched]] + lag[switched]))
-        sick = (ill_from > c.begin) & (ill_from < c.months) & (people.leaves > ill_from + 3) & (people.joins < ill_from)
+        versions.append(
+            (switched, people.switch_at[switched], self.starts[people.switch_at[switched]] + lag[switched])
+        )
+        sick = (
+            (ill_from > c.begin)
+            & (ill_from < c.months)
+            & (people.leaves > ill_from + 3)
+            & (people.joins < ill_from)
+        )
         ill = np.flatnonzero(sick)
         versions.append((ill, ill_from[ill], self.starts[ill_from[ill]] + 30 + 2 * lag[ill]))
         # Dibao is granted to some of those that were found, and written at once: after the finding, never a sign before it.
@@ -344,31 +401,52 @@ class Departments:
         new = np.flatnonzero(np.isin(people.household, granted) & (people.switch_at == NEVER))
         since = first_found[people.household[new]] + 45
         when = (since.astype("datetime64[M]") - self.starts[0].astype("datetime64[M]")).astype(int) + 1
-        fits = (when > c.begin) & (when <= c.last) & (people.joins[new] < when - 2) & (people.leaves[new] > when)
+        fits = (
+            (when > c.begin) & (when <= c.last) & (people.joins[new] < when - 2) & (people.leaves[new] > when)
+        )
         versions.append((new[fits], when[fits], self.starts[when[fits]] + 1 + lag[new[fits]] % 20))
         person, at, known = (np.concatenate([version[k] for version in versions]) for k in range(3))
         order = np.lexsort((at, known, person))
         person, at, known = person[order], at[order], known[order]
         # What is written later never says less than what was written before: a death stays known.
-        at = pl.DataFrame({"person": person, "at": at}).select(pl.col("at").cum_max().over("person"))["at"].to_numpy()
+        at = (
+            pl.DataFrame({"person": person, "at": at})
+            .select(pl.col("at").cum_max().over("person"))["at"]
+            .to_numpy()
+        )
 
         on = self.starts[at]
         age = np.asarray((on - people.birth[person]).astype(float) / 365.25)
         home = np.where(people.switch_at[person] <= at, people.switch_to[person], people.household[person])
         stays = np.array([15.5, 15.5, 15.5, 18.5, 22.5])[people.education[person]]
         school = np.select(
-            [age < 3, age < 6.2, age < 12.2, age < 15.5, (age < 18.5) & (stays > 16), (age < 22.5) & (stays > 20)],
+            [
+                age < 3,
+                age < 6.2,
+                age < 12.2,
+                age < 15.5,
+                (age < 18.5) & (stays > 16),
+                (age < 22.5) & (stays > 20),
+            ],
             ["none", "preschool", "primary", "junior", "senior", "college"],
             "none",
         ).astype(object)
         vocational = (school == "senior") & (person % 3 == 0)
         school[vocational] = "vocational"
-        attained = np.minimum(people.education[person], np.digitize(age, [12.2, 15.5, 18.5, 22.5]) + (age > 6.2) - 1).clip(0)
+        attained = np.minimum(
+            people.education[person], np.digitize(age, [12.2, 15.5, 18.5, 22.5]) + (age > 6.2) - 1
+        ).clip(0)
         seriously = (ill_from[person] <= at) & (at < ill_from[person] + 30)
         level = people.disabled_level[person]
         skilled = (people.education[person] >= 3) | (person % 7 == 0)
         labour = np.select(
-            [(age < 16) | (school != "none"), (level > 0) & (level <= 2), age > 74, (age > 62) | seriously, skilled],
+            [
+                (age < 16) | (school != "none"),
+                (level > 0) & (level <= 2),
+                age > 74,
+                (age > 62) | seriously,
+                skilled,
+            ],
             ["none", "lost", "none", "weak", "skilled"],
             "ordinary",
         ).astype(object)
@@ -405,8 +483,12 @@ class Departments:
         frame = frame.filter(pl.col("known_on") <= c.end)
         # A version that says nothing new is not written; two on one day are one.
         same = [name for name in frame.columns if name not in ("member_id", "known_on")]
-        frame = frame.sort("member_id", "known_on").unique(["member_id", "known_on"], keep="last", maintain_order=True)
-        changed = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in ["member_id", *same])
+        frame = frame.sort("member_id", "known_on").unique(
+            ["member_id", "known_on"], keep="last", maintain_order=True
+        )
+        changed = pl.any_horizontal(
+            pl.col(name).ne_missing(pl.col(name).shift(1)) for name in ["member_id", *same]
+        )
         return frame.filter(changed).sort("known_on", "member_id")
 
     def illness_months(self) -> Ints:
@@ -455,12 +537,16 @@ class Departments:
         people, c, n = self.people, self.calendar, self.n
         rng = self.rng("guarantees")
         gap = self.lived.gap
-        rows = np.flatnonzero((self.kind == life.SHOCK) & (self.lived.events[:, life.E_C] > 0) & (self.month >= c.begin))
+        rows = np.flatnonzero(
+            (self.kind == life.SHOCK) & (self.lived.events[:, life.E_C] > 0) & (self.month >= c.begin)
+        )
         until = self.month[rows] + self.lived.events[rows, life.E_C].astype(int)
         of = np.concatenate([gap.household, self.of[rows]])
         column = np.concatenate([gap.column, np.full(len(rows), 3)])
         last = c.months
-        begins = self.starts[np.concatenate([gap.begins, self.month[rows]]).clip(0, last)] + rng.integers(5, 40, len(of))
+        begins = self.starts[np.concatenate([gap.begins, self.month[rows]]).clip(0, last)] + rng.integers(
+            5, 40, len(of)
+        )
         ends = self.starts[np.concatenate([gap.ends, until]).clip(0, last)] + rng.integers(5, 60, len(of))
         seen = (rng.random(len(of)) < 0.85) & (ends > self.start) & (ends > begins)
         of, column, begins, ends = of[seen], column[seen], np.maximum(begins[seen], self.start), ends[seen]
@@ -493,7 +579,9 @@ class Departments:
         h, w, m = np.nonzero(~np.isnan(wages) & listed[:, :, None])
         # Villages report more or less completely; some workers enter the table only later.
         gaps = seeds.stream(self.seed, seeds.VILLAGE_GAPS).beta(1.2, 14, len(self.areas.code))
-        enters = np.where(rng.random((self.n, WORKERS)) < 0.25, rng.integers(0, wages.shape[2], (self.n, WORKERS)), 0)
+        enters = np.where(
+            rng.random((self.n, WORKERS)) < 0.25, rng.integers(0, wages.shape[2], (self.n, WORKERS)), 0
+        )
         here = (rng.random(len(h)) > gaps[people.village[h]]) & (m >= enters[h, w])
         h, w, m = h[here], w[here], m[here]
         wage = wages[h, w, m].astype(float)
@@ -503,10 +591,14 @@ class Departments:
         lag = np.where(late, rng.integers(35, 80, len(h)), rng.integers(5, 21, len(h)))
         trait = self.rng("place")
         place = trait.choice(
-            np.array(["township", "county", "province", "outside"], object), (self.n, WORKERS), p=[0.12, 0.26, 0.17, 0.45]
+            np.array(["township", "county", "province", "outside"], object),
+            (self.n, WORKERS),
+            p=[0.12, 0.26, 0.17, 0.45],
         )
         channel = trait.choice(
-            np.array(["market", "workshop", "public_post", "self"], object), (self.n, WORKERS), p=[0.72, 0.07, 0.08, 0.13]
+            np.array(["market", "workshop", "public_post", "self"], object),
+            (self.n, WORKERS),
+            p=[0.72, 0.07, 0.08, 0.13],
         )
         reported = np.round(wage * np.exp(rng.normal(0, 0.06, len(h))), -1).clip(100, 30_000)
         hidden = rng.random(len(h)) < 0.05
@@ -543,16 +635,33 @@ class Departments:
                 h = np.flatnonzero((money > 150) & (self.lived.fixed.size[:, m] > 0))
                 parts.append((h, np.full(len(h), -1), np.full(len(h), m), "transfer", money[h], 5, 30))
             if moy in (5, 11):
-                total = (pay[:, :, m - 5 : m + 1].sum(2) * ~payroll).sum(1) * candour * np.exp(rng.normal(0, 0.15, self.n))
+                total = (
+                    (pay[:, :, m - 5 : m + 1].sum(2) * ~payroll).sum(1)
+                    * candour
+                    * np.exp(rng.normal(0, 0.15, self.n))
+                )
                 h = np.flatnonzero(total > 0)
                 parts.append((h, np.full(len(h), -1), np.full(len(h), m), "wage", total[h], 20, 75))
-                total = self.lived.farm[:, m - 5 : m + 1].sum(1) * 1.5 * candour * np.exp(rng.normal(0, 0.15, self.n))
+                total = (
+                    self.lived.farm[:, m - 5 : m + 1].sum(1)
+                    * 1.5
+                    * candour
+                    * np.exp(rng.normal(0, 0.15, self.n))
+                )
                 h = np.flatnonzero(total > 50)
                 parts.append((h, np.full(len(h), -1), np.full(len(h), m), "business", total[h], 25, 110))
             if moy == 11:
                 h = np.flatnonzero((people.resilience > 1.1) & (self.lived.fixed.size[:, m] > 0))
                 parts.append(
-                    (h, np.full(len(h), -1), np.full(len(h), m), "property", 900 * np.exp(rng.normal(0, 0.8, len(h))), 20, 70)
+                    (
+                        h,
+                        np.full(len(h), -1),
+                        np.full(len(h), m),
+                        "property",
+                        900 * np.exp(rng.normal(0, 0.8, len(h))),
+                        20,
+                        70,
+                    )
                 )
         return self._money(parts, rng, "income", "source", people.member_id)
 
@@ -593,16 +702,34 @@ class Departments:
                 h = np.flatnonzero((fees > 0) & (rng.random(self.n) < 0.9))
                 parts.append((h, _nobody(h), np.full(len(h), m), "education", fees[h], 15, 60))
         rows = np.flatnonzero(
-            (self.kind == life.SHOCK) & np.isin(self.lived.events[:, life.E_A], (2, 4)) & (self.month >= c.begin)
+            (self.kind == life.SHOCK)
+            & np.isin(self.lived.events[:, life.E_A], (2, 4))
+            & (self.month >= c.begin)
         )
         parts.append(
-            (self.of[rows], _nobody(rows), self.month[rows], "disaster", self.lived.events[rows, life.E_B] * 0.5, 20, 120)
+            (
+                self.of[rows],
+                _nobody(rows),
+                self.month[rows],
+                "disaster",
+                self.lived.events[rows, life.E_B] * 0.5,
+                20,
+                120,
+            )
         )
         rows = np.flatnonzero(self.lived.trait(life.T_DISABLED) > 0)
         halves = np.arange(c.begin + 5, c.last + 1, 6)
         cared = np.repeat(rows, len(halves))
         parts.append(
-            (cared, _nobody(cared), np.tile(halves, len(rows)), "care", 1_500 * np.exp(rng.normal(0, 0.5, len(cared))), 20, 90)
+            (
+                cared,
+                _nobody(cared),
+                np.tile(halves, len(rows)),
+                "care",
+                1_500 * np.exp(rng.normal(0, 0.5, len(cared))),
+                20,
+                90,
+            )
         )
         rows = np.flatnonzero(rng.random(self.n) < 0.03)
         parts.append(
@@ -656,13 +783,17 @@ class Departments:
         factor = pl.Series(np.exp(rng.normal(0, 0.25, again.height)))
         later = rng.integers(10, 150, again.height)
         money = [
-            name for name in ("amount", "total_cost", "reimbursed", "self_paid", "compliant_self_paid") if name in frame.columns
+            name
+            for name in ("amount", "total_cost", "reimbursed", "self_paid", "compliant_self_paid")
+            if name in frame.columns
         ]
         again = again.with_columns(
             [(pl.col(name) * factor).round(0) for name in money]
             + [pl.Series("known_on", again["known_on"].to_numpy() + later.astype("timedelta64[D]"))]
         ).with_columns(pl.col("known_on").cast(pl.Date))
-        return pl.concat([frame, again.filter(pl.col("known_on") <= self.calendar.end)]).sort("known_on", "event_id")
+        return pl.concat([frame, again.filter(pl.col("known_on") <= self.calendar.end)]).sort(
+            "known_on", "event_id"
+        )
 
     # Health ------------------------------------------------------------------------------------------------------------------------
 
@@ -697,7 +828,9 @@ class Departments:
             .astype(int)
             .clip(1, 270)
         )
-        parts: list[tuple[Any, ...]] = [(person, occurred, lag, "inpatient", total, reimbursed, compliant, days, group)]
+        parts: list[tuple[Any, ...]] = [
+            (person, occurred, lag, "inpatient", total, reimbursed, compliant, days, group)
+        ]
         # Small claims: outpatient visits of all, monthly medicine of the chronically ill (whose cost the household's books carry).
         for m in range(c.begin, c.last + 1):
             age = people.ages(self.starts[m])
@@ -722,11 +855,19 @@ class Departments:
             if c.month_of_year[m] % 2 == 0:
                 home = people.home(m)
                 ill = np.bincount(people.household, people.chronic, self.n)
-                share = self.lived.trait(life.T_CHRONIC)[people.household] / np.maximum(ill[people.household], 1)
-                who = np.flatnonzero(
-                    people.chronic & here & (home == people.household) & (rng.random(self.p) < 0.62) & (share > 0)
+                share = self.lived.trait(life.T_CHRONIC)[people.household] / np.maximum(
+                    ill[people.household], 1
                 )
-                mine = 2 * share[who] * self.lived.world.prices[m] / 0.62 * np.exp(rng.normal(0, 0.3, len(who)))
+                who = np.flatnonzero(
+                    people.chronic
+                    & here
+                    & (home == people.household)
+                    & (rng.random(self.p) < 0.62)
+                    & (share > 0)
+                )
+                mine = (
+                    2 * share[who] * self.lived.world.prices[m] / 0.62 * np.exp(rng.normal(0, 0.3, len(who)))
+                )
                 cost = mine / 0.45
                 parts.append(
                     (
@@ -749,7 +890,10 @@ class Departments:
         compliant = np.round(np.concatenate([part[6] for part in parts]), 2)
         size = [len(part[0]) for part in parts]
         stays = np.concatenate(
-            [part[7] if part[7] is not None else np.full(k, np.nan) for part, k in zip(parts, size, strict=True)]
+            [
+                part[7] if part[7] is not None else np.full(k, np.nan)
+                for part, k in zip(parts, size, strict=True)
+            ]
         )
         groups = np.concatenate(
             [
@@ -766,7 +910,9 @@ class Departments:
                 "member_id": self.members_by[who],
                 "occurred_on": occurred,
                 "known_on": occurred + np.concatenate([part[2] for part in parts]),
-                "kind": np.concatenate([np.full(k, part[3], object) for part, k in zip(parts, size, strict=True)]),
+                "kind": np.concatenate(
+                    [np.full(k, part[3], object) for part, k in zip(parts, size, strict=True)]
+                ),
                 "total_cost": total,
                 "reimbursed": back,
                 "self_paid": paid,
@@ -783,33 +929,49 @@ class Departments:
         people, c = self.people, self.calendar
         rng = self.rng("disability")
         old = np.flatnonzero(
-            (people.disabled_level > 0) & (people.joins < c.begin) & (people.leaves > c.begin) & (rng.random(self.p) < 0.93)
+            (people.disabled_level > 0)
+            & (people.joins < c.begin)
+            & (people.leaves > c.begin)
+            & (rng.random(self.p) < 0.93)
         )
         age_days = (self.start - people.birth[old]).astype(int)
         when = self.start - np.minimum(rng.integers(30, 3_000, len(old)), np.maximum(age_days - 1, 1))
         known = np.maximum(self.start, when + rng.integers(10, 60, len(old)))
-        rows = np.flatnonzero((self.kind == life.DISABLED) & (self.month >= c.begin) & (self.month < c.months - 8))
+        rows = np.flatnonzero(
+            (self.kind == life.DISABLED) & (self.month >= c.begin) & (self.month < c.months - 8)
+        )
         person = self.patients[rows]
         rows, person = rows[person >= 0], person[person >= 0]
         new = self.starts[self.month[rows] + 3] + rng.integers(0, 120, len(rows))
         age = people.ages(self.start)
         later = np.flatnonzero(
-            (people.disabled_level == 0) & (people.leaves == NEVER) & (rng.random(self.p) < 0.0009 * (1 + (age > 55) * 2) * 4)
+            (people.disabled_level == 0)
+            & (people.leaves == NEVER)
+            & (rng.random(self.p) < 0.0009 * (1 + (age > 55) * 2) * 4)
         )
         late = self.day(rng.integers(c.begin, c.last + 1, len(later)), rng)
         who = np.concatenate([old, person, later])
         occurred = np.concatenate([when, new, late])
         level = np.concatenate(
-            [people.disabled_level[old], self.lived.events[rows, life.E_A].astype(int), rng.choice([2, 3, 4], len(later))]
+            [
+                people.disabled_level[old],
+                self.lived.events[rows, life.E_A].astype(int),
+                rng.choice([2, 3, 4], len(later)),
+            ]
         )
-        kinds = np.array(["physical", "vision", "hearing", "speech", "intellectual", "mental", "multiple"], object)
+        kinds = np.array(
+            ["physical", "vision", "hearing", "speech", "intellectual", "mental", "multiple"], object
+        )
         until = occurred + 3_650
         frame = pl.DataFrame(
             {
                 "member_id": _series("", people.member_id[who]),
                 "occurred_on": _series("", occurred),
                 "known_on": _series(
-                    "", np.concatenate([known, new + rng.integers(8, 50, len(rows)), late + rng.integers(8, 50, len(later))])
+                    "",
+                    np.concatenate(
+                        [known, new + rng.integers(8, 50, len(rows)), late + rng.integers(8, 50, len(later))]
+                    ),
                 ),
                 "kind": _series("", rng.choice(kinds, len(who), p=[0.5, 0.13, 0.12, 0.03, 0.09, 0.09, 0.04])),
                 "level": level,
@@ -819,7 +981,12 @@ class Departments:
         # Nobody is certified before birth or after having left.
         frame = frame.filter(~pl.Series((occurred < people.birth[who]) | (occurred > self.left_day[who])))
         frame = frame.filter(pl.col("known_on") <= c.end)
-        ids = pl.Series("event_id", rng.permutation(frame.height)).cast(pl.String).str.zfill(7).str.replace("^", "DI")
+        ids = (
+            pl.Series("event_id", rng.permutation(frame.height))
+            .cast(pl.String)
+            .str.zfill(7)
+            .str.replace("^", "DI")
+        )
         return frame.with_columns(ids).sort("known_on", "event_id")
 
     # Shocks and help -------------------------------------------------------------------------------------------------------------
@@ -832,7 +999,11 @@ class Departments:
         rows = rows[rng.random(len(rows)) < np.where(self.lived.events[rows, life.E_A] == 4, 0.5, 0.8)]
         e = self.lived.events[rows]
         occurred = self.starts[self.month[rows]] + np.floor(e[:, life.E_U] * 28).astype(int)
-        loss = np.where(rng.random(len(rows)) < 0.8, np.round(e[:, life.E_B] * np.exp(rng.normal(0, 0.2, len(rows))), -2), np.nan)
+        loss = np.where(
+            rng.random(len(rows)) < 0.8,
+            np.round(e[:, life.E_B] * np.exp(rng.normal(0, 0.2, len(rows))), -2),
+            np.nan,
+        )
         # Work lost, as far as somebody reported it.
         pay = self.lived.wages[:, :, c.begin : c.last + 1]
         h, _, m = np.nonzero((pay[:, :, 1:] == 0) & (pay[:, :, :-1] > 0))
@@ -844,7 +1015,9 @@ class Departments:
         storm += c.begin
         weather = self.starts[storm] + rng.integers(0, 28, len(storm))
         weather_kinds = rng.choice(
-            np.array(["flood", "landslide", "hail", "drought"], object), len(storm), p=[0.62, 0.13, 0.13, 0.12]
+            np.array(["flood", "landslide", "hail", "drought"], object),
+            len(storm),
+            p=[0.62, 0.13, 0.13, 0.12],
         )
         months = np.nonzero(np.diff(self.lived.sky.price, axis=1) < -0.1)[1]
         fall = self.starts[months[months + 1 >= c.begin] + 1] + 10
@@ -879,21 +1052,41 @@ class Departments:
     def assistance(self) -> pl.DataFrame:
         """Measures of old for lifted households, and, after a risk was found, those that answer it (known soon after: leak bait)."""
         rng = self.rng("assistance")
-        measures = np.array(["industry", "employment", "public_post", "finance", "health", "education", "social"], object)
+        measures = np.array(
+            ["industry", "employment", "public_post", "finance", "health", "education", "social"], object
+        )
         aid = self.lived.trait(life.T_AID)
         h, _ = np.nonzero(rng.random((self.n, 3)) < aid[:, None] * 0.8)
         begun = self.start - rng.integers(-900, 700, len(h))
         of, day, _ = self.found
         helped = np.flatnonzero(rng.random(len(of)) < 0.92)
         answers = np.array(
-            ["health", "safety_net", "employment", "education", "public_post", "housing", "social", "industry"], object
+            [
+                "health",
+                "safety_net",
+                "employment",
+                "education",
+                "public_post",
+                "housing",
+                "social",
+                "industry",
+            ],
+            object,
         )
         given = np.concatenate([helped, helped[rng.random(len(helped)) < 0.45]])
         start = day[given] + rng.integers(5, 75, len(given))
         household = np.concatenate([h, of[given]])
         occurred = np.concatenate([begun, start])
-        ends = np.where(rng.random(len(household)) < 0.4, occurred + rng.integers(180, 900, len(household)), np.datetime64("NaT"))
-        amount = np.where(rng.random(len(household)) < 0.7, np.round(np.exp(rng.normal(7.3, 0.8, len(household))), -1), np.nan)
+        ends = np.where(
+            rng.random(len(household)) < 0.4,
+            occurred + rng.integers(180, 900, len(household)),
+            np.datetime64("NaT"),
+        )
+        amount = np.where(
+            rng.random(len(household)) < 0.7,
+            np.round(np.exp(rng.normal(7.3, 0.8, len(household))), -1),
+            np.nan,
+        )
         return self.frame(
             "assistance",
             {
@@ -922,7 +1115,9 @@ class Departments:
         household = np.concatenate([of[pick], of2[pick2], others])
         occurred = np.concatenate([day[pick], day2[pick2], self.start + rng.integers(0, 1_200, len(others))])
         revoked = np.where(
-            rng.random(len(household)) < 0.04, occurred + rng.integers(20, 700, len(household)), np.datetime64("NaT")
+            rng.random(len(household)) < 0.04,
+            occurred + rng.integers(20, 700, len(household)),
+            np.datetime64("NaT"),
         )
         self.granted = (household, occurred)
         return self.frame(
@@ -940,7 +1135,12 @@ class Departments:
         """What the look-up found."""
         rng = self.rng("assets")
         household, granted = self.granted
-        chance = 1 / (1 + np.exp(-(-0.6 + 0.7 * self.people.resilience[household] + 1.2 * self.people.productivity[household])))
+        chance = 1 / (
+            1
+            + np.exp(
+                -(-0.6 + 0.7 * self.people.resilience[household] + 1.2 * self.people.productivity[household])
+            )
+        )
         rows = np.concatenate([np.flatnonzero(rng.random(len(household)) < chance) for _ in range(2)])
         occurred = granted[rows] + rng.integers(2, 30, len(rows))
         kinds = np.array(["vehicle", "housing", "business", "deposit", "machinery"], object)
@@ -951,7 +1151,11 @@ class Departments:
                 "occurred_on": occurred,
                 "known_on": occurred + rng.integers(1, 20, len(rows)),
                 "kind": rng.choice(kinds, len(rows), p=[0.35, 0.1, 0.1, 0.3, 0.15]),
-                "value": np.where(rng.random(len(rows)) < 0.88, np.round(np.exp(rng.normal(9.8, 0.9, len(rows))), -2), np.nan),
+                "value": np.where(
+                    rng.random(len(rows)) < 0.88,
+                    np.round(np.exp(rng.normal(9.8, 0.9, len(rows))), -2),
+                    np.nan,
+                ),
             },
         )
 
@@ -962,7 +1166,15 @@ class Departments:
             line = line_of(year, 7)
             rows.append((COUNTY, "monitoring_line", dt.date(year, 7, 1), line, SOURCE))
             rows.append((COUNTY, "dibao_standard", dt.date(year, 7, 1), round(0.72 * line, -1), SOURCE))
-            rows.append((COUNTY, "disposable_income", dt.date(year, 2, 1), round(13_700 * 1.07 ** (year - 2023), -1), SOURCE))
+            rows.append(
+                (
+                    COUNTY,
+                    "disposable_income",
+                    dt.date(year, 2, 1),
+                    round(13_700 * 1.07 ** (year - 2023), -1),
+                    SOURCE,
+                )
+            )
         names = ["area_code", "name", "valid_from", "value", "source"]
         return pl.DataFrame(rows, schema=names, orient="row").sort("name", "valid_from")
 

@@ -58,7 +58,9 @@ def line_of(year: int, month: int) -> float:
     return float(round(MONITORING_LINES[within] * 1.035 ** (year - within), -2))
 
 
-def live(areas: Areas, people: People, calendar: Calendar, seed: int, snapshot_months: Ints, dynamics: Dynamics) -> Lived:
+def live(
+    areas: Areas, people: People, calendar: Calendar, seed: int, snapshot_months: Ints, dynamics: Dynamics
+) -> Lived:
     """Run the county from the first simulated month to the last."""
     rng = seeds.stream(seed, seeds.WORLD)
     n, months = len(people.household_id), calendar.months
@@ -103,7 +105,19 @@ def live(areas: Areas, people: People, calendar: Calendar, seed: int, snapshot_m
         room = int(count[0])
     monitored = state[:, life.MONITORED] > 0
     return Lived(
-        calendar, areas, people, fixed, world, sky, gap, wages, farm, monitored, events[: count[0]], snapshots, snapshot_months
+        calendar,
+        areas,
+        people,
+        fixed,
+        world,
+        sky,
+        gap,
+        wages,
+        farm,
+        monitored,
+        events[: count[0]],
+        snapshots,
+        snapshot_months,
     )
 
 
@@ -137,7 +151,11 @@ def _streams(rng: np.random.Generator, count: int) -> npt.NDArray[np.uint64]:
 
 
 def make_world(
-    areas: Areas, calendar: Calendar, rng: np.random.Generator, dynamics: Dynamics, skipped: np.random.Generator
+    areas: Areas,
+    calendar: Calendar,
+    rng: np.random.Generator,
+    dynamics: Dynamics,
+    skipped: np.random.Generator,
 ) -> life.World:
     """Prices, wages, lines, weather and the calendar of sweeps. `skipped` draws the villages that a year's sweep leaves out."""
     months, villages = calendar.months, len(areas.code)
@@ -166,7 +184,9 @@ def make_world(
         left_out = skipped.random(villages) >= dynamics.swept
         sweep[np.ix_(left_out, calendar.year == year)] = 0.0
     intake = np.exp(0.10 * np.tanh((t - months * 0.6) / 10.0))
-    level = np.array([dynamics.lack, dynamics.sudden, dynamics.gaps, dynamics.rest, dynamics.rest], dtype=np.float64)
+    level = np.array(
+        [dynamics.lack, dynamics.sudden, dynamics.gaps, dynamics.rest, dynamics.rest], dtype=np.float64
+    )
     return life.World(
         moy, season, wage_level, prices, line, slack, sweep, intake, level, np.array(dynamics.stress_weights, dtype=np.float64),
         float(dynamics.illnesses), float(dynamics.found), float(dynamics.luck),
@@ -213,7 +233,9 @@ def make_traits(
     of, village = people.household, people.village
     age = people.ages(np.datetime64(calendar.first, "D") + np.timedelta64(900, "D"))
     there = people.joins < calendar.begin + 12
-    weight = np.where(there, 0.00022 * np.exp(0.034 * np.clip(age, 0, 85)) * np.where(people.chronic, 2.2, 1.0), 0.0)
+    weight = np.where(
+        there, 0.00022 * np.exp(0.034 * np.clip(age, 0, 85)) * np.where(people.chronic, 2.2, 1.0), 0.0
+    )
     ill = np.bincount(of, weight, n)
     worker = np.zeros(len(weight), bool)
     worker[people.worker[people.worker >= 0]] = True
@@ -223,12 +245,16 @@ def make_traits(
     traits = np.zeros((n, life.TRAITS))
     traits[:, life.T_FRAILTY] = people.frailty
     traits[:, life.T_RESILIENCE] = people.resilience
-    traits[:, life.T_FARM] = 4_200 * people.land**0.55 * np.exp(0.6 * people.productivity + rng.normal(0, 0.30, n))
+    traits[:, life.T_FARM] = (
+        4_200 * people.land**0.55 * np.exp(0.6 * people.productivity + rng.normal(0, 0.30, n))
+    )
     traits[:, life.T_PROJECT] = np.where(people.industry, 9_000 * np.exp(rng.normal(0, 0.7, n)), 0.0)
     traits[:, life.T_ILL_RATE] = ill * np.exp(-0.10 * people.resilience)
     traits[:, life.T_ILL_WORKER] = np.clip(np.bincount(of, weight * worker, n) / np.maximum(ill, 1e-12), 0, 1)
     traits[:, life.T_CHRONIC] = np.bincount(of, cost, n)
-    traits[:, life.T_INSURED] = np.bincount(of, people.insured & there, n) / np.maximum(np.bincount(of, there, n), 1)
+    traits[:, life.T_INSURED] = np.bincount(of, people.insured & there, n) / np.maximum(
+        np.bincount(of, there, n), 1
+    )
     traits[:, life.T_LIFTED] = people.lifted
     traits[:, life.T_CROP] = areas.crop[village]
     traits[:, life.T_DILIGENCE] = areas.diligence[village]
@@ -237,16 +263,25 @@ def make_traits(
     traits[:, life.T_AID] = np.where(people.lifted, rng.beta(2, 2, n), 0.08 * (rng.random(n) < 0.3))
     traits[:, life.T_WATER_BAD] = ~people.water_ok
     traits[:, life.T_HOUSE_BAD] = people.housing == 3
-    traits[:, life.T_HIDDEN] = np.exp(life.FRAILTY * people.frailty - 0.25 * people.resilience - 1.2 * areas.effect[village])
+    traits[:, life.T_HIDDEN] = np.exp(
+        life.FRAILTY * people.frailty - 0.25 * people.resilience - 1.2 * areas.effect[village]
+    )
     traits[:, life.T_EASE] = np.exp(0.15 * people.resilience)
 
     # Dibao goes to those whose income without it would lie well below the line; not to all of them, and to some others.
     hands = (people.worker >= 0).sum(1)
     wage = np.nansum(np.where(people.worker_from <= calendar.begin, np.exp(people.wage_log), np.nan), axis=1)
-    usual = 10.4 * wage + (0.3 + 0.7 * np.minimum(1, hands / 1.6)) * traits[:, life.T_FARM] + traits[:, life.T_PROJECT] + 1_000
+    usual = (
+        10.4 * wage
+        + (0.3 + 0.7 * np.minimum(1, hands / 1.6)) * traits[:, life.T_FARM]
+        + traits[:, life.T_PROJECT]
+        + 1_000
+    )
     each = usual / np.maximum(size[:, calendar.begin], 1) * np.exp(rng.normal(0, 0.25, n))
     poor = (each < 0.75 * line_of(calendar.start.year, 1)) & (rng.random(n) < 0.72)
-    traits[:, life.T_DIBAO] = np.where(poor, np.clip((0.95 * line_of(calendar.start.year, 1) - each) / 12, 120, 480), 0.0)
+    traits[:, life.T_DIBAO] = np.where(
+        poor, np.clip((0.95 * line_of(calendar.start.year, 1) - each) / 12, 120, 480), 0.0
+    )
 
     person = np.maximum(people.worker, 0)
     loss = 0.013 * np.exp(-0.10 * (people.education[person] - 2) + 0.012 * np.maximum(age[person] - 45, 0))
@@ -262,7 +297,13 @@ def make_gaps(people: People, calendar: Calendar, rng: np.random.Generator) -> G
     age = people.ages(calendar.month_starts[calendar.begin])
     pupils = np.bincount(people.household, (age > 5) & (age < 16), n) > 0
     spells = []
-    rates = ((0, 0.0005, np.ones(n)), (1, 0.006, pupils), (2, 0.004, np.ones(n)), (3, 0.0015, np.ones(n)), (4, 0.003, np.ones(n)))
+    rates = (
+        (0, 0.0005, np.ones(n)),
+        (1, 0.006, pupils),
+        (2, 0.004, np.ones(n)),
+        (3, 0.0015, np.ones(n)),
+        (4, 0.003, np.ones(n)),
+    )
     for column, rate, who in rates:
         at = np.flatnonzero(rng.random(n) < rate * odds * who * months / 12)
         begins = rng.integers(1, months, len(at))
@@ -270,7 +311,12 @@ def make_gaps(people: People, calendar: Calendar, rng: np.random.Generator) -> G
     for column, mask in ((3, people.housing == 3), (4, ~people.water_ok)):
         at = np.flatnonzero(mask & (rng.random(n) < 0.6))
         spells.append(
-            (at, np.full(len(at), column), np.full(len(at), calendar.begin - 6), calendar.begin + rng.integers(1, 40, len(at)))
+            (
+                at,
+                np.full(len(at), column),
+                np.full(len(at), calendar.begin - 6),
+                calendar.begin + rng.integers(1, 40, len(at)),
+            )
         )
     return Gap(*(np.concatenate([spell[k] for spell in spells]) for k in range(4)))
 
@@ -312,8 +358,15 @@ def make_transfers(people: People, calendar: Calendar, dibao: Floats) -> npt.NDA
         home = people.home(month)
         elders = np.bincount(home, (age >= 60) & here, n)
         persons = np.bincount(home, here, n)
-        out[:, month : month + 3] = (170 * elders + 18 * people.land**0.6 + dibao * np.minimum(persons, 4))[:, None]
-    old = np.bincount(people.household, (people.relation == 0) & (people.ages(calendar.month_starts[0]) > 57), n) > 0
+        out[:, month : month + 3] = (170 * elders + 18 * people.land**0.6 + dibao * np.minimum(persons, 4))[
+            :, None
+        ]
+    old = (
+        np.bincount(
+            people.household, (people.relation == 0) & (people.ages(calendar.month_starts[0]) > 57), n
+        )
+        > 0
+    )
     gifts = np.where(old, 420 * np.exp(0.5 * people.productivity - 0.35 * people.frailty), 0)
     out += (gifts + 55 * people.lifted)[:, None]
     return out
@@ -350,7 +403,7 @@ def first_state(people: People, fixed: life.Fixed, rng: np.random.Generator) -> 
     state[:, life.BILL_RING : life.BILL_RING + 12] = traits[:, life.T_CHRONIC][:, None]
     state[:, life.BILLS_12] = 12 * traits[:, life.T_CHRONIC]
     each = income / np.maximum(fixed.size[:, 0], 1)
-    state[:, life.MONITORED] = rng.random(n) < np.where(each < np.quantile(each, 0.25), 0.045, 0.008) * np.where(
-        people.lifted, 1.6, 0.8
-    )
+    state[:, life.MONITORED] = rng.random(n) < np.where(
+        each < np.quantile(each, 0.25), 0.045, 0.008
+    ) * np.where(people.lifted, 1.6, 0.8)
     return state

@@ -335,7 +335,9 @@ class Register:
             .select(columns)
             .drop_nulls(["member_id", "household_id", "known_on"])
             .sort("member_id", "known_on", ROW)
-            .with_columns(again=again.fill_null(False), moved_on=pl.when(elsewhere).then(pl.col("known_on").shift(-1)))
+            .with_columns(
+                again=again.fill_null(False), moved_on=pl.when(elsewhere).then(pl.col("known_on").shift(-1))
+            )
             .with_columns(person=(~pl.col("again")).cast(pl.UInt32).cum_sum())
             .collect()
         )
@@ -369,9 +371,13 @@ class Register:
             )
             .sort("household_id", "person", "run")
         )
-        same = (pl.col("person") == pl.col("person").shift(1)) & (pl.col("household_id") == pl.col("household_id").shift(1))
+        same = (pl.col("person") == pl.col("person").shift(1)) & (
+            pl.col("household_id") == pl.col("household_id").shift(1)
+        )
         stays = (
-            runs.with_columns(stay=(~same.fill_null(False)).cast(pl.UInt32).cum_sum(), home=pl.col("household_id").rle_id())
+            runs.with_columns(
+                stay=(~same.fill_null(False)).cast(pl.UInt32).cum_sum(), home=pl.col("household_id").rle_id()
+            )
             .group_by("stay", maintain_order=True)
             .agg(
                 pl.col("person", "member_id", "household_id", "home", "known", "row").first(),
@@ -382,7 +388,11 @@ class Register:
             .with_columns(first=pl.col("known").min().over("home"))
         )
         conceived = pl.col("born") - pl.duration(days=PREGNANCY)
-        begin = pl.when(pl.col("born") > pl.col("first")).then(pl.min_horizontal("known", conceived)).otherwise("known")
+        begin = (
+            pl.when(pl.col("born") > pl.col("first"))
+            .then(pl.min_horizontal("known", conceived))
+            .otherwise("known")
+        )
         return stays.with_columns(begin=begin).sort("home", "begin", "row")
 
     @cached_property
@@ -391,7 +401,10 @@ class Register:
         member left or moved; null: goes on), first (day from which members are known)."""
         end = pl.when(pl.col("end").is_not_null().all()).then(pl.col("end").max())
         return self.stays.group_by("home", maintain_order=True).agg(
-            pl.col("household_id").first(), oldest=pl.col("born").min(), ended=end, first=pl.col("known").min()
+            pl.col("household_id").first(),
+            oldest=pl.col("born").min(),
+            ended=end,
+            first=pl.col("known").min(),
         )
 
     @cached_property
@@ -400,7 +413,9 @@ class Register:
         if "households" not in self.sheets:
             return pl.DataFrame(schema={"household_id": pl.String, "began": pl.Date})
         rows = self.sheets["households"].frame.select("household_id", "known_on", "county_code").drop_nulls()
-        homes = rows.group_by("household_id").agg(pl.col("known_on").min().alias("began"), pl.col("county_code").first())
+        homes = rows.group_by("household_id").agg(
+            pl.col("known_on").min().alias("began"), pl.col("county_code").first()
+        )
         late = pl.col("began") > pl.col("began").min().over("county_code") + pl.duration(days=REGISTERED_LATE)
         return homes.filter(late).select("household_id", "began")
 
@@ -409,7 +424,9 @@ def _owners_changed(sheet: Sheet) -> None:
     """Rows of an event_id that first stood for an event of another household, member or area."""
     if not sheet.versions.len():
         return
-    rows = sheet.frame[sheet.versions].with_columns(sheet.versions.alias(ROW)).sort("event_id", "known_on", ROW)
+    rows = (
+        sheet.frame[sheet.versions].with_columns(sheet.versions.alias(ROW)).sort("event_id", "known_on", ROW)
+    )
     changed = pl.lit(False)
     for owner in _owners(sheet.table):
         value = pl.coalesce(owner)
@@ -449,13 +466,22 @@ def _ids_used_again(members: Sheet, register: Register) -> None:
     """Member ids and household ids that stand for other people than before."""
     if members.versions.len():
         clash = pl.col("again") & (pl.col("known_on") == pl.col("known_on").shift(1))
-        if register.versions.select((clash & (pl.col("household_id") != pl.col("household_id").shift(1))).any()).item():
-            _complain(members, "two_households", members.versions.filter(in_two_households(members.frame[members.versions])))
+        if register.versions.select(
+            (clash & (pl.col("household_id") != pl.col("household_id").shift(1))).any()
+        ).item():
+            _complain(
+                members,
+                "two_households",
+                members.versions.filter(in_two_households(members.frame[members.versions])),
+            )
         changed = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in ("sex", "birth_date"))
         people = register.versions.filter(changed.fill_null(False) & pl.col("again"))["person"].unique()
         if people.len():
             suspects = register.versions.filter(pl.col("person").is_in(people.implode()))
-            sex, born = (pl.col(name) != pl.col(name).drop_nulls().first().over("person") for name in ("sex", "birth_date"))
+            sex, born = (
+                pl.col(name) != pl.col(name).drop_nulls().first().over("person")
+                for name in ("sex", "birth_date")
+            )
             gone = _returned().cast(pl.Int8).cum_max().over("person") == 1
             other = (sex & born) | (gone & (sex | born))
             _complain(members, "member_reused", suspects.filter(other.fill_null(False))[ROW])
@@ -466,7 +492,9 @@ def _ids_used_again(members: Sheet, register: Register) -> None:
     if stays["stranger"].any():
         later = stays.filter(pl.col("stranger").cast(pl.Int8).cum_max().over("home") == 1)
         # People whom the register knows from another household may be relatives who took this one over.
-        before = register.stays.select("person", "known").join(later.select("person", "home", came="known"), on="person")
+        before = register.stays.select("person", "known").join(
+            later.select("person", "home", came="known"), on="person"
+        )
         known_before = before.filter(pl.col("known") < pl.col("came")).select("person", "home").unique()
         first = later.filter(pl.col("known") == pl.col("known").min().over("home"))
         strangers = first.join(known_before, on=["person", "home"], how="anti").select("home").unique()
@@ -509,7 +537,11 @@ def _events_moved(sheet: Sheet) -> None:
     """Corrections that carry the event to another time of the year."""
     if not sheet.versions.len():
         return
-    rows = sheet.frame[sheet.versions].select("event_id", "known_on", "occurred_on").with_columns(sheet.versions.alias(ROW))
+    rows = (
+        sheet.frame[sheet.versions]
+        .select("event_id", "known_on", "occurred_on")
+        .with_columns(sheet.versions.alias(ROW))
+    )
     rows = rows.sort("event_id", "known_on", ROW)
     moved = (pl.col("occurred_on") - pl.col("occurred_on").first().over("event_id")).dt.total_days().abs()
     refused = sheet.refused_rows()
@@ -542,7 +574,9 @@ def corrected_deliveries(sheet: Sheet, counties: pl.Series) -> pl.DataFrame:
     if sheet.table.form != "event" or sheet.versions.len() < 2 * CORRECTED_AT_LEAST:
         return pl.DataFrame(schema=schema)
     keys = (
-        sheet.frame[sheet.versions].select("event_id", "known_on").with_columns(counties.gather(sheet.versions).alias("county"))
+        sheet.frame[sheet.versions]
+        .select("event_id", "known_on")
+        .with_columns(counties.gather(sheet.versions).alias("county"))
     )
     kept = ~sheet.versions.is_in(sheet.refused_rows().implode())
     later = keys.filter((pl.col("known_on") > pl.col("known_on").min().over("event_id")) & kept)
@@ -550,7 +584,9 @@ def corrected_deliveries(sheet: Sheet, counties: pl.Series) -> pl.DataFrame:
         return pl.DataFrame(schema=schema)
     month = pl.col("known_on").dt.truncate("1mo").alias("month")
     corrected = later.group_by("county", month).agg(corrections=pl.len())
-    days = sheet.frame.select("known_on", counties.alias("county")).group_by("county", "known_on").agg(pl.len())
+    days = (
+        sheet.frame.select("known_on", counties.alias("county")).group_by("county", "known_on").agg(pl.len())
+    )
     whole = days.group_by("county", month).agg(rows=pl.col("len").sum())
     usual = whole.with_columns(usual=pl.col("rows").mean().over("county"))
     count = pl.col("corrections")
@@ -566,11 +602,17 @@ def _members_again(members: Sheet, register: Register) -> None:
     refused = members.refused_rows()
     returned = register.versions.filter(_returned())[ROW]
     _complain(members, "came_back", returned.filter(~returned.is_in(refused.implode())))
-    changes = register.versions.filter(pl.col("again") & (pl.col("household_id") != pl.col("household_id").shift(1)))
+    changes = register.versions.filter(
+        pl.col("again") & (pl.col("household_id") != pl.col("household_id").shift(1))
+    )
     runs = changes.group_by("member_id").agg(runs=pl.len() + 1)
     often = runs.filter(pl.col("runs") > 3)
     if often.height:
-        homes = register.stays.join(often, on="member_id").group_by("member_id").agg(homes=pl.len(), runs=pl.col("runs").first())
+        homes = (
+            register.stays.join(often, on="member_id")
+            .group_by("member_id")
+            .agg(homes=pl.len(), runs=pl.col("runs").first())
+        )
         restless = homes.filter(pl.col("runs") - pl.col("homes") >= 2)
         _complain(members, "back_and_forth", changes.join(restless, on="member_id", how="semi")[ROW])
 
@@ -578,14 +620,18 @@ def _members_again(members: Sheet, register: Register) -> None:
 def _merged_and_split(sheets: Mapping[str, Sheet], register: Register) -> None:
     """Households that ended in others, and households that came out of others."""
     members = sheets["members"]
-    moves = register.versions.filter(pl.col("again") & (pl.col("household_id") != pl.col("household_id").shift(1)))
+    moves = register.versions.filter(
+        pl.col("again") & (pl.col("household_id") != pl.col("household_id").shift(1))
+    )
     if not moves.height:
         return
     refused = members.refused_rows()
     moves = moves.filter(~pl.col(ROW).is_in(refused.implode()))
     ended = register.homes.filter(pl.col("ended").is_not_null()).select("household_id", "ended")
     # Those whose move was the end of the household; who had moved out before left it as it was.
-    last = register.stays.filter("moved").join(ended, on="household_id").filter(pl.col("end") == pl.col("ended"))
+    last = (
+        register.stays.filter("moved").join(ended, on="household_id").filter(pl.col("end") == pl.col("ended"))
+    )
     gone = last.select("member_id", origin="household_id")
     if gone.height:
         merged = moves.join(gone, on="member_id").filter(pl.col("household_id") != pl.col("origin"))
@@ -621,7 +667,8 @@ def _monitored(sheets: Mapping[str, Sheet], household_ids: pl.Series) -> int:
     if "verifications" not in sheets or not household_ids.len():
         return 0
     visits = sheets["verifications"].frame.filter(
-        pl.col("household_id").is_in(household_ids.implode()) & pl.col("outcome").is_in(["risk_confirmed", "risk_eliminated"])
+        pl.col("household_id").is_in(household_ids.implode())
+        & pl.col("outcome").is_in(["risk_confirmed", "risk_eliminated"])
     )
     visits = visits.sort("known_on").unique("event_id", keep="last", maintain_order=True)
     confirms = (pl.col("outcome") == "risk_confirmed").alias("confirms")
@@ -645,7 +692,11 @@ def _outside_lives(sheet: Sheet, register: Register) -> None:
         late = register.people.filter(pl.col("born") > sheet.frame["occurred_on"].min())
         if late.height:
             near = pl.col("occurred_on").is_between(_limit(name), pl.col("born"), closed="left")
-            _complain(sheet, "near_birth", _joined(sheet, late, "member_id").filter(near).select(ROW).collect().to_series())
+            _complain(
+                sheet,
+                "near_birth",
+                _joined(sheet, late, "member_id").filter(near).select(ROW).collect().to_series(),
+            )
     if left.height:
         # A month of work is dated on its last day.
         until = pl.col("left").dt.month_end() if name == "employment" else pl.col("left")
@@ -653,18 +704,24 @@ def _outside_lives(sheet: Sheet, register: Register) -> None:
         _complain(sheet, "after_leaving", gone.select(ROW).collect().to_series())
     if name == "employment":
         grown = pl.col("born").dt.offset_by(f"{AT_WORK_FROM}y")
-        young = register.people.with_columns(grown=grown).filter(pl.col("grown") > sheet.frame["occurred_on"].min())
+        young = register.people.with_columns(grown=grown).filter(
+            pl.col("grown") > sheet.frame["occurred_on"].min()
+        )
         if young.height:
             rows = _joined(sheet, young, "member_id", "employed")
             early = rows.filter(
-                (pl.col("occurred_on") < pl.col("grown")) & (pl.col("occurred_on") >= pl.col("born")) & pl.col("employed")
+                (pl.col("occurred_on") < pl.col("grown"))
+                & (pl.col("occurred_on") >= pl.col("born"))
+                & pl.col("employed")
             )
             _complain(sheet, "child_at_work", early.select(ROW).collect().to_series())
     if name == "income" and _usable(sheet, "household_id"):
         # Most people belong to one household ever: their rows are compared without looking at pairs of ids.
         homes = register.stays.group_by("member_id").agg(home=pl.col("household_id").first(), homes=pl.len())
         rows = sheet.frame.lazy().select("member_id", "household_id").with_row_index(ROW).drop_nulls()
-        elsewhere = rows.join(homes.lazy(), on="member_id").filter(pl.col("household_id") != pl.col("home")).collect()
+        elsewhere = (
+            rows.join(homes.lazy(), on="member_id").filter(pl.col("household_id") != pl.col("home")).collect()
+        )
         pairs = register.stays.select("member_id", "household_id")
         never = elsewhere.join(pairs, on=["member_id", "household_id"], how="anti")
         _complain(sheet, "not_a_member", never[ROW])
@@ -675,14 +732,16 @@ def _outside_households(sheet: Sheet, register: Register) -> None:
     if not _usable(sheet, "household_id", "occurred_on"):
         return
     first, last = sheet.frame["occurred_on"].min(), sheet.frame["occurred_on"].max()
-    homes = register.homes.join(register.newcomers, on="household_id", how="left", maintain_order="left").with_columns(
-        began=pl.max_horizontal("oldest", pl.col("began") - pl.duration(days=REGISTERED_LATE))
-    )
+    homes = register.homes.join(
+        register.newcomers, on="household_id", how="left", maintain_order="left"
+    ).with_columns(began=pl.max_horizontal("oldest", pl.col("began") - pl.duration(days=REGISTERED_LATE)))
     some = homes.filter((pl.col("began") > first) | (pl.col("ended") < last))
     if not some.height:
         return
     rows = _joined(sheet, some, "household_id")
-    sides = rows.select(ROW, early=pl.col("occurred_on") < pl.col("began"), late=pl.col("occurred_on") > pl.col("ended"))
+    sides = rows.select(
+        ROW, early=pl.col("occurred_on") < pl.col("began"), late=pl.col("occurred_on") > pl.col("ended")
+    )
     outside = sides.filter(pl.col("early") | pl.col("late")).collect()
     _complain(sheet, "before_household", outside.filter("early")[ROW])
     _complain(sheet, "after_household", outside.filter("late")[ROW])
@@ -734,7 +793,9 @@ def _lives_contradict(members: Sequence[Mapping[str, Any]]) -> bool:
     return False
 
 
-def _events_contradict(name: str, events: Sequence[Mapping[str, Any]], members: Sequence[Mapping[str, Any]]) -> bool:
+def _events_contradict(
+    name: str, events: Sequence[Mapping[str, Any]], members: Sequence[Mapping[str, Any]]
+) -> bool:
     born: dict[str, dt.date] = {}
     if name in OF_MEMBER:
         for row in members:

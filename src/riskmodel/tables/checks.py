@@ -36,14 +36,20 @@ class Sheet:
     absent: set[str] = field(default_factory=set)
     unused: list[str] = field(default_factory=list)
     repeated: pl.Series = field(default_factory=lambda: _NOBODY)
-    versions: pl.Series = field(default_factory=lambda: _NOBODY)  # rows (positions) whose key occurs more than once
+    versions: pl.Series = field(
+        default_factory=lambda: _NOBODY
+    )  # rows (positions) whose key occurs more than once
     whole_table_refused: bool = False
     keys_once: bool = False  # no key stands twice: there are neither versions nor duplicates
 
     def add(self, level: str, column: str, complaint: Complaint) -> None:
         """Keep a complaint as findings, one a file, and remember which rows it refuses."""
         if not complaint.rows.len():
-            file = ", ".join(dict.fromkeys(self.source.files)) if len(self.source.files) < 3 else self.source.files[0] + ", …"
+            file = (
+                ", ".join(dict.fromkeys(self.source.files))
+                if len(self.source.files) < 3
+                else self.source.files[0] + ", …"
+            )
             self.findings.append(self._finding(level, column, file, (), 0, complaint))
             self.whole_table_refused = self.whole_table_refused or level == "error"
             return
@@ -57,11 +63,15 @@ class Sheet:
             if here.len():
                 shown = tuple(part.row(int(position)) for position in here.head(SHOWN_ROWS))
                 if letters := self.letters.get(column):
-                    cells = ", ".join(f"{letters}{row}" for row in shown) + (", …" if here.len() > len(shown) else "")
+                    cells = ", ".join(f"{letters}{row}" for row in shown) + (
+                        ", …" if here.len() > len(shown) else ""
+                    )
                     complaint = replace(complaint, found=f"{complaint.found}, in {cells}")
                 self.findings.append(self._finding(level, column, part.file, shown, here.len(), complaint))
 
-    def _finding(self, level: str, column: str, file: str, rows: tuple[int, ...], count: int, complaint: Complaint) -> Finding:
+    def _finding(
+        self, level: str, column: str, file: str, rows: tuple[int, ...], count: int, complaint: Complaint
+    ) -> Finding:
         severity = "error" if level == "error" else "warning"
         return Finding(
             severity,  # type: ignore[arg-type]
@@ -113,7 +123,9 @@ def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:
     # Columns under `ignore` do not come in at all: they are neither used nor kept in quarantine.
     raw = source.frame.drop(mapping.ignore, strict=False)
     theirs_of = _columns(sheet, raw)
-    sheet.letters = {ours: source.letters[theirs[0]] for ours, theirs in theirs_of.items() if theirs[0] in source.letters}
+    sheet.letters = {
+        ours: source.letters[theirs[0]] for ours, theirs in theirs_of.items() if theirs[0] in source.letters
+    }
     height = raw.height
     columns = []
     for column in table.columns:
@@ -125,7 +137,9 @@ def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:
                 sheet.add("error", column.name, _missing_column(column, sheet.unused, source.header))
             continue
         manner = mapping.manner(column.name)
-        several = column.kind == "codes" and (len(theirs) > 1 or mapping.columns.get(theirs[0]) == column.name)
+        several = column.kind == "codes" and (
+            len(theirs) > 1 or mapping.columns.get(theirs[0]) == column.name
+        )
         series = joined_codes([raw[name] for name in theirs], column, manner) if several else raw[theirs[0]]
         converted = convert(series, column, manner)
         for complaint in converted.complaints:
@@ -134,7 +148,9 @@ def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:
         if column.kind == "id" and numbers:
             found = "ids kept as numbers; leading zeros, if there were any, are lost"
             sheet.add(
-                "warning", column.name, whole("id_as_number", found, "ids as text", "Export the column as text at its source.")
+                "warning",
+                column.name,
+                whole("id_as_number", found, "ids as text", "Export the column as text at its source."),
             )
         if not column.optional:
             gone = converted.values.is_null()
@@ -145,7 +161,11 @@ def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:
             refused_whole = any(not complaint.rows.len() for complaint in converted.complaints)
             if gone.any() and not refused_whole:
                 remedy = "Fill it in at its source, or leave the row out."
-                sheet.add("error", column.name, Complaint("missing_value", gone.arg_true(), "an empty cell", "a value", remedy))
+                sheet.add(
+                    "error",
+                    column.name,
+                    Complaint("missing_value", gone.arg_true(), "an empty cell", "a value", remedy),
+                )
         columns.append(converted.values.rename(column.name))
     sheet.frame = pl.DataFrame(columns)
     if not height:
@@ -161,7 +181,9 @@ def _columns(sheet: Sheet, raw: pl.DataFrame) -> dict[str, list[str]]:
     theirs_of: dict[str, list[str]] = {}
     for theirs in raw.columns:
         # A heading that is broken into lines is the same heading without the break.
-        ours = mapping.columns.get(theirs) or (theirs if theirs in table.names else by_zh.get(theirs.replace(" ", "")))
+        ours = mapping.columns.get(theirs) or (
+            theirs if theirs in table.names else by_zh.get(theirs.replace(" ", ""))
+        )
         if ours is None:
             # The store keeps `replaced_on` beside the contract's columns; it is worked out again from the rows.
             sheet.unused += [theirs] if theirs != "replaced_on" else []
@@ -183,15 +205,25 @@ def _columns(sheet: Sheet, raw: pl.DataFrame) -> dict[str, list[str]]:
     for theirs, ours in mapping.columns.items():
         if theirs not in raw.columns:
             near = difflib.get_close_matches(theirs, raw.columns, n=1)
-            hint = f"Did you mean `{near[0]}`?" if near else f"The file has: {', '.join(map(mask_identity, raw.columns[:20]))}."
+            hint = (
+                f"Did you mean `{near[0]}`?"
+                if near
+                else f"The file has: {', '.join(map(mask_identity, raw.columns[:20]))}."
+            )
             found = f"no column `{theirs}`, which {MAPPING_FILE} names"
             sheet.add("error", ours, whole("mapped_column_missing", found, "the mapped column", hint))
     return theirs_of
 
 
 def _missing_column(column: Column, unused: list[str], header: int) -> Complaint:
-    near = difflib.get_close_matches(column.name, unused, n=1) or difflib.get_close_matches(column.zh, unused, n=1)
-    hint = f"Is it `{near[0]}`? Then write" if near else "Ask the department for it; if it has another name, write"
+    near = difflib.get_close_matches(column.name, unused, n=1) or difflib.get_close_matches(
+        column.zh, unused, n=1
+    )
+    hint = (
+        f"Is it `{near[0]}`? Then write"
+        if near
+        else "Ask the department for it; if it has another name, write"
+    )
     theirs = near[0] if near else "their name"
     remedy = f"{hint} `{theirs}: {column.name}` under `columns` in {MAPPING_FILE}."
     if header:
@@ -205,7 +237,9 @@ def _no_rows(sheet: Sheet) -> None:
         return
     level = "error" if table.required else "warning"
     remedy = "Ask for the extract again; leave the file out if the table was not delivered"
-    remedy += "." if table.required else f", or write `may_be_empty: true` in {MAPPING_FILE} if nothing happened."
+    remedy += (
+        "." if table.required else f", or write `may_be_empty: true` in {MAPPING_FILE} if nothing happened."
+    )
     sheet.add(level, "", whole("empty_file", "a header without rows", "rows", remedy))
 
 
@@ -219,7 +253,9 @@ def _identities(sheet: Sheet, raw: pl.DataFrame, theirs_of: Mapping[str, list[st
             continue
         if ours is None and (word := identity.telling_name(theirs)):
             found = f"a column that is called like {word}"
-            complaint = whole("identity_column", found, "no identities: pseudonymous ids only", identity.REMEDY_COLUMN)
+            complaint = whole(
+                "identity_column", found, "no identities: pseudonymous ids only", identity.REMEDY_COLUMN
+            )
             sheet.add("error", mask_identity(theirs), complaint)
             continue
         kind = sheet.table.column(ours).kind if ours else None
@@ -232,7 +268,9 @@ def _identities(sheet: Sheet, raw: pl.DataFrame, theirs_of: Mapping[str, list[st
             continue
         text = clean_text(text.cast(pl.String)) if kind is None or text.dtype != pl.String else text
         for check, rows, found in identity.identities(text, free_text=kind != "id"):
-            complaint = Complaint(check, rows, found, "pseudonymous ids and texts without identities", identity.REMEDY_VALUES)
+            complaint = Complaint(
+                check, rows, found, "pseudonymous ids and texts without identities", identity.REMEDY_VALUES
+            )
             sheet.add("error", mask_identity(theirs), complaint)
 
 
@@ -247,7 +285,13 @@ def check_rows(sheet: Sheet) -> None:
             sheet.add(
                 "error",
                 "known_on",
-                Complaint("known_before_occurred", early.arg_true(), found, "known_on on or after occurred_on", remedy),
+                Complaint(
+                    "known_before_occurred",
+                    early.arg_true(),
+                    found,
+                    "known_on on or after occurred_on",
+                    remedy,
+                ),
             )
     if ("birth_date", "known_on") in table.in_order:
         unborn = (frame["birth_date"] > frame["known_on"]).fill_null(False)
@@ -264,8 +308,12 @@ def check_rows(sheet: Sheet) -> None:
         loose = frame.select((~pl.col(inner).str.starts_with(pl.col(outer))).fill_null(False)).to_series()
         if loose.any():
             found = f"an area that is not in its {outer.removesuffix('_code')}"
-            remedy = "Correct the code that is wrong; after a change of boundaries give all codes of one year."
-            complaint = Complaint("areas_not_nested", loose.arg_true(), found, f"a code that begins with {outer}", remedy)
+            remedy = (
+                "Correct the code that is wrong; after a change of boundaries give all codes of one year."
+            )
+            complaint = Complaint(
+                "areas_not_nested", loose.arg_true(), found, f"a code that begins with {outer}", remedy
+            )
             sheet.add("error", inner, complaint)
     if table.one_of:
         nowhere = frame.select(pl.all_horizontal(pl.col(list(table.one_of)).is_null())).to_series()
@@ -275,7 +323,11 @@ def check_rows(sheet: Sheet) -> None:
         if nowhere.any():
             found = "neither a household nor an area"
             complaint = Complaint(
-                "missing_value", nowhere.arg_true(), found, "household_id or area_code", "Say whom the event hit."
+                "missing_value",
+                nowhere.arg_true(),
+                found,
+                "household_id or area_code",
+                "Say whom the event hit.",
             )
             sheet.add("error", "household_id", complaint)
     _check_versions(sheet)
@@ -295,16 +347,24 @@ def _check_versions(sheet: Sheet) -> None:
     repeated, conflicting = repeated_rows(frame, table, suspects)
     sheet.versions = suspects
     if places is not None:
-        repeated, conflicting, sheet.versions = (places.gather(rows) for rows in (repeated, conflicting, suspects))
+        repeated, conflicting, sheet.versions = (
+            places.gather(rows) for rows in (repeated, conflicting, suspects)
+        )
     if repeated.len():
         found = "rows that stand twice, equal in every column"
         complaint = Complaint(
-            "exact_duplicate", repeated, found, "each row once", "Nothing: each counts once. Tell the department."
+            "exact_duplicate",
+            repeated,
+            found,
+            "each row once",
+            "Nothing: each counts once. Tell the department.",
         )
         sheet.add("warning", "", complaint)
         sheet.repeated = repeated.cast(pl.UInt32)
     if conflicting.len() and table.name == "members":
-        conflicting = conflicting.filter(~in_two_households(sheet.frame[conflicting]))  # `riskmodel.tables.across` refuses these
+        conflicting = conflicting.filter(
+            ~in_two_households(sheet.frame[conflicting])
+        )  # `riskmodel.tables.across` refuses these
     if conflicting.len():
         words = " and ".join(key)
         found = f"different rows with the same {words}"
@@ -338,7 +398,11 @@ def check_owners(sheets: Mapping[str, Sheet]) -> None:
                 home = "households" if name == "household_id" else "members"
                 found = f"ids that {home} does not have"
                 remedy = f"Deliver the row of {home}, or correct the id (a lost leading zero?)."
-                sheet.add("error", name, Complaint("orphan", orphan.arg_true(), found, f"a {name} of {home}", remedy))
+                sheet.add(
+                    "error",
+                    name,
+                    Complaint("orphan", orphan.arg_true(), found, f"a {name} of {home}", remedy),
+                )
 
 
 def owner_columns(table: Table) -> Iterator[str]:
@@ -358,8 +422,16 @@ def absent_tables(present: Mapping[str, object]) -> list[Finding]:
         expected = f"{table.name}.parquet, .csv or .xlsx ({table.zh})"
         if table.required:
             remedy = "Put it into the folder; nothing can be scored without it."
-            findings.append(Finding("error", "missing_table", table.name, "", "", (), 0, "no such table", expected, remedy))
+            findings.append(
+                Finding(
+                    "error", "missing_table", table.name, "", "", (), 0, "no such table", expected, remedy
+                )
+            )
         else:
             remedy = "Scoring goes on without it; put it there before training."
-            findings.append(Finding("warning", "missing_table", table.name, "", "", (), 0, "no such table", expected, remedy))
+            findings.append(
+                Finding(
+                    "warning", "missing_table", table.name, "", "", (), 0, "no such table", expected, remedy
+                )
+            )
     return findings

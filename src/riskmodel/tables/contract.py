@@ -86,8 +86,12 @@ _FORMS = {
 
 def contract_markdown() -> str:
     """The whole contract as Markdown, English with the Chinese names and values beside."""
-    head = _HEAD.replace("{first}", schema.FIRST_DAY.isoformat()).replace("{last}", schema.LAST_DAY.isoformat())
-    head = head.replace("{length}", str(schema.ID_LENGTH)).replace("{most:,.0f}", f"{schema.MONEY_AT_MOST:,.0f}")
+    head = _HEAD.replace("{first}", schema.FIRST_DAY.isoformat()).replace(
+        "{last}", schema.LAST_DAY.isoformat()
+    )
+    head = head.replace("{length}", str(schema.ID_LENGTH)).replace(
+        "{most:,.0f}", f"{schema.MONEY_AT_MOST:,.0f}"
+    )
     parts = [head]
     parts += [_table(table) for table in TABLES.values()]
     parts.append(_OUTCOME)
@@ -111,9 +115,12 @@ def _table(table: Table) -> str:
 
 
 def _kind(column: Column) -> str:
-    return {"boolean": "flag", "integer": "whole number", "area": "area code", "codes": "codes, separated by `;`"}.get(
-        column.kind, column.kind
-    )
+    return {
+        "boolean": "flag",
+        "integer": "whole number",
+        "area": "area code",
+        "codes": "codes, separated by `;`",
+    }.get(column.kind, column.kind)
 
 
 def _values(column: Column) -> str:

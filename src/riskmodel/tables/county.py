@@ -75,7 +75,9 @@ class Tables:
         if name in self.frames:
             return self.frames[name]
         frame = empty(TABLES[name])
-        return frame if TABLES[name].form == "values" else frame.with_columns(replaced_on=pl.lit(None, pl.Date))
+        return (
+            frame if TABLES[name].form == "values" else frame.with_columns(replaced_on=pl.lit(None, pl.Date))
+        )
 
     def pandas(self, name: str) -> pd.DataFrame:
         """A table for an analyst, as pandas."""
@@ -92,18 +94,24 @@ class Tables:
             if TABLES[name].form == "values":
                 cut[name] = frame
                 continue
-            in_force = (pl.col("known_on") <= as_of) & (pl.col("replaced_on").is_null() | (pl.col("replaced_on") > as_of))
+            in_force = (pl.col("known_on") <= as_of) & (
+                pl.col("replaced_on").is_null() | (pl.col("replaced_on") > as_of)
+            )
             cut[name] = frame.filter(in_force).with_columns(replaced_on=pl.lit(None, pl.Date))
         if "members" in cut:
             left = pl.col("left_on").is_not_null() & (pl.col("left_on") <= as_of)
             cut["members"] = cut["members"].filter(~left)
         if "assets" in cut:
-            cut["assets"] = cut["assets"].join(authorised(self, as_of), on="household_id", how="semi", maintain_order="left")
+            cut["assets"] = cut["assets"].join(
+                authorised(self, as_of), on="household_id", how="semi", maintain_order="left"
+            )
         return Tables(cut, self.hashes, self.refused)
 
     def of_households(self, household_ids: Iterable[str]) -> Tables:
         """Only the rows of these households, of everybody who was ever a member of one, and of the areas (shocks, policy)."""
-        wanted = pl.DataFrame({"household_id": sorted(set(household_ids))}, schema={"household_id": pl.String})
+        wanted = pl.DataFrame(
+            {"household_id": sorted(set(household_ids))}, schema={"household_id": pl.String}
+        )
         people = self.get("members").join(wanted, on="household_id", how="semi").select("member_id").unique()
         part = {}
         for name, frame in self.frames.items():
@@ -121,7 +129,11 @@ class Tables:
     @property
     def newest_known_on(self) -> dt.date:
         """The newest `known_on` of any row: the day up to which this county is known. Raises DataError without rows."""
-        days = [frame["known_on"].max() for frame in self.frames.values() if "known_on" in frame.columns and frame.height]
+        days = [
+            frame["known_on"].max()
+            for frame in self.frames.values()
+            if "known_on" in frame.columns and frame.height
+        ]
         if not days:
             raise DataError("The tables have no rows: nothing is known on any day.")
         return reduce(max, days)  # type: ignore[arg-type, return-value]
@@ -154,9 +166,13 @@ def from_frames(frames: Mapping[str, pl.DataFrame], hashes: Mapping[str, str] | 
     for name, frame in frames.items():
         table = TABLES[name]
         absent = [
-            pl.lit(None, dtype_of(column)).alias(column.name) for column in table.columns if column.name not in frame.columns
+            pl.lit(None, dtype_of(column)).alias(column.name)
+            for column in table.columns
+            if column.name not in frame.columns
         ]
-        frame = frame.with_columns(absent).select(pl.col(column.name).cast(dtype_of(column)) for column in table.columns)
+        frame = frame.with_columns(absent).select(
+            pl.col(column.name).cast(dtype_of(column)) for column in table.columns
+        )
         repeated, _ = repeated_rows(frame, table)
         ready[name] = in_force_intervals(without_rows(frame, repeated), table)
     return Tables(ready, hashes or {})
@@ -170,7 +186,9 @@ def rows_of_repeated_keys(frame: pl.DataFrame, table: Table) -> pl.Series:
     return key.is_duplicated().arg_true()
 
 
-def repeated_rows(frame: pl.DataFrame, table: Table, suspects: pl.Series | None = None) -> tuple[pl.Series, pl.Series]:
+def repeated_rows(
+    frame: pl.DataFrame, table: Table, suspects: pl.Series | None = None
+) -> tuple[pl.Series, pl.Series]:
     """Positions of exact duplicates (all but the first of each), and of different rows with the same key and known_on.
 
     suspects: `rows_of_repeated_keys`, where they are known already; only they are compared.
@@ -211,9 +229,13 @@ def in_force_intervals(frame: pl.DataFrame, table: Table, *, keys_once: bool = F
         several = frame[table.key].is_duplicated()
         place = pl.int_range(0, pl.len(), dtype=pl.UInt32).alias(ROW)
         versions = frame.select(place, table.key, "known_on").filter(several).sort(table.key, "known_on")
-        next_known = pl.when(pl.col(table.key).shift(-1) == pl.col(table.key)).then(pl.col("known_on").shift(-1))
+        next_known = pl.when(pl.col(table.key).shift(-1) == pl.col(table.key)).then(
+            pl.col("known_on").shift(-1)
+        )
         versions = versions.select(ROW, replaced_on=next_known).sort(ROW)
-        replaced = pl.repeat(None, frame.height, dtype=pl.Date, eager=True).scatter(versions[ROW], versions["replaced_on"])
+        replaced = pl.repeat(None, frame.height, dtype=pl.Date, eager=True).scatter(
+            versions[ROW], versions["replaced_on"]
+        )
         frame = frame.with_columns(replaced.alias("replaced_on"))
     else:
         frame = frame.with_columns(pl.lit(None, pl.Date).alias("replaced_on"))
@@ -241,7 +263,11 @@ def in_canonical_order(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     packed = rank * (1 << 2 * _DAY_BITS)
     for date, bits in ((frame["occurred_on"], _DAY_BITS), (frame["known_on"], 0)):
         packed = packed + (date.cast(pl.Int32).cast(pl.Int64) + _DAY_ZERO) * (1 << bits)
-    places = packed.arg_sort() if not packed.is_sorted() else pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True)
+    places = (
+        packed.arg_sort()
+        if not packed.is_sorted()
+        else pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True)
+    )
     packed = packed.gather(places)
     tied = ((packed == packed.shift(1)) | (packed == packed.shift(-1))).fill_null(False)
     if tied.any():
@@ -257,5 +283,9 @@ def in_canonical_order(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
 def canonical_order(table: Table) -> list[str]:
     """Columns by which the rows of a table are sorted, so that sums never depend on the order of a file."""
     owner = "household_id" if "household_id" in table.names else "member_id"
-    order = [owner, "occurred_on", "known_on", table.key] if table.form == "event" else [owner, table.key, "known_on"]
+    order = (
+        [owner, "occurred_on", "known_on", table.key]
+        if table.form == "event"
+        else [owner, table.key, "known_on"]
+    )
     return list(dict.fromkeys(name for name in order if name in table.names))

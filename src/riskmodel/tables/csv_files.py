@@ -71,7 +71,9 @@ def read_csv(folder: Path, table: str, path: Path, mapping: TableMapping) -> Sou
         data = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
     except (EOFError, zlib.error, gzip.BadGzipFile):
         found = "a truncated or damaged compressed file"
-        return refused(table, file, kind, "truncated_file", found, "a complete file", "Copy it again; compare the sizes.")
+        return refused(
+            table, file, kind, "truncated_file", found, "a complete file", "Copy it again; compare the sizes."
+        )
     if not data.strip():
         remedy = "Ask for the extract again; leave the file out if the table was not delivered."
         return refused(table, file, kind, "empty_file", "an empty file", "a header and rows", remedy)
@@ -92,7 +94,14 @@ def _from_bytes(data: bytes, table: str, file: str, read_as: str, mapping: Table
         check = "truncated_file" if "never closed" in found else "stray_quote"
         where = f"{found}, in line {line:,} ({file}:{line})"
         return refused(
-            table, file, read_as, check, where, "quote marks around whole cells", _QUOTE_REMEDY, read=_lines_below_header(data)
+            table,
+            file,
+            read_as,
+            check,
+            where,
+            "quote marks around whole cells",
+            _QUOTE_REMEDY,
+            read=_lines_below_header(data),
         )
     head = _first_records(data)
     texts = [[plain(cell) for cell in cells] for cells, _ in head]
@@ -101,7 +110,9 @@ def _from_bytes(data: bytes, table: str, file: str, read_as: str, mapping: Table
             if any(sign in cell for cells, _ in head for cell in cells):
                 found = f"columns separated by {word}"
                 remedy = "Export it as CSV with commas."
-                return refused(table, file, read_as, "wrong_separator", found, "commas", remedy, read=shape.rows - 1)
+                return refused(
+                    table, file, read_as, "wrong_separator", found, "commas", remedy, read=shape.rows - 1
+                )
     if mapping.header is not None:
         place = min(mapping.header, len(texts)) - 1
         headings = texts[place]
@@ -114,7 +125,16 @@ def _from_bytes(data: bytes, table: str, file: str, read_as: str, mapping: Table
         remedy = "Rename or remove one of them."
         return refused(table, file, read_as, "column_twice", found, "each column once", remedy, read=rows)
     if found := _joined_rows(data, shape, len(headings)):
-        return refused(table, file, read_as, "stray_quote", found, "quote marks around whole cells", _JOINED_REMEDY, read=rows)
+        return refused(
+            table,
+            file,
+            read_as,
+            "stray_quote",
+            found,
+            "quote marks around whole cells",
+            _JOINED_REMEDY,
+            read=rows,
+        )
     offset = head[place][1]
     source = _parsed(data, offset, headings, (table, file, read_as, place + 1))
     source.header = place + 1
@@ -153,13 +173,20 @@ def _parsed(data: bytes, offset: int, headings: Sequence[str], named: tuple[str,
         return "skip"
 
     if offset >= len(data):
-        return Source(table, pl.DataFrame(schema=dict.fromkeys(names, pl.String)), [Part(file, 0, 0, header + 1)], read_as)
+        return Source(
+            table,
+            pl.DataFrame(schema=dict.fromkeys(names, pl.String)),
+            [Part(file, 0, 0, header + 1)],
+            read_as,
+        )
     columns = dict.fromkeys(names, pa.large_string())
     try:
         read = arrow_csv.read_csv(
             pa.BufferReader(memoryview(data)[offset:]),
             read_options=arrow_csv.ReadOptions(use_threads=False, column_names=names, block_size=1 << 24),
-            parse_options=arrow_csv.ParseOptions(invalid_row_handler=skip, newlines_in_values=True, ignore_empty_lines=False),
+            parse_options=arrow_csv.ParseOptions(
+                invalid_row_handler=skip, newlines_in_values=True, ignore_empty_lines=False
+            ),
             convert_options=arrow_csv.ConvertOptions(column_types=columns, strings_can_be_null=False),
         )
     except pa.ArrowInvalid as error:
@@ -169,16 +196,29 @@ def _parsed(data: bytes, offset: int, headings: Sequence[str], named: tuple[str,
     if joined:  # a row of too many or too few cells that runs over several lines is made of several rows
         found = f"a quote mark in row {joined[0] + header:,} that joins it with the line below: the cells do not fit the header"
         expected = "quote marks around whole cells"
-        return refused(table, file, read_as, "stray_quote", found, expected, _JOINED_REMEDY, read=_lines_below_header(data))
+        return refused(
+            table,
+            file,
+            read_as,
+            "stray_quote",
+            found,
+            expected,
+            _JOINED_REMEDY,
+            read=_lines_below_header(data),
+        )
     frame = pl.DataFrame(pl.from_arrow(read))
     total = frame.height + len(ragged) + len(blank)
     numbers = pl.int_range(header + 1, header + total + 1, dtype=pl.UInt32, eager=True)
     troubles: list[Trouble] = []
     if ragged or blank:
-        left_out = pl.Series([number + header for number, _ in ragged] + [number + header for number in blank], dtype=pl.UInt32)
+        left_out = pl.Series(
+            [number + header for number, _ in ragged] + [number + header for number in blank], dtype=pl.UInt32
+        )
         numbers = numbers.filter(~numbers.is_in(left_out.implode()))
     if ragged:
-        troubles.append(_ragged(file, [(number + header, width) for number, width in ragged], len(names), header + total))
+        troubles.append(
+            _ragged(file, [(number + header, width) for number, width in ragged], len(names), header + total)
+        )
     elif not data.endswith((b"\n", b"\r")) and frame.height:
         remedy = "Compare the number of rows with the department's; the file may have been cut."
         found = "no line break after the last row"
@@ -195,10 +235,22 @@ def _ragged(file: str, ragged: Sequence[tuple[int, int]], width: int, last: int)
     widths = sorted({cells for _, cells in ragged})
     found = f"{' or '.join(str(cells) for cells in widths)} cells"
     if rows == (last,) and widths[0] < width:
-        remedy = "The file was cut: export or copy it again. If it is a note below the table, delete the note."
-        return Trouble("truncated_file", file, rows, 1, f"a last row that breaks off after {found}", f"{width} cells", remedy)
+        remedy = (
+            "The file was cut: export or copy it again. If it is a note below the table, delete the note."
+        )
+        return Trouble(
+            "truncated_file",
+            file,
+            rows,
+            1,
+            f"a last row that breaks off after {found}",
+            f"{width} cells",
+            remedy,
+        )
     remedy = "Look for commas or quote marks inside values; export with quotes around text."
-    return Trouble("ragged_row", file, rows[:10], len(rows), found, f"{width} cells, as in the header", remedy)
+    return Trouble(
+        "ragged_row", file, rows[:10], len(rows), found, f"{width} cells, as in the header", remedy
+    )
 
 
 def _first_records(data: bytes) -> list[tuple[list[str], int]]:
@@ -329,7 +381,11 @@ def find_encoding(data: bytes, named: str | None = None) -> tuple[str, tuple[str
     """
     expected = "UTF-8 or GB18030"
     if data.startswith(_UTF16) or b"\x00" in data[:4096]:
-        return "", ("UTF-16 or binary data", expected, "Save the file as CSV UTF-8 (逗号分隔) and check again.")
+        return "", (
+            "UTF-16 or binary data",
+            expected,
+            "Save the file as CSV UTF-8 (逗号分隔) and check again.",
+        )
     if data.isascii():
         return "utf-8", None
     utf8_error = None
@@ -347,7 +403,11 @@ def find_encoding(data: bytes, named: str | None = None) -> tuple[str, tuple[str
         if as_gb is None or not _commonly_chinese(as_gb) or named == "utf-8":
             return "utf-8", None
         found = "bytes that read as UTF-8 and as GB18030, with different meaning"
-        return "", (found, "one of the two", "Say which in tables.yaml: `encoding: gb18030` or `encoding: utf-8`.")
+        return "", (
+            found,
+            "one of the two",
+            "Say which in tables.yaml: `encoding: gb18030` or `encoding: utf-8`.",
+        )
     if (
         utf8_error is not None
         and utf8_error.start >= len(data) - 3
@@ -365,7 +425,11 @@ def find_encoding(data: bytes, named: str | None = None) -> tuple[str, tuple[str
     line = len(re.findall(rb"\r\n|\n|\r", data[: utf8_error.start])) + 1 if utf8_error else 1
     if as_gb is None and named != "gb18030":
         found = f"{where} (row {line:,}) is neither UTF-8 nor GB18030"
-        return "", (found, expected, "Export the file again as UTF-8; do not paste files of two encodings together.")
+        return "", (
+            found,
+            expected,
+            "Export the file again as UTF-8; do not paste files of two encodings together.",
+        )
     found = f"{where} (row {line:,}) is neither UTF-8 nor common GB18030"
     remedy = (
         "If the file comes from a Chinese system and only some of its characters are rare, write `encoding: gb18030` for the table in "
@@ -383,7 +447,9 @@ def _decode(data: bytes) -> str | None:
 
 def _commonly_chinese(text: str) -> bool:
     """Whether nearly all characters beyond ASCII are of GB 2312, and most of them everyday Han or full-width signs."""
-    beyond = [sign for sign in dict.fromkeys(text[: 1 << 22]) if ord(sign) > 127 and sign not in "\ufeff\u3000"]
+    beyond = [
+        sign for sign in dict.fromkeys(text[: 1 << 22]) if ord(sign) > 127 and sign not in "\ufeff\u3000"
+    ]
     if not beyond:
         return False
     counted = common = everyday = 0

@@ -39,7 +39,9 @@ class Delivery:
     def summaries(self) -> list[TableSummary]:
         """One a table: how it came in, and what became of its rows."""
         return [
-            _summary(self.sheets[name]) if name in self.sheets else _summary_of_nothing(name, self.unreadable[name])
+            _summary(self.sheets[name])
+            if name in self.sheets
+            else _summary_of_nothing(name, self.unreadable[name])
             for name in self.order
         ]
 
@@ -51,7 +53,9 @@ class Delivery:
     def frames(self) -> Iterator[tuple[str, pl.DataFrame]]:
         """Each table of a delivery without errors, in canonical order; its sheet is emptied, so that memory holds one copy."""
         for name, sheet in self.sheets.items():
-            frame = in_force_intervals(without_rows(sheet.frame, sheet.repeated), sheet.table, keys_once=sheet.keys_once)
+            frame = in_force_intervals(
+                without_rows(sheet.frame, sheet.repeated), sheet.table, keys_once=sheet.keys_once
+            )
             sheet.frame = sheet.frame.clear()
             yield name, frame
 
@@ -66,8 +70,12 @@ def checked_records(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Deliv
     sources = {}
     for name, rows in records.items():
         columns = dict.fromkeys(key for row in rows for key in row)
-        frame = pl.DataFrame([_series(key, [row.get(key) for row in rows]) for key in columns or TABLES[name].names])
-        sources[name] = Source(name, frame, [Part("", 0, frame.height, 1)], "records", typed=True, read=frame.height)
+        frame = pl.DataFrame(
+            [_series(key, [row.get(key) for row in rows]) for key in columns or TABLES[name].names]
+        )
+        sources[name] = Source(
+            name, frame, [Part("", 0, frame.height, 1)], "records", typed=True, read=frame.height
+        )
     delivery = check_sources("the records", sources, {}, [])
     report = delivery.report()
     if not report.ok:
@@ -86,7 +94,10 @@ def _series(name: str, values: list[Any]) -> pl.Series:
             return pl.Series(name, values, dtype=pl.Null)
         if kind in (str, bool, int, float, dt.date, dt.datetime):
             return pl.Series(name, values)
-    texts = [None if value is None else str(value).lower() if isinstance(value, bool) else str(value) for value in values]
+    texts = [
+        None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        for value in values
+    ]
     return pl.Series(name, texts, dtype=pl.String)
 
 
@@ -95,7 +106,9 @@ def receive(folder: Path, *, warn: bool = False) -> Delivery:
     mappings = read_mapping(folder)
     found, troubles = find_sources(folder, mappings)
     sources = {
-        name: read_source(folder, name, found[name], mappings.get(name, TableMapping())) for name in TABLES if name in found
+        name: read_source(folder, name, found[name], mappings.get(name, TableMapping()))
+        for name in TABLES
+        if name in found
     }
     for name in mappings:
         if name not in found and not mappings[name].file:
@@ -155,7 +168,11 @@ def _summary(sheet: Sheet) -> TableSummary:
     """Rows read = used + refused + duplicates + empty. A table that is refused as a whole has no row that is used."""
     source = sheet.source
     bad = sheet.refused_rows()
-    repeated = sheet.repeated.filter(~sheet.repeated.is_in(bad.implode())).len() if bad.len() else sheet.repeated.len()
+    repeated = (
+        sheet.repeated.filter(~sheet.repeated.is_in(bad.implode())).len()
+        if bad.len()
+        else sheet.repeated.len()
+    )
     duplicates = 0 if sheet.whole_table_refused else repeated
     refused = source.read - source.empty if sheet.whole_table_refused else bad.len() + source.unreadable
     counts = {"columns not used": len(sheet.unused)} if sheet.unused else {}

@@ -90,7 +90,9 @@ class Source:
         return part.file, part.row(position)
 
 
-def refused(table: str, file: str, read_as: str, check: str, found: str, expected: str, remedy: str, *, read: int = 0) -> Source:
+def refused(
+    table: str, file: str, read_as: str, check: str, found: str, expected: str, remedy: str, *, read: int = 0
+) -> Source:
     """A file of which nothing can be used. read: its rows, where they can be counted."""
     trouble = Trouble(check, file, (), 0, found, expected, remedy)
     return Source(table, None, [Part(file, 0, 0, 1)], read_as, [trouble], read=read, unreadable=read)
@@ -122,14 +124,18 @@ def blank_rows(frame: pl.DataFrame) -> pl.Series:
     return left
 
 
-def without_blank_rows(frame: pl.DataFrame, numbers: pl.Series, first: int = 2) -> tuple[pl.DataFrame, pl.Series | None, int]:
+def without_blank_rows(
+    frame: pl.DataFrame, numbers: pl.Series, first: int = 2
+) -> tuple[pl.DataFrame, pl.Series | None, int]:
     """The frame without blank rows, the row numbers of the others (None: they run on from `first`), and how many went."""
     blank = blank_rows(frame)
     if blank.len():
         place = pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True)
         kept = ~place.is_in(blank.implode())
         frame, numbers = frame.filter(kept), numbers.filter(kept)
-    gaps = bool(numbers.len()) and (int(numbers[-1]) - int(numbers[0]) + 1 != numbers.len() or int(numbers[0]) != first)
+    gaps = bool(numbers.len()) and (
+        int(numbers[-1]) - int(numbers[0]) + 1 != numbers.len() or int(numbers[0]) != first
+    )
     return frame, numbers if gaps else None, blank.len()
 
 
@@ -145,7 +151,11 @@ _IN_BRACKETS = re.compile(r"[(\[].*?[)\]]")
 
 def _is_heading(cell: str, known: Collection[str]) -> bool:
     """Whether a cell is a known heading, perhaps with blanks or with a unit in brackets."""
-    return cell in known or cell.replace(" ", "") in known or _IN_BRACKETS.sub("", cell).replace(" ", "") in known
+    return (
+        cell in known
+        or cell.replace(" ", "") in known
+        or _IN_BRACKETS.sub("", cell).replace(" ", "") in known
+    )
 
 
 def find_header(rows: Sequence[Sequence[str]], known: Collection[str]) -> tuple[int, list[str]]:

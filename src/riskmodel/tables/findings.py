@@ -30,7 +30,11 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
         "a table in a form that is not read (.xls, .txt, .zip)",
         "不能读取的文件格式，请另存为 .xlsx、.csv 或 .parquet",
     ),
-    "unknown_file": ("warning", "a readable file that is called like no table", "文件名与任何数据表都不对应，未读取"),
+    "unknown_file": (
+        "warning",
+        "a readable file that is called like no table",
+        "文件名与任何数据表都不对应，未读取",
+    ),
     "empty_file": (
         "error",
         "no bytes, or a header without rows (a warning for an optional table)",
@@ -72,9 +76,17 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
     "no_sheet": ("error", "the sheet that `tables.yaml` names is not there", "没有指定的工作表"),
     "column_twice": ("error", "two columns of one name, or two that mean the same column", "列重复"),
     "missing_column": ("error", "a required column is not there", "缺少必需的列"),
-    "mapped_column_missing": ("error", "a column that `tables.yaml` names is not there", "映射文件中写明的列不存在"),
+    "mapped_column_missing": (
+        "error",
+        "a column that `tables.yaml` names is not there",
+        "映射文件中写明的列不存在",
+    ),
     "partitions_differ": ("error", "Parquet partitions with different columns", "各分区文件的列不一致"),
-    "wrong_partition": ("error", "rows of another county than the folder's name says", "行的县代码与分区文件夹不一致"),
+    "wrong_partition": (
+        "error",
+        "rows of another county than the folder's name says",
+        "行的县代码与分区文件夹不一致",
+    ),
     "wrong_type": ("error", "a Parquet column of a type that cannot mean this column", "列的数据类型不对"),
     "missing_value": ("error", "an empty cell where a value is required", "必填项为空"),
     "unknown_code": ("error", "a code that the contract does not have", "未知代码，请改正或在映射文件中对应"),
@@ -85,11 +97,19 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
         "日期格式无法识别或日期不存在",
     ),
     "not_a_number": ("error", "text where a number is expected", "不是数字"),
-    "exponent_number": ("error", "a number that a spreadsheet has shortened (`1.2E+05`)", "数字被表格软件改成了科学计数法"),
+    "exponent_number": (
+        "error",
+        "a number that a spreadsheet has shortened (`1.2E+05`)",
+        "数字被表格软件改成了科学计数法",
+    ),
     "unit_in_cell": ("error", "a number with its unit in the cell (`3万元`)", "单元格内带有单位，请去掉单位"),
     "negative": ("error", "a negative amount or count", "数值为负"),
     "infinite": ("error", "an infinite amount", "数值为无穷大"),
-    "out_of_range": ("error", "a level outside 1 to 4; an amount or count beyond all reason", "等级不在 1 至 4 之间，或数值过大"),
+    "out_of_range": (
+        "error",
+        "a level outside 1 to 4; an amount or count beyond all reason",
+        "等级不在 1 至 4 之间，或数值过大",
+    ),
     "bad_area": ("error", "not an area code of this level", "不是该级别的区划代码"),
     "areas_not_nested": (
         "error",
@@ -124,17 +144,37 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
         "数据区有合并单元格，请取消合并并逐行填写",
     ),
     "birth_in_future": ("error", "a birth after the day it was known", "出生日期晚于入库日期"),
-    "known_before_occurred": ("error", "`known_on` before `occurred_on`, but in announced tables", "入库日期早于发生日期"),
-    "orphan": ("error", "a member of no household, an event of no household or member", "所属的户或人员不存在"),
-    "owner_refused": ("error", "only in quarantine: rows whose household or member was refused", "所属的户或人员未通过检查"),
-    "two_versions": ("error", "different rows with the same key and `known_on`", "同一编号、同一入库日期有内容不同的两行"),
+    "known_before_occurred": (
+        "error",
+        "`known_on` before `occurred_on`, but in announced tables",
+        "入库日期早于发生日期",
+    ),
+    "orphan": (
+        "error",
+        "a member of no household, an event of no household or member",
+        "所属的户或人员不存在",
+    ),
+    "owner_refused": (
+        "error",
+        "only in quarantine: rows whose household or member was refused",
+        "所属的户或人员未通过检查",
+    ),
+    "two_versions": (
+        "error",
+        "different rows with the same key and `known_on`",
+        "同一编号、同一入库日期有内容不同的两行",
+    ),
     "before_birth": (
         "error",
         "a bill, certificate, wage or income of a member before the member's birth",
         "发生日期早于该成员的出生日期",
     ),
     "left_before_birth": ("error", "a member who left before being born", "离开日期早于出生日期"),
-    "part_above_total": ("error", "reimbursed or self-paid alone above the total cost", "报销或个人自付金额大于总费用"),
+    "part_above_total": (
+        "error",
+        "reimbursed or self-paid alone above the total cost",
+        "报销或个人自付金额大于总费用",
+    ),
     "owner_changed": (
         "error",
         "a correction that changes its household, member or area: ids of events that begin again",
@@ -150,7 +190,11 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
         "a member id that stands for another person: sex and birth differ, or one of them after leaving",
         "人员编号被重复使用：性别和出生日期均与此前不同，或离开后再次出现时不同",
     ),
-    "two_households": ("error", "one member in two households on one `known_on`", "同一成员在同一入库日期属于两个户"),
+    "two_households": (
+        "error",
+        "one member in two households on one `known_on`",
+        "同一成员在同一入库日期属于两个户",
+    ),
     "identity_number": (
         "error",
         "an 18-digit number with the check digit of a national id",
@@ -164,7 +208,11 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
         "列名像是姓名、证件号、电话、账号或地址，请在来源处去掉该列",
     ),
     "exact_duplicate": ("warning", "rows that stand twice; they count once", "完全重复的行，只计一次"),
-    "contradiction": ("warning", "what the field's audit rules call contradictory (below)", "前后矛盾，请向来源部门核对"),
+    "contradiction": (
+        "warning",
+        "what the field's audit rules call contradictory (below)",
+        "前后矛盾，请向来源部门核对",
+    ),
     "near_birth": (
         "warning",
         "a bill of a newborn dated up to 31 days before the birth",
@@ -186,7 +234,11 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
         "an event of a household after its last member had left or moved",
         "发生日期晚于该户最后一名成员离开或迁入他户",
     ),
-    "not_a_member": ("warning", "income of a person who was never a member of that household", "收入所列人员从未属于该户"),
+    "not_a_member": (
+        "warning",
+        "income of a person who was never a member of that household",
+        "收入所列人员从未属于该户",
+    ),
     "child_at_work": ("warning", "somebody under 16 years in employment", "不满 16 岁却有务工记录"),
     "came_back": ("warning", "a member who had left and is there again", "已离开（可能去世）的成员再次出现"),
     "back_and_forth": (
@@ -339,8 +391,13 @@ class CheckReport:
         lines = [f"Checked {self.folder}", ""]
         for summary in self.tables:
             extra = "".join(f", {count:,} {what}" for what, count in summary.counts.items() if count)
-            lines.append(f"  {summary.table:<15}{summary.read:>12,} rows{summary.parts}  {summary.read_as}{extra}")
-        for title, findings in (("ERRORS: these rows are refused", self.errors), ("WARNINGS: kept and used", self.warnings)):
+            lines.append(
+                f"  {summary.table:<15}{summary.read:>12,} rows{summary.parts}  {summary.read_as}{extra}"
+            )
+        for title, findings in (
+            ("ERRORS: these rows are refused", self.errors),
+            ("WARNINGS: kept and used", self.warnings),
+        ):
             if not findings:
                 continue
             lines += ["", f"{title} ({len(findings)})"]

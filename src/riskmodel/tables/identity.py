@@ -12,7 +12,18 @@ REMEDY_COLUMN = "Leave the column out of the extract; persons are known here by 
 REMEDY_VALUES = "Replace it by a keyed pseudonym at its source. If these are no identities, name the column under `not_identity` in tables.yaml."
 
 _TELLING = {
-    "a name": ("姓名", "名字", "户主姓名", "联系人", "负责人", "帮扶责任人", "帮扶人", "name", "full_name", "surname"),
+    "a name": (
+        "姓名",
+        "名字",
+        "户主姓名",
+        "联系人",
+        "负责人",
+        "帮扶责任人",
+        "帮扶人",
+        "name",
+        "full_name",
+        "surname",
+    ),
     "an identity number": (
         "身份证",
         "证件号",
@@ -40,7 +51,9 @@ PHONE_LIKE = re.compile(_PHONE)
 NAME_LIKE = re.compile(rf"[{_SURNAMES}][\u3400-\u9fff]{{1,2}}")
 _PLACES = "村镇乡区园社组里寨屯庄湾县市州省点坝坪沟河冲坎坳垭坡岗岔沱场边井洞塘口"
 # Headings of columns whose few values are places or things, which may be called like persons (李子冲, 白岩).
-_OF_THINGS = re.compile("[村乡镇组区县寨屯]|地[址点名]|安置|小区|学校|单位|机构|产业|作物|品种|项目|病|诊断|民族|village|town")
+_OF_THINGS = re.compile(
+    "[村乡镇组区县寨屯]|地[址点名]|安置|小区|学校|单位|机构|产业|作物|品种|项目|病|诊断|民族|village|town"
+)
 _OF_PERSONS = re.compile("干部|人|员|书记|主任|[组村镇乡县区]长|医生|教师|老师|联系|责任|户主|姓")
 # Ordinary words that begin like a family name: what stands in columns of schooling, illness, crops, trades and reasons.
 _ENDINGS = "族病症炎瘤癌压障疸痛户费款业厂店房车员牛羊猪鸡鸭鹅鱼茶酒薯豆麻参斛榴粱"
@@ -60,7 +73,11 @@ def telling_name(column: str) -> str | None:
     for word, names in _TELLING.items():
         for name in names:
             if name.isascii():
-                if lower == name or lower.endswith("_" + name) or (len(name) > 4 and lower.startswith(name + "_")):
+                if (
+                    lower == name
+                    or lower.endswith("_" + name)
+                    or (len(name) > 4 and lower.startswith(name + "_"))
+                ):
                     return word
             elif name in column:
                 return word
@@ -80,7 +97,11 @@ def identities(text: pl.Series, *, free_text: bool) -> Iterator[tuple[str, pl.Se
         numbers = text.gather(places).str.extract(_ID_INSIDE, 1)
         valid = valid_id_numbers(numbers)
         if valid.any():
-            yield "identity_number", places.filter(valid), "an 18-digit number with the check digit of a national id"
+            yield (
+                "identity_number",
+                places.filter(valid),
+                "an 18-digit number with the check digit of a national id",
+            )
     if free_text:
         phones = text.str.contains(_PHONE).fill_null(False)
     else:
@@ -109,7 +130,11 @@ def looks_like_names(some: pl.Series) -> bool:
     if not names.len():
         return False
     if distinct.len() < 3:
-        return len(some) >= FEW_ROWS and names.len() == distinct.len() and bool((names.str.len_chars() == 3).all())
+        return (
+            len(some) >= FEW_ROWS
+            and names.len() == distinct.len()
+            and bool((names.str.len_chars() == 3).all())
+        )
     return float(some.is_in(names.implode()).sum()) >= 0.8 * len(some)
 
 
@@ -122,7 +147,10 @@ def valid_id_numbers(numbers: pl.Series) -> pl.Series:
     """Whether each text is 17 digits and their check digit by GB 11643 (ISO 7064 mod 11-2). Null is False."""
     frame = pl.DataFrame({"number": numbers.cast(pl.String)})
     fits = pl.col("number").str.contains(r"^\d{17}[0-9Xx]$").fill_null(False)
-    digits = [pl.col("number").str.slice(place, 1).cast(pl.Int32, strict=False) * weight for place, weight in enumerate(_WEIGHTS)]
+    digits = [
+        pl.col("number").str.slice(place, 1).cast(pl.Int32, strict=False) * weight
+        for place, weight in enumerate(_WEIGHTS)
+    ]
     check = pl.sum_horizontal(digits) % 11
     wanted = check.replace_strict(dict(enumerate(_CHECK_DIGITS)), default=None, return_dtype=pl.String)
     last = pl.col("number").str.slice(17, 1).str.to_uppercase()
@@ -146,7 +174,9 @@ def telling_text(text: str) -> str | None:
     an identity number counts here, with or without a fitting check digit: in a note nothing else looks like one. A name is known by the word
     before it (户主、姓名、联系人 …) or where it is all that is written; a name in the middle of a sentence is not found.
     """
-    plain = re.sub(r"\d{4}([-/.])\d{1,2}\1\d{1,2}(?!\d)", " 日 ", unicodedata.normalize("NFKC", text))  # dates are none
+    plain = re.sub(
+        r"\d{4}([-/.])\d{1,2}\1\d{1,2}(?!\d)", " 日 ", unicodedata.normalize("NFKC", text)
+    )  # dates are none
     plain = re.sub(r"(?<=[0-9])[\s\-–—·]+(?=[0-9xX])", "", plain)
     if re.search(r"(?<!\d)\d{17}[\dXx](?!\d)", plain) or re.search(r"(?<!\d)\d{15}(?!\d)", plain):
         return "an identity number"

@@ -27,7 +27,18 @@ from riskmodel.tables.schema import TABLES, Table
 from riskmodel.tables.values import UNITS, DayOfMonth, Manner, plain, unit_fits
 
 MAPPING_FILE = "tables.yaml"
-KEYS = ("file", "sheet", "encoding", "header", "columns", "codes", "missing", "ignore", "not_identity", "may_be_empty")
+KEYS = (
+    "file",
+    "sheet",
+    "encoding",
+    "header",
+    "columns",
+    "codes",
+    "missing",
+    "ignore",
+    "not_identity",
+    "may_be_empty",
+)
 ENCODINGS = ("utf-8", "gb18030")
 DAYS = ("first", "last")
 HEADER_AT_MOST = 50  # a header is looked for, and may be named, within the first rows of a file
@@ -53,7 +64,9 @@ class TableMapping:
     ignore: tuple[str, ...] = ()
     not_identity: tuple[str, ...] = ()
     may_be_empty: bool = False
-    other_headings: tuple[str, ...] = ()  # further words by which the header is found, where there is no mapping yet
+    other_headings: tuple[
+        str, ...
+    ] = ()  # further words by which the header is found, where there is no mapping yet
 
     def manner(self, ours: str) -> Manner:
         """How the extract writes one of the contract's columns."""
@@ -78,14 +91,20 @@ def read_mapping(folder: Path) -> dict[str, TableMapping]:
     mappings = {}
     data = document.data or {}
     if not isinstance(data, dict):
-        raise DataError(Fault(str(path), "no tables", "`table:` and its columns below it", "See docs/tables.md."))
+        raise DataError(
+            Fault(str(path), "no tables", "`table:` and its columns below it", "See docs/tables.md.")
+        )
     for name, entry in data.items():
         if name not in TABLES:
             near = difflib.get_close_matches(str(name), list(TABLES), n=1)
             hint = f"Did you mean `{near[0]}`?" if near else "Correct the name."
-            faults.append(Fault(document.where(name), f"unknown table `{name}`", "one of " + ", ".join(TABLES), hint))
+            faults.append(
+                Fault(document.where(name), f"unknown table `{name}`", "one of " + ", ".join(TABLES), hint)
+            )
             continue
-        mappings[str(name)] = _table_mapping(document, TABLES[name], {} if entry in (None, "", "~", "null") else entry, faults)
+        mappings[str(name)] = _table_mapping(
+            document, TABLES[name], {} if entry in (None, "", "~", "null") else entry, faults
+        )
     if faults:
         raise DataError(faults)
     return mappings
@@ -111,8 +130,16 @@ def _table_mapping(document: Document, table: Table, entry: Any, faults: list[Fa
         theirs = plain(theirs)
         if ours not in table.names:
             near = difflib.get_close_matches(ours, table.names, n=1)
-            hint = f"Did you mean `{near[0]}`?" if near else "Write `theirs: ours`, or `ours: {from: theirs, unit: …}`."
-            faults.append(Fault(where(*key), f"`{ours}` is no column of {name}", "one of " + ", ".join(table.names), hint))
+            hint = (
+                f"Did you mean `{near[0]}`?"
+                if near
+                else "Write `theirs: ours`, or `ours: {from: theirs, unit: …}`."
+            )
+            faults.append(
+                Fault(
+                    where(*key), f"`{ours}` is no column of {name}", "one of " + ", ".join(table.names), hint
+                )
+            )
         elif ours in ours_from and ours_from[ours] != theirs and table.column(ours).kind != "codes":
             found = f"`{ours}` is made from both `{ours_from[ours]}` and `{theirs}`"
             faults.append(Fault(where(*key), found, "one column for each", "Delete one of the two."))
@@ -126,7 +153,11 @@ def _table_mapping(document: Document, table: Table, entry: Any, faults: list[Fa
         elif isinstance(value, dict) and value and set(value) <= {"from", "unit", "day"}:
             ours = str(key)
             theirs = value.get("from", ())
-            if isinstance(theirs, list) and theirs and (ours not in table.names or table.column(ours).kind == "codes"):
+            if (
+                isinstance(theirs, list)
+                and theirs
+                and (ours not in table.names or table.column(ours).kind == "codes")
+            ):
                 for one in theirs:
                     rename(str(one), ours, name, "columns", key)
             elif "from" in value:
@@ -138,7 +169,14 @@ def _table_mapping(document: Document, table: Table, entry: Any, faults: list[Fa
                     days[ours] = value["day"]
                 else:
                     expected = "`first` or `last`, for a date of which only the month is given"
-                    faults.append(Fault(where(name, "columns", key, "day"), f"day `{value['day']}`", expected, "Correct it."))
+                    faults.append(
+                        Fault(
+                            where(name, "columns", key, "day"),
+                            f"day `{value['day']}`",
+                            expected,
+                            "Correct it.",
+                        )
+                    )
             if "unit" in value and ours in table.names:
                 unit = str(value["unit"])
                 if unit_fits(table.column(ours), unit):
@@ -146,9 +184,15 @@ def _table_mapping(document: Document, table: Table, entry: Any, faults: list[Fa
                 else:
                     counted = table.column(ours).unit
                     fitting = [known for known in UNITS if unit_fits(table.column(ours), known)]
-                    expected = "one of " + ", ".join(fitting) if fitting else f"no unit: `{ours}` is not a measured number"
+                    expected = (
+                        "one of " + ", ".join(fitting)
+                        if fitting
+                        else f"no unit: `{ours}` is not a measured number"
+                    )
                     remedy = f"The contract counts {counted}." if counted else "Delete the unit."
-                    faults.append(Fault(where(name, "columns", key, "unit"), f"unit `{unit}`", expected, remedy))
+                    faults.append(
+                        Fault(where(name, "columns", key, "unit"), f"unit `{unit}`", expected, remedy)
+                    )
         else:
             expected = "`theirs: ours`, or `ours: {from: theirs, unit: 万元}`"
             faults.append(Fault(where(name, "columns", key), f"`{value}`", expected, "Correct the line."))
@@ -157,13 +201,17 @@ def _table_mapping(document: Document, table: Table, entry: Any, faults: list[Fa
     for ours, pairs in _mapping(document, entry, faults, name, "codes").items():
         kind = table.column(ours).kind if ours in table.names else None
         if kind in ("code", "codes", "boolean") and not isinstance(pairs, dict):
-            fault = Fault(where(name, "codes", ours), f"`{pairs}`", "`{theirs: ours, …}`", "See docs/tables.md.")
+            fault = Fault(
+                where(name, "codes", ours), f"`{pairs}`", "`{theirs: ours, …}`", "See docs/tables.md."
+            )
             faults.append(fault)
             continue
         if kind not in ("code", "codes", "boolean"):
             coded = [column.name for column in table.columns if column.kind in ("code", "codes", "boolean")]
             found = f"codes for `{ours}`"
-            faults.append(Fault(where(name, "codes", ours), found, "codes for " + ", ".join(coded), "Correct the name."))
+            faults.append(
+                Fault(where(name, "codes", ours), found, "codes for " + ", ".join(coded), "Correct the name.")
+            )
             continue
         allowed = list(table.column(ours).codes or ("true", "false"))
         for theirs, code in pairs.items():
@@ -173,15 +221,23 @@ def _table_mapping(document: Document, table: Table, entry: Any, faults: list[Fa
             else:
                 near = difflib.get_close_matches(word, allowed, n=1)
                 hint = f"Did you mean `{near[0]}`?" if near else "Correct the code."
-                faults.append(Fault(where(name, "codes", ours, theirs), f"`{word}`", "one of " + ", ".join(allowed), hint))
+                faults.append(
+                    Fault(
+                        where(name, "codes", ours, theirs), f"`{word}`", "one of " + ", ".join(allowed), hint
+                    )
+                )
 
     encoding = entry.get("encoding")
     if encoding is not None and encoding not in ENCODINGS:
-        faults.append(Fault(where(name, "encoding"), f"`{encoding}`", "one of " + ", ".join(ENCODINGS), "Correct it."))
+        faults.append(
+            Fault(where(name, "encoding"), f"`{encoding}`", "one of " + ", ".join(ENCODINGS), "Correct it.")
+        )
     header = str(entry.get("header") or "")
     if header and not (header.isascii() and header.isdigit() and 0 < int(header) <= HEADER_AT_MOST):
         expected = f"the number of the row with the headings, 1 to {HEADER_AT_MOST}"
-        faults.append(Fault(where(name, "header"), f"`{header}`", expected, "Count the rows from the top of the file."))
+        faults.append(
+            Fault(where(name, "header"), f"`{header}`", expected, "Count the rows from the top of the file.")
+        )
         header = ""
     may_be_empty = str(entry.get("may_be_empty") or "false").lower()
     if may_be_empty not in ("true", "false"):
@@ -202,15 +258,21 @@ def _table_mapping(document: Document, table: Table, entry: Any, faults: list[Fa
     )
 
 
-def _mapping(document: Document, entry: Mapping[str, Any], faults: list[Fault], table: str, key: str) -> dict[Any, Any]:
+def _mapping(
+    document: Document, entry: Mapping[str, Any], faults: list[Fault], table: str, key: str
+) -> dict[Any, Any]:
     value = entry.get(key) or {}
     if isinstance(value, dict):
         return value
-    faults.append(Fault(document.where(table, key), f"`{value}`", "`name: name` lines", "See docs/tables.md."))
+    faults.append(
+        Fault(document.where(table, key), f"`{value}`", "`name: name` lines", "See docs/tables.md.")
+    )
     return {}
 
 
-def _list(document: Document, entry: Mapping[str, Any], faults: list[Fault], table: str, key: str) -> tuple[str, ...]:
+def _list(
+    document: Document, entry: Mapping[str, Any], faults: list[Fault], table: str, key: str
+) -> tuple[str, ...]:
     value = entry.get(key) or []
     if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
         return tuple(plain(str(item)) for item in value if item is not None)

@@ -23,10 +23,22 @@ def read_parquet(folder: Path, table: str, files: list[Path]) -> Source:
             rows = rows_in(path)
         except Exception as error:  # neither library has a common error for damaged files
             first = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
-            found = "an empty file" if path.stat().st_size == 0 else f"a damaged or truncated Parquet file ({first})"
+            found = (
+                "an empty file"
+                if path.stat().st_size == 0
+                else f"a damaged or truncated Parquet file ({first})"
+            )
             check = "empty_file" if path.stat().st_size == 0 else "truncated_file"
             troubles.append(
-                Trouble(check, file, (), 0, found, "a complete Parquet file", "Export or copy it again; compare the sizes.")
+                Trouble(
+                    check,
+                    file,
+                    (),
+                    0,
+                    found,
+                    "a complete Parquet file",
+                    "Export or copy it again; compare the sizes.",
+                )
             )
             continue
         counted += rows
@@ -44,16 +56,25 @@ def read_parquet(folder: Path, table: str, files: list[Path]) -> Source:
             other = (frame[key].cast(pl.String) != value).fill_null(False)
             if other.any():
                 places = other.arg_true().head(SHOWN_ROWS)
-                shown = tuple(int(numbers[place]) if numbers is not None else int(place) + 1 for place in places)
+                shown = tuple(
+                    int(numbers[place]) if numbers is not None else int(place) + 1 for place in places
+                )
                 found = f"rows of another {key} than the folder's name says"
                 remedy = "Move the rows into their own folder, or correct the code."
-                troubles.append(Trouble("wrong_partition", file, shown, int(other.sum()), found, f"{key} {value}", remedy))
+                troubles.append(
+                    Trouble("wrong_partition", file, shown, int(other.sum()), found, f"{key} {value}", remedy)
+                )
         frames.append(frame)
         parts.append(Part(file, start, frame.height, 1, numbers))
         start += frame.height
     if not frames:
         return Source(
-            table, None, parts or [Part(files[0].relative_to(folder).as_posix(), 0, 0, 1)], "Parquet", troubles, typed=True
+            table,
+            None,
+            parts or [Part(files[0].relative_to(folder).as_posix(), 0, 0, 1)],
+            "Parquet",
+            troubles,
+            typed=True,
         )
     if len(frames) == 1:
         whole = frames[0]
@@ -74,12 +95,17 @@ def _one_frame(frames: list[pl.DataFrame], parts: list[Part]) -> tuple[pl.DataFr
         if gone and trouble is None:
             remedy = "Export the partitions from one source, with the same columns."
             found = "without the columns " + ", ".join(gone)
-            trouble = Trouble("partitions_differ", part.file, (), 0, found, "the columns of the other files", remedy)
+            trouble = Trouble(
+                "partitions_differ", part.file, (), 0, found, "the columns of the other files", remedy
+            )
     aligned = []
     for name in columns:
         types = {frame.schema[name] for frame in frames if name in frame.columns}
         if len(types) > 1:
-            frames = [frame.with_columns(pl.col(name).cast(pl.String)) if name in frame.columns else frame for frame in frames]
+            frames = [
+                frame.with_columns(pl.col(name).cast(pl.String)) if name in frame.columns else frame
+                for frame in frames
+            ]
     aligned = frames
     return pl.concat(aligned, how="diagonal", rechunk=False), trouble
 

@@ -18,9 +18,27 @@ from riskmodel.tables.values import UNITS, clean_text, known_codes, unit_fits
 # Headings that departments use for the contract's columns, beside its own Chinese names.
 OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "household_id": ("户号", "户编码", "家庭编号", "户ID", "农户编号", "户标识", "hh_id", "household"),
-    "member_id": ("人员编码", "个人编号", "人员ID", "参保人编号", "成员编号", "人员标识", "person_id", "member"),
+    "member_id": (
+        "人员编码",
+        "个人编号",
+        "人员ID",
+        "参保人编号",
+        "成员编号",
+        "人员标识",
+        "person_id",
+        "member",
+    ),
     "event_id": ("流水号", "记录号", "单据号", "业务编号", "结算流水号", "序列号", "编号", "record_id", "id"),
-    "known_on": ("交换日期", "推送日期", "入库时间", "导入日期", "数据日期", "更新日期", "上传时间", "load_date"),
+    "known_on": (
+        "交换日期",
+        "推送日期",
+        "入库时间",
+        "导入日期",
+        "数据日期",
+        "更新日期",
+        "上传时间",
+        "load_date",
+    ),
     "occurred_on": (
         "日期",
         "业务日期",
@@ -97,22 +115,35 @@ def propose_mapping(file: str | Path, table: str | None = None) -> str:
     """
     path = Path(file)
     if not path.is_file():
-        raise DataError(Fault(str(path), "no such file", "an extract: .parquet, .csv, .csv.gz or .xlsx", "Correct the path."))
+        raise DataError(
+            Fault(
+                str(path), "no such file", "an extract: .parquet, .csv, .csv.gz or .xlsx", "Correct the path."
+            )
+        )
     if table is not None and table not in TABLES:
-        raise DataError(Fault(table, "no table of the contract", "one of " + ", ".join(TABLES), "Correct the name."))
+        raise DataError(
+            Fault(table, "no table of the contract", "one of " + ", ".join(TABLES), "Correct the name.")
+        )
     named = table or table_of_name(path)
-    names = [name for table in TABLES.values() for column in table.columns for name in (column.name, column.zh)]
+    names = [
+        name for table in TABLES.values() for column in table.columns for name in (column.name, column.zh)
+    ]
     words = (*names, *(name for others in OTHER_NAMES.values() for name in others))
     source = read_source(path.parent, named or "households", [path], TableMapping(other_headings=words))
     if source.frame is None:
-        faults = [Fault(trouble.file, trouble.found, trouble.expected, trouble.remedy) for trouble in source.troubles]
+        faults = [
+            Fault(trouble.file, trouble.found, trouble.expected, trouble.remedy)
+            for trouble in source.troubles
+        ]
         raise DataError(faults)
     if named is None:
         matches = {name: _match(candidate, source.frame.columns) for name, candidate in TABLES.items()}
         named = max(TABLES, key=lambda name: _fit(TABLES[name], matches[name]))
         if _fit(TABLES[named], matches[named]) < 0.5:
             remedy = "Name it with --table; the columns are " + ", ".join(source.frame.columns[:20]) + "."
-            raise DataError(Fault(path.name, "columns that fit no table well", "one of " + ", ".join(TABLES), remedy))
+            raise DataError(
+                Fault(path.name, "columns that fit no table well", "one of " + ", ".join(TABLES), remedy)
+            )
     return _text(path, TABLES[named], source)
 
 
@@ -214,16 +245,26 @@ def _text(path: Path, table: Table, source: Source) -> str:
         lines += ["  codes:", *codes]
     unused = [heading for heading in frame.columns if heading not in taken]
     telling = [heading for heading in unused if identity.telling_name(heading)]
-    questions += [f"`{heading}` looks like {identity.telling_name(heading)}: leave it out at the source" for heading in telling]
+    questions += [
+        f"`{heading}` looks like {identity.telling_name(heading)}: leave it out at the source"
+        for heading in telling
+    ]
     if rest := [heading for heading in unused if heading not in telling]:
-        lines.append("  ignore: [" + ", ".join(_quoted(heading) for heading in rest) + "]  # ? of no use to the contract")
+        lines.append(
+            "  ignore: ["
+            + ", ".join(_quoted(heading) for heading in rest)
+            + "]  # ? of no use to the contract"
+        )
     lines += [f"# open: {question}" for question in questions]
     return "\n".join(lines) + "\n"
 
 
 def _further(column: Column, headings: list[str]) -> list[str]:
     """Further headings of a column that may hold several codes: its names with a number behind (风险类型2), or its codes (因病)."""
-    names = {name.lower() for name in (column.name, column.zh, *OTHER_NAMES.get(column.name, ()), *known_codes(column))}
+    names = {
+        name.lower()
+        for name in (column.name, column.zh, *OTHER_NAMES.get(column.name, ()), *known_codes(column))
+    }
     return [heading for heading in headings if re.sub(r"[\d一二三四五()]+$", "", heading).lower() in names]
 
 
@@ -256,7 +297,9 @@ def _code_lines(column: Column, series: pl.Series, questions: list[str]) -> list
     else:
         known = known_codes(column)
         known_words = known
-    strange = [value for value in found if (value.lower() if column.kind == "boolean" else value) not in known]
+    strange = [
+        value for value in found if (value.lower() if column.kind == "boolean" else value) not in known
+    ]
     if len(strange) > _MANY_VALUES:
         questions.append(f"`{column.name}` has {len(strange):,} different values: is it the right column?")
         return []

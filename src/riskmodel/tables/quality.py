@@ -17,7 +17,15 @@ from riskmodel.tables.findings import Finding
 from riskmodel.tables.schema import TABLES
 from riskmodel.tables.suspicions import USUALLY_MISSING, missing_shares, months_delivered
 
-_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC", "SimHei", "DejaVu Sans")
+_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "SimHei",
+    "DejaVu Sans",
+)
 _BAR, _DOT, _GRID, _SOFT = "#3d6b8e", "#a8322a", "#e3e8ec", "#5c6b7a"
 
 
@@ -30,7 +38,11 @@ def quality_report(folder: str | Path) -> str:
 
     delivery = receive(Path(folder), warn=True)
     report = delivery.report()
-    newest = [frame["known_on"].max() for frame in _frames(delivery).values() if "known_on" in frame.columns and frame.height]
+    newest = [
+        frame["known_on"].max()
+        for frame in _frames(delivery).values()
+        if "known_on" in frame.columns and frame.height
+    ]
     source = (resources.files("riskmodel.tables") / "quality.html.j2").read_text(encoding="utf-8")
     template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
     return template.render(
@@ -40,7 +52,11 @@ def quality_report(folder: str | Path) -> str:
         errors=[_told(finding) for finding in report.errors],
         warnings=[_told(finding) for finding in report.warnings],
         tables=[_row(delivery, summary.table) for summary in report.tables],
-        absent=[table for name, table in TABLES.items() if name not in {summary.table for summary in report.tables}],
+        absent=[
+            table
+            for name, table in TABLES.items()
+            if name not in {summary.table for summary in report.tables}
+        ],
         figures=_figures(delivery),
     )
 
@@ -110,7 +126,9 @@ def _svg(figure: Any, name: str) -> str:
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r"font: ([\d.]+)px[^;\"]*", r"font: \1px 'Noto Sans CJK SC', 'Microsoft YaHei', sans-serif", text)
+    text = re.sub(
+        r"font: ([\d.]+)px[^;\"]*", r"font: \1px 'Noto Sans CJK SC', 'Microsoft YaHei', sans-serif", text
+    )
     # Ids of several figures in one page must not meet.
     return re.sub(r'(id="|#)(?=[A-Za-z])(?![0-9a-f]{6}\b)', rf"\g<1>{name}-", text)
 
@@ -125,7 +143,11 @@ def _plain(axes: Any) -> None:
 def _rows_by_month(delivery: Delivery) -> dict[str, str]:
     from matplotlib.dates import date2num
 
-    months = {name: months_delivered(frame) for name, frame in _frames(delivery).items() if "known_on" in frame.columns}
+    months = {
+        name: months_delivered(frame)
+        for name, frame in _frames(delivery).items()
+        if "known_on" in frame.columns
+    }
     months = {name: frame for name, frame in months.items() if frame.height}
     if not months:
         return {}
@@ -170,7 +192,9 @@ def _lag_by_department(delivery: Delivery) -> dict[str, str]:
             .drop_nulls()
         )
         if days.len():
-            low, quarter, middle, three, high = (float(days.quantile(share) or 0) for share in (0.1, 0.25, 0.5, 0.75, 0.9))
+            low, quarter, middle, three, high = (
+                float(days.quantile(share) or 0) for share in (0.1, 0.25, 0.5, 0.75, 0.9)
+            )
             spread.append((name, low, quarter, middle, three, high))
     if not spread:
         return {}
@@ -178,10 +202,18 @@ def _lag_by_department(delivery: Delivery) -> dict[str, str]:
     axes = grid[0][0]
     for place, (_name, low, quarter, middle, three, high) in enumerate(reversed(spread)):
         axes.plot([low, high], [place, place], color=_BAR, linewidth=1.2)
-        axes.plot([quarter, three], [place, place], color=_BAR, linewidth=7, solid_capstyle="butt", alpha=0.55)
+        axes.plot(
+            [quarter, three], [place, place], color=_BAR, linewidth=7, solid_capstyle="butt", alpha=0.55
+        )
         axes.plot([middle], [place], "o", color=_DOT, markersize=5)
         axes.annotate(
-            f"{middle:.0f}", (middle, place), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8, color=_DOT
+            f"{middle:.0f}",
+            (middle, place),
+            xytext=(0, 6),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color=_DOT,
         )
     axes.set_yticks(range(len(spread)), [f"{TABLES[row[0]].zh} {row[0]}" for row in reversed(spread)])
     axes.set_ylim(-0.6, len(spread) - 0.2)
@@ -207,7 +239,13 @@ def _missing_by_column(delivery: Delivery) -> dict[str, str]:
             usual = (name, column) in USUALLY_MISSING
             if usual or (needed and not share) or not sheet.frame.height:
                 continue
-            bars.append((f"{TABLES[name].zh} · {TABLES[name].column(column).zh} {column}", share, column in sheet.absent))
+            bars.append(
+                (
+                    f"{TABLES[name].zh} · {TABLES[name].column(column).zh} {column}",
+                    share,
+                    column in sheet.absent,
+                )
+            )
     if not bars:
         return {}
     figure, grid = _canvas(10.4, 0.26 * len(bars) + 0.6)
@@ -215,7 +253,15 @@ def _missing_by_column(delivery: Delivery) -> dict[str, str]:
     for place, (_label, share, absent) in enumerate(reversed(bars)):
         axes.barh(place, share, color="#c9d2da" if absent else _BAR, height=0.66)
         words = "未提供 not delivered" if absent else f"{share:.0%}"
-        axes.annotate(words, (share, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8, color=_SOFT)
+        axes.annotate(
+            words,
+            (share, place),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=_SOFT,
+        )
     axes.set_yticks(range(len(bars)), [label for label, _, _ in reversed(bars)])
     axes.set_xlim(0, 1.15)
     axes.set_ylim(-0.6, len(bars) - 0.4)

@@ -49,7 +49,11 @@ def quarantine(folder: str | Path, into: str | Path) -> Quarantined:
     folder, into = Path(folder), Path(into)
     delivery = receive(folder, warn=True)
     report = delivery.report()
-    hopeless = [finding for finding in report.errors if not finding.rows or finding.check in ("truncated_file", "ragged_row")]
+    hopeless = [
+        finding
+        for finding in report.errors
+        if not finding.rows or finding.check in ("truncated_file", "ragged_row")
+    ]
     if hopeless:
         raise DataError([finding.fault() for finding in hopeless])
     refuse_dependants(delivery.sheets)
@@ -94,7 +98,11 @@ def refuse_dependants(sheets: dict[str, Sheet]) -> None:
             if alone.any():
                 found = f"rows of a {key.removesuffix('_id')} that was refused"
                 remedy = f"Mend the row of {home}; these come back with it."
-                sheet.add("error", key, Complaint("owner_refused", alone.arg_true(), found, f"a {key} of {home}", remedy))
+                sheet.add(
+                    "error",
+                    key,
+                    Complaint("owner_refused", alone.arg_true(), found, f"a {key} of {home}", remedy),
+                )
 
 
 def _refused_cells(folder: Path, sheet: Sheet, rows: pl.Series) -> bytes:
@@ -102,12 +110,16 @@ def _refused_cells(folder: Path, sheet: Sheet, rows: pl.Series) -> bytes:
     paths = [folder / file for file in sheet.source.files]
     again = read_source(folder, sheet.table.name, paths, sheet.mapping)
     assert again.frame is not None
-    cells = again.frame.drop(sheet.mapping.ignore, strict=False)[rows].select(pl.all().cast(pl.String, strict=False))
+    cells = again.frame.drop(sheet.mapping.ignore, strict=False)[rows].select(
+        pl.all().cast(pl.String, strict=False)
+    )
     telling = {finding.column for finding in sheet.findings if finding.check in IDENTITY_CHECKS}
     theirs = {ours: theirs for theirs, ours in sheet.mapping.columns.items()}
     by_name = {column.name: column.zh for column in sheet.table.columns}
     areas = {column.name for column in sheet.table.columns if column.kind == "area"}
-    hidden = {name for column in telling for name in (column, theirs.get(column), by_name.get(column)) if name}
+    hidden = {
+        name for column in telling for name in (column, theirs.get(column), by_name.get(column)) if name
+    }
     plain = [
         pl.when(pl.lit(name in hidden))
         .then(pl.lit(WITHHELD))

@@ -13,7 +13,15 @@ from riskmodel.tables.findings import CheckReport
 from riskmodel.tables.quarantine import quarantine as set_aside
 from riskmodel.tables.records import plain_tables
 from riskmodel.tables.schema import TABLES
-from riskmodel.tables.store import Stored, is_store, kept_as_is, read_store, sources_hash, up_to_date, write_store
+from riskmodel.tables.store import (
+    Stored,
+    is_store,
+    kept_as_is,
+    read_store,
+    sources_hash,
+    up_to_date,
+    write_store,
+)
 
 
 def read_tables(folder: str | Path, *, quarantine: Path | None = None) -> Tables:
@@ -73,7 +81,10 @@ def tables_of(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Tables:
     unknown = [name for name in records if name not in TABLES]
     if unknown:
         raise DataError(
-            [Fault(name, "no table of the contract", "one of " + ", ".join(TABLES), "Correct the name.") for name in unknown]
+            [
+                Fault(name, "no table of the contract", "one of " + ", ".join(TABLES), "Correct the name.")
+                for name in unknown
+            ]
         )
     plain = plain_tables(records)
     if plain is not None:

@@ -37,7 +37,9 @@ def plain_tables(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Tables |
         _owners(rows)
         if may_contradict(rows):
             return None
-        return Tables({name: _frame(TABLES[name], some) for name, some in rows.items()}, dict.fromkeys(rows, ""))
+        return Tables(
+            {name: _frame(TABLES[name], some) for name, some in rows.items()}, dict.fromkeys(rows, "")
+        )
     except (NotPlain, KeyError, TypeError, ValueError):
         return None
 
@@ -89,7 +91,11 @@ def _frame(table: Table, rows: list[dict[str, Any]]) -> pl.DataFrame:
             row["replaced_on"] = later.get(row[table.key])
             later[row[table.key]] = row["known_on"]
         order = canonical_order(table)
-        rows.sort(key=lambda row: [(row[name] is None, row[name] if row[name] is not None else "") for name in order])
+        rows.sort(
+            key=lambda row: [
+                (row[name] is None, row[name] if row[name] is not None else "") for name in order
+            ]
+        )
     return pl.DataFrame({name: [row[name] for row in rows] for name in schema}, schema=schema)
 
 
@@ -123,7 +129,9 @@ def _parser(column: Column) -> Callable[[Any], Any]:
             case "id":
                 right = type(value) is str and is_id(value) and not MAYBE_IDENTITY.fullmatch(value)
             case "area":
-                right = type(value) is str and value.isascii() and value.isdigit() and len(value) in column.digits
+                right = (
+                    type(value) is str and value.isascii() and value.isdigit() and len(value) in column.digits
+                )
             case "date":
                 if type(value) is str and _ISO.fullmatch(value):
                     value = dt.date.fromisoformat(value)

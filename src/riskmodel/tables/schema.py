@@ -27,7 +27,9 @@ ID_PATTERN: Final = r"[_.:-]{0,63}[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 ID_LENGTH: Final = 64
 ID_SHORTENED: Final = r"[+-]?[0-9]+\.[0-9]*[eE][+-]?[0-9]+|[+-]?[0-9]+[eE][+-][0-9]+"
 ID_DECIMAL: Final = r"[0-9]+\.0+"
-ID_WRONG_SIGNS: Final = r"[^A-Za-z0-9_.:-]|^[_.:-]*$"  # what a text within the length has that is no id by `ID_PATTERN`
+ID_WRONG_SIGNS: Final = (
+    r"[^A-Za-z0-9_.:-]|^[_.:-]*$"  # what a text within the length has that is no id by `ID_PATTERN`
+)
 # What shows at once that an id may break the rule: a sign that is not allowed, a dot, `E-`, no letter or digit.
 ID_NOT_PLAIN: Final = r"[^A-Za-z0-9_:-]|[eE]-|^[_:-]*$"
 ID_RULE: Final = "1 to 64 letters, digits and _ - . :"
@@ -70,7 +72,12 @@ class Column:
 
     def describe(self) -> dict[str, Any]:
         """Everything about the column, as plain data: only what applies to its kind."""
-        described: dict[str, Any] = {"name": self.name, "kind": self.kind, "zh": self.zh, "optional": self.optional}
+        described: dict[str, Any] = {
+            "name": self.name,
+            "kind": self.kind,
+            "zh": self.zh,
+            "optional": self.optional,
+        }
         if self.codes is not None:
             described["codes"] = dict(self.codes)
         if self.unit is not None:
@@ -80,9 +87,17 @@ class Column:
         if self.digits:
             described["digits"] = list(self.digits)
         if self.kind == "id":
-            described |= {"pattern": f"^{ID_PATTERN}$", "max_length": ID_LENGTH, "but_not": f"^(?:{ID_SHORTENED}|{ID_DECIMAL})$"}
+            described |= {
+                "pattern": f"^{ID_PATTERN}$",
+                "max_length": ID_LENGTH,
+                "but_not": f"^(?:{ID_SHORTENED}|{ID_DECIMAL})$",
+            }
         if self.kind == "date":
-            described |= {"earliest": FIRST_DAY.isoformat(), "latest": LAST_DAY.isoformat(), "month_end": self.month_end}
+            described |= {
+                "earliest": FIRST_DAY.isoformat(),
+                "latest": LAST_DAY.isoformat(),
+                "month_end": self.month_end,
+            }
         return described
 
 
@@ -226,7 +241,11 @@ _ALL: Final = (
                 "与户主关系",
                 "head=户主 spouse=配偶 child=子女 grandchild=孙子女 parent=父母 grandparent=祖父母 sibling=兄弟姐妹 other=其他",
             ),
-            _code("education", "文化程度", "illiterate=文盲或半文盲 primary=小学 junior=初中 senior=高中 college=大专及以上"),
+            _code(
+                "education",
+                "文化程度",
+                "illiterate=文盲或半文盲 primary=小学 junior=初中 senior=高中 college=大专及以上",
+            ),
             _code(
                 "schooling",
                 "在校状况",
@@ -333,7 +352,9 @@ _ALL: Final = (
             _flag("employed", "是否就业"),
             _money("monthly_wage", "月工资", True),
             _code("place", "务工地点", "township=乡镇内 county=县内 province=省内 outside=省外", True),
-            _code("channel", "就业渠道", "market=市场 workshop=帮扶车间 public_post=公益岗位 self=自主", True),
+            _code(
+                "channel", "就业渠道", "market=市场 workshop=帮扶车间 public_post=公益岗位 self=自主", True
+            ),
         ),
     ),
     Table(
@@ -401,7 +422,9 @@ _ALL: Final = (
             OCCURRED,
             KNOWN,
             _code(
-                "channel", "来源渠道", "self_declared=农户自主申报 cadre=干部排查 department=部门预警 media=媒体 petition=信访"
+                "channel",
+                "来源渠道",
+                "self_declared=农户自主申报 cadre=干部排查 department=部门预警 media=媒体 petition=信访",
             ),
             Column("topic", "text", "事由", True),
         ),
@@ -430,7 +453,11 @@ _ALL: Final = (
             HOUSEHOLD,
             OCCURRED,
             KNOWN,
-            _code("kind", "财产类别", "vehicle=车辆 housing=房产 business=经营主体 deposit=存款 machinery=农机具"),
+            _code(
+                "kind",
+                "财产类别",
+                "vehicle=车辆 housing=房产 business=经营主体 deposit=存款 machinery=农机具",
+            ),
             _money("value", "价值", True),
         ),
     ),
@@ -445,8 +472,17 @@ _ALL: Final = (
             OCCURRED,
             KNOWN,
             _code("origin", "核实来源", "sweep=集中排查 screening=模型筛查 random_check=随机抽查 lead=线索"),
-            _code("outcome", "核实结果", "risk_confirmed=纳入监测 no_risk=无风险 risk_eliminated=风险消除 unreachable=未能联系"),
-            _code("object_class", "对象类型", "unstable_lifted=脱贫不稳定户 marginal=边缘易致贫户 sudden=突发严重困难户", True),
+            _code(
+                "outcome",
+                "核实结果",
+                "risk_confirmed=纳入监测 no_risk=无风险 risk_eliminated=风险消除 unreachable=未能联系",
+            ),
+            _code(
+                "object_class",
+                "对象类型",
+                "unstable_lifted=脱贫不稳定户 marginal=边缘易致贫户 sudden=突发严重困难户",
+                True,
+            ),
             Column("risk_kinds", "codes", "风险类型", True, _codes(RISKS)),
         ),
         for_training=True,
@@ -459,7 +495,9 @@ _ALL: Final = (
         (
             _area("area_code", "区划代码", PROVINCE_DIGITS, COUNTY_DIGITS, TOWNSHIP_DIGITS, VILLAGE_DIGITS),
             _code(
-                "name", "名称", "monitoring_line=监测线 dibao_standard=农村低保标准 disposable_income=上年农村居民人均可支配收入"
+                "name",
+                "名称",
+                "monitoring_line=监测线 dibao_standard=农村低保标准 disposable_income=上年农村居民人均可支配收入",
             ),
             _date("valid_from", "生效日期"),
             _number("value", "数值", "yuan a person and year", kind="money"),

@@ -22,13 +22,17 @@ ENDINGS = (".parquet", ".csv", ".csv.gz", ".xlsx")
 BESIDE = (".md5", ".sha1", ".sha256", ".asc", ".sig", ".crc", ".md", ".pdf", ".docx", ".html", ".log", ".png")
 
 
-def find_sources(folder: Path, mappings: dict[str, TableMapping]) -> tuple[dict[str, list[Path]], list[Trouble]]:
+def find_sources(
+    folder: Path, mappings: dict[str, TableMapping]
+) -> tuple[dict[str, list[Path]], list[Trouble]]:
     """The files of each table that is there, and troubles: two entries for one table, an entry that no table is called."""
     troubles = []
     found: dict[str, list[Path]] = {}
     if not folder.is_dir():
         remedy = "Name the folder that holds households.parquet (or .csv, .xlsx) and the other tables."
-        return {}, [Trouble("no_folder", str(folder), (), 0, "no such folder", "a folder with the tables", remedy)]
+        return {}, [
+            Trouble("no_folder", str(folder), (), 0, "no such folder", "a folder with the tables", remedy)
+        ]
     named = {mapping.file for mapping in mappings.values() if mapping.file}
     for name, mapping in mappings.items():
         if mapping.file:
@@ -63,7 +67,9 @@ def _named_files(folder: Path, table: str, file: str) -> tuple[list[Path], Troub
     expected = f"the file that {MAPPING_FILE} names"
     remedy = f"Put it there, or correct `file` of {table} in {MAPPING_FILE}."
     if not path.resolve().is_relative_to(folder.resolve()):
-        return [], Trouble("no_file", file, (), 0, "a file outside the folder", "a file of this folder", remedy)
+        return [], Trouble(
+            "no_file", file, (), 0, "a file outside the folder", "a file of this folder", remedy
+        )
     if not path.exists():
         return [], Trouble("no_file", file, (), 0, "no such file", expected, remedy)
     if path.is_dir():
@@ -86,7 +92,15 @@ def _passed_over(path: Path) -> Trouble | None:
         return None
     if path.name.lower() in (MAPPING_FILE, "tables.yml"):
         remedy = f"Rename it to {MAPPING_FILE}."
-        return Trouble("unknown_file", path.name, (), 0, "a mapping under another name, which is not read", MAPPING_FILE, remedy)
+        return Trouble(
+            "unknown_file",
+            path.name,
+            (),
+            0,
+            "a mapping under another name, which is not read",
+            MAPPING_FILE,
+            remedy,
+        )
     if _table_called(_plain_stem(path.name)) and not path.name.lower().endswith(BESIDE):
         return _unread(path)
     if _stem(path.name) is None:
@@ -102,10 +116,16 @@ def _wrong_folder(folder: Path, path: Path) -> Trouble | None:
     if not _files(path):
         remedy = "Put the table's Parquet files there, or give one file for the table."
         return Trouble("unknown_form", name, (), 0, "a folder without Parquet files", "Parquet files", remedy)
-    others = [item.relative_to(path).as_posix() for item in sorted(path.rglob("*")) if item.is_file() and not _aside(item)]
+    others = [
+        item.relative_to(path).as_posix()
+        for item in sorted(path.rglob("*"))
+        if item.is_file() and not _aside(item)
+    ]
     others = [item for item in others if not item.lower().endswith(".parquet")]
     if others:
-        found = f"files that are no Parquet: {', '.join(others[:5])}" + (f" and {len(others) - 5} more" if others[5:] else "")
+        found = f"files that are no Parquet: {', '.join(others[:5])}" + (
+            f" and {len(others) - 5} more" if others[5:] else ""
+        )
         remedy = "Move them away, or save them as Parquet."
         return Trouble("unknown_form", name, (), 0, found, "Parquet files only", remedy)
     return None
@@ -118,7 +138,9 @@ def _aside(path: Path) -> bool:
 
 def _table_called(name: str) -> str | None:
     """The table of that name, English or Chinese."""
-    return name if name in TABLES else next((table.name for table in TABLES.values() if table.zh == name), None)
+    return (
+        name if name in TABLES else next((table.name for table in TABLES.values() if table.zh == name), None)
+    )
 
 
 def table_of_name(path: Path) -> str | None:

@@ -81,11 +81,17 @@ def up_to_date(folder: Path, store: Path) -> bool:
     manifest = _manifest(store)
     if manifest["contract"] != contract_hash() or manifest["sources"] != sources_hash(folder):
         return False
-    parts = [(store / part, entry["sha256"]) for table in manifest["tables"].values() for part, entry in table["parts"].items()]
+    parts = [
+        (store / part, entry["sha256"])
+        for table in manifest["tables"].values()
+        for part, entry in table["parts"].items()
+    ]
     return all(path.is_file() and _file_hash(path) == digest for path, digest in parts)
 
 
-def write_store(tables: Iterator[tuple[str, pl.DataFrame]], sources: Mapping[str, str], store: Path) -> Stored:
+def write_store(
+    tables: Iterator[tuple[str, pl.DataFrame]], sources: Mapping[str, str], store: Path
+) -> Stored:
     """Write tables (households and members first) into the store; only partitions whose content changed are touched.
 
     All or nothing: the changed partitions and the list are written beside the old ones and renamed together, so that a full disk leaves the
@@ -94,7 +100,12 @@ def write_store(tables: Iterator[tuple[str, pl.DataFrame]], sources: Mapping[str
     before = _manifest(store)["tables"] if is_store(store) else {}
     old = {part: entry["sha256"] for table in before.values() for part, entry in table["parts"].items()}
     counties: dict[str, pl.DataFrame] = {}
-    manifest: dict[str, Any] = {"form": FORM, "contract": contract_hash(), "sources": dict(sources), "tables": {}}
+    manifest: dict[str, Any] = {
+        "form": FORM,
+        "contract": contract_hash(),
+        "sources": dict(sources),
+        "tables": {},
+    }
     written, kept = [], []
     with staging(store) as stage:
         for name, frame in tables:
@@ -104,7 +115,11 @@ def write_store(tables: Iterator[tuple[str, pl.DataFrame]], sources: Mapping[str
                 draft = stage.draft(store / path)
                 part.write_parquet(draft, compression="zstd", compression_level=1, statistics=False)
                 digest = _file_hash(draft)
-                if old.get(path) == digest and (store / path).is_file() and _file_hash(store / path) == digest:
+                if (
+                    old.get(path) == digest
+                    and (store / path).is_file()
+                    and _file_hash(store / path) == digest
+                ):
                     stage.drop(store / path)
                     kept.append(path)
                 else:
@@ -127,7 +142,14 @@ def read_store(store: Path) -> Tables:
     manifest = _manifest(store)
     again = "Run `riskmodel check DIR --store STORE` again."
     if manifest["contract"] != contract_hash():
-        raise DataError(Fault(str(store / STORE_FILE), "tables checked under another contract", "the present contract", again))
+        raise DataError(
+            Fault(
+                str(store / STORE_FILE),
+                "tables checked under another contract",
+                "the present contract",
+                again,
+            )
+        )
     frames = {}
     faults = []
     for name, table in manifest["tables"].items():
@@ -135,15 +157,25 @@ def read_store(store: Path) -> Tables:
         for part, entry in sorted(table["parts"].items()):
             path = store / part
             if not path.is_file():
-                faults.append(Fault(str(path), "no such file", f"the partition that {STORE_FILE} names", again))
+                faults.append(
+                    Fault(str(path), "no such file", f"the partition that {STORE_FILE} names", again)
+                )
             elif _file_hash(path) != entry["sha256"]:
-                faults.append(Fault(str(path), "altered since it was checked", f"the content hash of {STORE_FILE}", again))
+                faults.append(
+                    Fault(
+                        str(path), "altered since it was checked", f"the content hash of {STORE_FILE}", again
+                    )
+                )
             else:
                 parts.append(pl.read_parquet(path, hive_partitioning=False, glob=False))
         if parts:
             frame = pl.concat(parts, rechunk=False) if len(parts) > 1 else parts[0]
             if len(parts) > 1:
-                order = version_key(TABLES[name]) if TABLES[name].form == "values" else canonical_order(TABLES[name])
+                order = (
+                    version_key(TABLES[name])
+                    if TABLES[name].form == "values"
+                    else canonical_order(TABLES[name])
+                )
                 frame = frame.sort(order, nulls_last=True)
             frames[name] = frame
     if faults:
@@ -158,7 +190,12 @@ def _manifest(store: Path) -> dict[str, Any]:
         assert manifest["form"] == FORM
     except (ValueError, KeyError, AssertionError, OSError):
         raise DataError(
-            Fault(str(path), "a damaged list of partitions", "a store of this version", "Delete the store and make it again.")
+            Fault(
+                str(path),
+                "a damaged list of partitions",
+                "a store of this version",
+                "Delete the store and make it again.",
+            )
         ) from None
     return dict(manifest)
 
@@ -168,7 +205,9 @@ def _file_hash(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _partitions(name: str, frame: pl.DataFrame, counties: dict[str, pl.DataFrame]) -> Iterator[tuple[str, pl.DataFrame]]:
+def _partitions(
+    name: str, frame: pl.DataFrame, counties: dict[str, pl.DataFrame]
+) -> Iterator[tuple[str, pl.DataFrame]]:
     """One table's rows by county of their household (its newest version), in canonical order within each."""
     table = TABLES[name]
     if table.form == "values" or not frame.height:
@@ -183,7 +222,9 @@ def _partitions(name: str, frame: pl.DataFrame, counties: dict[str, pl.DataFrame
         known = counties[owner]
         if name == "members":
             newest = frame.sort("known_on").unique("member_id", keep="last")
-            counties["member_id"] = newest.join(known, on="household_id", how="left").select("member_id", "county")
+            counties["member_id"] = newest.join(known, on="household_id", how="left").select(
+                "member_id", "county"
+            )
         if known["county"].n_unique() == 1 and name != "shocks":
             yield f"county_code={known['county'][0]}/", frame
             return

@@ -47,7 +47,9 @@ USUAL_MEDIANS: Mapping[tuple[str, str], tuple[float, float]] = {
     ("households", "distance_km"): (0.01, 200),
     ("policy", "value"): (1_000, 200_000),
 }
-UNIT_RATIO = 300.0  # between the usual spread of counties (below 10) and 千元 or 万元 for 元 (1,000 or 10,000)
+UNIT_RATIO = (
+    300.0  # between the usual spread of counties (below 10) and 千元 or 万元 for 元 (1,000 or 10,000)
+)
 ENOUGH_VALUES = 20
 
 # A missing value is usual in these columns; in the next ones it is looked for only where a value is due.
@@ -79,7 +81,9 @@ ENOUGH_ROWS = 20
 LAG_CHANGE_DAYS = 30
 
 
-def look_for_suspicions(sheets: Mapping[str, Sheet], register: Register | None = None, *, today: dt.date | None = None) -> None:
+def look_for_suspicions(
+    sheets: Mapping[str, Sheet], register: Register | None = None, *, today: dt.date | None = None
+) -> None:
     """Add all warnings to the sheets. register: what `refuse_across` returned; `today` is the clock's day unless it is given."""
     counties = county_of_owner(sheets)
     warn_across(sheets, register)
@@ -89,7 +93,9 @@ def look_for_suspicions(sheets: Mapping[str, Sheet], register: Register | None =
         for rule, mask in contradictions(name, sheet.frame, sheets):
             if mask.any():
                 column, found, expected, zh = AUDIT_RULES[rule]
-                sheet.add("warning", column, Complaint("contradiction", mask.arg_true(), found, expected, KEPT, zh))
+                sheet.add(
+                    "warning", column, Complaint("contradiction", mask.arg_true(), found, expected, KEPT, zh)
+                )
         _known_in_future(sheet, today or dt.date.today())
         _missing_shares(sheet)
         placed = with_county(sheet, counties)
@@ -103,7 +109,9 @@ def look_for_suspicions(sheets: Mapping[str, Sheet], register: Register | None =
 
 def newest(frame: pl.DataFrame, key: str) -> pl.DataFrame:
     """The newest version of each state row, with its position in the file as `(row)`."""
-    return frame.with_row_index(ROW).sort("known_on", ROW).unique(subset=[key], keep="last", maintain_order=True)
+    return (
+        frame.with_row_index(ROW).sort("known_on", ROW).unique(subset=[key], keep="last", maintain_order=True)
+    )
 
 
 def county_of_owner(sheets: Mapping[str, Sheet]) -> dict[str, pl.DataFrame]:
@@ -114,7 +122,9 @@ def county_of_owner(sheets: Mapping[str, Sheet]) -> dict[str, pl.DataFrame]:
     counties = {"household_id": homes}
     if "members" in sheets:
         people = newest(sheets["members"].frame, "member_id").select("member_id", "household_id")
-        counties["member_id"] = people.join(homes, on="household_id", how="left").select("member_id", "county")
+        counties["member_id"] = people.join(homes, on="household_id", how="left").select(
+            "member_id", "county"
+        )
     return counties
 
 
@@ -180,7 +190,12 @@ AUDIT_RULES: Mapping[str, tuple[str, str, str, str]] = {
         "one number a person",
         "同一编号对应两个人：性别或出生日期前后不同",
     ),
-    "no_head": ("relation", "a household without a head (its first member is named)", "one head", "家庭没有户主"),
+    "no_head": (
+        "relation",
+        "a household without a head (its first member is named)",
+        "one head",
+        "家庭没有户主",
+    ),
     "several_heads": ("relation", "more than one head in a household", "one head", "一户有多个户主"),
     "severe_labour": (
         "labour",
@@ -194,8 +209,18 @@ AUDIT_RULES: Mapping[str, tuple[str, str, str, str]] = {
         "a month's wage in yuan",
         f"月工资不在 {WAGE_RANGE[0]:.0f} 至 {WAGE_RANGE[1]:.0f} 元之间",
     ),
-    "wage_without_work": ("monthly_wage", "a wage without employment", "no wage, or employed true", "未就业但有工资"),
-    "month_end": ("occurred_on", "not the last day of a month", "the last day of the month that was worked", "发生日期不是月末"),
+    "wage_without_work": (
+        "monthly_wage",
+        "a wage without employment",
+        "no wage, or employed true",
+        "未就业但有工资",
+    ),
+    "month_end": (
+        "occurred_on",
+        "not the last day of a month",
+        "the last day of the month that was worked",
+        "发生日期不是月末",
+    ),
     "month_twice": (
         "event_id",
         "several records of one member and month",
@@ -214,7 +239,12 @@ AUDIT_RULES: Mapping[str, tuple[str, str, str, str]] = {
         "a part of self_paid",
         "合规自付大于个人自付",
     ),
-    "days_without_stay": ("hospital_days", "hospital days without a hospital stay", "kind `inpatient`", "非住院却有住院天数"),
+    "days_without_stay": (
+        "hospital_days",
+        "hospital days without a hospital stay",
+        "kind `inpatient`",
+        "非住院却有住院天数",
+    ),
     "class_without_risk": (
         "object_class",
         "a class or risk kinds without a confirmed risk",
@@ -254,7 +284,9 @@ AUDIT_RULES: Mapping[str, tuple[str, str, str, str]] = {
 }
 
 
-def contradictions(name: str, frame: pl.DataFrame, sheets: Mapping[str, Sheet]) -> Iterator[tuple[str, pl.Series]]:
+def contradictions(
+    name: str, frame: pl.DataFrame, sheets: Mapping[str, Sheet]
+) -> Iterator[tuple[str, pl.Series]]:
     """(audit rule, mask over the rows of this table) for every rule that the table can break."""
 
     def rows(condition: pl.Expr) -> pl.Series:
@@ -280,21 +312,32 @@ def contradictions(name: str, frame: pl.DataFrame, sheets: Mapping[str, Sheet]) 
         uninsured = ~pl.col("medical_insured") & ~pl.col("pension_insured")
         yield "no_insurance", rows(uninsured & (age >= WORKING_AGE) & pl.col("left_on").is_null())
         people = newest(frame, "member_id")
-        persons = frame.with_row_index(ROW).join(people.select("member_id", "sex", "birth_date"), on="member_id", how="left")
+        persons = frame.with_row_index(ROW).join(
+            people.select("member_id", "sex", "birth_date"), on="member_id", how="left"
+        )
         other = (pl.col("sex") != pl.col("sex_right")) | (pl.col("birth_date") != pl.col("birth_date_right"))
         yield "two_persons", at(persons.filter(other)[ROW].sort())
         here = people.filter(pl.col("left_on").is_null())
-        heads = here.group_by("household_id").agg((pl.col("relation") == "head").sum().alias("heads"), pl.col(ROW).min())
+        heads = here.group_by("household_id").agg(
+            (pl.col("relation") == "head").sum().alias("heads"), pl.col(ROW).min()
+        )
         yield "no_head", at(heads.filter(pl.col("heads") == 0)[ROW].sort())
-        several = heads.filter(pl.col("heads") > 1).join(here.filter(pl.col("relation") == "head"), on="household_id")
+        several = heads.filter(pl.col("heads") > 1).join(
+            here.filter(pl.col("relation") == "head"), on="household_id"
+        )
         yield "several_heads", at(several[ROW_RIGHT].sort())
         if "guarantees" in there:
             covered = newest(sheets["guarantees"].frame, "household_id").filter(pl.col("insured_ok"))
             without = here.filter(~pl.col("medical_insured")).join(covered, on="household_id", how="semi")
             yield "insurance_guarantee", at(without[ROW].sort())
         if "disability" in there:
-            severe = sheets["disability"].frame.filter((pl.col("kind") == "physical") & (pl.col("level") <= 2))
-            yield "severe_labour", at(people.filter(working).join(severe, on="member_id", how="semi")[ROW].sort())
+            severe = sheets["disability"].frame.filter(
+                (pl.col("kind") == "physical") & (pl.col("level") <= 2)
+            )
+            yield (
+                "severe_labour",
+                at(people.filter(working).join(severe, on="member_id", how="semi")[ROW].sort()),
+            )
     elif name == "employment":
         wage = pl.col("monthly_wage")
         yield "wage_range", rows((wage > 0) & ~wage.is_between(*WAGE_RANGE))
@@ -316,8 +359,15 @@ def contradictions(name: str, frame: pl.DataFrame, sheets: Mapping[str, Sheet]) 
             yield "class_and_category", at(marked.filter(unstable | marginal)[ROW].sort())
         if "members" in there and "disability" in there:
             certified = sheets["disability"].frame.select("member_id").unique()
-            homes = sheets["members"].frame.join(certified, on="member_id", how="semi").select("household_id").unique()
-            by_disability = (pl.col("outcome") == "risk_confirmed") & pl.col("risk_kinds").str.contains("disability")
+            homes = (
+                sheets["members"]
+                .frame.join(certified, on="member_id", how="semi")
+                .select("household_id")
+                .unique()
+            )
+            by_disability = (pl.col("outcome") == "risk_confirmed") & pl.col("risk_kinds").str.contains(
+                "disability"
+            )
             disabled = frame.with_row_index(ROW).filter(by_disability)
             yield "no_certificate", at(disabled.join(homes, on="household_id", how="anti")[ROW].sort())
     elif name == "disability":
@@ -333,7 +383,11 @@ def _months_twice(employment: pl.DataFrame) -> pl.Series:
     month = pl.col("occurred_on").dt.truncate("1mo").alias("month")
     again = employment.select(pl.struct("member_id", month).is_duplicated()).to_series()
     suspects = employment.with_row_index(ROW).filter(again).with_columns(month)
-    ids = suspects.group_by("member_id", "month").agg(pl.col("event_id").n_unique().alias("ids")).filter(pl.col("ids") > 1)
+    ids = (
+        suspects.group_by("member_id", "month")
+        .agg(pl.col("event_id").n_unique().alias("ids"))
+        .filter(pl.col("ids") > 1)
+    )
     return suspects.join(ids, on=["member_id", "month"], how="semi")[ROW].sort()
 
 
@@ -367,7 +421,11 @@ def missing_shares(sheet: Sheet) -> dict[str, float]:
 
 def _missing_shares(sheet: Sheet) -> None:
     for name, share in missing_shares(sheet).items():
-        if share >= MISSING_SHARE and name not in sheet.absent and (sheet.table.name, name) not in USUALLY_MISSING:
+        if (
+            share >= MISSING_SHARE
+            and name not in sheet.absent
+            and (sheet.table.name, name) not in USUALLY_MISSING
+        ):
             if not sheet.table.column(name).optional:
                 continue
             found = f"{share:.0%} of the values are missing where one is due"
@@ -411,8 +469,12 @@ def _units(sheet: Sheet, placed: pl.DataFrame) -> None:
             sheet.add("warning", column.name, whole("unit_suspect", found, expected, remedy, zh))
         if "known_on" not in positive.columns:
             continue
-        months = positive.group_by("county", pl.col("known_on").dt.truncate("1mo").alias("month")).agg(value, pl.len())
-        months = months.filter(pl.col("len") >= ENOUGH_VALUES).with_columns(usual=pl.col("median").median().over("county"))
+        months = positive.group_by("county", pl.col("known_on").dt.truncate("1mo").alias("month")).agg(
+            value, pl.len()
+        )
+        months = months.filter(pl.col("len") >= ENOUGH_VALUES).with_columns(
+            usual=pl.col("median").median().over("county")
+        )
         ratio = pl.col("median") / pl.col("usual")
         odd = months.filter((ratio >= UNIT_RATIO) | (ratio <= 1 / UNIT_RATIO)).sort("county", "month")
         for county, month, median, _, usual_median in odd.iter_rows():
@@ -422,7 +484,13 @@ def _units(sheet: Sheet, placed: pl.DataFrame) -> None:
                 sheet.add(
                     "warning",
                     column.name,
-                    whole("unit_suspect", found, f"about the {usual_median:,.6g} {unit} of its other months", remedy, zh),
+                    whole(
+                        "unit_suspect",
+                        found,
+                        f"about the {usual_median:,.6g} {unit} of its other months",
+                        remedy,
+                        zh,
+                    ),
                 )
 
 
@@ -438,7 +506,9 @@ def months_delivered(frame: pl.DataFrame) -> pl.DataFrame:
         return counted
     first, last = counted["month"][0], counted["month"][-1]
     calendar = pl.DataFrame({"month": pl.date_range(first, last, "1mo", eager=True)})
-    return calendar.join(counted, on="month", how="left", maintain_order="left").with_columns(pl.col("rows").fill_null(0))
+    return calendar.join(counted, on="month", how="left", maintain_order="left").with_columns(
+        pl.col("rows").fill_null(0)
+    )
 
 
 def is_monthly(months: pl.DataFrame) -> bool:
@@ -466,10 +536,15 @@ def _deliveries(sheet: Sheet, placed: pl.DataFrame) -> None:
         yearly = pl.col("month").dt.month()
         often = inner.group_by(yearly.alias("calendar")).agg(years=pl.len())
         recurring = thin.group_by(yearly.alias("calendar")).agg(thin=pl.len()).join(often, on="calendar")
-        calendar = recurring.filter((pl.col("thin") >= 2) & (2 * pl.col("thin") > pl.col("years")))["calendar"]
+        calendar = recurring.filter((pl.col("thin") >= 2) & (2 * pl.col("thin") > pl.col("years")))[
+            "calendar"
+        ]
         thin = thin.filter(~yearly.is_in(calendar.implode()))
         if thin.height:
-            named = ", ".join(f"{month:%Y-%m} ({rows:,} rows)" for month, rows in thin.head(6).select("month", "rows").rows())
+            named = ", ".join(
+                f"{month:%Y-%m} ({rows:,} rows)"
+                for month, rows in thin.head(6).select("month", "rows").rows()
+            )
             more = f" and {thin.height - 6} more months" if thin.height > 6 else ""
             found = f"a gap in the delivery of county {county}: {named}{more}"
             usually = thin["usual"].median()
@@ -497,7 +572,11 @@ def _stopped(sheets: Mapping[str, Sheet]) -> None:
             found = f"nothing known after {month:%Y-%m}, while other departments deliver until {newest_month:%Y-%m}"
             remedy = "Ask the department for the months since; features of this table grow old."
             zh = f"{month:%Y-%m} 之后没有数据，其他部门已到 {newest_month:%Y-%m}"
-            sheets[name].add("warning", "known_on", whole("delivery_gap", found, "a delivery as new as the others", remedy, zh))
+            sheets[name].add(
+                "warning",
+                "known_on",
+                whole("delivery_gap", found, "a delivery as new as the others", remedy, zh),
+            )
 
 
 def lags(frame: pl.DataFrame) -> pl.DataFrame:
@@ -505,10 +584,16 @@ def lags(frame: pl.DataFrame) -> pl.DataFrame:
     start = frame["known_on"].min()
     if not isinstance(start, dt.date):
         return pl.DataFrame(schema={"quarter": pl.Date, "lag": pl.Float64, "rows": pl.UInt32})
-    later = frame.select("known_on", "occurred_on").drop_nulls().filter(pl.col("known_on") >= start + dt.timedelta(days=184))
+    later = (
+        frame.select("known_on", "occurred_on")
+        .drop_nulls()
+        .filter(pl.col("known_on") >= start + dt.timedelta(days=184))
+    )
     days = (pl.col("known_on") - pl.col("occurred_on")).dt.total_days()
     by_quarter = later.group_by(pl.col("known_on").dt.truncate("1q").alias("quarter"))
-    return by_quarter.agg(lag=days.median(), rows=pl.len()).sort("quarter").filter(pl.col("rows") >= ENOUGH_ROWS)
+    return (
+        by_quarter.agg(lag=days.median(), rows=pl.len()).sort("quarter").filter(pl.col("rows") >= ENOUGH_ROWS)
+    )
 
 
 def _lags(sheet: Sheet) -> None:
@@ -524,7 +609,9 @@ def _lags(sheet: Sheet) -> None:
             found = f"since {quarter:%Y-%m} rows become known {now:.0f} days after they occurred (median), {before:.0f} days before that"
             remedy = "Ask what changed in the exchange; labels and freshness of this table mean something else from that day on."
             zh = f"自 {quarter:%Y-%m} 起，入库滞后的中位数由 {before:.0f} 天变为 {now:.0f} 天"
-            sheet.add("warning", "known_on", whole("lag_changed", found, "a steady reporting lag", remedy, zh))
+            sheet.add(
+                "warning", "known_on", whole("lag_changed", found, "a steady reporting lag", remedy, zh)
+            )
             return
 
 
@@ -535,5 +622,7 @@ def _households_without_members(sheets: Mapping[str, Sheet]) -> None:
     alone = homes.join(sheets["members"].frame, on="household_id", how="anti")[ROW].sort()
     if alone.len():
         remedy = "Such a household is in no cohort. Deliver its members, or ask whether it still exists."
-        complaint = Complaint("no_members", alone, "households without any member", "at least one member", remedy)
+        complaint = Complaint(
+            "no_members", alone, "households without any member", "at least one member", remedy
+        )
         sheets["households"].add("warning", "household_id", complaint)

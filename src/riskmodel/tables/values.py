@@ -27,7 +27,8 @@ from riskmodel.tables.schema import Column
 INVISIBLE: Final = "".join(
     sign
     for code in (*range(0x21), *range(0x7F, 0xAE), *range(0x300, 0x3165), *range(0xFE00, 0xFFFC))
-    if unicodedata.category(sign := chr(code)) in ("Cc", "Cf", "Zs", "Zl", "Zp") or code in (0x3164, 0xFE0E, 0xFE0F)
+    if unicodedata.category(sign := chr(code)) in ("Cc", "Cf", "Zs", "Zl", "Zp")
+    or code in (0x3164, 0xFE0E, 0xFE0F)
 )
 _ASCII_BLANK = r"^[\x00-\x20\x7f]|[\x00-\x20\x7f]$"
 _EXCEL_ERROR = r"^#(N/A|GETTING_DATA|[A-Z0-9/]+[!?])$"
@@ -163,7 +164,9 @@ def convert(series: pl.Series, column: Column, manner: Manner | None = None) -> 
     if dtype.is_nested() or dtype in (pl.Binary, pl.Object):
         found = f"a column of type {dtype}"
         remedy = "Write the column in that type, or as text."
-        complaint = Complaint("wrong_type", pl.Series([], dtype=pl.UInt32), found, expected_of(column), remedy)
+        complaint = Complaint(
+            "wrong_type", pl.Series([], dtype=pl.UInt32), found, expected_of(column), remedy
+        )
         return Converted(pl.Series(series.name, [None] * len(series), dtype=target), [complaint])
     return _from_typed(series, column, manner)
 
@@ -193,9 +196,15 @@ def _from_typed(series: pl.Series, column: Column, manner: Manner) -> Converted:
         strange = strange.fill_null(False)
         if not strange.any():
             return Converted(days.rename(series.name))
-        return Converted(_only(days, ~strange).rename(series.name), _explain(strange, column, _as_text(series)))
+        return Converted(
+            _only(days, ~strange).rename(series.name), _explain(strange, column, _as_text(series))
+        )
     if kind == "boolean" and number and not (manner.codes or manner.missing):
-        values = pl.select(pl.when(series == 1).then(True).when(series == 0).then(False)).to_series().rename(series.name)
+        values = (
+            pl.select(pl.when(series == 1).then(True).when(series == 0).then(False))
+            .to_series()
+            .rename(series.name)
+        )
         strange = values.is_null() & series.is_not_null()
         return Converted(values, _explain(strange, column, _as_text(series)) if strange.any() else [])
     text = clean_text(_as_text(series), manner.missing)
@@ -248,7 +257,9 @@ def _parsed(text: pl.Series, column: Column, manner: Manner | None = None) -> pl
             numbers = _numbers(known, None)
             return _only(numbers, ~_broken(numbers))
         case "area":
-            digits = pl.col("text").str.contains(r"^\d+$") & pl.col("text").str.len_bytes().is_in(column.digits)
+            digits = pl.col("text").str.contains(r"^\d+$") & pl.col("text").str.len_bytes().is_in(
+                column.digits
+            )
             values = pl.when(digits).then(pl.col("text"))
         case "boolean":
             return _flags(known["text"], manner.codes)
@@ -278,9 +289,14 @@ def _among(values: pl.Series, some: pl.Series) -> pl.Series:
 
 def _day(text: pl.Expr, forms: Sequence[str], last: str | None = None) -> pl.Expr:
     """The day of a text in one of the forms (year, month, day); `last`: the day where the form has none."""
-    parts = [pl.coalesce(text.str.extract(form, place) for form in forms) for place in ((1, 2) if last else (1, 2, 3))]
+    parts = [
+        pl.coalesce(text.str.extract(form, place) for form in forms)
+        for place in ((1, 2) if last else (1, 2, 3))
+    ]
     day = pl.lit(last) if last else parts[2].str.zfill(2)
-    return pl.concat_str(parts[0], parts[1].str.zfill(2), day, separator="-").str.to_date("%Y-%m-%d", strict=False)
+    return pl.concat_str(parts[0], parts[1].str.zfill(2), day, separator="-").str.to_date(
+        "%Y-%m-%d", strict=False
+    )
 
 
 def _date(text: pl.Expr, of_month: DayOfMonth | None) -> pl.Expr:
@@ -379,7 +395,9 @@ def joined_codes(columns: Sequence[pl.Series], column: Column, manner: Manner) -
             words = text.drop_nulls().unique()
             flags = _flags(words, {})
             if not flags.has_nulls():
-                text = text.replace_strict(words, pl.Series([code if flag else None for flag in flags], dtype=pl.String))
+                text = text.replace_strict(
+                    words, pl.Series([code if flag else None for flag in flags], dtype=pl.String)
+                )
         parts.append(text)
     return pl.select(pl.concat_str(parts, separator=";", ignore_nulls=True)).to_series()
 
@@ -402,7 +420,9 @@ def expected_of(column: Column) -> str:
         case "id":
             return f"an id of {schema.ID_RULE}"
         case "area":
-            return " or ".join(str(length) for length in column.digits) + " digits of the statistical area code"
+            return (
+                " or ".join(str(length) for length in column.digits) + " digits of the statistical area code"
+            )
         case "date":
             years = f"{schema.FIRST_DAY.year} to {schema.LAST_DAY.year}"
             return f"a date like 2025-03-01, 2025/3/1, 20250301 or 2025年3月1日, of the years {years}"
@@ -416,7 +436,9 @@ def expected_of(column: Column) -> str:
             return "true or false, 1 or 0, 是 or 否"
         case "code":
             assert column.codes is not None
-            return "one of " + ", ".join(f"{code} ({zh})" if zh else code for code, zh in column.codes.items())
+            return "one of " + ", ".join(
+                f"{code} ({zh})" if zh else code for code, zh in column.codes.items()
+            )
         case "codes":
             assert column.codes is not None
             return "codes separated by `;` or `、` out of " + ", ".join(
@@ -441,7 +463,9 @@ def _bounded(values: pl.Series, column: Column, text: pl.Series, strange: pl.Ser
     if least is not None and most is not None and (least < column.at_least or most > column.at_most):  # type: ignore[operator]
         infinite = values.is_infinite().fill_null(False)
         negative = (values < 0).fill_null(False) & ~infinite
-        outside = ((values < column.at_least) | (values > column.at_most)).fill_null(False) & ~infinite & ~negative
+        outside = (
+            ((values < column.at_least) | (values > column.at_most)).fill_null(False) & ~infinite & ~negative
+        )
         for check, mask, found in (
             ("infinite", infinite, "an infinite amount"),
             ("negative", negative, "a negative value"),
@@ -474,11 +498,17 @@ def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Compla
         if mask.any():
             bad = text.filter(mask)
             shown = f"{found} ({_show(bad, pseudonym=column.kind == 'id')})"
-            remedy = remedy.replace("{cell}", mask_identity(str(bad.drop_nulls()[0])) if bad.drop_nulls().len() else "")
+            remedy = remedy.replace(
+                "{cell}", mask_identity(str(bad.drop_nulls()[0])) if bad.drop_nulls().len() else ""
+            )
             complaints.append(Complaint(check, mask.arg_true(), shown, expected, remedy))
             left = left & ~mask
 
-    as_missing = '; where nothing is known, write `missing: ["{cell}"]` for the table in tables.yaml' if column.optional else ""
+    as_missing = (
+        '; where nothing is known, write `missing: ["{cell}"]` for the table in tables.yaml'
+        if column.optional
+        else ""
+    )
     take(
         _EXCEL_ERROR,
         "formula_error",
@@ -543,7 +573,9 @@ def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Compla
                 r"^0{4}\D?0{1,2}\D?0{1,2}\b",
                 "unknown_date",
                 "a sign for no date",
-                'Write `missing: ["{cell}"]` for the table in tables.yaml.' if column.optional else "Give the date.",
+                'Write `missing: ["{cell}"]` for the table in tables.yaml.'
+                if column.optional
+                else "Give the date.",
             )
             take(
                 _ANY_MONTH,
@@ -553,11 +585,15 @@ def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Compla
                 "tables.yaml if that day of the month is meant.",
             )
             years = text.filter(left.fill_null(False)).drop_nulls().unique()
-            beyond = years.filter(pl.DataFrame({"text": years}).select(_day(pl.col("text"), _DATES)).to_series().is_not_null())
+            beyond = years.filter(
+                pl.DataFrame({"text": years}).select(_day(pl.col("text"), _DATES)).to_series().is_not_null()
+            )
             if beyond.len():
                 pattern = "^(?:" + "|".join(re.escape(year) for year in beyond.sort().head(1000)) + ")$"
                 open_end = " If it stands for an open end" if column.optional else ""
-                write = ', write `missing: ["{cell}"]` for the table in tables.yaml.' if column.optional else ""
+                write = (
+                    ', write `missing: ["{cell}"]` for the table in tables.yaml.' if column.optional else ""
+                )
                 words = f"a date outside the years {schema.FIRST_DAY.year} to {schema.LAST_DAY.year}"
                 take(pattern, "unknown_date", words, f"Correct it at its source.{open_end}{write}")
             take(
@@ -566,7 +602,12 @@ def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Compla
                 "a date with a time of day, in no known form or not midnight",
                 "Export the date alone, as 2025-03-01.",
             )
-            take(None, "unknown_date", "a date in no known form, or a day that does not exist", "Write it as 2025-03-01.")
+            take(
+                None,
+                "unknown_date",
+                "a date in no known form, or a day that does not exist",
+                "Write it as 2025-03-01.",
+            )
         case "money" | "number" | "integer":
             take(
                 _EXPONENT,
@@ -580,7 +621,12 @@ def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Compla
                 "a number with its unit in the cell",
                 "Leave the unit out; if the whole column is in another unit, name it in tables.yaml (`{from: …, unit: 万元}`).",
             )
-            take(None, "not_a_number", "not a number", "Correct it; leave the cell empty where nothing is known.")
+            take(
+                None,
+                "not_a_number",
+                "not a number",
+                "Correct it; leave the cell empty where nothing is known.",
+            )
         case "boolean":
             take(
                 None,
@@ -591,7 +637,12 @@ def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Compla
         case _:
             near = _nearest(text.filter(left.fill_null(False)), column)
             hint = f" Did you mean `{near}`?" if near else ""
-            take(None, "unknown_code", "an unknown code", f"Correct it, or map it in tables.yaml under `codes`.{hint}")
+            take(
+                None,
+                "unknown_code",
+                "an unknown code",
+                f"Correct it, or map it in tables.yaml under `codes`.{hint}",
+            )
     return complaints
 
 

@@ -65,7 +65,10 @@ class Marks:
         """Address of a filled cell far from the others; empty if there is none."""
         rows, columns = sorted(self.filled), sorted(self.columns)
         row = next((later for row, later in zip([0, *rows], rows, strict=False) if later - row > FAR_ROWS), 0)
-        column = next((later for one, later in zip([0, *columns], columns, strict=False) if later - one > FAR_COLUMNS), 0)
+        column = next(
+            (later for one, later in zip([0, *columns], columns, strict=False) if later - one > FAR_COLUMNS),
+            0,
+        )
         if row:
             return f"{letters_of(self.filled[row][1])}{row}"
         if column:
@@ -159,7 +162,9 @@ def quick_marks(xml: bytes) -> Marks | None:
     data = xml[start + len(b"<sheetData>") : stop]
     if any(sign in data for sign in _UNUSUAL):
         return None
-    if b"<is" in data and any(not text.decode("utf-8", "replace").strip(INVISIBLE) for text in _INLINE.findall(data)):
+    if b"<is" in data and any(
+        not text.decode("utf-8", "replace").strip(INVISIBLE) for text in _INLINE.findall(data)
+    ):
         return None
     marks = Marks(cells=data.count(b"<v>") + data.count(b"<is>"))
     for chunk in data.split(b"</row>"):
@@ -202,7 +207,15 @@ class Workbook:
     def _plainly(self) -> Iterator[None]:
         try:
             yield
-        except (expat.ExpatError, zipfile.BadZipFile, zlib.error, LookupError, EOFError, OSError, ValueError) as error:
+        except (
+            expat.ExpatError,
+            zipfile.BadZipFile,
+            zlib.error,
+            LookupError,
+            EOFError,
+            OSError,
+            ValueError,
+        ) as error:
             found = f"a damaged workbook ({type(error).__name__})"
             raise DataError(Fault(self.file, found, "an .xlsx workbook", _SAVE_AGAIN)) from None
 
@@ -231,7 +244,9 @@ def read_excel(folder: Path, table: str, path: Path, mapping: TableMapping) -> S
     """One table from a workbook. Never raises for what the file holds: troubles are returned with the source."""
     file = path.relative_to(folder).as_posix()
     if path.stat().st_size == 0:
-        return refused(table, file, "Excel", "empty_file", "an empty file", "a workbook", "Ask for the extract again.")
+        return refused(
+            table, file, "Excel", "empty_file", "an empty file", "a workbook", "Ask for the extract again."
+        )
     try:
         workbook = Workbook(file, path.read_bytes())
         sheet, trouble = _chosen_sheet(workbook, table, mapping)
@@ -243,27 +258,44 @@ def read_excel(folder: Path, table: str, path: Path, mapping: TableMapping) -> S
         return refused(table, file, "Excel", "truncated_file", fault.found, fault.expected, fault.remedy)
     read_as = f"Excel, sheet {sheet}"
     if not marks.filled:
-        return refused(table, file, read_as, "empty_file", "a sheet without rows", "a header and rows", _SAVE_AGAIN)
+        return refused(
+            table, file, read_as, "empty_file", "a sheet without rows", "a header and rows", _SAVE_AGAIN
+        )
     width, height = max(marks.columns), max(marks.filled)
     if (far := marks.far()) or width * height > CELLS_AT_MOST:
         found = f"a filled cell far from the table, {sheet}!{far or letters_of(width) + str(height)}"
         remedy = "Go there (名称框 or Ctrl+G), delete the rows and columns beyond the table, and save the workbook."
         return refused(
-            table, file, read_as, "far_cell", found, "filled cells beside each other", remedy, read=len(marks.filled) - 1
+            table,
+            file,
+            read_as,
+            "far_cell",
+            found,
+            "filled cells beside each other",
+            remedy,
+            read=len(marks.filled) - 1,
         )
     try:
         import python_calamine
 
-        cells = python_calamine.load_workbook(str(path)).get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+        cells = (
+            python_calamine.load_workbook(str(path)).get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+        )
     except Exception as error:  # calamine has several errors for damaged files
         found = f"a damaged or truncated workbook ({type(error).__name__})"
         return refused(table, file, read_as, "truncated_file", found, "an .xlsx workbook", _SAVE_AGAIN)
     return _source_of(cells, marks, (table, file, read_as), mapping)
 
 
-def _chosen_sheet(workbook: Workbook, table: str, mapping: TableMapping) -> tuple[str, tuple[str, str, str, str] | None]:
+def _chosen_sheet(
+    workbook: Workbook, table: str, mapping: TableMapping
+) -> tuple[str, tuple[str, str, str, str] | None]:
     """The sheet named in the mapping, called like the table, or the only filled one; else (check, found, expected, remedy)."""
-    called = [name for name in workbook.sheets if name in ((mapping.sheet,) if mapping.sheet else (table, TABLES[table].zh))]
+    called = [
+        name
+        for name in workbook.sheets
+        if name in ((mapping.sheet,) if mapping.sheet else (table, TABLES[table].zh))
+    ]
     filled = [name for name in called if workbook.filled(name)]
     if mapping.sheet and not filled:
         others = [name for name in workbook.sheets if workbook.filled(name)]
@@ -271,7 +303,12 @@ def _chosen_sheet(workbook: Workbook, table: str, mapping: TableMapping) -> tupl
         return "", ("no_sheet", found, "one of " + ", ".join(others), f"Correct `sheet` in {MAPPING_FILE}.")
     filled = filled or [name for name in workbook.sheets if workbook.filled(name)]
     if not filled:
-        return "", ("empty_file", "a workbook without rows", "a header and rows", "Ask for the extract again.")
+        return "", (
+            "empty_file",
+            "a workbook without rows",
+            "a header and rows",
+            "Ask for the extract again.",
+        )
     if len(filled) > 1:
         found = "several filled sheets: " + ", ".join(filled)
         remedy = f"Name it under `sheet` in {MAPPING_FILE}, or name the sheet `{table}`."
@@ -279,13 +316,18 @@ def _chosen_sheet(workbook: Workbook, table: str, mapping: TableMapping) -> tupl
     return filled[0], None
 
 
-def _source_of(cells: list[list[Any]], marks: Marks, named: tuple[str, str, str], mapping: TableMapping) -> Source:
+def _source_of(
+    cells: list[list[Any]], marks: Marks, named: tuple[str, str, str], mapping: TableMapping
+) -> Source:
     """The frame of text below the header. `named`: table, file, how it is read."""
     table, file, read_as = named
     width = max(marks.columns)
     first = max(TITLE_ROWS, HEADER_AT_MOST)
     merged_over = _merged_headings(cells, marks, first)
-    titles = [[plain(_cell(row[place])[0]) if place < len(row) else "" for place in range(width)] for row in cells[:first]]
+    titles = [
+        [plain(_cell(row[place])[0]) if place < len(row) else "" for place in range(width)]
+        for row in cells[:first]
+    ]
     for (row, column), text in merged_over.items():
         if row <= len(titles) and column <= width:
             titles[row - 1][column - 1] = titles[row - 1][column - 1] or text
@@ -297,7 +339,9 @@ def _source_of(cells: list[list[Any]], marks: Marks, named: tuple[str, str, str]
     if start:
         read_as += f", header in row {start + 1}"
     marked = _marked(cells, marks, start + 1)
-    below = {row for row in marks.filled if row > start + 1} | {row for row, _, _ in marked if row > start + 1}
+    below = {row for row in marks.filled if row > start + 1} | {
+        row for row, _, _ in marked if row > start + 1
+    }
     read = max(below) - start - 1 if below else 0
     if found := named_twice(headings):
         remedy = "Rename or remove one of them."
@@ -321,7 +365,9 @@ def _source_of(cells: list[list[Any]], marks: Marks, named: tuple[str, str, str]
     for row, column, text in marked:
         if row > start + 1 and column <= used:
             columns[column - 1][row - start - 2] = text
-    frame = pl.DataFrame([pl.Series(name, column, dtype=pl.String) for name, column in zip(names, columns, strict=True)])
+    frame = pl.DataFrame(
+        [pl.Series(name, column, dtype=pl.String) for name, column in zip(names, columns, strict=True)]
+    )
     numbers = pl.int_range(start + 2, start + 2 + frame.height, dtype=pl.UInt32, eager=True)
     frame, kept, empty = without_blank_rows(frame, numbers)
     source = Source(table, frame, [Part(file, 0, frame.height, 2, kept)], read_as)
@@ -333,11 +379,18 @@ def _source_of(cells: list[list[Any]], marks: Marks, named: tuple[str, str, str]
     return source
 
 
-def _merged_headings(cells: Sequence[Sequence[Any]], marks: Marks, first: int) -> Mapping[tuple[int, int], str]:
+def _merged_headings(
+    cells: Sequence[Sequence[Any]], marks: Marks, first: int
+) -> Mapping[tuple[int, int], str]:
     """Cells of the first rows that are merged upwards with a heading -> that heading."""
     over: dict[tuple[int, int], str] = {}
     for area in marks.merged:
-        if area.bottom > area.top and area.bottom <= first and area.top <= len(cells) and area.left <= len(cells[area.top - 1]):
+        if (
+            area.bottom > area.top
+            and area.bottom <= first
+            and area.top <= len(cells)
+            and area.left <= len(cells[area.top - 1])
+        ):
             text = plain(_cell(cells[area.top - 1][area.left - 1])[0])
             over |= {(row, area.left): text for row in range(area.top + 1, area.bottom + 1)}
     return over

@@ -49,7 +49,9 @@ class Bounds:
 
 
 # A filled visit list of 20,000 households has about 400,000 cells.
-LIST_BOUNDS: Final = Bounds(file_bytes=32 * _MEGABYTE, unpacked_bytes=128 * _MEGABYTE, members=500, cells=1_000_000)
+LIST_BOUNDS: Final = Bounds(
+    file_bytes=32 * _MEGABYTE, unpacked_bytes=128 * _MEGABYTE, members=500, cells=1_000_000
+)
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,9 @@ def open_archive(where: str, content: bytes, bounds: Bounds) -> zipfile.ZipFile:
         if part.flag_bits & 1 or part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise _damaged(where, "an encrypted or unusual archive")
         if part.file_size > 8 * _MEGABYTE and part.file_size > bounds.ratio * max(part.compress_size, 1):
-            found = f"a part that unpacks to {part.file_size / max(part.compress_size, 1):,.0f} times its size"
+            found = (
+                f"a part that unpacks to {part.file_size / max(part.compress_size, 1):,.0f} times its size"
+            )
             raise _too_large(where, found, f"at most {bounds.ratio} times")
     if sum(part.file_size for part in archive.infolist()) > bounds.unpacked_bytes:
         raise _too_large(where, "parts that unpack to more", f"at most {bounds.unpacked_bytes:,} bytes")
@@ -175,7 +179,11 @@ class Book:
             while chunk := stream.read(_CHUNK):
                 self.unpacked += len(chunk)
                 if self.unpacked > self.bounds.unpacked_bytes:
-                    raise _too_large(self.where, "parts that unpack to more", f"at most {self.bounds.unpacked_bytes:,} bytes")
+                    raise _too_large(
+                        self.where,
+                        "parts that unpack to more",
+                        f"at most {self.bounds.unpacked_bytes:,} bytes",
+                    )
                 parser.Parse(chunk, False)
         parser.Parse(b"", True)
 
@@ -203,7 +211,9 @@ class Book:
             self.texts = self._shared_texts(parts["sharedStrings"])
         if "styles" in parts:
             self.dates = self._date_styles(parts["styles"])
-        return {name: related[key][1] for name, key in listed if key in related and related[key][0] == "worksheet"}
+        return {
+            name: related[key][1] for name, key in listed if key in related and related[key][0] == "worksheet"
+        }
 
     def _related(self, part: str, folder: str) -> dict[str, tuple[str, str]]:
         """Relations of a part: id -> (last word of the type, name of the part in the archive)."""
