@@ -10,6 +10,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,21 +145,22 @@ def needs() -> Callable[[object, str], None]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
-    """The address of a PostgreSQL server of our own, or None where its programs are not installed."""
+def postgres():
+    """The address of a PostgreSQL server of our own, or None where its programs are not installed.
+
+    Its folder is not below pytest's: every other run of pytest by the same user closes that one to other users, and a server that can no
+    longer read its own lock file stops.
+    """
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
     program = found[-1].parent if found else None
     if program is None:
         yield None
         return
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = Path(tempfile.mkdtemp(prefix="riskmodel-postgres-"))
     # The server refuses to run as root: there it runs as the user of Debian's package.
     user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     switch = ["runuser", "-u", user, "--"] if os.geteuid() == 0 else []
     if switch:
-        for part in (folder, *folder.parents):
-            if str(part).startswith("/tmp/") or part == folder:
-                part.chmod(part.stat().st_mode | 0o055)
         shutil.chown(folder, user)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -168,11 +170,14 @@ def postgres(tmp_path_factory):
     def run(*command):
         subprocess.run([*switch, *map(str, command)], check=True, capture_output=True, cwd="/", timeout=120)
 
-    run(program / "initdb", "-D", data, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-U", "postgres")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-    run(program / "pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start")
-    yield f"postgresql://postgres@127.0.0.1:{port}/"
-    run(program / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+    try:
+        run(program / "initdb", "-D", data, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-U", "postgres")
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+        run(program / "pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start")
+        yield f"postgresql://postgres@127.0.0.1:{port}/"
+        run(program / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

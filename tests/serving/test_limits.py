@@ -96,9 +96,11 @@ def test_every_route_that_takes_a_body_bounds_it_by_what_it_takes():
         "POST /v1/verifications",
         "POST /v1/withdrawals",
         "POST /v1/scores",
+        "POST /v1/jobs",
     }
     assert SESSION.size == 2 * KB and VERIFICATIONS.size == 2 * KB * KB
-    assert with_body["POST /v1/scores"] is None, "service.body_megabytes of the settings"
+    for name in ("POST /v1/scores", "POST /v1/jobs"):
+        assert with_body[name] is None, "service.body_megabytes of the settings"
 
 
 def test_the_limit_of_the_route_is_looked_at_before_the_body_and_while_it_comes():

@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from riskmodel import fonts
 from riskmodel.errors import DataError
 from riskmodel.training import plots
 from riskmodel.training.comparison import ModelComparison, compare_predictions
@@ -97,11 +98,23 @@ def test_every_picture_draws_without_a_missing_glyph(
         assert out.tell() > 5000, name
 
 
-def test_chinese_is_said_where_a_font_is_there(comparison: ModelComparison, audit: GroupAudit) -> None:
-    if plots.chinese_font() is None:
-        pytest.skip("no Chinese font installed (fonts-noto-cjk)")
+def test_chinese_is_said_where_a_font_is_there(comparison: ModelComparison, audit: GroupAudit, needs) -> None:
+    needs(fonts.chinese_font(), "a Chinese font (Debian's package `fonts-noto-cjk`)")
     for name, figure in every_picture(comparison, audit, "zh").items():
         assert any("\u4e00" <= letter <= "\u9fff" for letter in words_of(figure)), name
+
+
+def test_a_font_installed_after_matplotlib_made_its_list_of_fonts_is_found(
+    monkeypatch: pytest.MonkeyPatch, needs
+) -> None:
+    needs(fonts.chinese_font(), "a Chinese font (Debian's package `fonts-noto-cjk`)")
+    from matplotlib import font_manager
+
+    manager = font_manager.fontManager
+    latin = [font for font in manager.ttflist if "DejaVu" in font.name]
+    monkeypatch.setattr(manager, "ttflist", latin)
+    fonts._add_newly_installed.cache_clear()
+    assert fonts.chinese_font() in fonts.CHINESE_FONTS
 
 
 def test_without_a_chinese_font_the_picture_is_english_and_says_so(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import polars as pl
 from riskmodel.errors import DataError, Fault
 from riskmodel.explaining.contributions import Explainer, as_explanation, drawing
 from riskmodel.files import write_text
+from riskmodel.fonts import chinese_font
 from riskmodel.screening import wording
 from riskmodel.screening.reasons import MOST_RAISING, ReasonTable
 from riskmodel.screening.wordbook import KINDS
@@ -28,20 +29,10 @@ if TYPE_CHECKING:
 
     from riskmodel.screening.scoring import Scores
 
-CHINESE_FONTS: Final = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "Noto Sans SC",
-    "Microsoft YaHei",
-    "PingFang SC",
-    "SimHei",
-    "WenQuanYi Zen Hei",
-)
-
 
 def spoken(language: Language) -> Language:
     """The language that labels can be drawn in: English where the machine has no font with Chinese signs."""
-    return language if language == "en" or _chinese_font() else "en"
+    return language if language == "en" or chinese_font() else "en"
 
 
 def labels(table: ReasonTable, language: Language) -> list[str]:
@@ -390,13 +381,6 @@ def reasons_by_township_plot(
         return figure
 
 
-def _chinese_font() -> str | None:
-    from matplotlib import font_manager
-
-    there = {font.name for font in font_manager.fontManager.ttflist}
-    return next((name for name in CHINESE_FONTS if name in there), None)
-
-
 @contextmanager
 def _plotting() -> Iterator[None]:
     """A backend without a screen, and a font that has the signs; labels fall back to English where there is none."""
@@ -404,7 +388,7 @@ def _plotting() -> Iterator[None]:
 
     if matplotlib.get_backend(auto_select=False) is None:  # a notebook that chose its own keeps it
         matplotlib.use("Agg")
-    font = _chinese_font()
+    font = chinese_font()
     settings: dict[str, Any] = {"axes.unicode_minus": False}
     if font:
         settings |= {

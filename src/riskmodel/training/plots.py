@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from riskmodel.errors import DataError, Fault
+from riskmodel.fonts import chinese_font
 from riskmodel.training.comparison import ModelComparison
 from riskmodel.training.evaluation import METRICS, Evaluation, MetricForm
 from riskmodel.training.fairness import (
@@ -54,20 +55,6 @@ LINES: Final = (
     (0, (2, 2)),
 )
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
-CHINESE_FONTS: Final = (
-    "Noto Sans CJK SC",
-    "Noto Sans SC",
-    "Source Han Sans SC",
-    "Noto Sans CJK JP",
-    "Noto Sans CJK TC",
-    "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei",
-    "Microsoft YaHei",
-    "PingFang SC",
-    "Heiti SC",
-    "SimHei",
-    "SimSun",
-)
 LATIN_FONTS: Final = ("DejaVu Sans",)
 NO_FONT: Final = "No Chinese font found (install fonts-noto-cjk): labels in English."
 
@@ -189,14 +176,6 @@ class _Pen:
         for text in figure.findobj(Text):
             text.set_fontfamily(self.fonts)
         return figure
-
-
-def chinese_font() -> str | None:
-    """Name of an installed font with Chinese glyphs, the best first, or None."""
-    from matplotlib import font_manager
-
-    installed = set(font_manager.get_font_names())
-    return next((name for name in CHINESE_FONTS if name in installed), None)
 
 
 def _bare(axes: Axes, grid: Literal["x", "y", "both"] = "y") -> None:
