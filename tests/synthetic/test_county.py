@@ -124,7 +124,9 @@ def test_the_true_probability_ranks_well_but_not_perfectly(truth):
 
 
 def test_the_true_probability_is_calibrated_by_decile(truth):
-    """Mean probability against observed share. As-of dates overlap, so a household counts four times: hence the width."""
+    """Mean probability against observed share. As-of dates overlap, so a household counts four times: hence
+    the width.
+    """
     frame = truth.scores.with_columns(
         decile=(pl.col("true_probability_12m").rank("ordinal") * 10 / (truth.scores.height + 1)).cast(
             pl.Int32
@@ -257,7 +259,9 @@ def test_numbers_that_make_no_county_are_refused_all_at_once():
 
 
 def test_no_two_random_streams_of_a_county_have_the_same_key(monkeypatch):
-    """Every generator that a county draws from, those of late, lost and misread rows included, has a key of its own."""
+    """Every generator that a county draws from, those of late, lost and misread rows included, has a key of
+    its own.
+    """
     keys = []
     drawn = np.random.default_rng
 

@@ -22,7 +22,9 @@ def _day(rng: random.Random, first: int, last: int) -> dt.date:
 
 
 def small_county(households: int = 24, seed: int = 7) -> Records:
-    """Records of every table of the contract: two townships, two years, corrections, moves and area-wide shocks among them."""
+    """Records of every table of the contract: two townships, two years, corrections, moves and area-wide
+    shocks among them.
+    """
     rng = random.Random(seed)
     records: Records = {name: [] for name in TABLES}
     start = dt.date(2023, 1, 1)

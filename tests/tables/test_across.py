@@ -1,4 +1,6 @@
-"""Rules across tables and versions: what is refused is in no frame, what is kept is reported, in every form of the tables."""
+"""Rules across tables and versions: what is refused is in no frame, what is kept is reported, in every form
+of the tables.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from riskmodel.tables.across import CORRECTED_AT_LEAST, MOVED_DAYS, REGISTERED_L
 from riskmodel.tables.findings import CHECKS
 
 Records = dict[str, list[dict[str, Any]]]
-# Households of the small county have numbers; household 000003 has four members, of whom the second left on 2024-08-01.
+# Households of the small county have numbers; household 000003 has four members, of whom the second left on
+# 2024-08-01.
 HEAD, SPOUSE, CHILD, PARENT = (f"000003-{place}" for place in (1, 2, 3, 4))
 
 
@@ -359,12 +362,14 @@ def test_the_quick_way_never_passes_what_is_refused(records, name):
         assert may_contradict(records)
 
 
-# Ids that begin again ---------------------------------------------------------------------------------------------------------------
+# Ids that begin again ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def two_years(records):
-    """Two years of bills, whose ids begin again in the second: bill 1 of 2023 is one person's, bill 1 of 2024 another's."""
+    """Two years of bills, whose ids begin again in the second: bill 1 of 2023 is one person's, bill 1 of 2024
+    another's.
+    """
     people = [
         row["member_id"]
         for row in records["members"]
@@ -377,9 +382,14 @@ def two_years(records):
             occurred = dt.date(year, 1 + number % 12, 10)
             place = number if year == 2023 else number + 7
             add(
-                records, "medical", like, event_id=f"B{number:04d}", member_id=people[place % len(people)],
-                occurred_on=occurred, known_on=occurred + dt.timedelta(days=20),
-            )  # fmt: skip
+                records,
+                "medical",
+                like,
+                event_id=f"B{number:04d}",
+                member_id=people[place % len(people)],
+                occurred_on=occurred,
+                known_on=occurred + dt.timedelta(days=20),
+            )
     return records
 
 
@@ -493,7 +503,7 @@ def test_a_correction_may_move_its_event_by_half_a_year(tmp_path, records, as_pa
     assert of_rules(check_tables(as_parquet(tmp_path / "tables", records))) == []
 
 
-# People and households ---------------------------------------------------------------------------------------------------------------
+# People and households --------------------------------------------------------------------------------------
 
 
 def test_a_child_born_after_the_last_other_member_left_is_no_stranger(tmp_path, records, as_parquet):
@@ -613,9 +623,17 @@ def test_a_warning_says_how_many_of_the_merged_and_split_households_are_monitore
 ):
     household_merged(records)
     add(
-        records, "verifications", event_id="found", household_id="000004", occurred_on=day("2024-10-01"), known_on=day("2024-10-03"),
-        origin="lead", outcome="risk_confirmed", object_class="sudden", risk_kinds="illness",
-    )  # fmt: skip
+        records,
+        "verifications",
+        event_id="found",
+        household_id="000004",
+        occurred_on=day("2024-10-01"),
+        known_on=day("2024-10-03"),
+        origin="lead",
+        outcome="risk_confirmed",
+        object_class="sudden",
+        risk_kinds="illness",
+    )
     finding = of_rules(check_tables(as_parquet(tmp_path / "tables", records)))[0]
     assert "1 households, 1 of them monitored" in finding.found and "监测对象 1 户" in finding.in_chinese
 
@@ -623,7 +641,9 @@ def test_a_warning_says_how_many_of_the_merged_and_split_households_are_monitore
 def test_the_bills_of_a_member_who_died_stay_in_the_tables_and_only_later_ones_are_reported(
     tmp_path, records, as_parquet
 ):
-    """Two bills before 1 August 2024 and one after it: all three are in force at the end of the year, one is named."""
+    """Two bills before 1 August 2024 and one after it: all three are in force at the end of the year, one is
+    named.
+    """
     for number, (occurred, known) in enumerate(
         (("2024-06-01", "2024-07-01"), ("2024-08-01", "2024-10-01"), ("2024-08-20", "2024-10-01"))
     ):
@@ -657,7 +677,9 @@ def test_rows_in_several_files_are_named_with_their_file(tmp_path, records, as_p
 
 
 def test_many_months_of_corrections_are_one_warning_a_county(tmp_path, records, as_parquet):
-    """Ids that begin again each month, of the same household: from the second month on every row corrects one of the first."""
+    """Ids that begin again each month, of the same household: from the second month on every row corrects one
+    of the first.
+    """
     like = records["income"][0]
     records["income"] = [
         like

@@ -1,4 +1,6 @@
-"""The quick roads of records and of requests never pass what the checks across tables refuse: random lives, of which many are impossible."""
+"""The quick roads of records and of requests never pass what the checks across tables refuse: random lives,
+of which many are impossible.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,31 @@ Records = dict[str, list[dict[str, Any]]]
 START = dt.date(2023, 1, 1)
 REFUSING = {rule.found for rule in RULES.values() if rule.level == "error"}
 HOME = {
-    "known_on": START, "county_code": "522301", "township_code": "522301001", "village_code": "522301001201", "category": "lifted",
+    "known_on": START,
+    "county_code": "522301",
+    "township_code": "522301001",
+    "village_code": "522301001201",
+    "category": "lifted",
     "relocated": False,
-}  # fmt: skip
+}
 PERSON = {
-    "relation": "head", "education": "junior", "schooling": "none", "chronic_ill": False, "seriously_ill": False, "labour": "ordinary",
-    "medical_insured": True, "pension_insured": True, "dibao": False, "tekun": False,
-}  # fmt: skip
+    "relation": "head",
+    "education": "junior",
+    "schooling": "none",
+    "chronic_ill": False,
+    "seriously_ill": False,
+    "labour": "ordinary",
+    "medical_insured": True,
+    "pension_insured": True,
+    "dibao": False,
+    "tekun": False,
+}
 
 
 def random_lives(rng: random.Random) -> Records:
-    """Two households and three persons with up to three versions each, who move, leave, return or turn out to be others; and their bills."""
+    """Two households and three persons with up to three versions each, who move, leave, return or turn out to
+    be others; and their bills.
+    """
 
     def day(first: int, last: int) -> dt.date:
         return START + dt.timedelta(days=rng.randrange(first, last))

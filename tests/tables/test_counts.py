@@ -1,4 +1,6 @@
-"""Rows read are rows used, refused by name, duplicate or empty: in every form of file, and whatever was done to the file."""
+"""Rows read are rows used, refused by name, duplicate or empty: in every form of file, and whatever was done
+to the file.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,8 @@ def test_no_row_of_a_mutated_file_vanishes(place, deeds, end, last, encoding):
     if source.frame is None:
         assert errors and all(trouble.found and trouble.remedy for trouble in errors)
         return
-    # One line, one row: a row that is joined with another one is a lost row. Lines without anything are empty rows.
+    # One line, one row: a row that is joined with another one is a lost row. Lines without anything are empty
+    # rows.
     assert source.read - source.empty == sum(bool(line.strip(' ,\t"')) for line in lines[1:])
     assert source.height + source.empty + source.unreadable == source.read
     # Every row that was written down is there: used, or one of those that are named as refused.
@@ -114,7 +117,9 @@ def test_no_row_of_a_mutated_file_vanishes(place, deeds, end, last, encoding):
 
 
 def test_unescaped_quotes_at_the_beginning_of_cells_are_refused_with_their_line(tmp_path, records, as_csv):
-    """Two of them made every reader take the lines between for one cell; rows were gone without a word, in a column nobody uses."""
+    """Two of them made every reader take the lines between for one cell; rows were gone without a word, in a
+    column nobody uses.
+    """
     folder = as_csv(tmp_path / "csv", records)
     path = folder / "income.csv"
     lines = [line + ",note" for line in path.read_text().splitlines()]
@@ -140,7 +145,9 @@ def test_unescaped_quotes_at_the_beginning_of_cells_are_refused_with_their_line(
 
 
 def test_a_cell_that_swallows_whole_rows_is_refused_though_the_cells_fit(tmp_path, records, as_csv):
-    """A quote mark opens in one row and one closes in a later row at the same place: every row has the right number of cells."""
+    """A quote mark opens in one row and one closes in a later row at the same place: every row has the right
+    number of cells.
+    """
     folder = as_csv(tmp_path / "csv", {name: records[name] for name in ("households", "members", "leads")})
     path = folder / "leads.csv"
     lines = path.read_text().splitlines()
@@ -221,7 +228,9 @@ def test_a_table_that_is_refused_as_a_whole_uses_no_row(tmp_path, records, as_cs
 
 
 def test_a_reader_that_loses_rows_is_found_out(tmp_path, records, as_csv, monkeypatch):
-    """The count is made apart from reading: whatever a library does, fewer rows than the file has are an error."""
+    """The count is made apart from reading: whatever a library does, fewer rows than the file has are an
+    error.
+    """
     from riskmodel.tables import csv_files
 
     folder = as_csv(tmp_path / "csv", records)

@@ -579,7 +579,9 @@ def test_a_column_under_ignore_does_not_come_in_and_is_therefore_not_refused(fol
 
 
 def test_a_folder_with_all_faults_yields_one_complete_report(folder):
-    """Faults that can stand beside each other stand in one folder, and every one of them is reported, with its first ten rows."""
+    """Faults that can stand beside each other stand in one folder, and every one of them is reported, with
+    its first ten rows.
+    """
     path = folder / "income.csv"
     frame = pl.read_csv(path, infer_schema=False)
     for column, first, cells in (
@@ -611,11 +613,33 @@ def test_a_folder_with_all_faults_yields_one_complete_report(folder):
 
     report = check_tables(folder)
     assert {finding.check for finding in report.errors} >= {
-        "unknown_code", "negative", "infinite", "missing_value", "not_a_number", "exponent_number", "unit_in_cell", "unknown_date",
-        "known_before_occurred", "exponent_id", "orphan", "id_as_number", "formula_error", "quoted_id", "identity_number",
-        "phone_number", "two_versions", "birth_in_future", "areas_not_nested", "not_true_or_false", "out_of_range",
-        "identity_column", "missing_column", "empty_file", "wrong_encoding", "truncated_file",
-    }  # fmt: skip
+        "unknown_code",
+        "negative",
+        "infinite",
+        "missing_value",
+        "not_a_number",
+        "exponent_number",
+        "unit_in_cell",
+        "unknown_date",
+        "known_before_occurred",
+        "exponent_id",
+        "orphan",
+        "id_as_number",
+        "formula_error",
+        "quoted_id",
+        "identity_number",
+        "phone_number",
+        "two_versions",
+        "birth_in_future",
+        "areas_not_nested",
+        "not_true_or_false",
+        "out_of_range",
+        "identity_column",
+        "missing_column",
+        "empty_file",
+        "wrong_encoding",
+        "truncated_file",
+    }
     assert "exact_duplicate" in {finding.check for finding in report.warnings}
     codes = next(finding for finding in report.errors if finding.check == "unknown_code")
     assert codes.count == 15 and codes.rows == tuple(range(22, 32))

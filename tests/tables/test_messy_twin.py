@@ -102,7 +102,9 @@ def messy_rows(table, rows):
 
 
 def write_messy(folder, records):
-    """GB18030 and UTF-8 with BOM, compressed or not, in Excel, with Chinese headings and codes, rows in another order."""
+    """GB18030 and UTF-8 with BOM, compressed or not, in Excel, with Chinese headings and codes, rows in
+    another order.
+    """
     import openpyxl
 
     folder.mkdir()
@@ -298,7 +300,9 @@ def test_a_mapped_column_that_the_file_does_not_have_is_named(clean_folder):
 
 
 def test_a_unit_is_exact_to_the_last_digit(clean_folder, records):
-    """1.2345 万元 is 12345 yuan, and 0.07 万元 is 700, whatever binary fractions say (0.07 * 10000 = 700.0000000000001)."""
+    """1.2345 万元 is 12345 yuan, and 0.07 万元 is 700, whatever binary fractions say (0.07 * 10000 =
+    700.0000000000001).
+    """
     path = clean_folder / "expenditure.parquet"
     frame = pl.read_parquet(path)
     texts = ["1.2345", "0.07", "0.0123", *["2.5"] * (frame.height - 3)]

@@ -1,4 +1,6 @@
-"""A mapping is proposed from an extract's header, marked as a guess where it is one, and works when it is right."""
+"""A mapping is proposed from an extract's header, marked as a guess where it is one, and works when it is
+right.
+"""
 
 from __future__ import annotations
 

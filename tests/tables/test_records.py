@@ -1,4 +1,6 @@
-"""Records in memory: the quick way and the full checks give the same Tables, and nothing odd takes the quick way."""
+"""Records in memory: the quick way and the full checks give the same Tables, and nothing odd takes the quick
+way.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ def snapshot(folder):
     }
 
 
-# No file may grow beyond so many bytes: what the system answers is what it answers on a full disk or over a quota.
+# No file may grow beyond so many bytes: what the system answers is what it answers on a full disk or over a
+# quota.
 LIMITED = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -16,14 +16,31 @@ from riskmodel.tables.schema import EVENT_TABLES, STATE_TABLES, TABLES
 
 DAY = dt.date(2023, 7, 1)
 HOME = {
-    "household_id": "H1", "known_on": "2023-01-01", "county_code": "522301", "township_code": "522301001",
-    "village_code": "522301001201", "category": "lifted", "relocated": False,
-}  # fmt: skip
+    "household_id": "H1",
+    "known_on": "2023-01-01",
+    "county_code": "522301",
+    "township_code": "522301001",
+    "village_code": "522301001201",
+    "category": "lifted",
+    "relocated": False,
+}
 PERSON = {
-    "member_id": "M1", "household_id": "H1", "known_on": "2023-01-01", "birth_date": "1980-01-01", "sex": "male", "relation": "head",
-    "education": "junior", "schooling": "none", "chronic_ill": False, "seriously_ill": False, "labour": "ordinary",
-    "medical_insured": True, "pension_insured": True, "dibao": False, "tekun": False,
-}  # fmt: skip
+    "member_id": "M1",
+    "household_id": "H1",
+    "known_on": "2023-01-01",
+    "birth_date": "1980-01-01",
+    "sex": "male",
+    "relation": "head",
+    "education": "junior",
+    "schooling": "none",
+    "chronic_ill": False,
+    "seriously_ill": False,
+    "labour": "ordinary",
+    "medical_insured": True,
+    "pension_insured": True,
+    "dibao": False,
+    "tekun": False,
+}
 
 
 def county(**tables) -> Tables:
@@ -203,7 +220,9 @@ def small_raw(request):
 @settings(max_examples=25, deadline=None)
 @given(day=st.dates(dt.date(2022, 12, 1), dt.date(2025, 3, 1)), seed=st.integers(0, 1000))
 def test_cutting_by_intervals_is_cutting_and_then_taking_the_newest(small_raw, day, seed):
-    """The interval of each row against the definition, worked out slowly: of the rows known by the day, the newest of each key."""
+    """The interval of each row against the definition, worked out slowly: of the rows known by the day, the
+    newest of each key.
+    """
     tables = from_frames(
         {name: frame.sample(fraction=1, shuffle=True, seed=seed) for name, frame in small_raw.items()}
     )

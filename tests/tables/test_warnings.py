@@ -1,4 +1,6 @@
-"""What is strange is kept and reported: each contradiction, unit suspect, gap and changed lag with its words."""
+"""What is strange is kept and reported: each contradiction, unit suspect, gap and changed lag with its
+words.
+"""
 
 from __future__ import annotations
 
@@ -149,13 +151,31 @@ def _revoked(r):
 
 
 BREAKS = {
-    "pupil_labour": _pupil, "child_labour": _child, "school_age": _school, "too_old": _old,
-    "dibao_and_tekun": _both, "no_insurance": _uninsured, "insurance_guarantee": _guarantee, "two_persons": _two_persons,
-    "no_head": _no_head, "several_heads": _two_heads, "severe_labour": _severe, "wage_range": _wage, "wage_without_work": _idle,
-    "month_end": _month_end, "month_twice": _twice, "cost_parts": _cost, "compliant_part": _compliant, "days_without_stay": _days,
-    "class_without_risk": _class, "class_and_category": _category, "no_certificate": _certificate, "certificate_ended": _valid,
-    "measure_ended": _ended, "revoked_before": _revoked,
-}  # fmt: skip
+    "pupil_labour": _pupil,
+    "child_labour": _child,
+    "school_age": _school,
+    "too_old": _old,
+    "dibao_and_tekun": _both,
+    "no_insurance": _uninsured,
+    "insurance_guarantee": _guarantee,
+    "two_persons": _two_persons,
+    "no_head": _no_head,
+    "several_heads": _two_heads,
+    "severe_labour": _severe,
+    "wage_range": _wage,
+    "wage_without_work": _idle,
+    "month_end": _month_end,
+    "month_twice": _twice,
+    "cost_parts": _cost,
+    "compliant_part": _compliant,
+    "days_without_stay": _days,
+    "class_without_risk": _class,
+    "class_and_category": _category,
+    "no_certificate": _certificate,
+    "certificate_ended": _valid,
+    "measure_ended": _ended,
+    "revoked_before": _revoked,
+}
 
 
 def test_every_audit_rule_has_a_test():

@@ -1,4 +1,6 @@
-"""Cells of a workbook that hold no plain value are named by their address; what is far away is refused before it is read."""
+"""Cells of a workbook that hold no plain value are named by their address; what is far away is refused before
+it is read.
+"""
 
 from __future__ import annotations
 
@@ -219,7 +221,9 @@ def test_a_far_cell_of_another_sheet_is_not_even_looked_at(folder):
 
 
 def test_a_row_beside_the_table_is_a_row_that_is_named(folder):
-    """A remark to the right of the table, in a row of its own, is a row with something in it, as in a CSV of the same sheet."""
+    """A remark to the right of the table, in a row of its own, is a row with something in it, as in a CSV of
+    the same sheet.
+    """
     workbook = leads()
     workbook.active["H9"] = "填表人：某某"
     save(folder, workbook)
@@ -285,7 +289,9 @@ def test_letters_of_columns():
 
 
 def sheet_of(path, *, gaps=False, formats=False, merged=False):
-    """A workbook as another writer writes it: shared texts, numbers, cells with a format and nothing in them."""
+    """A workbook as another writer writes it: shared texts, numbers, cells with a format and nothing in
+    them.
+    """
     workbook = xlsxwriter.Workbook(path)
     sheet = workbook.add_worksheet("Sheet")
     plain = workbook.add_format({"num_format": "0.00"})

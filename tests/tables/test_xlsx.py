@@ -1,4 +1,6 @@
-"""The cells of a workbook within bounds: what is kept, what is named, and what is refused before it is unpacked."""
+"""The cells of a workbook within bounds: what is kept, what is named, and what is refused before it is
+unpacked.
+"""
 
 from __future__ import annotations
 
@@ -50,9 +52,11 @@ def test_every_kind_of_cell_is_what_a_person_sees():
 def test_rows_and_cells_without_addresses_prefixes_rich_text_and_readings_are_read():
     """As other programs write them: LibreOffice, WPS, POI."""
     xml = f"""<x:worksheet xmlns:x="{MAIN}"><x:sheetData>
-      <x:row><x:c t="inlineStr"><x:is><x:r><x:t>走</x:t></x:r><x:r><x:t>访</x:t></x:r><x:rPh><x:t>zou</x:t></x:rPh></x:is></x:c>
+      <x:row><x:c t="inlineStr"><x:is><x:r><x:t>走</x:t></x:r><x:r><x:t>访</x:t></x:r>
+         <x:rPh><x:t>zou</x:t></x:rPh></x:is></x:c>
       <x:c><x:v>1.50</x:v></x:c></x:row>
-      <x:row r="9"><x:c r="C9" t="str"><x:f>A1</x:f><x:v></x:v></x:c><x:c r="D9" t="str"><x:f>A1</x:f><x:v>a_x000A_b</x:v></x:c></x:row>
+      <x:row r="9"><x:c r="C9" t="str"><x:f>A1</x:f><x:v></x:v></x:c>
+         <x:c r="D9" t="str"><x:f>A1</x:f><x:v>a_x000A_b</x:v></x:c></x:row>
       </x:sheetData></x:worksheet>"""
     found = read_workbook("x", with_sheet(saved(openpyxl.Workbook()), xml))["Sheet"]
     assert found.rows == {1: {1: "走访", 2: 1.5}, 9: {4: "a\nb"}}
@@ -64,10 +68,21 @@ def test_a_far_cell_costs_one_cell():
     assert read_workbook("x", saved(book))["Sheet"].rows == {1_048_576: {16_384: "x"}}
 
 
-@pytest.mark.parametrize(("number", "code", "date"), [
-    (14, None, True), (0, None, False), (31, None, True), (164, 'yyyy"年"m"月"d"日"', True), (165, "[$-804]h:mm", True),
-    (166, "#,##0.00_);[Red](#,##0.00)", False), (167, "General", False), (168, '0.00"d"', False), (169, "[h]:mm", True), (170, "@", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("number", "code", "date"),
+    [
+        (14, None, True),
+        (0, None, False),
+        (31, None, True),
+        (164, 'yyyy"年"m"月"d"日"', True),
+        (165, "[$-804]h:mm", True),
+        (166, "#,##0.00_);[Red](#,##0.00)", False),
+        (167, "General", False),
+        (168, '0.00"d"', False),
+        (169, "[h]:mm", True),
+        (170, "@", False),
+    ],
+)
 def test_a_number_format_shows_dates_or_not(number, code, date):
     assert is_date_format(number, code) is date
 
@@ -115,7 +130,10 @@ def test_a_part_that_is_larger_than_its_entry_says_is_cut_off_while_it_is_unpack
 
 
 def test_a_text_longer_than_a_cell_can_hold_is_refused():
-    xml = f'<worksheet xmlns="{MAIN}"><sheetData><row><c t="inlineStr"><is><t>{"a" * 40_000}</t></is></c></row></sheetData></worksheet>'
+    xml = (
+        f'<worksheet xmlns="{MAIN}"><sheetData><row><c '
+        f't="inlineStr"><is><t>{"a" * 40_000}</t></is></c></row></sheetData></worksheet>'
+    )
     with pytest.raises(DataError, match="a cell of 40,000 characters"):
         read_workbook("x", with_sheet(saved(openpyxl.Workbook()), xml))
 

@@ -26,7 +26,8 @@ from riskmodel.tables.schema import TABLES
 from riskmodel.vocabulary import RISK_KINDS
 
 HORIZON = 12
-AT_MOST = "RISKMODEL_HOUSEHOLDS_AT_MOST"  # a bound on the households of a county that is written to a folder, for trying commands out
+# a bound on the households of a county that is written to a folder, for trying commands out
+AT_MOST = "RISKMODEL_HOUSEHOLDS_AT_MOST"
 DRAWS = 12
 Progress = Callable[[str], None]
 
@@ -35,10 +36,11 @@ Progress = Callable[[str], None]
 class Truth:
     """What no department knows.
 
-    scores: household_id, as_of, true_probability_12m, outcome_12m; one row a household of the cohort and quarter start, from one year
-    after the data begin to the day after they end. risks: household_id, began_on, found_on?, passed_on?, risk_kinds, object_class; one
-    row for each risk that truly began, found or not, up to twelve months after the data end. about: what the probability conditions
-    on, its own AUC, the base rate, the seed.
+    scores: household_id, as_of, true_probability_12m, outcome_12m; one row a household of the cohort and
+    quarter start, from one year after the data begin to the day after they end. risks: household_id,
+    began_on, found_on?, passed_on?, risk_kinds, object_class; one row for each risk that truly began, found
+    or not, up to twelve months after the data end. about: what the probability conditions on, its own AUC,
+    the base rate, the seed.
     """
 
     scores: pl.DataFrame
@@ -55,8 +57,8 @@ def synthetic_county(
 ) -> tuple[Tables, pl.DataFrame]:
     """A county in memory, and the true probabilities (see `Truth.scores`).
 
-    households: how many at the beginning; years: how long the data are; end: no row is known after it; seed: same seed, same bytes.
-    Raises DataError for numbers that make no county.
+    households: how many at the beginning; years: how long the data are; end: no row is known after it; seed:
+    same seed, same bytes. Raises DataError for numbers that make no county.
     """
     frames, truth = make_county(households, years, end, seed, progress)
     return from_frames(frames), truth.scores
@@ -71,10 +73,11 @@ def synthesise(
     seed: int,
     progress: Progress | None = None,
 ) -> None:
-    """Write every table of the contract to `folder` as Parquet, and the truth to the sibling folder `<folder>_truth`.
+    """Write every table of the contract to `folder` as Parquet, and the truth to the sibling folder
+    `<folder>_truth`.
 
-    All files appear, or none: on a full disk an older county in that folder stays as it was. Raises DataError for numbers that make no
-    county, OSError or Polars' error for a disk that is full.
+    All files appear, or none: on a full disk an older county in that folder stays as it was. Raises DataError
+    for numbers that make no county, OSError or Polars' error for a disk that is full.
     """
     households = _bounded(households)
     target = Path(folder)
@@ -108,7 +111,9 @@ def synthesise(
 
 
 def _bounded(households: int) -> int:
-    """The number of households, or the bound of RISKMODEL_HOUSEHOLDS_AT_MOST where that is lower. Raises DataError for a bound that is no number."""
+    """The number of households, or the bound of RISKMODEL_HOUSEHOLDS_AT_MOST where that is lower. Raises
+    DataError for a bound that is no number.
+    """
     bound = os.environ.get(AT_MOST, "")
     if not bound:
         return households
@@ -125,7 +130,9 @@ def make_county(
     progress: Progress | None = None,
     dynamics: Dynamics | None = None,
 ) -> tuple[dict[str, pl.DataFrame], Truth]:
-    """The contract's tables as frames (with the duplicates that departments deliver), and the truth. dynamics: another kind of county."""
+    """The contract's tables as frames (with the duplicates that departments deliver), and the truth.
+    dynamics: another kind of county.
+    """
     faults = [
         Fault(f"synthesise: {name}", f"{value}", expected, "Give another number.")
         for name, value, expected in (("households", households, "100 or more"), ("years", years, "1 to 20"))
@@ -242,7 +249,10 @@ def _about(
     inside = (month >= calendar.begin) & (month <= calendar.last)
     classes = lived.events[(kind == life.FOUND) & inside, life.E_B].astype(int)
     share = np.bincount(classes, minlength=3) / max(len(classes), 1)
-    command = f"riskmodel synthesise DIR --households {households} --years {years} --end {calendar.end} --seed {seed}"
+    command = (
+        f"riskmodel synthesise DIR --households {households} --years {years} --end "
+        f"{calendar.end} --seed {seed}"
+    )
     return {
         "true_auc_12m": round(auc(p, o), 4),
         "base_rate_12m": round(float(o.mean()), 5),
@@ -259,13 +269,17 @@ def _about(
         "seed": seed,
         "command": command,
         "true_probability_12m": (
-            "Chance that a visit confirms a risk in the 12 months from as_of (a quarter start), for a household that is not monitored "
-            "then. It conditions on the whole state of the household at as_of: incomes, bills, work, illness, debts, savings, stress, "
-            "lasting and passing luck that no record shows, and whether a risk has begun that nobody has seen; on the household's "
-            "composition as it is then; and on the calendar of sweeps, lines, prices and job markets. Floods and falls of farm prices "
-            f"of the 12 months are drawn anew. Mean over {DRAWS} simulated futures with importance sampling of rare blows."
+            "Chance that a visit confirms a risk in the 12 months from as_of (a quarter start), for a "
+            "household that is not monitored then. It conditions on the whole state of the household at "
+            "as_of: incomes, bills, work, illness, debts, savings, stress, lasting and passing luck that no "
+            "record shows, and whether a risk has begun that nobody has seen; on the household's "
+            "composition as it is then; and on the calendar of sweeps, lines, prices and job markets. "
+            f"Floods and falls of farm prices of the 12 months are drawn anew. Mean over {DRAWS} simulated "
+            "futures with importance sampling of rare blows."
         ),
-        "outcome_12m": "1: a visit confirmed a risk in these 12 months, known in time or not, also after `end`.",
+        "outcome_12m": (
+            "1: a visit confirmed a risk in these 12 months, known in time or not, also after `end`."
+        ),
         "risks": "risks.parquet: when each risk truly began, and when it was found or passed by itself.",
     }
 

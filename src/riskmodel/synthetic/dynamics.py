@@ -1,7 +1,8 @@
 """How one county differs from another: what drives risks, how they are found, how well the departments write.
 
-`Dynamics()` is the county of docs/synthetic-county.md. Every other one is a place where the same machinery runs with other weights, so that a plan
-which was chosen on one kind of county can be judged on others (`benchmarks/counties.py`).
+`Dynamics()` is the county of docs/synthetic-county.md. Every other one is a place where the same machinery
+runs with other weights, so that a plan which was chosen on one kind of county can be judged on others
+(`benchmarks/counties.py`).
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ RECORDS = ("income", "expenditure", "medical", "disability", "employment", "shoc
 class Dynamics:
     """Factors on the usual county; 1 changes nothing.
 
-    What drives risks: `lack` (income near or below the line), `sudden` (stress after a blow, all kinds), within it `illness`, `accident`, `disaster`,
-    `work`, `industry`, `education`; `gaps` (guarantees that fail), `rest` (causes without a record), `luck` (how far passing luck and lasting frailty that
-    no record shows decide: an exponent). How often: `floods`, `job_loss`, `illnesses`. How found: `found` (readiness to see a risk outside
-    the sweeps), `swept` (share of the villages that are swept each year, 0 to 1).
+    What drives risks: `lack` (income near or below the line), `sudden` (stress after a blow, all kinds),
+    within it `illness`, `accident`, `disaster`, `work`, `industry`, `education`; `gaps` (guarantees that
+    fail), `rest` (causes without a record), `luck` (how far passing luck and lasting frailty that no record
+    shows decide: an exponent). How often: `floods`, `job_loss`, `illnesses`. How found: `found` (readiness to
+    see a risk outside the sweeps), `swept` (share of the villages that are swept each year, 0 to 1).
 
-    How it is written down: `absent` tables; `later_days` added to the day a record was known; `lost` share of the records; `misread`: standard deviation
-    of the logarithm of a factor on each amount.
+    How it is written down: `absent` tables; `later_days` added to the day a record was known; `lost` share of
+    the records; `misread`: standard deviation of the logarithm of a factor on each amount.
     """
 
     lack: float = 1.0
@@ -92,7 +94,8 @@ class Dynamics:
 def write_down(
     frames: Mapping[str, pl.DataFrame], dynamics: Dynamics, end: dt.date, seed: int
 ) -> dict[str, pl.DataFrame]:
-    """The tables as such a county's departments would have delivered them: some absent, rows lost, late or misread. Later than `end`: not there yet.
+    """The tables as such a county's departments would have delivered them: some absent, rows lost, late or
+    misread. Later than `end`: not there yet.
 
     A correction (same event_id) is lost, late and misread together with what it corrects.
     """

@@ -1,7 +1,9 @@
-"""The life of a household, month by month: work, harvests, bills, shocks, hardship, and whether somebody sees it.
+"""The life of a household, month by month: work, harvests, bills, shocks, hardship, and whether somebody sees
+it.
 
-One compiled function, `_month`, moves one household one month on. The history of the county and the true probabilities are both made
-by it, so that the truth cannot drift away from what happened. Money is yuan, incomes are of a month unless said.
+One compiled function, `_month`, moves one household one month on. The history of the county and the true
+probabilities are both made by it, so that the truth cannot drift away from what happened. Money is yuan,
+incomes are of a month unless said.
 """
 
 from __future__ import annotations
@@ -164,7 +166,9 @@ def _u(rng: Any, i: int) -> float:
 
 @jit  # type: ignore[untyped-decorator]
 def _n(rng: Any, i: int) -> float:
-    """About standard normal (sum of three uniforms, within ±3): cheap, and shocks of the field have their own heavy tails."""
+    """About standard normal (sum of three uniforms, within ±3): cheap, and shocks of the field have their own
+    heavy tails.
+    """
     b = _bits(rng, i)
     mask = np.uint64(0x1FFFFF)
     total = float(b & mask) + float((b >> np.uint64(21)) & mask) + float((b >> np.uint64(42)) & mask)
@@ -173,7 +177,9 @@ def _n(rng: Any, i: int) -> float:
 
 @jit  # type: ignore[untyped-decorator]
 def _rare(rate: float, tilt: float, rng: Any, i: int, out: Any) -> bool:
-    """Whether a rare blow falls. Futures draw it `tilt` times as often and carry its weight in out[WEIGHT] (importance sampling)."""
+    """Whether a rare blow falls. Futures draw it `tilt` times as often and carry its weight in out[WEIGHT]
+    (importance sampling).
+    """
     drawn = min(rate * tilt, 0.2)
     hit = bool(_u(rng, i) < drawn)
     if hit:
@@ -258,10 +264,12 @@ def _month(
     out: Any,
     wages: Any,
 ) -> None:
-    """Move household i through month m. `s` is its state; `out` gets hazard, detection, passing, and what a visitor would note.
+    """Move household i through month m. `s` is its state; `out` gets hazard, detection, passing, and what a
+    visitor would note.
 
-    now: the month whose household composition holds (m in the history, the as-of month in a future). column: place of the month in
-    `sky`. wages: (4,) gets the wages of the slots and the net income of the farm. `record`: note events, and what a visitor would note.
+    now: the month whose household composition holds (m in the history, the as-of month in a future). column:
+    place of the month in `sky`. wages: (4,) gets the wages of the slots and the net income of the farm.
+    `record`: note events, and what a visitor would note.
     """
     traits = fixed.traits
     people = float(fixed.size[i, now])
@@ -542,7 +550,8 @@ def _month(
     if able == 0.0 and kinds and _u(rng, i) < 0.4:
         kinds |= LABOUR
     if kinds == 0:
-        # A cause that no department's record shows: a bill paid elsewhere, a debt to relatives, a quarrel, a theft.
+        # A cause that no department's record shows: a bill paid elsewhere, a debt to relatives, a quarrel, a
+        # theft.
         u = _u(rng, i)
         if traits[i, T_DISABLED] > 0.0 and u < 0.4:
             kinds = DISABILITY
@@ -566,7 +575,9 @@ def _month(
 def _live_month(
     s: Any, i: int, m: int, village: int, rng: Any, world: Any, events: Any, count: Any, out: Any
 ) -> None:
-    """After the month's economy: whether a risk begins, passes, is seen, or ends; and visits that find nothing."""
+    """After the month's economy: whether a risk begins, passes, is seen, or ends; and visits that find
+    nothing.
+    """
     if s[MONITORED] > 0.0:
         s[MONITORED_AGE] += 1.0
         lasting = s[MONITORED_AGE] >= 7.0 and out[6] > 0.0 and out[5] < 0.6 and s[RATIO] > 1.02
@@ -637,12 +648,13 @@ def simulate(
 ) -> None:
     """Every household through months start … stop - 1; households are independent of each other.
 
-    History (`forward` False): `state` (N, STATE) is moved on; events, wages (N, 3, M), farm (N, M) are filled; the state at the start
-    of `snapshot_months[k]` goes to `snapshots[k]`.
+    History (`forward` False): `state` (N, STATE) is moved on; events, wages (N, 3, M), farm (N, M) are
+    filled; the state at the start of `snapshot_months[k]` goes to `snapshots[k]`.
 
-    Future (`forward` True): `result` (N,) gets the probability that the household is found within these months, given `state` at the
-    start: the weighted mean over `draws` futures. A future is a path of the economy; along it the chances of being well, at risk unseen, and
-    found are carried on exactly, as three numbers. nan: monitored, or nobody there. `sky` holds the draws side by side.
+    Future (`forward` True): `result` (N,) gets the probability that the household is found within these
+    months, given `state` at the start: the weighted mean over `draws` futures. A future is a path of the
+    economy; along it the chances of being well, at risk unseen, and found are carried on exactly, as three
+    numbers. nan: monitored, or nobody there. `sky` holds the draws side by side.
     """
     out = np.zeros(8)
     pay = np.zeros(4)

@@ -1,7 +1,9 @@
-"""Who lives in the county: areas, households, members, their latent traits, and the calendar of births, deaths, marriages and moves.
+"""Who lives in the county: areas, households, members, their latent traits, and the calendar of births,
+deaths, marriages and moves.
 
-Everything here is drawn once, before the months begin. Arrays are aligned: one entry a household (N) or a person (P); months count
-from the first simulated month, which lies `BURN_IN` months before the data begin, so that windows are filled and a backlog exists.
+Everything here is drawn once, before the months begin. Arrays are aligned: one entry a household (N) or a
+person (P); months count from the first simulated month, which lies `BURN_IN` months before the data begin, so
+that windows are filled and a backlog exists.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ EDUCATION = ("illiterate", "primary", "junior", "senior", "college")
 
 @dataclass(frozen=True)
 class Calendar:
-    """The simulated months. `first` is the first day of month 0; the data begin at month `begin` and end on `end`."""
+    """The simulated months. `first` is the first day of month 0; the data begin at month `begin` and end on
+    `end`.
+    """
 
     first: dt.date
     start: dt.date
@@ -74,7 +78,9 @@ def _day(month_index: int) -> dt.date:
 
 
 def opaque(prefix: str, seed: int, count: int, digits: int) -> npt.NDArray[np.object_]:
-    """`count` ids in an order that tells nothing: a keyed shuffle of numbers, so that neighbours in the file are no neighbours."""
+    """`count` ids in an order that tells nothing: a keyed shuffle of numbers, so that neighbours in the file
+    are no neighbours.
+    """
     key = hashlib.blake2b(f"{prefix}{seed}".encode(), digest_size=8, key=b"riskmodel-synthetic").digest()
     numbers = np.random.default_rng(int.from_bytes(key, "little")).permutation(count)
     width = max(digits, len(str(count)))
@@ -304,7 +310,8 @@ def make_people(
     switch_to = neighbour[household]
     switcher &= village[switch_to] == village[household]
     switch_at = np.where(switcher, rng.integers(BURN_IN + 1, months, p), NEVER)
-    # Nobody moves out of a household that ends with the move, or into one in which nobody is left: both heads are there.
+    # Nobody moves out of a household that ends with the move, or into one in which nobody is left: both heads
+    # are there.
     head_leaves = np.zeros(n, np.int64)
     head_leaves[household[relation == HEAD]] = leaves[relation == HEAD]
     both_there = np.minimum(head_leaves[household], head_leaves[switch_to]) > switch_at

@@ -1,4 +1,6 @@
-"""What the departments write down of it: the contract's tables, late, incomplete, corrected, and now and then wrong."""
+"""What the departments write down of it: the contract's tables, late, incomplete, corrected, and now and then
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ CLASSES = np.array(["unstable_lifted", "marginal", "sudden"], object)
 
 
 class Departments:
-    """Writes the tables of one county. Each table has its own random stream, so that one can change without the others."""
+    """Writes the tables of one county. Each table has its own random stream, so that one can change without
+    the others.
+    """
 
     def __init__(self, lived: Lived, seed: int) -> None:
         self.lived, self.seed = lived, seed
@@ -42,12 +46,16 @@ class Departments:
         self.members_by = pl.Series("member_id", self.people.member_id.tolist(), dtype=pl.String)
 
     def rng(self, table: str) -> np.random.Generator:
-        """The random stream of a table, or of one question within it (`income-id`). Raises KeyError for one that `seeds.RECORDS` lacks."""
+        """The random stream of a table, or of one question within it (`income-id`). Raises KeyError for one
+        that `seeds.RECORDS` lacks.
+        """
         return seeds.stream(self.seed, seeds.RECORDS[table])
 
     @cached_property
     def left_day(self) -> Days:
-        """The day on which each person left (death, marriage, moving out); NaT for those who stay. Shape (P,)."""
+        """The day on which each person left (death, marriage, moving out); NaT for those who stay. Shape
+        (P,).
+        """
         leaves, months = self.people.leaves, self.calendar.months
         day = self.starts[np.minimum(leaves, months)] + np.arange(self.p) % 27
         return np.where(leaves < months, day, np.datetime64("NaT"))
@@ -57,7 +65,9 @@ class Departments:
         return self.starts[month] + (rng.integers(low, high + 1, len(month)) - 1)
 
     def frame(self, table: str, columns: Mapping[str, Values], *, twice: float = 0.0) -> pl.DataFrame:
-        """Rows known by `end`, in the order of knowing and with ids that tell nothing; a few exact duplicates."""
+        """Rows known by `end`, in the order of knowing and with ids that tell nothing; a few exact
+        duplicates.
+        """
         frame = pl.DataFrame({name: _series(name, values) for name, values in columns.items()})
         frame = frame.filter(
             (pl.col("known_on") <= self.calendar.end)
@@ -108,7 +118,9 @@ class Departments:
         return self._until_the_end(frames)
 
     def _until_the_end(self, frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-        """No rows of households whose last member had left: what they earned and spent in that half-year is booked on the last day."""
+        """No rows of households whose last member had left: what they earned and spent in that half-year is
+        booked on the last day.
+        """
         newest = frames["members"].sort("known_on").unique("member_id", keep="last")
         there = newest.filter(pl.col("left_on").is_null()).select("household_id")
         ended = (
@@ -127,7 +139,7 @@ class Departments:
             frames[name] = rows.drop("left_on")
         return frames
 
-    # Found by the life of the household --------------------------------------------------------------------------------------
+    # Found by the life of the household ---------------------------------------------------------------------
 
     def found_days(self) -> tuple[Ints, Days, Floats]:
         """Rows of `events` in which a household was found at risk, the day, and the event rows."""
@@ -137,7 +149,9 @@ class Departments:
         return self.of[rows], day, events
 
     def verifications(self) -> pl.DataFrame:
-        """Visits: those that found a risk, the yearly sweep of everybody else, leads that came to nothing, reviews that ended a case."""
+        """Visits: those that found a risk, the yearly sweep of everybody else, leads that came to nothing,
+        reviews that ended a case.
+        """
         rng = self.rng("verifications")
         c = self.calendar
         of, day, events = self.found_days()
@@ -191,7 +205,8 @@ class Departments:
         out = self.starts[self.month[rows]] + 1 + np.floor(self.lived.events[rows, life.E_U] * 26).astype(int)
         parts.append(_plain(self.of[rows], out, "lead", "risk_eliminated"))
 
-        # The yearly sweep: one row a household that was there, was not found by it, and was not being monitored.
+        # The yearly sweep: one row a household that was there, was not found by it, and was not being
+        # monitored.
         for month in range(c.begin, c.months):
             swept = self.lived.world.sweep[self.village(month), month] > 0
             there = np.flatnonzero(
@@ -322,7 +337,7 @@ class Departments:
             },
         ).filter(pl.col("occurred_on") >= self.calendar.start)
 
-    # State tables --------------------------------------------------------------------------------------------------------------
+    # State tables -------------------------------------------------------------------------------------------
 
     def households(self) -> pl.DataFrame:
         """First version known on the first day; new versions on moving and on a new housing grade."""
@@ -358,7 +373,9 @@ class Departments:
         return frame.filter(pl.col("known_on") <= self.calendar.end).sort("known_on", "household_id")
 
     def members(self) -> pl.DataFrame:
-        """A first version a person, and yearly updates of schooling, illness and labour; a version on joining, leaving and changing household."""
+        """A first version a person, and yearly updates of schooling, illness and labour; a version on
+        joining, leaving and changing household.
+        """
         people, c = self.people, self.calendar
         rng = self.rng("members")
         months = [c.begin, *[m for m in range(c.begin + 1, c.last + 1) if c.month_of_year[m] == 8]]
@@ -368,7 +385,8 @@ class Departments:
         pension = rng.random(self.p) < 0.9
         ill_from = self.illness_months()
         lag = rng.integers(3, 50, self.p)
-        # Which versions: everybody at the beginning, later at each September those whose row changed; joiners and leavers when known.
+        # Which versions: everybody at the beginning, later at each September those whose row changed; joiners
+        # and leavers when known.
         versions: list[tuple[Any, ...]] = []
         first = np.flatnonzero((people.joins < c.begin) & (people.leaves > c.begin))
         known_first = np.maximum(np.full(len(first), self.start) - lag[first] % 30, people.birth[first] + 20)
@@ -396,7 +414,8 @@ class Departments:
         )
         ill = np.flatnonzero(sick)
         versions.append((ill, ill_from[ill], self.starts[ill_from[ill]] + 30 + 2 * lag[ill]))
-        # Dibao is granted to some of those that were found, and written at once: after the finding, never a sign before it.
+        # Dibao is granted to some of those that were found, and written at once: after the finding, never a
+        # sign before it.
         granted = np.flatnonzero((first_found < self.end) & (np.arange(self.n) % 3 == 0))
         new = np.flatnonzero(np.isin(people.household, granted) & (people.switch_at == NEVER))
         since = first_found[people.household[new]] + 45
@@ -502,7 +521,9 @@ class Departments:
 
     @cached_property
     def patients(self) -> Ints:
-        """Person of each event (-1: nobody fits): the worker of the slot, or somebody of the household by age and illness."""
+        """Person of each event (-1: nobody fits): the worker of the slot, or somebody of the household by age
+        and illness.
+        """
         people = self.people
         order = np.argsort(people.household, kind="stable")
         first = np.searchsorted(people.household[order], np.arange(self.n + 1))
@@ -533,7 +554,9 @@ class Departments:
         return np.where(present, out, -1)
 
     def guarantees(self) -> pl.DataFrame:
-        """A version at the beginning; failures of housing with a disaster and of water, schooling and cover by chance, and their repair."""
+        """A version at the beginning; failures of housing with a disaster and of water, schooling and cover
+        by chance, and their repair.
+        """
         people, c, n = self.people, self.calendar, self.n
         rng = self.rng("guarantees")
         gap = self.lived.gap
@@ -568,10 +591,12 @@ class Departments:
         )
         return frame.filter(pl.col("known_on") <= c.end).sort("known_on", "household_id")
 
-    # Money and work --------------------------------------------------------------------------------------------------------------
+    # Money and work -----------------------------------------------------------------------------------------
 
     def employment(self) -> pl.DataFrame:
-        """The monthly labour table: two thirds of wage workers are in it; some months are missing, some come late."""
+        """The monthly labour table: two thirds of wage workers are in it; some months are missing, some come
+        late.
+        """
         people, c = self.people, self.calendar
         rng = self.rng("employment")
         wages = self.lived.wages[:, :, c.begin : c.last + 1]
@@ -617,7 +642,9 @@ class Departments:
         )
 
     def income(self) -> pl.DataFrame:
-        """Wages by half-year (by quarter for those on a payroll), sales twice a year, transfers by quarter, property once a year."""
+        """Wages by half-year (by quarter for those on a payroll), sales twice a year, transfers by quarter,
+        property once a year.
+        """
         people, c = self.people, self.calendar
         rng = self.rng("income")
         parts: list[tuple[Any, ...]] = []
@@ -666,7 +693,9 @@ class Departments:
         return self._money(parts, rng, "income", "source", people.member_id)
 
     def expenditure(self) -> pl.DataFrame:
-        """Production beside sales, fees by term, living and debt by half-year, care, and what a disaster cost."""
+        """Production beside sales, fees by term, living and debt by half-year, care, and what a disaster
+        cost.
+        """
         people, c = self.people, self.calendar
         rng = self.rng("expenditure")
         parts: list[tuple[Any, ...]] = []
@@ -795,10 +824,12 @@ class Departments:
             "known_on", "event_id"
         )
 
-    # Health ------------------------------------------------------------------------------------------------------------------------
+    # Health -------------------------------------------------------------------------------------------------
 
     def medical(self) -> pl.DataFrame:
-        """Hospital bills of the household's life, and the small claims of every day. Settlement takes weeks to months."""
+        """Hospital bills of the household's life, and the small claims of every day. Settlement takes weeks
+        to months.
+        """
         people, c = self.people, self.calendar
         rng = self.rng("medical")
         rows = np.flatnonzero((self.kind == life.MEDICAL) & (self.month >= c.begin))
@@ -831,7 +862,8 @@ class Departments:
         parts: list[tuple[Any, ...]] = [
             (person, occurred, lag, "inpatient", total, reimbursed, compliant, days, group)
         ]
-        # Small claims: outpatient visits of all, monthly medicine of the chronically ill (whose cost the household's books carry).
+        # Small claims: outpatient visits of all, monthly medicine of the chronically ill (whose cost the
+        # household's books carry).
         for m in range(c.begin, c.last + 1):
             age = people.ages(self.starts[m])
             here = people.present(m)
@@ -989,10 +1021,12 @@ class Departments:
         )
         return frame.with_columns(ids).sort("known_on", "event_id")
 
-    # Shocks and help -------------------------------------------------------------------------------------------------------------
+    # Shocks and help ----------------------------------------------------------------------------------------
 
     def shocks(self) -> pl.DataFrame:
-        """Of the household: accidents, fire, failed projects. Of areas: floods and falling prices, some announced before."""
+        """Of the household: accidents, fire, failed projects. Of areas: floods and falling prices, some
+        announced before.
+        """
         c = self.calendar
         rng = self.rng("shocks")
         rows = np.flatnonzero((self.kind == life.SHOCK) & (self.month >= c.begin))
@@ -1050,7 +1084,9 @@ class Departments:
         return self.frame("shocks", columns).filter(pl.col("occurred_on") >= c.start)
 
     def assistance(self) -> pl.DataFrame:
-        """Measures of old for lifted households, and, after a risk was found, those that answer it (known soon after: leak bait)."""
+        """Measures of old for lifted households, and, after a risk was found, those that answer it (known
+        soon after: leak bait).
+        """
         rng = self.rng("assistance")
         measures = np.array(
             ["industry", "employment", "public_post", "finance", "health", "education", "social"], object
@@ -1105,7 +1141,9 @@ class Departments:
         )
 
     def authorisations(self) -> pl.DataFrame:
-        """Permission to look up assets: given with most confirmations and with some visits; now and then taken back."""
+        """Permission to look up assets: given with most confirmations and with some visits; now and then
+        taken back.
+        """
         rng = self.rng("authorisations")
         of, day, _ = self.found
         pick = rng.random(len(of)) < 0.9

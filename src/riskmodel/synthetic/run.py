@@ -12,8 +12,9 @@ from riskmodel.synthetic import life, seeds
 from riskmodel.synthetic.dynamics import Dynamics
 from riskmodel.synthetic.people import WORKERS, Areas, Calendar, Flags, Floats, Ints, People
 
-# Monitoring line by year, in force from 1 July, yuan a person and year. Stylised after published lines: 7,300 in Guizhou 2023; the
-# national floor of 6,000 in 2021; 8,700 in Yunnan 2025. Years outside go on at 3.5 % a year.
+# Monitoring line by year, in force from 1 July, yuan a person and year. Stylised after published lines: 7,300
+# in Guizhou 2023; the national floor of 6,000 in 2021; 8,700 in Yunnan 2025. Years outside go on at 3.5 % a
+# year.
 MONITORING_LINES = {2020: 5_500, 2021: 6_000, 2022: 6_600, 2023: 7_300, 2024: 7_800, 2025: 8_200}
 
 
@@ -51,7 +52,9 @@ class Lived:
 
 
 def line_of(year: int, month: int) -> float:
-    """Monitoring line in a month (1 to 12). A new line comes into force on 1 July: lines change in mid-year."""
+    """Monitoring line in a month (1 to 12). A new line comes into force on 1 July: lines change in
+    mid-year.
+    """
     year -= month < 7
     first, last = min(MONITORING_LINES), max(MONITORING_LINES)
     within = min(max(year, first), last)
@@ -97,9 +100,23 @@ def live(
     while True:
         events, count = np.zeros((room, life.EVENT)), np.zeros(1, np.int64)
         life.simulate(
-            False, state.copy(), streams.copy(), fixed, world, sky, 0, months, 0, events, count, wages, farm, snapshots, snapshot_months,
+            False,
+            state.copy(),
+            streams.copy(),
+            fixed,
+            world,
+            sky,
+            0,
+            months,
+            0,
+            events,
+            count,
+            wages,
+            farm,
+            snapshots,
+            snapshot_months,
             np.zeros(0),
-        )  # fmt: skip
+        )
         if count[0] <= room:
             break
         room = int(count[0])
@@ -122,7 +139,9 @@ def live(
 
 
 def true_probability(lived: Lived, seed: int, months: int = 12, draws: int = 12) -> Floats:
-    """Chance of each household to be found within `months` of each snapshot, (K, N); nan for the monitored and the empty."""
+    """Chance of each household to be found within `months` of each snapshot, (K, N); nan for the monitored
+    and the empty.
+    """
     households = len(lived.people.household_id)
     result: Floats = np.zeros((len(lived.snapshot_months), households))
     nothing: tuple[Any, ...] = (
@@ -140,9 +159,18 @@ def true_probability(lived: Lived, seed: int, months: int = 12, draws: int = 12)
         carry_falls_on(price.reshape(3, draws, months), lived.sky.price, int(start))
         sky = life.Sky(price, draw_floods(lived.areas.flood_risk, moy, rng, draws))
         life.simulate(
-            True, lived.snapshots[k], _streams(rng, households), lived.fixed, lived.world, sky, int(start), int(start) + months,
-            draws, *nothing, result[k],
-        )  # fmt: skip
+            True,
+            lived.snapshots[k],
+            _streams(rng, households),
+            lived.fixed,
+            lived.world,
+            sky,
+            int(start),
+            int(start) + months,
+            draws,
+            *nothing,
+            result[k],
+        )
     return result
 
 
@@ -157,7 +185,9 @@ def make_world(
     dynamics: Dynamics,
     skipped: np.random.Generator,
 ) -> life.World:
-    """Prices, wages, lines, weather and the calendar of sweeps. `skipped` draws the villages that a year's sweep leaves out."""
+    """Prices, wages, lines, weather and the calendar of sweeps. `skipped` draws the villages that a year's
+    sweep leaves out.
+    """
     months, villages = calendar.months, len(areas.code)
     moy, t = calendar.month_of_year, np.arange(calendar.months)
     season = np.full((3, 12), 0.02)
@@ -188,13 +218,26 @@ def make_world(
         [dynamics.lack, dynamics.sudden, dynamics.gaps, dynamics.rest, dynamics.rest], dtype=np.float64
     )
     return life.World(
-        moy, season, wage_level, prices, line, slack, sweep, intake, level, np.array(dynamics.stress_weights, dtype=np.float64),
-        float(dynamics.illnesses), float(dynamics.found), float(dynamics.luck),
-    )  # fmt: skip
+        moy,
+        season,
+        wage_level,
+        prices,
+        line,
+        slack,
+        sweep,
+        intake,
+        level,
+        np.array(dynamics.stress_weights, dtype=np.float64),
+        float(dynamics.illnesses),
+        float(dynamics.found),
+        float(dynamics.luck),
+    )
 
 
 def draw_prices(moy: Ints, rng: np.random.Generator, draws: int = 1) -> Floats:
-    """Price factor of each crop, (3, draws × months): now and then a fall of a fifth to a half that lasts 5 to 10 months."""
+    """Price factor of each crop, (3, draws × months): now and then a fall of a fifth to a half that lasts 5
+    to 10 months.
+    """
     months = len(moy)
     fall = rng.random((3, draws, months)) < np.array([0.010, 0.018, 0.022])[:, None, None]
     depth, length = rng.uniform(0.5, 0.8, fall.shape), rng.integers(5, 11, fall.shape)
@@ -206,7 +249,9 @@ def draw_prices(moy: Ints, rng: np.random.Generator, draws: int = 1) -> Floats:
 
 
 def carry_falls_on(price: Floats, real: Floats, start: int) -> None:
-    """A fall of prices that is under way at `start` goes on in every future as it does in fact. price: (3, draws, months), changed."""
+    """A fall of prices that is under way at `start` goes on in every future as it does in fact. price: (3,
+    draws, months), changed.
+    """
     for crop in range(3):
         factor = real[crop, start - 1]
         for month in range(price.shape[2]):
@@ -216,7 +261,9 @@ def carry_falls_on(price: Floats, real: Floats, start: int) -> None:
 
 
 def draw_floods(risk: Floats, moy: Ints, rng: np.random.Generator, draws: int = 1) -> Floats:
-    """Strength of a flood (0: none) by village, (V, draws × months): from May to September, in neighbouring villages together."""
+    """Strength of a flood (0: none) by village, (V, draws × months): from May to September, in neighbouring
+    villages together.
+    """
     months = len(moy)
     rainy = np.array([0, 0, 0, 0.2, 0.8, 1.6, 1.5, 1.0, 0.6, 0.1, 0, 0])[moy]
     storm = (rng.random((draws, months)) < 0.20 * rainy).astype(float) * rng.gamma(2.0, 0.5, (draws, months))
@@ -228,7 +275,9 @@ def draw_floods(risk: Floats, moy: Ints, rng: np.random.Generator, draws: int = 
 def make_traits(
     areas: Areas, people: People, calendar: Calendar, size: npt.NDArray[np.int16], rng: np.random.Generator
 ) -> tuple[Floats, Floats, Floats]:
-    """Traits of the households, (N, life.TRAITS); monthly chance of each worker to lose work and to find it again, (N, WORKERS)."""
+    """Traits of the households, (N, life.TRAITS); monthly chance of each worker to lose work and to find it
+    again, (N, WORKERS).
+    """
     n = len(people.household_id)
     of, village = people.household, people.village
     age = people.ages(np.datetime64(calendar.first, "D") + np.timedelta64(900, "D"))
@@ -268,7 +317,8 @@ def make_traits(
     )
     traits[:, life.T_EASE] = np.exp(0.15 * people.resilience)
 
-    # Dibao goes to those whose income without it would lie well below the line; not to all of them, and to some others.
+    # Dibao goes to those whose income without it would lie well below the line; not to all of them, and to
+    # some others.
     hands = (people.worker >= 0).sum(1)
     wage = np.nansum(np.where(people.worker_from <= calendar.begin, np.exp(people.wage_log), np.nan), axis=1)
     usual = (
@@ -291,7 +341,9 @@ def make_traits(
 
 
 def make_gaps(people: People, calendar: Calendar, rng: np.random.Generator) -> Gap:
-    """Dropouts, lapsed cover, unsafe houses, dry springs: spells drawn by chance, more where the household is frail."""
+    """Dropouts, lapsed cover, unsafe houses, dry springs: spells drawn by chance, more where the household is
+    frail.
+    """
     n, months = len(people.household_id), calendar.months
     odds = np.exp(0.35 * people.frailty - 0.4 * people.resilience)
     age = people.ages(calendar.month_starts[calendar.begin])
@@ -349,7 +401,9 @@ def household_sizes(people: People, months: int) -> npt.NDArray[np.int16]:
 
 
 def make_transfers(people: People, calendar: Calendar, dibao: Floats) -> npt.NDArray[np.float32]:
-    """Pension, dibao, subsidies for land and forest, gifts of children who live apart: yuan a month at the prices of the start, (N, M)."""
+    """Pension, dibao, subsidies for land and forest, gifts of children who live apart: yuan a month at the
+    prices of the start, (N, M).
+    """
     n = len(people.household_id)
     out = np.zeros((n, calendar.months), np.float32)
     for month in range(0, calendar.months, 3):

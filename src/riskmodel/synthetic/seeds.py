@@ -1,7 +1,7 @@
 """The random streams of a synthetic county: one number each, so that no two draw from the same stream.
 
-A stream is `numpy.random.default_rng([seed, number, ...])`. A new stream gets a number that nobody has; a number is never used again for
-something else, because that would change every county that was made before.
+A stream is `numpy.random.default_rng([seed, number, ...])`. A new stream gets a number that nobody has; a
+number is never used again for something else, because that would change every county that was made before.
 """
 
 from __future__ import annotations

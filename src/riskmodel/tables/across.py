@@ -1,10 +1,12 @@
-"""Checks across tables and versions: events outside a life, ids that mean something else, households that merge and split.
+"""Checks across tables and versions: events outside a life, ids that mean something else, households that
+merge and split.
 
-One row may be right in itself and still contradict another: a bill from before a birth, a correction that belongs to another household, a
-member of two households. Each rule either refuses its rows (they are in no frame) or keeps and reports them; `RULES` lists which, and why.
+One row may be right in itself and still contradict another: a bill from before a birth, a correction that
+belongs to another household, a member of two households. Each rule either refuses its rows (they are in no
+frame) or keeps and reports them; `RULES` lists which, and why.
 
-A rule judges the tables as a whole, not the knowledge of one day: a birth date that was corrected later counts as corrected. What is
-refused is therefore the same for every as-of date.
+A rule judges the tables as a whole, not the knowledge of one day: a birth date that was corrected later
+counts as corrected. What is refused is therefore the same for every as-of date.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ from riskmodel.tables.county import ROW
 from riskmodel.tables.schema import EVENT_TABLES, TABLES, Table
 from riskmodel.tables.values import Complaint
 
-# Days between a household's first row and the beginning of its county's register, above which it is a new household; and how long before
-# its first row an event may lie, because new households are registered late. A quarter: registers are refreshed by quarter.
+# Days between a household's first row and the beginning of its county's register, above which it is a new
+# household; and how long before its first row an event may lie, because new households are registered late. A
+# quarter: registers are refreshed by quarter.
 REGISTERED_LATE: Final = 92
 # A household lives on where a child was on the way when the last of the others left.
 PREGNANCY: Final = 280
@@ -32,8 +35,9 @@ BEFORE_BIRTH_DAYS: Final[Mapping[str, int]] = {"medical": 31}
 AT_WORK_FROM: Final = 16  # years
 # A correction keeps its event; one that moves it further than this is rather another event of the same id.
 MOVED_DAYS: Final = 183
-# Corrections are 1 to 5 % of what a department delivers. Ids that begin again make nearly every row of a delivery a correction. The limit
-# lies well between. A delivery of corrections alone is usual where it is small: it counts only from a fifth of an average month on.
+# Corrections are 1 to 5 % of what a department delivers. Ids that begin again make nearly every row of a
+# delivery a correction. The limit lies well between. A delivery of corrections alone is usual where it is
+# small: it counts only from a fifth of an average month on.
 CORRECTED_SHARE: Final = 0.2
 CORRECTED_AT_LEAST: Final = 10
 
@@ -44,7 +48,9 @@ _FAR: Final = dt.date(9999, 12, 31)
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. level: refused (error) or kept (warning); tables: where its rows lie; column: the one that is named; why: of the level."""
+    """One rule. level: refused (error) or kept (warning); tables: where its rows lie; column: the one that is
+    named; why: of the level.
+    """
 
     level: Literal["error", "warning"]
     tables: tuple[str, ...]
@@ -67,8 +73,10 @@ RULES: Final[Mapping[str, Rule]] = {
         expected="occurred_on on or after birth_date",
         remedy="Correct the date or the member_id that is wrong, in this table or in members.",
         zh="发生日期早于该成员的出生日期",
-        why="nobody has a bill, a certificate or a wage before being born: the date or the person is wrong; bills of the last "
-        f"{BEFORE_BIRTH_DAYS['medical']} days before are `near_birth`",
+        why=(
+            "nobody has a bill, a certificate or a wage before being born: the date or the person is wrong; "
+            f"bills of the last {BEFORE_BIRTH_DAYS['medical']} days before are `near_birth`"
+        ),
     ),
     "left_before_birth": Rule(
         level="error",
@@ -94,10 +102,16 @@ RULES: Final[Mapping[str, Rule]] = {
         level="error",
         tables=EVENT_TABLES,
         column="event_id",
-        found="a correction that changes its owner: this event_id was first of another household, member or area",
+        found=(
+            "a correction that changes its owner: this event_id was first of another household, "
+            "member or area"
+        ),
         expected="an event_id for one event only, of one owner",
-        remedy="If ids begin again (each year, in each office), put the year or the office in front of them. What was booked on the wrong "
-        "owner is corrected to the amount 0, and delivered again under an event_id of its own.",
+        remedy=(
+            "If ids begin again (each year, in each office), put the year or the office in front of them. "
+            "What was booked on the wrong owner is corrected to the amount 0, and delivered again under an "
+            "event_id of its own."
+        ),
         zh="同一记录编号先后属于不同的户、人员或地区（编号重复使用？）",
         why="a correction would take somebody else's row out of force",
     ),
@@ -105,9 +119,14 @@ RULES: Final[Mapping[str, Rule]] = {
         level="error",
         tables=("members",),
         column="household_id",
-        found="a household id used again by strangers: everybody who had it had left before these members came",
+        found=(
+            "a household id used again by strangers: everybody who had it had left before these members came"
+        ),
         expected="a household_id of its own for every household",
-        remedy="Give the household that lives there now a new id: the history under the old one belongs to those who left.",
+        remedy=(
+            "Give the household that lives there now a new id: the history under the old one belongs to "
+            "those who left."
+        ),
         zh="户编号被重复使用：原有成员全部离开之后，由另外的人员使用",
         why="status, visits and income of those who left would count as the newcomers'",
     ),
@@ -115,9 +134,15 @@ RULES: Final[Mapping[str, Rule]] = {
         level="error",
         tables=("members",),
         column="member_id",
-        found="a member id used again: sex and birth are another person's, or one of them after this member had left",
+        found=(
+            "a member id used again: sex and birth are another person's, or one of them after this member "
+            "had left"
+        ),
         expected="a member_id of its own for every person",
-        remedy="Give the other person a new id; if a mistake was corrected, correct it in the earlier rows as well.",
+        remedy=(
+            "Give the other person a new id; if a mistake was corrected, correct it in the earlier "
+            "rows as well."
+        ),
         zh="人员编号被重复使用：性别和出生日期均与此前不同，或离开后再次出现时不同",
         why="bills and certificates of one person would count as another's",
     ),
@@ -125,7 +150,9 @@ RULES: Final[Mapping[str, Rule]] = {
         level="error",
         tables=("members",),
         column="household_id",
-        found="one member in two households at once: different households with the same member_id and known_on",
+        found=(
+            "one member in two households at once: different households with the same member_id and known_on"
+        ),
         expected="one household for each member and day",
         remedy="Keep the household in which the member lives; a move is a new row with a later known_on.",
         zh="同一成员在同一入库日期属于两个户",
@@ -145,10 +172,15 @@ RULES: Final[Mapping[str, Rule]] = {
         level="warning",
         tables=("members",),
         column="household_id",
-        found="a household id that people of other households of the register use after everybody who had it had left",
+        found=(
+            "a household id that people of other households of the register use after everybody who had it "
+            "had left"
+        ),
         expected="a household_id of its own for every household",
-        remedy="Relatives who took the household over are right as they are. If not, keep their own household_id: status, visits and income "
-        "under the old one count as theirs now.",
+        remedy=(
+            "Relatives who took the household over are right as they are. If not, keep their own "
+            "household_id: status, visits and income under the old one count as theirs now."
+        ),
         zh="户编号由已登记的其他户成员接用：原有成员已全部离开",
         why="relatives may take a household over with its number",
     ),
@@ -166,8 +198,10 @@ RULES: Final[Mapping[str, Rule]] = {
         level="warning",
         tables=OF_HOUSEHOLD,
         column="occurred_on",
-        found="an event of a household before it existed: before the birth of its oldest member, or more than "
-        f"{REGISTERED_LATE} days before the first row of a new household",
+        found=(
+            "an event of a household before it existed: before the birth of its oldest member, or more than "
+            f"{REGISTERED_LATE} days before the first row of a new household"
+        ),
         expected="occurred_on after the household began",
         remedy="Does the event belong to the household from which this one split? " + _KEPT,
         zh=f"发生日期早于该户成立（最年长成员出生之前，或新立户首次入库 {REGISTERED_LATE} 天以前）",
@@ -181,7 +215,10 @@ RULES: Final[Mapping[str, Rule]] = {
         expected="occurred_on while the household had members",
         remedy="Does the event belong to the household that took them in? " + _KEPT,
         zh="发生日期晚于该户最后一名成员离开或迁入他户",
-        why="settlements come late; a household without members is in no cohort, so the row moves no score of its own",
+        why=(
+            "settlements come late; a household without members is in no cohort, so the row moves no score "
+            "of its own"
+        ),
     ),
     "not_a_member": Rule(
         level="warning",
@@ -209,7 +246,10 @@ RULES: Final[Mapping[str, Rule]] = {
         column="left_on",
         found="a member who had left and is there again",
         expected="left_on in every later row",
-        remedy="If the member died, the number is somebody else's: give that person a new one. Who moved back is right as it is.",
+        remedy=(
+            "If the member died, the number is somebody else's: give that person a new one. Who moved back "
+            "is right as it is."
+        ),
         zh="已离开（可能去世）的成员再次出现",
         why="who moved away may come back; left_on does not tell a death",
     ),
@@ -219,7 +259,10 @@ RULES: Final[Mapping[str, Rule]] = {
         column="household_id",
         found="a member who moves between the same households again and again",
         expected="one household for each member",
-        remedy="Two households list this member: take the member out of the one that is wrong. The newest row counts.",
+        remedy=(
+            "Two households list this member: take the member out of the one that is wrong. The "
+            "newest row counts."
+        ),
         zh="同一成员在几个户之间反复变动，可能同时登记在两个户",
         why="moving back once is usual; more often, two extracts hold the same person",
     ),
@@ -229,7 +272,10 @@ RULES: Final[Mapping[str, Rule]] = {
         column="household_id",
         found="households that ended because their members live in another one now (并户, or a new number)",
         expected="a visit and a decision for the household that took them in",
-        remedy="Status, visits and income stay with the old id. Nothing is carried over: decide on the household that took them in.",
+        remedy=(
+            "Status, visits and income stay with the old id. Nothing is carried over: decide on the "
+            "household that took them in."
+        ),
         zh="并户（或更换户编号）：该户成员均已转入他户，原户的监测状态、走访和收入记录不随之转移",
         why="nobody becomes monitored, or stops being monitored, by a change of a register",
     ),
@@ -239,7 +285,10 @@ RULES: Final[Mapping[str, Rule]] = {
         column="household_id",
         found="new households whose first members all came from another one that goes on (分户)",
         expected="a visit and a decision for the new household",
-        remedy="Status, visits and income stay with the old id. The new household begins without: decide on it by itself.",
+        remedy=(
+            "Status, visits and income stay with the old id. The new household begins without: decide on it "
+            "by itself."
+        ),
         zh="分户：新户成员均来自仍然存在的他户，监测状态、走访和收入记录留在原户",
         why="nobody becomes monitored, or stops being monitored, by a change of a register",
     ),
@@ -249,7 +298,10 @@ RULES: Final[Mapping[str, Rule]] = {
         column="event_id",
         found="a delivery that mostly corrects older rows",
         expected=f"corrections in under {CORRECTED_SHARE:.0%} of a delivery",
-        remedy="Do the ids of events begin again each year? Then put the year in front of them: every such row takes an older one out of force.",
+        remedy=(
+            "Do the ids of events begin again each year? Then put the year in front of them: every such row "
+            "takes an older one out of force."
+        ),
         zh="一批数据中大部分是对旧记录的更正（编号是否每年重新开始？）",
         why="a department may settle a whole year again",
     ),
@@ -257,7 +309,10 @@ RULES: Final[Mapping[str, Rule]] = {
         level="warning",
         tables=EVENT_TABLES,
         column="event_id",
-        found=f"a correction that moves its event by more than {MOVED_DAYS} days: another event with the same id?",
+        found=(
+            f"a correction that moves its event by more than {MOVED_DAYS} days: another event with "
+            "the same id?"
+        ),
         expected="a correction of the same event",
         remedy="If it is another event, give it an event_id of its own: it takes the older one out of force.",
         zh=f"更正使发生日期变动超过 {MOVED_DAYS} 天，可能是另一条记录使用了相同编号",
@@ -267,7 +322,9 @@ RULES: Final[Mapping[str, Rule]] = {
 
 
 def refuse_across(sheets: Mapping[str, Sheet]) -> Register | None:
-    """Add the errors of all rules across tables and versions to the sheets. Returns who lived where, None without usable `members`."""
+    """Add the errors of all rules across tables and versions to the sheets. Returns who lived where, None
+    without usable `members`.
+    """
     for sheet in sheets.values():
         if sheet.table.form == "event":
             _owners_changed(sheet)
@@ -283,7 +340,9 @@ def refuse_across(sheets: Mapping[str, Sheet]) -> Register | None:
 
 
 def warn_across(sheets: Mapping[str, Sheet], register: Register | None) -> None:
-    """Add the warnings of all rules across tables and versions to the sheets. register: what `refuse_across` returned."""
+    """Add the warnings of all rules across tables and versions to the sheets. register: what `refuse_across`
+    returned.
+    """
     for sheet in sheets.values():
         if sheet.table.form == "event":
             _events_moved(sheet)
@@ -304,7 +363,9 @@ def _usable(sheet: Sheet, *columns: str) -> bool:
 
 
 def _complain(sheet: Sheet, name: str, rows: pl.Series, found: str = "", zh: str = "") -> None:
-    """Add the rule's complaint about these rows (positions), unless there are none; `found` and `zh`: more exactly."""
+    """Add the rule's complaint about these rows (positions), unless there are none; `found` and `zh`: more
+    exactly.
+    """
     if not rows.len():
         return
     rule = RULES[name]
@@ -313,7 +374,9 @@ def _complain(sheet: Sheet, name: str, rows: pl.Series, found: str = "", zh: str
 
 
 class Register:
-    """Who lived in which household from when to when, worked out from all versions of `members`. Each part is made when it is asked for."""
+    """Who lived in which household from when to when, worked out from all versions of `members`. Each part is
+    made when it is asked for.
+    """
 
     def __init__(self, sheets: Mapping[str, Sheet]) -> None:
         self.sheets = sheets
@@ -322,8 +385,8 @@ class Register:
     def versions(self) -> pl.DataFrame:
         """Every version with a member, a household and a day, by member and day.
 
-        person: the member as a number; again: not the member's first version; moved_on: the day from which the member's next version names
-        another household, null where it does not.
+        person: the member as a number; again: not the member's first version; moved_on: the day from which
+        the member's next version names another household, null where it does not.
         """
         columns = [ROW, "member_id", "household_id", "known_on", "birth_date", "sex", "left_on"]
         again = pl.col("member_id") == pl.col("member_id").shift(1)
@@ -344,17 +407,21 @@ class Register:
 
     @cached_property
     def people(self) -> pl.DataFrame:
-        """One row a member: member_id, person, born (earliest birth date of any version), left (of the newest version; null: still there)."""
+        """One row a member: member_id, person, born (earliest birth date of any version), left (of the newest
+        version; null: still there).
+        """
         return self.versions.group_by("person", maintain_order=True).agg(
             pl.col("member_id").first(), born=pl.col("birth_date").min(), left=pl.col("left_on").last()
         )
 
     @cached_property
     def stays(self) -> pl.DataFrame:
-        """One row a member and household: member_id, household_id, person and home (the same as numbers), known (the first day there), begin, end
-        (null: still there), moved (ended by a move), row (first version there), born, first (known of the household's first member).
+        """One row a member and household: member_id, household_id, person and home (the same as numbers),
+        known (the first day there), begin, end (null: still there), moved (ended by a move), row (first
+        version there), born, first (known of the household's first member).
 
-        begin: known; for who was born into the household, the birth less a pregnancy. end: left_on, or the day from which another household is known.
+        begin: known; for who was born into the household, the birth less a pregnancy. end: left_on, or the
+        day from which another household is known.
         """
         # A run of versions with one household is a stay; who came back has several, which are put together.
         new = ~pl.col("again") | (pl.col("household_id") != pl.col("household_id").shift(1))
@@ -397,8 +464,10 @@ class Register:
 
     @cached_property
     def homes(self) -> pl.DataFrame:
-        """One row a household that has or had members: household_id, oldest (birth of its oldest member ever), ended (day on which its last
-        member left or moved; null: goes on), first (day from which members are known)."""
+        """One row a household that has or had members: household_id, oldest (birth of its oldest member
+        ever), ended (day on which its last member left or moved; null: goes on), first (day from which
+        members are known).
+        """
         end = pl.when(pl.col("end").is_not_null().all()).then(pl.col("end").max())
         return self.stays.group_by("home", maintain_order=True).agg(
             pl.col("household_id").first(),
@@ -528,7 +597,9 @@ def _limit(table: str) -> pl.Expr:
 
 
 def _joined(sheet: Sheet, owners: pl.DataFrame, key: str, *columns: str) -> pl.LazyFrame:
-    """The sheet's rows of these owners, with their position, what is known of the owner, and some columns more."""
+    """The sheet's rows of these owners, with their position, what is known of the owner, and some columns
+    more.
+    """
     rows = sheet.frame.lazy().select(key, "occurred_on", *columns).with_row_index(ROW)
     return rows.join(owners.lazy(), on=key, how="inner")
 
@@ -550,7 +621,9 @@ def _events_moved(sheet: Sheet) -> None:
 
 
 def warn_of_corrections(sheet: Sheet, counties: pl.Series) -> None:
-    """Add a warning for each county with months in which most rows take older ones out of force. counties: the county of each row."""
+    """Add a warning for each county with months in which most rows take older ones out of force. counties:
+    the county of each row.
+    """
     rule = RULES["many_corrections"]
     found = corrected_deliveries(sheet, counties)
     for (county,), months in found.group_by("county", maintain_order=True):
@@ -558,15 +631,19 @@ def warn_of_corrections(sheet: Sheet, counties: pl.Series) -> None:
         named = ", ".join(f"{month:%Y-%m}" for month in months["month"].head(6))
         more = f" and {months.height - 6} more months" if months.height > 6 else ""
         text = (
-            f"{corrections:,} of the {rows:,} rows of county {county} that became known in {named}{more} correct older rows: "
-            "the older ones are no longer in force"
+            f"{corrections:,} of the {rows:,} rows of county {county} that became known in {named}{more} "
+            "correct older rows: the older ones are no longer in force"
         )
-        zh = f"{county}：{named} 等 {months.height} 个月入库的 {rows:,} 行中有 {corrections:,} 行是对旧记录的更正，旧记录因此失效（编号是否每年重新开始？）"
+        zh = (
+            f"{county}：{named} 等 {months.height} 个月入库的 {rows:,} 行中有 {corrections:,} "
+            "行是对旧记录的更正，旧记录因此失效（编号是否每年重新开始？）"
+        )
         sheet.add("warning", rule.column, whole("many_corrections", text, rule.expected, rule.remedy, zh))
 
 
 def corrected_deliveries(sheet: Sheet, counties: pl.Series) -> pl.DataFrame:
-    """County and month of `known_on` in which most rows correct older ones: county, month, rows, corrections. Refused rows do not count.
+    """County and month of `known_on` in which most rows correct older ones: county, month, rows, corrections.
+    Refused rows do not count.
 
     counties: the county of each row. See CORRECTED_SHARE.
     """
@@ -682,7 +759,9 @@ def _monitored(sheets: Mapping[str, Sheet], household_ids: pl.Series) -> int:
 
 
 def _outside_lives(sheet: Sheet, register: Register) -> None:
-    """Events of members after they left, of children at work, and income of people who belong to other households."""
+    """Events of members after they left, of children at work, and income of people who belong to other
+    households.
+    """
     if not _usable(sheet, "member_id", "occurred_on"):
         return
     name = sheet.table.name
@@ -748,9 +827,11 @@ def _outside_households(sheet: Sheet, register: Register) -> None:
 
 
 def may_contradict(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> bool:
-    """Whether a refusing rule may apply to these few records (dates as dates, every column there): the full checks then decide.
+    """Whether a refusing rule may apply to these few records (dates as dates, every column there): the full
+    checks then decide.
 
-    Never False where a rule applies; True now and then where none does, as for a birth date that was corrected.
+    Never False where a rule applies; True now and then where none does, as for a birth date that was
+    corrected.
     """
     return _lives_contradict(rows.get("members", ())) or any(
         _events_contradict(name, rows[name], rows.get("members", ())) for name in EVENT_TABLES if name in rows

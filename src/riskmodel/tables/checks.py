@@ -21,9 +21,11 @@ _NOBODY = pl.Series([], dtype=pl.UInt32)
 
 @dataclass
 class Sheet:
-    """One table on its way in: as it stands in its files, in the contract's types, and what was found on the way.
+    """One table on its way in: as it stands in its files, in the contract's types, and what was found on the
+    way.
 
-    `frame` has all columns of the contract, in file order; refused values are null. `refused`: rows (positions) with an error.
+    `frame` has all columns of the contract, in file order; refused values are null. `refused`: rows
+    (positions) with an error.
     """
 
     table: Table
@@ -175,7 +177,9 @@ def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:
 
 
 def _columns(sheet: Sheet, raw: pl.DataFrame) -> dict[str, list[str]]:
-    """The contract's column -> the extract's (several only for codes). Complains about columns that are there twice, or mapped but absent."""
+    """The contract's column -> the extract's (several only for codes). Complains about columns that are there
+    twice, or mapped but absent.
+    """
     table, mapping = sheet.table, sheet.mapping
     by_zh = {column.zh: column.name for column in table.columns}
     theirs_of: dict[str, list[str]] = {}
@@ -185,7 +189,8 @@ def _columns(sheet: Sheet, raw: pl.DataFrame) -> dict[str, list[str]]:
             theirs if theirs in table.names else by_zh.get(theirs.replace(" ", ""))
         )
         if ours is None:
-            # The store keeps `replaced_on` beside the contract's columns; it is worked out again from the rows.
+            # The store keeps `replaced_on` beside the contract's columns; it is worked out again from the
+            # rows.
             sheet.unused += [theirs] if theirs != "replaced_on" else []
         elif ours in theirs_of:
             first, second = theirs_of[ours][0], theirs
@@ -227,7 +232,10 @@ def _missing_column(column: Column, unused: list[str], header: int) -> Complaint
     theirs = near[0] if near else "their name"
     remedy = f"{hint} `{theirs}: {column.name}` under `columns` in {MAPPING_FILE}."
     if header:
-        remedy += f" The headings were taken from row {header}; if they are in another, write `header: …` with its number."
+        remedy += (
+            f" The headings were taken from row {header}; if they are in another, write `header: …` with "
+            "its number."
+        )
     return whole("missing_column", "no such column", f"the column `{column.name}` ({column.zh})", remedy)
 
 
@@ -281,7 +289,10 @@ def check_rows(sheet: Sheet) -> None:
         early = (frame["known_on"] < frame["occurred_on"]).fill_null(False)
         if early.any():
             found = "known before it occurred"
-            remedy = "`known_on` is the day the county's data could first show the row: correct the date that is wrong."
+            remedy = (
+                "`known_on` is the day the county's data could first show the row: correct the date "
+                "that is wrong."
+            )
             sheet.add(
                 "error",
                 "known_on",

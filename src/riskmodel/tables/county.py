@@ -1,8 +1,9 @@
 """Tables: everything that is known about a county, and the one way to cut it in time.
 
-Each state or event row is in force on the days D with `known_on <= D < replaced_on`. `replaced_on` is worked out once, when the tables
-come in: the `known_on` of the next version of a state row, or of the next correction of an event. A row known after D therefore
-changes nothing about the rows in force on D; that is what "no look into the future" rests on.
+Each state or event row is in force on the days D with `known_on <= D < replaced_on`. `replaced_on` is worked
+out once, when the tables come in: the `known_on` of the next version of a state row, or of the next
+correction of an event. A row known after D therefore changes nothing about the rows in force on D; that is
+what "no look into the future" rests on.
 """
 
 from __future__ import annotations
@@ -51,12 +52,14 @@ def empty(table: Table) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Tables:
-    """The contract's tables in their canonical types, in memory. Make them with `read_tables` or `from_frames`.
+    """The contract's tables in their canonical types, in memory. Make them with `read_tables` or
+    `from_frames`.
 
-    `frames` holds only tables that are there: an absent table is unknown, not empty. Every state and event frame has one more
-    column, `replaced_on` (null: still in force). Rows are sorted by owner (household or member), occurred_on, known_on and key.
-    `hashes` are the content hashes of what was read, for the record of a run; `refused` counts the rows of each table that were set
-    aside in quarantine (none otherwise), so that a plan can say whether it goes on without them.
+    `frames` holds only tables that are there: an absent table is unknown, not empty. Every state and event
+    frame has one more column, `replaced_on` (null: still in force). Rows are sorted by owner (household or
+    member), occurred_on, known_on and key. `hashes` are the content hashes of what was read, for the record
+    of a run; `refused` counts the rows of each table that were set aside in quarantine (none otherwise), so
+    that a plan can say whether it goes on without them.
     """
 
     frames: Mapping[str, pl.DataFrame]
@@ -84,7 +87,8 @@ class Tables:
         return self.get(name).to_pandas()
 
     def known_by(self, as_of: dt.date | str) -> Tables:
-        """What was known on the day: rows in force, members that had not left, assets under an authorisation in force.
+        """What was known on the day: rows in force, members that had not left, assets under an authorisation
+        in force.
 
         The result is cut: `replaced_on` is null in every row, so that nothing later can be read from it.
         """
@@ -108,7 +112,9 @@ class Tables:
         return Tables(cut, self.hashes, self.refused)
 
     def of_households(self, household_ids: Iterable[str]) -> Tables:
-        """Only the rows of these households, of everybody who was ever a member of one, and of the areas (shocks, policy)."""
+        """Only the rows of these households, of everybody who was ever a member of one, and of the areas
+        (shocks, policy).
+        """
         wanted = pl.DataFrame(
             {"household_id": sorted(set(household_ids))}, schema={"household_id": pl.String}
         )
@@ -128,7 +134,9 @@ class Tables:
 
     @property
     def newest_known_on(self) -> dt.date:
-        """The newest `known_on` of any row: the day up to which this county is known. Raises DataError without rows."""
+        """The newest `known_on` of any row: the day up to which this county is known. Raises DataError
+        without rows.
+        """
         days = [
             frame["known_on"].max()
             for frame in self.frames.values()
@@ -158,9 +166,11 @@ def authorised(tables: Tables, as_of: dt.date) -> pl.DataFrame:
 
 
 def from_frames(frames: Mapping[str, pl.DataFrame], hashes: Mapping[str, str] | None = None) -> Tables:
-    """Tables from frames that already keep the contract: adds `replaced_on`, drops exact duplicates, puts rows in canonical order.
+    """Tables from frames that already keep the contract: adds `replaced_on`, drops exact duplicates, puts
+    rows in canonical order.
 
-    Does not check; `check_tables` and `read_tables` do. Optional columns that are absent are added as missing.
+    Does not check; `check_tables` and `read_tables` do. Optional columns that are absent are added as
+    missing.
     """
     ready = {}
     for name, frame in frames.items():
@@ -179,7 +189,9 @@ def from_frames(frames: Mapping[str, pl.DataFrame], hashes: Mapping[str, str] | 
 
 
 def rows_of_repeated_keys(frame: pl.DataFrame, table: Table) -> pl.Series:
-    """Positions of all rows whose key occurs more than once: versions, corrections and duplicates; no positions where every key is unique."""
+    """Positions of all rows whose key occurs more than once: versions, corrections and duplicates; no
+    positions where every key is unique.
+    """
     key = frame[version_key(table)[0]]
     if key.n_unique() == frame.height:
         return pl.Series([], dtype=pl.UInt32)
@@ -189,7 +201,8 @@ def rows_of_repeated_keys(frame: pl.DataFrame, table: Table) -> pl.Series:
 def repeated_rows(
     frame: pl.DataFrame, table: Table, suspects: pl.Series | None = None
 ) -> tuple[pl.Series, pl.Series]:
-    """Positions of exact duplicates (all but the first of each), and of different rows with the same key and known_on.
+    """Positions of exact duplicates (all but the first of each), and of different rows with the same key and
+    known_on.
 
     suspects: `rows_of_repeated_keys`, where they are known already; only they are compared.
     """
@@ -250,8 +263,9 @@ _DAY_ZERO = 1 << 16
 def in_canonical_order(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Rows sorted by `canonical_order`, nulls last.
 
-    Large event tables are sorted by one whole number, made of the owner's rank and the two dates; only rows that are equal in it
-    are compared by their ids. The order is the same as of a plain sort, at a fraction of its time and memory.
+    Large event tables are sorted by one whole number, made of the owner's rank and the two dates; only rows
+    that are equal in it are compared by their ids. The order is the same as of a plain sort, at a fraction of
+    its time and memory.
     """
     order = canonical_order(table)
     if table.form != "event" or frame.height < MANY_ROWS:

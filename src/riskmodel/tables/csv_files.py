@@ -1,8 +1,10 @@
-"""CSV: the cells of a file as text, in two encodings, compressed or not; and the proof that no row of it is lost.
+"""CSV: the cells of a file as text, in two encodings, compressed or not; and the proof that no row of it is
+lost.
 
-A quote mark that is not part of a well-formed CSV makes every reader join rows until the next quote mark: rows vanish without a word.
-So the quote marks are checked first (each opens a cell, closes one, or is doubled inside one), rows are counted from the line ends
-outside of quotes, and this count is compared with what the parser returns.
+A quote mark that is not part of a well-formed CSV makes every reader join rows until the next quote mark:
+rows vanish without a word. So the quote marks are checked first (each opens a cell, closes one, or is doubled
+inside one), rows are counted from the line ends outside of quotes, and this count is compared with what the
+parser returns.
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ _QUOTE, _COMMA, _LINE, _RETURN = b'",\n\r'
 _SEPARATORS = (("\t", "tabs"), (";", "semicolons"), ("|", "bars"), ("，", "full-width commas"))
 _HEAD_BYTES = 1 << 18
 _QUOTE_REMEDY = (
-    "Export it again as CSV with quote marks doubled inside text (a spreadsheet does so), or as .xlsx; or delete the quote mark "
-    "there."
+    "Export it again as CSV with quote marks doubled inside text (a spreadsheet does so), or as .xlsx; or "
+    "delete the quote mark there."
 )
 
 
@@ -148,13 +150,15 @@ def _from_bytes(data: bytes, table: str, file: str, read_as: str, mapping: Table
 
 
 _JOINED_REMEDY = (
-    "If the line is a row of its own, delete the quote mark at the beginning of the cell above it, or double the quote marks inside "
-    "text; if one cell really holds these lines, save the file as .xlsx."
+    "If the line is a row of its own, delete the quote mark at the beginning of the cell above it, or "
+    "double the quote marks inside text; if one cell really holds these lines, save the file as .xlsx."
 )
 
 
 def _parsed(data: bytes, offset: int, headings: Sequence[str], named: tuple[str, str, str, int]) -> Source:
-    """The rows below the header as a frame of text. `named`: table, file, how it is read, number of the header's row."""
+    """The rows below the header as a frame of text. `named`: table, file, how it is read, number of the
+    header's row.
+    """
     import pyarrow as pa
     import pyarrow.csv as arrow_csv
 
@@ -194,7 +198,10 @@ def _parsed(data: bytes, offset: int, headings: Sequence[str], named: tuple[str,
         remedy = "Look for a quote mark that is never closed, or a cell of many megabytes; export it again."
         return refused(table, file, read_as, "truncated_file", found, "a complete CSV file", remedy)
     if joined:  # a row of too many or too few cells that runs over several lines is made of several rows
-        found = f"a quote mark in row {joined[0] + header:,} that joins it with the line below: the cells do not fit the header"
+        found = (
+            f"a quote mark in row {joined[0] + header:,} that joins it with the line below: the cells do "
+            "not fit the header"
+        )
         expected = "quote marks around whole cells"
         return refused(
             table,
@@ -254,7 +261,9 @@ def _ragged(file: str, ragged: Sequence[tuple[int, int]], width: int, last: int)
 
 
 def _first_records(data: bytes) -> list[tuple[list[str], int]]:
-    """The first rows as cells, each with the byte at which the next row begins. Cells may contain line ends, as headings of a sheet do."""
+    """The first rows as cells, each with the byte at which the next row begins. Cells may contain line ends,
+    as headings of a sheet do.
+    """
     head = data[:_HEAD_BYTES]
     text = head.decode("utf-8", "ignore")
     # Line ends as bytes: records are cut where the parser of Python says that they end.
@@ -305,7 +314,9 @@ def _line_ends(signs: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
 
 
 def _well_formed(signs: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64]) -> bool:
-    """Whether every quote mark opens a cell, closes one or is doubled inside one: then odd counts of them are the inside of cells."""
+    """Whether every quote mark opens a cell, closes one or is doubled inside one: then odd counts of them are
+    the inside of cells.
+    """
     if len(quotes) % 2:
         return False
     opening, closing = quotes[0::2], quotes[1::2]
@@ -317,14 +328,17 @@ def _well_formed(signs: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64]) ->
 
 
 def _shape_by_reading(data: bytes) -> Shape:
-    """The same by Python's strict CSV parser, which also takes quote marks in the middle of a cell that does not begin with one."""
+    """The same by Python's strict CSV parser, which also takes quote marks in the middle of a cell that does
+    not begin with one.
+    """
     reader = csv.reader(io.StringIO(data.decode("utf-8", "replace"), newline=""), strict=True)
     rows, begun = 0, 0
     try:
         for _ in reader:
             rows, begun = rows + 1, reader.line_num
     except csv.Error as error:
-        # A row that runs over several lines begins behind the last complete one: there the quote mark was opened.
+        # A row that runs over several lines begins behind the last complete one: there the quote mark was
+        # opened.
         never_closed = "end of data" in str(error) or "limit" in str(error)
         found = (
             "a quote mark that is never closed"
@@ -338,7 +352,9 @@ def _shape_by_reading(data: bytes) -> Shape:
 
 
 def _joined_rows(data: bytes, shape: Shape, width: int) -> str:
-    """What was found where a quoted cell seems to hold a whole row: a line in it that has as many cells as the header by itself."""
+    """What was found where a quoted cell seems to hold a whole row: a line in it that has as many cells as
+    the header by itself.
+    """
     enough = max(width - 1, 2)
     for first, last in shape.cells:
         cell = data[first + 1 : last]
@@ -354,7 +370,10 @@ def _joined_rows(data: bytes, shape: Shape, width: int) -> str:
                 whole = [len(lines) - 1]
         if whole:
             line = len(re.findall(rb"\r\n|\n|\r", data[:first])) + 1
-            return f"a quote mark in line {line:,} that joins this row with line {line + whole[0]:,}, which is a row of its own"
+            return (
+                f"a quote mark in line {line:,} that joins this row with line {line + whole[0]:,}, which is "
+                "a row of its own"
+            )
     return ""
 
 
@@ -375,9 +394,9 @@ def _lines(data: bytes) -> Iterator[bytes]:
 def find_encoding(data: bytes, named: str | None = None) -> tuple[str, tuple[str, str, str] | None]:
     """UTF-8 or GB18030, or (found, expected, remedy) where neither is certain.
 
-    UTF-8 is strict, so text that decodes is UTF-8, unless all it gives are signs that no Chinese table has while GB18030 gives
-    common characters (a file whose only Chinese is 模战 is an example). GB18030 decodes almost anything; it is taken
-    only if nearly all of its characters are the common ones of GB 2312.
+    UTF-8 is strict, so text that decodes is UTF-8, unless all it gives are signs that no Chinese table has
+    while GB18030 gives common characters (a file whose only Chinese is 模战 is an example). GB18030 decodes
+    almost anything; it is taken only if nearly all of its characters are the common ones of GB 2312.
     """
     expected = "UTF-8 or GB18030"
     if data.startswith(_UTF16) or b"\x00" in data[:4096]:
@@ -432,8 +451,9 @@ def find_encoding(data: bytes, named: str | None = None) -> tuple[str, tuple[str
         )
     found = f"{where} (row {line:,}) is neither UTF-8 nor common GB18030"
     remedy = (
-        "If the file comes from a Chinese system and only some of its characters are rare, write `encoding: gb18030` for the table in "
-        "tables.yaml; otherwise export it again as UTF-8, and do not paste files of two encodings together."
+        "If the file comes from a Chinese system and only some of its characters are rare, write `encoding: "
+        "gb18030` for the table in tables.yaml; otherwise export it again as UTF-8, and do not paste files "
+        "of two encodings together."
     )
     return "", (found, expected, remedy)
 
@@ -446,7 +466,9 @@ def _decode(data: bytes) -> str | None:
 
 
 def _commonly_chinese(text: str) -> bool:
-    """Whether nearly all characters beyond ASCII are of GB 2312, and most of them everyday Han or full-width signs."""
+    """Whether nearly all characters beyond ASCII are of GB 2312, and most of them everyday Han or full-width
+    signs.
+    """
     beyond = [
         sign for sign in dict.fromkeys(text[: 1 << 22]) if ord(sign) > 127 and sign not in "\ufeff\u3000"
     ]

@@ -23,7 +23,8 @@ from riskmodel.tables.suspicions import look_for_suspicions
 
 @dataclass
 class Delivery:
-    """A folder as read and checked: the sheets, and everything found. The inside of `read_tables` and `check_tables`.
+    """A folder as read and checked: the sheets, and everything found. The inside of `read_tables` and
+    `check_tables`.
 
     order: the tables in the order of reading. unreadable: tables of which nothing could be read.
     """
@@ -51,7 +52,9 @@ class Delivery:
         return CheckReport(self.folder, findings, self.summaries)
 
     def frames(self) -> Iterator[tuple[str, pl.DataFrame]]:
-        """Each table of a delivery without errors, in canonical order; its sheet is emptied, so that memory holds one copy."""
+        """Each table of a delivery without errors, in canonical order; its sheet is emptied, so that memory
+        holds one copy.
+        """
         for name, sheet in self.sheets.items():
             frame = in_force_intervals(
                 without_rows(sheet.frame, sheet.repeated), sheet.table, keys_once=sheet.keys_once
@@ -102,7 +105,9 @@ def _series(name: str, values: list[Any]) -> pl.Series:
 
 
 def receive(folder: Path, *, warn: bool = False) -> Delivery:
-    """Read and check a folder; `warn` also looks for suspicions. Raises DataError only for a `tables.yaml` that cannot be used."""
+    """Read and check a folder; `warn` also looks for suspicions. Raises DataError only for a `tables.yaml`
+    that cannot be used.
+    """
     mappings = read_mapping(folder)
     found, troubles = find_sources(folder, mappings)
     sources = {
@@ -165,7 +170,9 @@ def check_sources(
 
 
 def _summary(sheet: Sheet) -> TableSummary:
-    """Rows read = used + refused + duplicates + empty. A table that is refused as a whole has no row that is used."""
+    """Rows read = used + refused + duplicates + empty. A table that is refused as a whole has no row that is
+    used.
+    """
     source = sheet.source
     bad = sheet.refused_rows()
     repeated = (

@@ -1,4 +1,6 @@
-"""A table as its files hold it, before anything is interpreted: cells, where each row is in the file, how many rows the file has."""
+"""A table as its files hold it, before anything is interpreted: cells, where each row is in the file, how
+many rows the file has.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +108,9 @@ def lost_rows(file: str, counted: int, got: int) -> Trouble:
 
 
 def blank_rows(frame: pl.DataFrame) -> pl.Series:
-    """Positions of the rows in which no cell holds anything, ascending. Column by column: the first that is full ends the search."""
+    """Positions of the rows in which no cell holds anything, ascending. Column by column: the first that is
+    full ends the search.
+    """
     if any(column.dtype != pl.String and not column.null_count() for column in frame):
         return pl.Series([], dtype=pl.UInt32)
     left = pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True)
@@ -127,7 +131,9 @@ def blank_rows(frame: pl.DataFrame) -> pl.Series:
 def without_blank_rows(
     frame: pl.DataFrame, numbers: pl.Series, first: int = 2
 ) -> tuple[pl.DataFrame, pl.Series | None, int]:
-    """The frame without blank rows, the row numbers of the others (None: they run on from `first`), and how many went."""
+    """The frame without blank rows, the row numbers of the others (None: they run on from `first`), and how
+    many went.
+    """
     blank = blank_rows(frame)
     if blank.len():
         place = pl.int_range(0, frame.height, dtype=pl.UInt32, eager=True)
@@ -140,7 +146,9 @@ def without_blank_rows(
 
 
 def known_headings(table: str, mapping: TableMapping) -> set[str]:
-    """Everything that may be a heading of this table: the contract's names, English and Chinese, and those that the mapping names."""
+    """Everything that may be a heading of this table: the contract's names, English and Chinese, and those
+    that the mapping names.
+    """
     columns = TABLES[table].columns
     named = {*mapping.columns, *mapping.ignore, *mapping.other_headings}
     return {name for column in columns for name in (column.name, column.zh)} | named
@@ -161,8 +169,9 @@ def _is_heading(cell: str, known: Collection[str]) -> bool:
 def find_header(rows: Sequence[Sequence[str]], known: Collection[str]) -> tuple[int, list[str]]:
     """The place of the header among the first rows of a file, and its headings.
 
-    It is the row with the most known headings, at least two; a cell that is empty there takes the heading above it (headings in two rows).
-    Without such a row it is the first with two filled cells. `rows` hold cleaned text.
+    It is the row with the most known headings, at least two; a cell that is empty there takes the heading
+    above it (headings in two rows). Without such a row it is the first with two filled cells. `rows` hold
+    cleaned text.
     """
     best, score, headings = 0, 1, list(rows[0]) if rows else []
     above: list[str] = []

@@ -287,8 +287,9 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
 class Finding:
     """One fault or suspicion, with every row that has it.
 
-    `rows` are the first ten row numbers as a person sees them in the file (CSV and Excel: the header is row 1; Parquet: the first
-    record is row 1), `count` is the number of all such rows, 0 where the fault is not of single rows.
+    `rows` are the first ten row numbers as a person sees them in the file (CSV and Excel: the header is row
+    1; Parquet: the first record is row 1), `count` is the number of all such rows, 0 where the fault is not
+    of single rows.
     """
 
     level: Literal["error", "warning"]
@@ -336,8 +337,9 @@ class Finding:
 class TableSummary:
     """How one table came in: its files, how they were read, and what became of every row.
 
-    rows: rows that were brought into the contract's types. read: rows in the files, counted apart from reading them; always
-    read = used + refused (named in the findings) + duplicates + empty. counts: what else is worth a figure, by name.
+    rows: rows that were brought into the contract's types. read: rows in the files, counted apart from
+    reading them; always read = used + refused (named in the findings) + duplicates + empty. counts: what else
+    is worth a figure, by name.
     """
 
     table: str
@@ -364,7 +366,9 @@ class TableSummary:
 
 @dataclass
 class CheckReport:
-    """Everything that the checks found in a folder, at once. `ok`: no errors; warnings do not stop anything."""
+    """Everything that the checks found in a folder, at once. `ok`: no errors; warnings do not stop
+    anything.
+    """
 
     folder: str
     findings: list[Finding]

@@ -48,8 +48,9 @@ HEADER_AT_MOST = 50  # a header is looked for, and may be named, within the firs
 class TableMapping:
     """How one table's extract is read.
 
-    header: number of the row with the headings, where it is not found. columns: theirs -> ours. units: ours -> their unit. days: ours ->
-    which day of the month is meant where only the month is given. codes: ours -> {theirs: ours}.
+    header: number of the row with the headings, where it is not found. columns: theirs -> ours. units: ours
+    -> their unit. days: ours -> which day of the month is meant where only the month is given. codes: ours ->
+    {theirs: ours}.
     """
 
     file: str | None = None
@@ -79,7 +80,9 @@ class TableMapping:
 
 
 def read_mapping(folder: Path) -> dict[str, TableMapping]:
-    """The folder's `tables.yaml`, by table; empty without the file. Raises DataError: every fault at once, with file:line."""
+    """The folder's `tables.yaml`, by table; empty without the file. Raises DataError: every fault at once,
+    with file:line.
+    """
     path = folder / MAPPING_FILE
     if not path.is_file():
         return {}

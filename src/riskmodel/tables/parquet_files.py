@@ -13,7 +13,9 @@ from riskmodel.tables.schema import TABLES
 
 
 def read_parquet(folder: Path, table: str, files: list[Path]) -> Source:
-    """One table from its Parquet files. Never raises for what they hold: troubles are returned with the source."""
+    """One table from its Parquet files. Never raises for what they hold: troubles are returned with the
+    source.
+    """
     frames, parts, troubles = [], [], []
     start = counted = empty = 0
     for path in files:
@@ -120,7 +122,8 @@ def _partition(path: Path, folder: Path) -> Iterator[tuple[str, str]]:
 def rows_in(path: Path) -> int:
     """Rows of a Parquet file by its footer, which is read here without the library that reads the rows.
 
-    The footer is a record in Thrift's compact form; its third field is the number of rows. Raises ValueError for another kind of file.
+    The footer is a record in Thrift's compact form; its third field is the number of rows. Raises ValueError
+    for another kind of file.
     """
     with path.open("rb") as stream:
         size = stream.seek(0, 2)

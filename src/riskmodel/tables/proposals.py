@@ -1,4 +1,6 @@
-"""A first `tables.yaml` for an extract as it came, from its header and its values. A proposal: a person reads it before it counts."""
+"""A first `tables.yaml` for an extract as it came, from its header and its values. A proposal: a person reads
+it before it counts.
+"""
 
 from __future__ import annotations
 
@@ -108,10 +110,11 @@ _MANY_VALUES = 200
 
 
 def propose_mapping(file: str | Path, table: str | None = None) -> str:
-    """The text of a `tables.yaml` for one extract, with `# ?` where it is a guess and every open question as a comment.
+    """The text of a `tables.yaml` for one extract, with `# ?` where it is a guess and every open question as
+    a comment.
 
-    Without `table` the table is found by the file's name, else by the columns that fit best. Raises DataError for a file that cannot be
-    read, or that fits no table.
+    Without `table` the table is found by the file's name, else by the columns that fit best. Raises DataError
+    for a file that cannot be read, or that fits no table.
     """
     path = Path(file)
     if not path.is_file():
@@ -162,7 +165,9 @@ def _without_unit(heading: str) -> tuple[str, str | None]:
 
 
 def _match(table: Table, headings: list[str]) -> dict[str, tuple[str, bool]]:
-    """Column -> (heading, whether it is certain). Certain: its own name, Chinese name or a name that departments are known to use."""
+    """Column -> (heading, whether it is certain). Certain: its own name, Chinese name or a name that
+    departments are known to use.
+    """
     matches: dict[str, tuple[str, bool]] = {}
     left = list(headings)
 
@@ -208,7 +213,10 @@ def _text(path: Path, table: Table, source: Source) -> str:
     frame = source.frame
     matches = _match(table, frame.columns)
     lines = [
-        f"# A proposal for {path.name} ({source.read_as}, {frame.height:,} rows), to be read by a person: `# ?` marks a guess."
+        (
+            f"# A proposal for {path.name} ({source.read_as}, {frame.height:,} rows), to be read by a "
+            "person: `# ?` marks a guess."
+        )
     ]
     lines.append(f"# Put it into {MAPPING_FILE} beside the extract and run `riskmodel check`.")
     lines += [f"{table.name}:", f"  file: {_quoted(path.name)}"]
@@ -260,7 +268,9 @@ def _text(path: Path, table: Table, source: Source) -> str:
 
 
 def _further(column: Column, headings: list[str]) -> list[str]:
-    """Further headings of a column that may hold several codes: its names with a number behind (风险类型2), or its codes (因病)."""
+    """Further headings of a column that may hold several codes: its names with a number behind (风险类型2),
+    or its codes (因病).
+    """
     names = {
         name.lower()
         for name in (column.name, column.zh, *OTHER_NAMES.get(column.name, ()), *known_codes(column))

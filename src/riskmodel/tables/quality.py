@@ -1,4 +1,6 @@
-"""The quality report: one page that a data officer sends back to a department. Chinese first, figures drawn into the page."""
+"""The quality report: one page that a data officer sends back to a department. Chinese first, figures drawn
+into the page.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ _BAR, _DOT, _GRID, _SOFT = "#3d6b8e", "#a8322a", "#e3e8ec", "#5c6b7a"
 
 
 def quality_report(folder: str | Path) -> str:
-    """The page as HTML, complete in itself: no file or address outside it is needed. Raises DataError for a broken tables.yaml.
+    """The page as HTML, complete in itself: no file or address outside it is needed. Raises DataError for a
+    broken tables.yaml.
 
     It holds counts, dates, column names and wrong codes; no ids, and no values that look like an identity.
     """
@@ -119,8 +122,9 @@ def _svg(figure: Any, name: str) -> str:
     import matplotlib
 
     stream = io.StringIO()
-    # A fixed salt and no date: the same folder gives the same page. Text stays text, so that a machine without a Chinese font draws
-    # nothing wrong: it only measures the labels less well, which is what the warnings are about.
+    # A fixed salt and no date: the same folder gives the same page. Text stays text, so that a machine
+    # without a Chinese font draws nothing wrong: it only measures the labels less well, which is what the
+    # warnings are about.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
@@ -175,7 +179,10 @@ def _rows_by_month(delivery: Delivery) -> dict[str, str]:
         "en": "Rows by month and table",
         "svg": _svg(figure, "months"),
         "note_zh": "横轴为入库月份。空缺的月份表示没有收到数据，不表示没有发生。",
-        "note_en": "By month of known_on. An empty month means that nothing was delivered, not that nothing happened.",
+        "note_en": (
+            "By month of known_on. An empty month means that nothing was delivered, not "
+            "that nothing happened."
+        ),
     }
 
 
@@ -226,8 +233,13 @@ def _lag_by_department(delivery: Delivery) -> dict[str, str]:
         "zh": "各部门数据的入库滞后",
         "en": "Delivery lag by department",
         "svg": _svg(figure, "lag"),
-        "note_zh": "从发生日期到入库日期的天数（不含首次入库）：红点为中位数，粗线为中间一半，细线为 10% 至 90%。",
-        "note_en": "Days from occurred_on to known_on, without a table's first delivery: dot, the median; thick, the middle half; thin, 10 % to 90 %.",
+        "note_zh": (
+            "从发生日期到入库日期的天数（不含首次入库）：红点为中位数，粗线为中间一半，细线为 10% 至 90%。"
+        ),
+        "note_en": (
+            "Days from occurred_on to known_on, without a table's first delivery: dot, the median; thick, "
+            "the middle half; thin, 10 % to 90 %."
+        ),
     }
 
 
@@ -274,7 +286,10 @@ def _missing_by_column(delivery: Delivery) -> dict[str, str]:
         "en": "Missing by column",
         "svg": _svg(figure, "missing"),
         "note_zh": "只计算应当有值的行（如住院天数只看住院）。通常为空的列未列出。",
-        "note_en": "Only of rows where a value is due (hospital days: of hospital stays). Columns that are usually empty are left out.",
+        "note_en": (
+            "Only of rows where a value is due (hospital days: of hospital stays). Columns that are usually "
+            "empty are left out."
+        ),
     }
 
 

@@ -1,4 +1,6 @@
-"""Refused rows are written to files, with the reason beside each, and the rest goes on. Nothing is dropped without a trace."""
+"""Refused rows are written to files, with the reason beside each, and the rest goes on. Nothing is dropped
+without a trace.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ IDENTITY_CHECKS = ("identity_number", "phone_number", "person_names")
 
 @dataclass(frozen=True)
 class Quarantined:
-    """What went on, and what was set aside. `refused`: rows by table; `files`: where they lie; `report`: everything that was found."""
+    """What went on, and what was set aside. `refused`: rows by table; `files`: where they lie; `report`:
+    everything that was found.
+    """
 
     tables: Tables
     report: CheckReport
@@ -42,9 +46,10 @@ class Quarantined:
 def quarantine(folder: str | Path, into: str | Path) -> Quarantined:
     """Read a folder, write its refused rows to `into/<table>.csv` (UTF-8), and go on with the others.
 
-    Beside the cells as they stood in the file, each row has its file, its row number and the checks it failed. Rows whose household or
-    member was refused go with it. Cells that hold an identity are withheld. Raises DataError where a whole table is at fault: a missing
-    column, a cut file, an identity column; such a table has to be mended or left out.
+    Beside the cells as they stood in the file, each row has its file, its row number and the checks it
+    failed. Rows whose household or member was refused go with it. Cells that hold an identity are withheld.
+    Raises DataError where a whole table is at fault: a missing column, a cut file, an identity column; such a
+    table has to be mended or left out.
     """
     folder, into = Path(folder), Path(into)
     delivery = receive(folder, warn=True)

@@ -1,4 +1,6 @@
-"""The entry: a folder of extracts comes in, is checked, and goes on as `Tables`, or is refused with every fault at once."""
+"""The entry: a folder of extracts comes in, is checked, and goes on as `Tables`, or is refused with every
+fault at once.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ def read_tables(folder: str | Path, *, quarantine: Path | None = None) -> Tables
 def store_tables(folder: str | Path, store: str | Path) -> Stored:
     """Check a folder and keep its tables in the store; at once done if the store holds them already.
 
-    Only partitions (table and county) whose content changed are written. Raises DataError with every fault; the store is then as before.
+    Only partitions (table and county) whose content changed are written. Raises DataError with every fault;
+    the store is then as before.
     """
     folder, store = Path(folder), Path(store)
     if up_to_date(folder, store):
@@ -59,7 +62,9 @@ def _checked(folder: Path) -> Delivery:
 
 
 def check_tables(folder: str | Path) -> CheckReport:
-    """Everything wrong (errors) or strange (warnings) in a folder of tables, at once. Raises DataError for a broken tables.yaml."""
+    """Everything wrong (errors) or strange (warnings) in a folder of tables, at once. Raises DataError for a
+    broken tables.yaml.
+    """
     return receive(Path(folder), warn=True).report()
 
 
@@ -75,8 +80,8 @@ def checked_tables(folder: str | Path) -> tuple[CheckReport, Tables]:
 def tables_of(records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Tables:
     """Checked tables from records in memory: `{"households": [{"household_id": "H1", …}], …}`.
 
-    Dates as ISO text or dates, money and counts as numbers, flags as booleans, codes as text; None or an absent key is unknown.
-    Raises DataError with every fault; rows are counted from 1.
+    Dates as ISO text or dates, money and counts as numbers, flags as booleans, codes as text; None or an
+    absent key is unknown. Raises DataError with every fault; rows are counted from 1.
     """
     unknown = [name for name in records if name not in TABLES]
     if unknown:

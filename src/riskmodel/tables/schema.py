@@ -1,11 +1,12 @@
 """The data contract, as data: every table, column, code, bound and key that comes in.
 
-The names are fixed; counties depend on them. A column marked optional may be absent or hold missing values; in every other column
-each row has a value. `docs/data-contract.md` is the same in prose, generated from here.
+The names are fixed; counties depend on them. A column marked optional may be absent or hold missing values;
+in every other column each row has a value. `docs/data-contract.md` is the same in prose, generated from here.
 
-This is the only description of the contract. The parsers of files (`values`, `checks`), of records in memory (`records`) and of
-requests to the service derive from it: types, codes with their Chinese values, bounds, digits of area codes, the id rule, the range
-of dates and what the columns of one row must satisfy together. `describe` gives all of it as plain data.
+This is the only description of the contract. The parsers of files (`values`, `checks`), of records in memory
+(`records`) and of requests to the service derive from it: types, codes with their Chinese values, bounds,
+digits of area codes, the id rule, the range of dates and what the columns of one row must satisfy together.
+`describe` gives all of it as plain data.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from riskmodel.vocabulary import COUNTY_DIGITS, TOWNSHIP_DIGITS, VILLAGE_DIGITS
 
 Kind = Literal["id", "area", "date", "money", "integer", "number", "boolean", "code", "codes", "text"]
 
-# The id rule: 1 to 64 letters, digits and `_ - . :`. A number that a spreadsheet has shortened is no id, although its signs are
-# allowed: it has decimals or a sign before the exponent (`3.30102E+17`, `1.2e5`), which no hexadecimal pseudonym has (`6517185e3949`).
-# Signs alone (`..`) are no id either: in an address they mean another folder.
+# The id rule: 1 to 64 letters, digits and `_ - . :`. A number that a spreadsheet has shortened is no id,
+# although its signs are allowed: it has decimals or a sign before the exponent (`3.30102E+17`, `1.2e5`),
+# which no hexadecimal pseudonym has (`6517185e3949`). Signs alone (`..`) are no id either: in an address they
+# mean another folder.
 ID_PATTERN: Final = r"[_.:-]{0,63}[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 ID_LENGTH: Final = 64
 ID_SHORTENED: Final = r"[+-]?[0-9]+\.[0-9]*[eE][+-]?[0-9]+|[+-]?[0-9]+[eE][+-][0-9]+"
@@ -30,7 +32,8 @@ ID_DECIMAL: Final = r"[0-9]+\.0+"
 ID_WRONG_SIGNS: Final = (
     r"[^A-Za-z0-9_.:-]|^[_.:-]*$"  # what a text within the length has that is no id by `ID_PATTERN`
 )
-# What shows at once that an id may break the rule: a sign that is not allowed, a dot, `E-`, no letter or digit.
+# What shows at once that an id may break the rule: a sign that is not allowed, a dot, `E-`, no letter or
+# digit.
 ID_NOT_PLAIN: Final = r"[^A-Za-z0-9_:-]|[eE]-|^[_:-]*$"
 ID_RULE: Final = "1 to 64 letters, digits and _ - . :"
 _ID: Final = re.compile(ID_PATTERN)
@@ -44,7 +47,9 @@ PROVINCE_DIGITS: Final = 2
 
 
 def is_id(text: str) -> bool:
-    """Whether a text keeps the id rule: signs, length, and no number shortened or turned into decimals by a spreadsheet."""
+    """Whether a text keeps the id rule: signs, length, and no number shortened or turned into decimals by a
+    spreadsheet.
+    """
     return len(text) <= ID_LENGTH and _ID.fullmatch(text) is not None and _NO_ID.fullmatch(text) is None
 
 
@@ -103,7 +108,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table. State tables keep every version of a row (key, known_on); event tables are append-only (event_id).
+    """One table. State tables keep every version of a row (key, known_on); event tables are append-only
+    (event_id).
 
     in_order: pairs of date columns, the first of which must not be after the second.
     nested: pairs of area columns, the first of which is the beginning of the second.
@@ -239,7 +245,10 @@ _ALL: Final = (
             _code(
                 "relation",
                 "与户主关系",
-                "head=户主 spouse=配偶 child=子女 grandchild=孙子女 parent=父母 grandparent=祖父母 sibling=兄弟姐妹 other=其他",
+                (
+                    "head=户主 spouse=配偶 child=子女 grandchild=孙子女 parent=父母 grandparent=祖父母 "
+                    "sibling=兄弟姐妹 other=其他"
+                ),
             ),
             _code(
                 "education",
@@ -249,14 +258,20 @@ _ALL: Final = (
             _code(
                 "schooling",
                 "在校状况",
-                "none=非在校 preschool=学前教育 primary=小学 junior=初中 senior=高中 vocational=中职 college=大专及以上",
+                (
+                    "none=非在校 preschool=学前教育 primary=小学 junior=初中 senior=高中 vocational=中职 "
+                    "college=大专及以上"
+                ),
             ),
             _flag("chronic_ill", "长期慢性病"),
             _flag("seriously_ill", "患有大病"),
             _code(
                 "labour",
                 "劳动技能",
-                "skilled=技能劳动力 ordinary=普通劳动力 weak=弱劳动力或半劳动力 lost=丧失劳动力 none=无劳动力",
+                (
+                    "skilled=技能劳动力 ordinary=普通劳动力 weak=弱劳动力或半劳动力 lost=丧失劳动力 "
+                    "none=无劳动力"
+                ),
             ),
             _flag("medical_insured", "参加医疗保险"),
             _flag("pension_insured", "参加养老保险"),
@@ -296,7 +311,10 @@ _ALL: Final = (
             _code(
                 "purpose",
                 "支出用途",
-                "production=生产经营性支出 education=教育 housing=住房 care=护理 disaster=灾害 debt=债务 living=生活",
+                (
+                    "production=生产经营性支出 education=教育 housing=住房 care=护理 disaster=灾害 "
+                    "debt=债务 living=生活"
+                ),
             ),
             _money("amount", "金额"),
         ),
@@ -333,7 +351,10 @@ _ALL: Final = (
             _code(
                 "kind",
                 "残疾类别",
-                "vision=视力 hearing=听力 speech=言语 physical=肢体 intellectual=智力 mental=精神 multiple=多重",
+                (
+                    "vision=视力 hearing=听力 speech=言语 physical=肢体 intellectual=智力 mental=精神 "
+                    "multiple=多重"
+                ),
             ),
             _whole("level", "残疾等级", "level, 1 gravest to 4", 1, 4),
             _date("valid_until", "有效期至", True),
@@ -371,9 +392,11 @@ _ALL: Final = (
             _code(
                 "kind",
                 "事件类别",
-                "flood=洪涝 drought=干旱 hail=冰雹 frost=霜冻 earthquake=地震 landslide=滑坡 pest=病虫害 fire=火灾 "
-                "epidemic=疫情 traffic_accident=交通事故 work_accident=工伤事故 business_failure=产业项目失败 price_drop=价格下跌 "
-                "job_loss=失业",
+                (
+                    "flood=洪涝 drought=干旱 hail=冰雹 frost=霜冻 earthquake=地震 landslide=滑坡 "
+                    "pest=病虫害 fire=火灾 epidemic=疫情 traffic_accident=交通事故 work_accident=工伤事故 "
+                    "business_failure=产业项目失败 price_drop=价格下跌 job_loss=失业"
+                ),
             ),
             _money("loss", "损失金额", True),
         ),
@@ -497,7 +520,10 @@ _ALL: Final = (
             _code(
                 "name",
                 "名称",
-                "monitoring_line=监测线 dibao_standard=农村低保标准 disposable_income=上年农村居民人均可支配收入",
+                (
+                    "monitoring_line=监测线 dibao_standard=农村低保标准 "
+                    "disposable_income=上年农村居民人均可支配收入"
+                ),
             ),
             _date("valid_from", "生效日期"),
             _number("value", "数值", "yuan a person and year", kind="money"),
@@ -520,5 +546,7 @@ EVENT_TABLES: Final = tuple(table.name for table in _ALL if table.form == "event
 
 
 def describe() -> dict[str, Any]:
-    """The whole contract as plain data, ready for JSON: `{table: {"columns": [{"name", "kind", "codes", …}], …}}`."""
+    """The whole contract as plain data, ready for JSON: `{table: {"columns": [{"name", "kind", "codes", …}],
+    …}}`.
+    """
     return {name: table.describe() for name, table in TABLES.items()}

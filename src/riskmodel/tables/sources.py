@@ -1,6 +1,8 @@
-"""Which file holds which table, and its rows as the file holds them: Parquet, CSV in two encodings, compressed CSV, Excel.
+"""Which file holds which table, and its rows as the file holds them: Parquet, CSV in two encodings,
+compressed CSV, Excel.
 
-Nothing is interpreted here. CSV and Excel come as text; Parquet keeps its types. Every form counts its rows apart from reading them.
+Nothing is interpreted here. CSV and Excel come as text; Parquet keeps its types. Every form counts its rows
+apart from reading them.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ BESIDE = (".md5", ".sha1", ".sha256", ".asc", ".sig", ".crc", ".md", ".pdf", ".d
 def find_sources(
     folder: Path, mappings: dict[str, TableMapping]
 ) -> tuple[dict[str, list[Path]], list[Trouble]]:
-    """The files of each table that is there, and troubles: two entries for one table, an entry that no table is called."""
+    """The files of each table that is there, and troubles: two entries for one table, an entry that no table
+    is called.
+    """
     troubles = []
     found: dict[str, list[Path]] = {}
     if not folder.is_dir():
@@ -87,7 +91,9 @@ def _unread(path: Path) -> Trouble:
 
 
 def _passed_over(path: Path) -> Trouble | None:
-    """What is wrong with an entry that is not read: it is called like a table, like the mapping, or like nothing that is known."""
+    """What is wrong with an entry that is not read: it is called like a table, like the mapping, or like
+    nothing that is known.
+    """
     if path.is_dir():
         return None
     if path.name.lower() in (MAPPING_FILE, "tables.yml"):
@@ -111,7 +117,9 @@ def _passed_over(path: Path) -> Trouble | None:
 
 
 def _wrong_folder(folder: Path, path: Path) -> Trouble | None:
-    """What is wrong with a table's folder: no Parquet file in it, or other files beside them, which nobody would read."""
+    """What is wrong with a table's folder: no Parquet file in it, or other files beside them, which nobody
+    would read.
+    """
     name = path.relative_to(folder).as_posix()
     if not _files(path):
         remedy = "Put the table's Parquet files there, or give one file for the table."
@@ -144,7 +152,9 @@ def _table_called(name: str) -> str | None:
 
 
 def table_of_name(path: Path) -> str | None:
-    """The table that a file in a form that is read is named after, in English or Chinese; None if after none."""
+    """The table that a file in a form that is read is named after, in English or Chinese; None if after
+    none.
+    """
     return _table_called(_stem(path.name) or "")
 
 

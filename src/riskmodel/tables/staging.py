@@ -1,4 +1,6 @@
-"""Several files of one folder, written all or none: each beside its target first, then all of them renamed."""
+"""Several files of one folder, written all or none: each beside its target first, then all of them
+renamed.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from riskmodel.files import in_plain_words
 
 
 class Staging:
-    """Drafts of files in a folder. Make it with `staging`; nothing of it is seen under its own name before the block ends."""
+    """Drafts of files in a folder. Make it with `staging`; nothing of it is seen under its own name before
+    the block ends.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,7 +59,8 @@ class Staging:
 def staging(folder: Path) -> Iterator[Staging]:
     """Files of a folder that are there together when the block ends well, or not at all.
 
-    Raises UserError in one line for a full disk or a folder that cannot be written to; what was there before is untouched.
+    Raises UserError in one line for a full disk or a folder that cannot be written to; what was there before
+    is untouched.
     """
     stage = Staging(folder)
     try:

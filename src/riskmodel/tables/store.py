@@ -5,8 +5,8 @@
       income/county_code=522301/part.parquet       one county's rows, sorted by household and date
       policy/part.parquet                          dated values are few and not partitioned
 
-A store keeps the contract itself: every command takes it where it takes a data folder, and starts from there without checking again,
-because the hashes show that nothing has changed since.
+A store keeps the contract itself: every command takes it where it takes a data folder, and starts from there
+without checking again, because the hashes show that nothing has changed since.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ PART = "part.parquet"
 
 @dataclass(frozen=True)
 class Stored:
-    """What storing did: partitions written because their content changed, kept because it did not, and removed."""
+    """What storing did: partitions written because their content changed, kept because it did not, and
+    removed.
+    """
 
     store: Path
     written: tuple[str, ...]
@@ -45,7 +47,10 @@ class Stored:
     def text(self) -> str:
         if not self.written and not self.removed:
             return f"{self.store}: up to date, {len(self.kept)} partitions"
-        return f"{self.store}: {len(self.written)} partitions written, {len(self.kept)} unchanged, {len(self.removed)} removed"
+        return (
+            f"{self.store}: {len(self.written)} partitions written, {len(self.kept)} unchanged, "
+            f"{len(self.removed)} removed"
+        )
 
 
 def kept_as_is(store: Path) -> Stored:
@@ -92,10 +97,12 @@ def up_to_date(folder: Path, store: Path) -> bool:
 def write_store(
     tables: Iterator[tuple[str, pl.DataFrame]], sources: Mapping[str, str], store: Path
 ) -> Stored:
-    """Write tables (households and members first) into the store; only partitions whose content changed are touched.
+    """Write tables (households and members first) into the store; only partitions whose content changed are
+    touched.
 
-    All or nothing: the changed partitions and the list are written beside the old ones and renamed together, so that a full disk leaves the
-    store as it was. Raises UserError for a full disk or a place that cannot be written to.
+    All or nothing: the changed partitions and the list are written beside the old ones and renamed together,
+    so that a full disk leaves the store as it was. Raises UserError for a full disk or a place that cannot be
+    written to.
     """
     before = _manifest(store)["tables"] if is_store(store) else {}
     old = {part: entry["sha256"] for table in before.values() for part, entry in table["parts"].items()}
@@ -138,7 +145,9 @@ def write_store(
 
 
 def read_store(store: Path) -> Tables:
-    """The tables of a store, whose hashes are verified. Raises DataError for a partition that is missing or was altered."""
+    """The tables of a store, whose hashes are verified. Raises DataError for a partition that is missing or
+    was altered.
+    """
     manifest = _manifest(store)
     again = "Run `riskmodel check DIR --store STORE` again."
     if manifest["contract"] != contract_hash():

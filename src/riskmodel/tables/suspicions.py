@@ -1,4 +1,5 @@
-"""What is strange but may be true: kept, used, and reported. From the field's audit rules, and from comparing counties and months.
+"""What is strange but may be true: kept, used, and reported. From the field's audit rules, and from comparing
+counties and months.
 
 Thresholds are of this check only; none has a legal meaning, and none changes a row.
 """
@@ -18,7 +19,8 @@ from riskmodel.tables.values import Complaint
 ROW_RIGHT = ROW + "_right"
 KEPT = "Nothing is changed. Ask the department; correct it at its source."
 
-# Ages (years, at known_on) at which a member may attend; generous, because rural pupils start late and repeat years.
+# Ages (years, at known_on) at which a member may attend; generous, because rural pupils start late and repeat
+# years.
 SCHOOL_AGES: Mapping[str, tuple[int, int]] = {
     "preschool": (2, 9),
     "primary": (4, 17),
@@ -32,7 +34,8 @@ WORKING_AGE = 16
 OLDEST = 110
 CENT = 0.011
 
-# Where the median of positive values (yuan, mu, km) of any county should lie; far outside, the unit is likely another.
+# Where the median of positive values (yuan, mu, km) of any county should lie; far outside, the unit is likely
+# another.
 USUAL_MEDIANS: Mapping[tuple[str, str], tuple[float, float]] = {
     ("income", "amount"): (20, 300_000),
     ("expenditure", "amount"): (5, 500_000),
@@ -84,7 +87,9 @@ LAG_CHANGE_DAYS = 30
 def look_for_suspicions(
     sheets: Mapping[str, Sheet], register: Register | None = None, *, today: dt.date | None = None
 ) -> None:
-    """Add all warnings to the sheets. register: what `refuse_across` returned; `today` is the clock's day unless it is given."""
+    """Add all warnings to the sheets. register: what `refuse_across` returned; `today` is the clock's day
+    unless it is given.
+    """
     counties = county_of_owner(sheets)
     warn_across(sheets, register)
     for name, sheet in sheets.items():
@@ -150,7 +155,8 @@ def _years(born: str = "birth_date", at: str = "known_on") -> pl.Expr:
     return pl.col(at).dt.year() - pl.col(born).dt.year() - before_birthday.cast(pl.Int32)
 
 
-# The audit rules of the field: name -> (column, found, expected, found in Chinese). docs/tables.md lists them.
+# The audit rules of the field: name -> (column, found, expected, found in Chinese). docs/tables.md lists
+# them.
 AUDIT_RULES: Mapping[str, tuple[str, str, str, str]] = {
     "pupil_labour": ("labour", "pupils marked as labour", "labour `none` for a pupil", "在校生标注为劳动力"),
     "child_labour": (
@@ -430,13 +436,18 @@ def _missing_shares(sheet: Sheet) -> None:
                 continue
             found = f"{share:.0%} of the values are missing where one is due"
             expected = f"under {MISSING_SHARE:.0%}"
-            remedy = "The features of this column will often be unknown. Ask the department whether the extract is complete."
+            remedy = (
+                "The features of this column will often be unknown. Ask the department whether the extract "
+                "is complete."
+            )
             zh = f"应填而未填的比例为 {share:.0%}"
             sheet.add("warning", name, whole("missing_share", found, expected, remedy, zh))
 
 
 def _units(sheet: Sheet, placed: pl.DataFrame) -> None:
-    """Medians of a county against its neighbours, of a month against the other months, and against what is usual at all."""
+    """Medians of a county against its neighbours, of a month against the other months, and against what is
+    usual at all.
+    """
     name = sheet.table.name
     for column in sheet.table.columns:
         if column.kind not in ("money", "number") or column.name in sheet.absent:
@@ -445,7 +456,10 @@ def _units(sheet: Sheet, placed: pl.DataFrame) -> None:
         if positive.height < ENOUGH_VALUES and name != "policy":
             continue
         value = pl.col(column.name).median().alias("median")
-        remedy = f"If the extract counts in another unit, write `{column.name}: {{from: …, unit: 万元}}` under `columns` in tables.yaml."
+        remedy = (
+            f"If the extract counts in another unit, write `{column.name}: {{from: …, unit: 万元}}` under "
+            "`columns` in tables.yaml."
+        )
         unit = column.unit or ""
         suspected: set[str] = set()
         medians = positive.group_by("county").agg(value, pl.len())
@@ -479,7 +493,10 @@ def _units(sheet: Sheet, placed: pl.DataFrame) -> None:
         odd = months.filter((ratio >= UNIT_RATIO) | (ratio <= 1 / UNIT_RATIO)).sort("county", "month")
         for county, month, median, _, usual_median in odd.iter_rows():
             if str(county) not in suspected:
-                found = f"a median of {median:,.6g} in the delivery of {month:%Y-%m} of county {county}: another unit?"
+                found = (
+                    f"a median of {median:,.6g} in the delivery of {month:%Y-%m} of county {county}: "
+                    "another unit?"
+                )
                 zh = f"{county} 在 {month:%Y-%m} 入库的数据中位数为 {median:,.6g}，可能单位不同"
                 sheet.add(
                     "warning",
@@ -550,7 +567,10 @@ def _deliveries(sheet: Sheet, placed: pl.DataFrame) -> None:
             usually = thin["usual"].median()
             assert isinstance(usually, float)
             expected = f"about {usually:,.0f} rows a month"
-            remedy = "Ask the department to deliver these months again; until then the county looks quiet when it was not."
+            remedy = (
+                "Ask the department to deliver these months again; until then the county looks quiet when "
+                "it was not."
+            )
             zh = f"{county} 缺少以下月份的数据：{named}"
             sheet.add("warning", "known_on", whole("delivery_gap", found, expected, remedy, zh))
 
@@ -569,7 +589,10 @@ def _stopped(sheets: Mapping[str, Sheet]) -> None:
     for name, month in last.items():
         behind = (newest_month.year - month.year) * 12 + newest_month.month - month.month
         if behind >= 3:
-            found = f"nothing known after {month:%Y-%m}, while other departments deliver until {newest_month:%Y-%m}"
+            found = (
+                f"nothing known after {month:%Y-%m}, while other departments deliver until "
+                f"{newest_month:%Y-%m}"
+            )
             remedy = "Ask the department for the months since; features of this table grow old."
             zh = f"{month:%Y-%m} 之后没有数据，其他部门已到 {newest_month:%Y-%m}"
             sheets[name].add(
@@ -580,7 +603,9 @@ def _stopped(sheets: Mapping[str, Sheet]) -> None:
 
 
 def lags(frame: pl.DataFrame) -> pl.DataFrame:
-    """`quarter` (of known_on), `lag` (median days from occurred_on to known_on), `rows`; without the first half-year, which is cut off."""
+    """`quarter` (of known_on), `lag` (median days from occurred_on to known_on), `rows`; without the first
+    half-year, which is cut off.
+    """
     start = frame["known_on"].min()
     if not isinstance(start, dt.date):
         return pl.DataFrame(schema={"quarter": pl.Date, "lag": pl.Float64, "rows": pl.UInt32})
@@ -606,8 +631,14 @@ def _lags(sheet: Sheet) -> None:
         assert isinstance(before, float) and isinstance(now, float)
         if abs(now - before) >= LAG_CHANGE_DAYS and not 0.5 < (now + 1) / (before + 1) < 2:
             quarter = quarters["quarter"][place]
-            found = f"since {quarter:%Y-%m} rows become known {now:.0f} days after they occurred (median), {before:.0f} days before that"
-            remedy = "Ask what changed in the exchange; labels and freshness of this table mean something else from that day on."
+            found = (
+                f"since {quarter:%Y-%m} rows become known {now:.0f} days after they occurred (median), "
+                f"{before:.0f} days before that"
+            )
+            remedy = (
+                "Ask what changed in the exchange; labels and freshness of this table mean something else "
+                "from that day on."
+            )
             zh = f"自 {quarter:%Y-%m} 起，入库滞后的中位数由 {before:.0f} 天变为 {now:.0f} 天"
             sheet.add(
                 "warning", "known_on", whole("lag_changed", found, "a steady reporting lag", remedy, zh)

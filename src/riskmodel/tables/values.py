@@ -1,9 +1,10 @@
 """From the cells of a file to the contract's types: one parser a kind of column, over the distinct values.
 
-Everything is text first: NFKC (full-width digits become plain ones), blanks and invisible marks at the ends removed, only an empty cell
-is missing. Nothing is guessed: a value that has no certain meaning is refused with its rows. Typed columns of a Parquet file take the
-same parsers wherever a mapping (`codes`, `missing`) or a type that is not the contract's is involved, so that every form of a table
-gives the same column or the same refusal.
+Everything is text first: NFKC (full-width digits become plain ones), blanks and invisible marks at the ends
+removed, only an empty cell is missing. Nothing is guessed: a value that has no certain meaning is refused
+with its rows. Typed columns of a Parquet file take the same parsers wherever a mapping (`codes`, `missing`)
+or a type that is not the contract's is involved, so that every form of a table gives the same column or the
+same refusal.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from riskmodel.tables.county import dtype_of
 from riskmodel.tables.identity import looks_like_a_name, looks_like_names
 from riskmodel.tables.schema import Column
 
-# Blanks and marks that cannot be seen and that programs leave at the ends of a value: control signs, all Unicode blanks, BOM, zero-width
-# signs, marks of writing direction, soft hyphen.
+# Blanks and marks that cannot be seen and that programs leave at the ends of a value: control signs, all
+# Unicode blanks, BOM, zero-width signs, marks of writing direction, soft hyphen.
 INVISIBLE: Final = "".join(
     sign
     for code in (*range(0x21), *range(0x7F, 0xAE), *range(0x300, 0x3165), *range(0xFE00, 0xFFFC))
@@ -90,8 +91,9 @@ DayOfMonth = Literal["first", "last"]
 class Manner:
     """How an extract writes one column, from `tables.yaml`.
 
-    unit: the extract's own unit of a number. codes: the extract's codes -> the contract's. missing: cells that mean nothing is known,
-    compared as text and, for dates and numbers, as values. day: which day is meant where only the month is given.
+    unit: the extract's own unit of a number. codes: the extract's codes -> the contract's. missing: cells
+    that mean nothing is known, compared as text and, for dates and numbers, as values. day: which day is
+    meant where only the month is given.
     """
 
     unit: str | None = None
@@ -127,12 +129,16 @@ def unit_fits(column: Column, unit: str) -> bool:
 
 
 def plain(text: str) -> str:
-    """One heading, or one cell named in a mapping: NFKC, without invisible marks at the ends, a line break inside as one blank."""
+    """One heading, or one cell named in a mapping: NFKC, without invisible marks at the ends, a line break
+    inside as one blank.
+    """
     return re.sub(r"\s*[\r\n\v\f\u2028\u2029]+\s*", " ", unicodedata.normalize("NFKC", text).strip(INVISIBLE))
 
 
 def clean_text(series: pl.Series, missing: Sequence[str] = ()) -> pl.Series:
-    """NFKC, without blanks and invisible marks at the ends; empty cells (and the values named as missing) are null."""
+    """NFKC, without blanks and invisible marks at the ends; empty cells (and the values named as missing) are
+    null.
+    """
     if (series.str.len_bytes() != series.str.len_chars()).any():
         series = series.str.normalize("NFKC").str.strip_chars(INVISIBLE)
     elif series.str.contains(_ASCII_BLANK).any():
@@ -149,7 +155,9 @@ def _only(series: pl.Series, keep: pl.Series) -> pl.Series:
 
 
 def convert(series: pl.Series, column: Column, manner: Manner | None = None) -> Converted:
-    """One column of an extract in the contract's type. Refused values become null and are named in the complaints, with positions."""
+    """One column of an extract in the contract's type. Refused values become null and are named in the
+    complaints, with positions.
+    """
     manner = manner or Manner()
     dtype, target = series.dtype, dtype_of(column)
     mapped = bool(manner.codes or manner.missing)
@@ -172,7 +180,9 @@ def convert(series: pl.Series, column: Column, manner: Manner | None = None) -> 
 
 
 def _from_typed(series: pl.Series, column: Column, manner: Manner) -> Converted:
-    """Columns of a Parquet file that are not text: quick where the type is the column's own, else as the text of their values."""
+    """Columns of a Parquet file that are not text: quick where the type is the column's own, else as the text
+    of their values.
+    """
     dtype, kind = series.dtype, column.kind
     number = dtype.is_numeric() or dtype.is_decimal()
     if dtype.is_float():
@@ -212,7 +222,8 @@ def _from_typed(series: pl.Series, column: Column, manner: Manner) -> Converted:
         return _refused(text, text.is_not_null(), column, text)
     converted = _from_text(text, column, manner)
     if kind in ("id", "area") and dtype.is_integer():
-        # Whole numbers are kept as they are written; leading zeros that they may have had cannot be seen any more.
+        # Whole numbers are kept as they are written; leading zeros that they may have had cannot be seen any
+        # more.
         converted.note = "numbers"
     return converted
 
@@ -245,7 +256,9 @@ def _from_text(text: pl.Series, column: Column, manner: Manner) -> Converted:
 
 
 def _parsed(text: pl.Series, column: Column, manner: Manner | None = None) -> pl.Series:
-    """Distinct, cleaned, non-empty texts as values of the column's kind; null is what cannot be read. Numbers come as floats."""
+    """Distinct, cleaned, non-empty texts as values of the column's kind; null is what cannot be read. Numbers
+    come as floats.
+    """
     known = pl.DataFrame({"text": text})
     manner = manner or Manner()
     match column.kind:
@@ -273,7 +286,9 @@ def _parsed(text: pl.Series, column: Column, manner: Manner | None = None) -> pl
 
 
 def _missing_values(column: Column, manner: Manner) -> pl.Series:
-    """The cells named under `missing`, as values of the column's kind: dates of any year, numbers in the extract's own unit."""
+    """The cells named under `missing`, as values of the column's kind: dates of any year, numbers in the
+    extract's own unit.
+    """
     text = clean_text(pl.Series(list(manner.missing), dtype=pl.String)).drop_nulls()
     if column.kind == "date":
         return pl.DataFrame({"text": text}).select(_day(pl.col("text"), _DATES)).to_series().drop_nulls()
@@ -324,7 +339,9 @@ def _numbers(known: pl.DataFrame, unit: str | None) -> pl.Series:
 
 
 def _scaled(values: pl.Series, factor: int | float) -> pl.Series:
-    """Floats of a typed file in the contract's unit; through their shortest decimal form, as `_numbers` does with text."""
+    """Floats of a typed file in the contract's unit; through their shortest decimal form, as `_numbers` does
+    with text.
+    """
     if isinstance(factor, float):
         return values * factor
     text = values.cast(pl.String)
@@ -341,7 +358,9 @@ def _broken(values: pl.Series) -> pl.Series:
 
 
 def _flags(text: pl.Series, codes: Mapping[str, str]) -> pl.Series:
-    """True and false; the extract's own words first, and where one of them is a usual word, all forms of that word."""
+    """True and false; the extract's own words first, and where one of them is a usual word, all forms of that
+    word.
+    """
     own = dict(codes)
     for words in (TRUE_WORDS, FALSE_WORDS):
         meant = {codes[word] for word in codes if word.lower() in words}
@@ -353,7 +372,9 @@ def _flags(text: pl.Series, codes: Mapping[str, str]) -> pl.Series:
 
 
 def known_codes(column: Column, codes: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Everything that is read as a code of this column: the code itself, the Chinese value, and the extract's own."""
+    """Everything that is read as a code of this column: the code itself, the Chinese value, and the extract's
+    own.
+    """
     assert column.codes is not None
     read = {code: code for code in column.codes}
     read |= {zh: code for code, zh in column.codes.items() if zh}
@@ -385,7 +406,8 @@ def _several_coded(text: pl.Series, column: Column, codes: Mapping[str, str]) ->
 def joined_codes(columns: Sequence[pl.Series], column: Column, manner: Manner) -> pl.Series:
     """Several columns of an extract as one of kind `codes`: their cells joined by `;`.
 
-    A column that is called like a code and holds only flags (因病: 是, 否) stands for that code where its flag is true.
+    A column that is called like a code and holds only flags (因病: 是, 否) stands for that code where its
+    flag is true.
     """
     read = known_codes(column, manner.codes)
     parts = []
@@ -403,7 +425,9 @@ def joined_codes(columns: Sequence[pl.Series], column: Column, manner: Manner) -
 
 
 def _no_id(text: pl.Series) -> pl.Series:
-    """Whether a cell does not keep the id rule of the contract; the whole rule is applied only where a cell is not plain."""
+    """Whether a cell does not keep the id rule of the contract; the whole rule is applied only where a cell
+    is not plain.
+    """
     strange = (text.str.len_bytes() > schema.ID_LENGTH).fill_null(False)
     if text.str.contains(schema.ID_NOT_PLAIN).any():
         strange = strange | text.str.contains(schema.ID_WRONG_SIGNS)
@@ -453,7 +477,9 @@ def _bounds(column: Column) -> str:
 
 
 def _bounded(values: pl.Series, column: Column, text: pl.Series, strange: pl.Series | None) -> Converted:
-    """Numbers (as floats) within the column's bounds, in its type. `strange`: cells that are refused already."""
+    """Numbers (as floats) within the column's bounds, in its type. `strange`: cells that are refused
+    already.
+    """
     complaints: list[Complaint] = []
     if strange is not None and strange.any():
         complaints += _explain(strange, column, text)
@@ -525,8 +551,10 @@ def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Compla
         _MERGED,
         "merged_cells",
         "merged cells over several rows or columns",
-        "Take the merging apart in the spreadsheet (取消合并单元格), fill in the value of each row (or delete a row that is "
-        "only a note), and save it again.",
+        (
+            "Take the merging apart in the spreadsheet (取消合并单元格), fill in the value of each row (or "
+            "delete a row that is only a note), and save it again."
+        ),
     )
     match column.kind:
         case "id" | "area":
@@ -534,7 +562,10 @@ def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Compla
                 _EXPONENT,
                 "exponent_id",
                 "an id that a spreadsheet has turned into a number with an exponent; its digits are lost",
-                "Set the column to text in the spreadsheet (设置单元格格式 → 文本) before the ids are pasted, and export again.",
+                (
+                    "Set the column to text in the spreadsheet (设置单元格格式 → 文本) before the ids are "
+                    "pasted, and export again."
+                ),
             )
             take(
                 r"^\d+\.0+$",
@@ -559,8 +590,11 @@ def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Compla
                 None,
                 "bad_id",
                 "not an id",
-                "Give each household and person a pseudonym of letters and digits at the source; blanks, slashes and Chinese "
-                "are not taken, because an id is part of addresses and file names.",
+                (
+                    "Give each household and person a pseudonym of letters and digits at the source; "
+                    "blanks, slashes and Chinese are not taken, because an id is part of addresses "
+                    "and file names."
+                ),
             )
         case "date":
             take(
@@ -581,8 +615,10 @@ def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Compla
                 _ANY_MONTH,
                 "unknown_date",
                 "a month without a day",
-                f"Give the day at the source; or write `{column.name}: {{day: last}}` (or `first`) under `columns` of the table in "
-                "tables.yaml if that day of the month is meant.",
+                (
+                    f"Give the day at the source; or write `{column.name}: {{day: last}}` (or `first`) "
+                    "under `columns` of the table in tables.yaml if that day of the month is meant."
+                ),
             )
             years = text.filter(left.fill_null(False)).drop_nulls().unique()
             beyond = years.filter(
@@ -619,7 +655,10 @@ def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Compla
                 r"^[+-]?[\d,.]+\s*(元|万元|万|千元|亩|公里|天|%)$",
                 "unit_in_cell",
                 "a number with its unit in the cell",
-                "Leave the unit out; if the whole column is in another unit, name it in tables.yaml (`{from: …, unit: 万元}`).",
+                (
+                    "Leave the unit out; if the whole column is in another unit, name it in tables.yaml "
+                    "(`{from: …, unit: 万元}`)."
+                ),
             )
             take(
                 None,
@@ -655,9 +694,11 @@ def _nearest(values: pl.Series, column: Column) -> str | None:
 
 
 def _show(values: pl.Series, *, pseudonym: bool = False) -> str:
-    """Up to three different values, so that a person recognises them. Long digits are masked: they may be somebody's number.
+    """Up to three different values, so that a person recognises them. Long digits are masked: they may be
+    somebody's number.
 
-    pseudonym: the values should be ids; Chinese characters among them are withheld, since they may be somebody's name.
+    pseudonym: the values should be ids; Chinese characters among them are withheld, since they may be
+    somebody's name.
     """
     some = values.drop_nulls().unique(maintain_order=True)
     if looks_like_names(some) or any(looks_like_a_name(str(value)) for value in some.head(SHOWN_VALUES)):
@@ -669,7 +710,9 @@ def _show(values: pl.Series, *, pseudonym: bool = False) -> str:
 
 
 def mask_identity(text: str) -> str:
-    """Text for a message: every run of 11 or more digits hidden but for its first three, cut to 40 characters, invisible marks named."""
+    """Text for a message: every run of 11 or more digits hidden but for its first three, cut to 40
+    characters, invisible marks named.
+    """
     hidden = re.sub(r"\d{11,}[0-9Xx]?", lambda found: found.group()[:3] + "…", text)
     hidden = hidden if len(hidden) <= 40 else hidden[:39] + "…"
     return "".join(f"<U+{ord(sign):04X}>" if sign in INVISIBLE and sign != " " else sign for sign in hidden)

@@ -1,8 +1,9 @@
 """Excel: the cells of a sheet as text; and what a cell is that holds no plain value.
 
-calamine reads the values. It gives an empty cell for a formula error, for a formula without a stored value and for all but the first of
-merged cells, and it makes room for the whole rectangle from A1 to the last cell, however far that is. So the XML of the sheet is
-looked through first: where its filled cells are, which of them hold no plain value, what is merged, and how many rows are filled.
+calamine reads the values. It gives an empty cell for a formula error, for a formula without a stored value
+and for all but the first of merged cells, and it makes room for the whole rectangle from A1 to the last cell,
+however far that is. So the XML of the sheet is looked through first: where its filled cells are, which of
+them hold no plain value, what is merged, and how many rows are filled.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ _SAVE_AGAIN: Final = "Open it in the spreadsheet and save it again as .xlsx, wit
 class Marks:
     """What the XML of a sheet shows. Rows and columns are counted from 1; a cell is (row, column).
 
-    filled: row -> columns of its first and last filled cell. columns: all columns with a filled cell. cells: how many are filled.
-    errors: cell -> the error in it. no_value: cells with a formula and no stored result. merged: merged areas.
+    filled: row -> columns of its first and last filled cell. columns: all columns with a filled cell. cells:
+    how many are filled. errors: cell -> the error in it. no_value: cells with a formula and no stored result.
+    merged: merged areas.
     """
 
     filled: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -87,7 +89,9 @@ class _Enough(Exception):
 
 
 class _Walk:
-    """The walk over one sheet's XML: it keeps where cells are, not what they hold, so that a sheet of millions of cells takes little room."""
+    """The walk over one sheet's XML: it keeps where cells are, not what they hold, so that a sheet of
+    millions of cells takes little room.
+    """
 
     def __init__(self, texts: Sequence[str], *, only_whether_filled: bool) -> None:
         self.marks = Marks()
@@ -141,7 +145,8 @@ class _Walk:
         marks.cells += 1
 
 
-# What a cell may be besides a number or a shared text, and other ways to write the same: then each cell is looked at.
+# What a cell may be besides a number or a shared text, and other ways to write the same: then each cell is
+# looked at.
 _UNUSUAL: Final = (b't="e"', b"<f", b't="str"', b"<v/>", b"<v />", b"<v></v>", b"<v ", b"='", b"<!", b"<?")
 _ROW: Final = re.compile(rb'<row\s(?:[^>]*\s)?r="(\d+)"')
 _CELL: Final = re.compile(rb'<c\s(?:[^>]*\s)?r="([A-Z]{1,3})(\d+)"')
@@ -151,10 +156,11 @@ _MERGED: Final = re.compile(rb'<mergeCell\s[^>]*?ref="([A-Z]+\d+):([A-Z]+\d+)"')
 
 
 def quick_marks(xml: bytes) -> Marks | None:
-    """The marks of a sheet that is written as most programs do it, row by row instead of cell by cell; None: it is written otherwise.
+    """The marks of a sheet that is written as most programs do it, row by row instead of cell by cell; None:
+    it is written otherwise.
 
-    All cells are numbers and texts, with their addresses, and none of the texts is blank. Of each row only the last filled cell is looked at, and all of the first
-    rows, so `columns` may lack some between.
+    All cells are numbers and texts, with their addresses, and none of the texts is blank. Of each row only
+    the last filled cell is looked at, and all of the first rows, so `columns` may lack some between.
     """
     start, stop = xml.find(b"<sheetData>"), xml.find(b"</sheetData>")
     if start < 0 or stop < 0:
@@ -195,7 +201,9 @@ def quick_marks(xml: bytes) -> Marks | None:
 
 
 class Workbook:
-    """The sheets of an .xlsx file, as far as the reader of tables needs them. Raises DataError for a file that is none, or is too large."""
+    """The sheets of an .xlsx file, as far as the reader of tables needs them. Raises DataError for a file
+    that is none, or is too large.
+    """
 
     def __init__(self, file: str, content: bytes) -> None:
         self.file = file
@@ -241,7 +249,9 @@ class Workbook:
 
 
 def read_excel(folder: Path, table: str, path: Path, mapping: TableMapping) -> Source:
-    """One table from a workbook. Never raises for what the file holds: troubles are returned with the source."""
+    """One table from a workbook. Never raises for what the file holds: troubles are returned with the
+    source.
+    """
     file = path.relative_to(folder).as_posix()
     if path.stat().st_size == 0:
         return refused(
@@ -264,7 +274,10 @@ def read_excel(folder: Path, table: str, path: Path, mapping: TableMapping) -> S
     width, height = max(marks.columns), max(marks.filled)
     if (far := marks.far()) or width * height > CELLS_AT_MOST:
         found = f"a filled cell far from the table, {sheet}!{far or letters_of(width) + str(height)}"
-        remedy = "Go there (名称框 or Ctrl+G), delete the rows and columns beyond the table, and save the workbook."
+        remedy = (
+            "Go there (名称框 or Ctrl+G), delete the rows and columns beyond the table, and "
+            "save the workbook."
+        )
         return refused(
             table,
             file,
@@ -290,7 +303,9 @@ def read_excel(folder: Path, table: str, path: Path, mapping: TableMapping) -> S
 def _chosen_sheet(
     workbook: Workbook, table: str, mapping: TableMapping
 ) -> tuple[str, tuple[str, str, str, str] | None]:
-    """The sheet named in the mapping, called like the table, or the only filled one; else (check, found, expected, remedy)."""
+    """The sheet named in the mapping, called like the table, or the only filled one; else (check, found,
+    expected, remedy).
+    """
     called = [
         name
         for name in workbook.sheets
@@ -397,7 +412,9 @@ def _merged_headings(
 
 
 def _marked(cells: Sequence[Sequence[Any]], marks: Marks, header: int) -> list[tuple[int, int, str]]:
-    """(row, column, text) of the cells below the header that hold no plain value: errors, formulas without value, merged cells."""
+    """(row, column, text) of the cells below the header that hold no plain value: errors, formulas without
+    value, merged cells.
+    """
     last_row, last_column = max(marks.filled), max(marks.columns)
     marked = [(row, column, text) for (row, column), text in marks.errors.items()]
     marked += [(row, column, NO_VALUE) for row, column in marks.no_value]
@@ -418,7 +435,9 @@ def _marked(cells: Sequence[Sequence[Any]], marks: Marks, header: int) -> list[t
 
 
 def _cell(value: Any) -> tuple[str, bool]:
-    """Text of an Excel cell, and whether it is a number there. Numbers too long to be exact keep their exponent, to be refused."""
+    """Text of an Excel cell, and whether it is a number there. Numbers too long to be exact keep their
+    exponent, to be refused.
+    """
     match value:
         case None | "":
             return "", False

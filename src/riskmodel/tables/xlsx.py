@@ -150,7 +150,10 @@ def _damaged(where: str, found: str) -> DataError:
 
 
 def _too_large(where: str, found: str, expected: str) -> DataError:
-    remedy = "Hand in the list alone: delete other sheets, and empty rows and columns far beyond the table, and save it again."
+    remedy = (
+        "Hand in the list alone: delete other sheets, and empty rows and columns far beyond the table, and "
+        "save it again."
+    )
     return DataError(Fault(where, found, expected, remedy))
 
 
