@@ -65,6 +65,7 @@ class Explainer:
 
     @property
     def method(self) -> str:
+        """How contributions are computed: `tables` (our kernel) or `pred_contrib` (LightGBM)."""
         return "pred_contrib" if self.tables is None else "tables"
 
     @classmethod
@@ -73,8 +74,8 @@ class Explainer:
     ) -> Explainer:
         """From the model texts of the ensemble's members; duplicates among them are simply trees with their weights.
 
-        Trees deeper or tables larger than the bounds: LightGBM's own calculation is used, and `note` says so. Raises ModelError for a
-        damaged text, several classes and linear trees.
+        Trees deeper than `deepest` or tables larger than `most_bytes`: LightGBM's own calculation is used,
+        and `note` records it. Raises ModelError for a damaged text, several classes and linear trees.
         """
         forest = read_forest(texts)
         try:

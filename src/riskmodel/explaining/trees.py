@@ -217,7 +217,7 @@ class ContributionTables:
         return tables
 
     def check(self) -> None:
-        """Every index lies within the array that it points into: compiled code does not look. Raises ModelError."""
+        """Raise ModelError unless every index is within its array: compiled code does not check bounds."""
         forest, groups = self.forest, self.groups
         sound = forest.nodes.dtype == NODE and forest.leaves.dtype == LEAF
         sound = sound and all(

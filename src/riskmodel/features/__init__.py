@@ -1,4 +1,4 @@
-"""Features: `build(tables, as_of)` is the only door."""
+"""Features of households as of a day; `build(tables, as_of)` is the entry point."""
 
 from riskmodel.features.building import build, build_dates, count_context, warm_up
 from riskmodel.features.catalogue import Catalogue, load_catalogue

@@ -1,7 +1,9 @@
 # mypy: disable-error-code="no-any-return"
-"""Area: how the neighbours fare, as known at T. Neighbours are all other households of the village, township or county.
+"""Area: how the neighbours fare, as known at T. Neighbours are all other households of the village, township
+or county.
 
-`village`, `township` and `county` hold the counts of `neighbours.py` without the household itself. Unknown where there is nobody else.
+`village`, `township` and `county` hold the counts of `neighbours.py` without the household itself. Unknown
+where there is nobody else.
 """
 
 from riskmodel.features.common import Row, Rows, share
@@ -23,7 +25,8 @@ def village_monitored_share(village: Row, verifications: Rows) -> float:
 
 
 def village_hit_share_12m(village: Row, verifications: Rows) -> float:
-    """Neighbours of the village with risk confirmed / neighbours visited, last 12 months: adjusted for how much was visited."""
+    """Neighbours of the village with risk confirmed / neighbours visited, last 12 months: adjusted for how
+    much was visited."""
     return share(float(village.confirmed_12m), float(village.visited_12m))
 
 
@@ -49,6 +52,7 @@ def village_work_change_6m(village: Row, employment: Rows) -> float:
 
 
 def township_work_change_6m(township: Row, employment: Rows) -> float:
-    """(other households of the township with work in the last 6 months - those with work in the 6 before) / the latter."""
+    """(other households of the township with work in the last 6 months - those with work in the 6 before) /
+    the latter."""
     before = float(township.with_work_before_6m)
     return share(float(township.with_work_6m) - before, before)

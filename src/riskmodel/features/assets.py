@@ -1,13 +1,14 @@
 # ruff: noqa: SIM110
 # mypy: disable-error-code="no-any-return"
-"""Assets: readable only under the household's authorisation in force at T, and unknown without one. The newest state of each kind counts."""
+"""Assets: readable only under the household's authorisation in force at T, and unknown without one. The
+newest state of each kind counts."""
 
 from riskmodel.features.common import Rows, When, flag
 from riskmodel.features.rows import DEPOSIT, ENTERPRISE, VEHICLE
 
 
 def _worth(assets: Rows, kind: int, as_of: int) -> float:
-    """Value of one kind in the newest query, NaN when a value is not said; 0 without a record."""
+    """Value of one kind in the newest query, NaN when a value is missing; 0 without a record."""
     newest = -1
     for asset in assets:
         if asset.kind == kind and asset.occurred_on <= as_of:

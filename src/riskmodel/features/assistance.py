@@ -1,7 +1,9 @@
 # mypy: disable-error-code="no-any-return"
-"""Assistance in place at T: measures that began by T, as known at T. The score is the risk given the help that a household has.
+"""Assistance in place at T: measures that began by T, as known at T. The score is the risk given the help
+that a household has.
 
-Measures that answer an identification are known only after it, so they cannot be seen before. No row in a present table is 0.
+Measures that answer an identification are known only after it, so they cannot be seen before. No row in a
+present table is 0.
 """
 
 from riskmodel.features.common import NAN, Row, Rows, When, flag

@@ -1,7 +1,7 @@
-"""build(tables, as_of): the only door to features. Time is cut in the kernel, once; what is known later
-changes nothing.
+"""Entry points that compute features: `build(tables, as_of)` for one day, `build_dates` for several.
 
-`build_dates` is the same for several days at once: a household's rows are read once and cut at each day.
+Both run one compiled kernel, which drops every row with `known_on` after the as-of date: what became known
+later changes nothing. `build_dates` reads a household's rows once and filters them for each day.
 """
 
 from __future__ import annotations
@@ -240,7 +240,8 @@ class _Targets:
 
 
 def _versions(prepared: Prepared, targets: Places, as_of: dt.date) -> Places:
-    """Row of the household version in force; -1 without one, or without a member in force. Shape (targets,)."""
+    """Row of the household version in force; -1 without one, or without a member in force. Shape
+    (targets,)."""
     rows, starts = prepared.rows, prepared.starts
     out = np.empty(len(targets), np.intp)
     kernel.counting().find_versions(
@@ -286,7 +287,8 @@ def _targets(prepared: Prepared, days: tuple[dt.date, ...], households: Sequence
 
 
 def _counts(prepared: Prepared, targets: _Targets) -> npt.NDArray[np.int64]:
-    """What each household contributes to the counts of its areas. Shape (households over all days, counts)."""
+    """What each household contributes to the counts of its areas. Shape (households over all days,
+    counts)."""
     out = np.zeros((targets.total, len(counts())), np.int64)
     kernel.counting().count_neighbours(
         targets.union,
@@ -399,10 +401,10 @@ def _run_on_nobody(nobody: Prepared, only: tuple[str, ...], own: OwnFunctions) -
 
 
 def warm_up(catalogue: Catalogue | None = None) -> float:
-    """Compile the kernel, or load it from the cache, and say how many seconds that took: before a service
-    opens, or while an image is built.
+    """Compile the feature kernel, or load it from numba's cache; return the seconds that took.
 
-    catalogue: one whose project brings functions of its own; they are compiled beside the package's.
+    Call it before a service accepts requests, or while an image is built. catalogue: of a project with
+    feature functions of its own (`features/own/`); they are compiled as well.
     """
     start = perf_counter()
     nobody = prepare_records({"households": [], "members": []})

@@ -72,12 +72,11 @@ def _make_private(folder: Path) -> None:
 
 
 def loaded(kind: str, text: str) -> ModuleType:
-    """The generated module of this text. Its file is named by the hash of everything that the compiled
-    code depends on: a changed function is
-    always compiled anew (numba itself does not notice a changed callee). kind: what the file's name
-    begins with, such as `kernel`.
+    """Import generated source text as a module, through a file in the cache folder.
 
-    A file that holds anything but this text is written anew, and what was compiled of it is removed.
+    The file is named by a hash of everything that the compiled code depends on, so a changed function is
+    always recompiled (numba does not notice a changed callee). kind: prefix of the file's name, such as
+    `kernel`. A file whose content differs from `text` is rewritten, and its compiled code removed.
     """
     import numba
 
@@ -118,8 +117,8 @@ def _holds(path: Path, text: str) -> bool:
 
 
 def _note_use(path: Path) -> None:
-    """Say when a kernel was last used in the file's access time; its other time is part of what numba
-    goes by and stays."""
+    """Set the file's access time to now: when a kernel was last used. The modification time is kept, since
+    numba's cache index depends on it."""
     with contextlib.suppress(OSError):  # somebody else's cache, or one that may only be read
         os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
 

@@ -1,5 +1,5 @@
-"""The catalogue: what each feature is called, means and says. Read from `features/catalogue.yaml`, one form
-for every entry.
+"""The catalogue of features: label, unit, sources, sentences of each. Read from `features/catalogue.yaml`;
+every entry has the same keys.
 """
 
 from __future__ import annotations
@@ -121,13 +121,13 @@ class Sentences(Strict):
 
 
 class Feature(Strict):
-    """One feature. `topic` joins features that speak of the same thing: together they give one reason.
+    """One feature. `topic` groups features about the same thing: together they make one reason.
 
     status: `active` is offered to plans; `rule` is a department rule (a baseline and a lead, no predictor);
-    `trial` is computed but offered only to plans that name it. tell: when a value may be told as a reason,
+    `trial` is computed but offered only to plans that name it. tell: when a value may be given as a reason,
     where that is narrower than riskier_when (or, for unclear, more than never). amount: the feature that a
-    share is a part of; the two are told together. covers: topics whose money is part of this one's, so that
-    both are never told. levels: the words for 0, 1, 2, …
+    share is a part of; the two appear in one reason. covers: topics whose money is part of this one's, so
+    that no household gets both as reasons. levels: the words for 0, 1, 2, …
     """
 
     label: Words
@@ -150,7 +150,7 @@ class Feature(Strict):
 
     @property
     def told(self) -> tuple[Telling, ...]:
-        """When a value of it may be told as a reason."""
+        """The directions (high, low, …) in which a value may be given as a reason."""
         return TOLD[self.riskier_when] if self.tell is None else self.tell
 
     @model_validator(mode="after")

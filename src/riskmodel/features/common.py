@@ -1,12 +1,15 @@
 # mypy: disable-error-code="no-any-return"
-"""What feature functions share: windows, sums and questions about people. Plain loops, so that the kernel compiles them; an amount is read before
-it is known whether it counts, so that the processor need not guess.
+"""What feature functions share: windows, sums and questions about people. Plain loops, so that the kernel
+compiles them; an amount is read before it is known whether it counts, so that the processor need not guess.
 
-Every function here may be called by any feature function. Rows come cut in time (`features.kernel`), in canonical order.
+Every function here may be called by any feature function. Rows come cut in time (`features.kernel`), in
+canonical order.
 
-`when` is the clock of the as-of date T: `when.as_of` (T itself), `when.back[n]` (T less n calendar months) and `when.first[n]` (the first day
-of the month n months before the month of T), all as days since 1970-01-01, n from 0 to 60, and `when.ymd` (T as yyyymmdd). "The last n months"
-of bills and events are the days after back[n] up to T (`medical_12m` and `employment_12m` hold just these rows of 12 months); "n whole months" of money flows are first[n] up to the day before first[0].
+`when` is the clock of the as-of date T: `when.as_of` (T itself), `when.back[n]` (T less n calendar months)
+and `when.first[n]` (the first day of the month n months before the month of T), all as days since 1970-01-01,
+n from 0 to 60, and `when.ymd` (T as yyyymmdd). "The last n months" of bills and events are the days after
+back[n] up to T (`medical_12m` and `employment_12m` hold just these rows of 12 months); "n whole months" of
+money flows are first[n] up to the day before first[0].
 """
 
 from __future__ import annotations
@@ -64,7 +67,8 @@ def able(member: Row, when: When) -> bool:
 
 
 def since(flows: Rows, start: int) -> int:
-    """Place of the first row of day `start` or later, for rows that are sorted by day alone (income, expenditure)."""
+    """Place of the first row of day `start` or later, for rows that are sorted by day alone (income,
+    expenditure)."""
     place = len(flows)
     while place > 0 and flows[place - 1].occurred_on >= start:
         place -= 1
@@ -108,7 +112,8 @@ def _sum_or_unknown(income: Rows, first: int, stop: int) -> float:
     return _sum(income, first, stop)
 
 
-# These four say where their rows begin and end as expressions of their own: the kernel looks each day up once a household (`kernel._Share`).
+# These four write the first and last row as separate expressions, so that the kernel looks each day up once
+# a household (`kernel._Share`).
 
 
 def money_between(flows: Rows, start: int, end: int) -> float:
@@ -117,7 +122,8 @@ def money_between(flows: Rows, start: int, end: int) -> float:
 
 
 def income_between(income: Rows, source: int, start: int, end: int) -> float:
-    """Income of one source from day `start` up to the day before `end`; NaN without a single row of any source."""
+    """Income of one source from day `start` up to the day before `end`; NaN without a single row of any
+    source."""
     return _sum_from(income, source, since(income, start), since(income, end))
 
 
@@ -132,7 +138,8 @@ def gross_income(income: Rows, start: int, end: int) -> float:
 
 
 def net_income(income: Rows, expenditure: Rows, start: int, end: int) -> float:
-    """All income less production expenditure from day `start` up to the day before `end`; NaN without a row of income."""
+    """All income less production expenditure from day `start` up to the day before `end`; NaN without a row
+    of income."""
     return gross_income(income, start, end) - spent_between(expenditure, PRODUCTION, start, end)
 
 
@@ -147,7 +154,7 @@ def self_paid_since(medical: Rows, start: int, as_of: int) -> float:
 
 
 def compliant(bill: Row) -> float:
-    """Compliant self-paid cost of a bill; the whole self-paid cost where the insurance does not say."""
+    """Compliant self-paid cost of a bill; the whole self-paid cost where the insurance did not record it."""
     if bill.compliant_self_paid >= 0.0:
         return bill.compliant_self_paid
     return bill.self_paid
@@ -194,7 +201,7 @@ def newest_day(rows: Rows) -> int:
 
 
 def months_ago(day: int, when: When) -> int:
-    """How many months before the month of T the day lies: 0 in the same month; 60 at most."""
+    """Months from the month of `day` to the month of T: 0 in the same month; 60 at most."""
     months = 0
     while months < 60 and day < when.first[months]:
         months += 1
@@ -202,7 +209,7 @@ def months_ago(day: int, when: When) -> int:
 
 
 def end_of_month(months: int, when: When) -> int:
-    """The day after the month that lies `months` before the month of T; the day after T for the month of T."""
+    """The day after the last day of the month `months` before the month of T; for 0 the day after T."""
     if months == 0:
         return when.as_of + 1
     return when.first[months - 1]

@@ -32,7 +32,8 @@ class Definition:
 
     @property
     def reads(self) -> set[str]:
-        """What has to be cut for it: tables, their rows of the last 12 months, all versions of the members."""
+        """What has to be cut for it: tables, their rows of the last 12 months, all versions of the
+        members."""
         return set(self.tables) | (set(self.takes) & set(LAST_12_MONTHS | ALL_VERSIONS))
 
     @property

@@ -1,5 +1,6 @@
 # mypy: disable-error-code="no-any-return"
-"""Disability: certificates in force at T. Level 1 is the gravest of 4; severe is up to the policy's level (2). No certificate counts 0."""
+"""Disability: certificates in force at T. Level 1 is the gravest of 4; severe is up to the policy's level
+(2). No certificate counts 0."""
 
 from riskmodel.features.common import NAN, Row, Rows, When, able, age, of_working_age, valid
 from riskmodel.features.rows import INTELLECTUAL, MENTAL
@@ -105,7 +106,8 @@ def disabled_elderly(disability: Rows, members: Rows, when: When) -> float:
 
 
 def carers_per_dependant(disability: Rows, members: Rows, policy: Row, when: When) -> float:
-    """Able workers / members who need care (severely disabled, or 80 years or more); unknown when nobody needs care."""
+    """Able workers / members who need care (severely disabled, or 80 years or more); unknown when nobody
+    needs care."""
     carers = 0
     needing = 0
     for member in members:

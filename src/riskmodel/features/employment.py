@@ -1,8 +1,10 @@
 # ruff: noqa: SIM102
 # mypy: disable-error-code="no-any-return"
-"""Employment: the monthly labour record, the earliest sign. Reports arrive late, so "now" is each member's newest report known at T.
+"""Employment: the monthly labour record, the earliest sign. Reports arrive late, so "now" is each member's
+newest report known at T.
 
-A month of a member is worked when its report says so. Members without a report count as not known to work: 0 months.
+A month of a member is worked when its report is `employed`. Members without a report count as not known to
+work: 0 months.
 """
 
 from riskmodel.features.common import NAN, Row, Rows, When, able, months_ago, newest_day, share
@@ -17,7 +19,7 @@ def _newest(employment: Rows, member: Row) -> int:
 
 
 def _worked(employment: Rows, member: Row, start: int, end: int) -> int:
-    """Reports of the member that say employed, after day `start` up to day `end`."""
+    """Number of the member's `employed` reports, after day `start` up to day `end`."""
     months = 0
     for place in range(member.employment_end - 1, member.employment_start - 1, -1):
         report = employment[place]
@@ -41,7 +43,7 @@ def _reports(employment: Rows, member: Row, start: int, end: int) -> int:
 
 
 def _paid(employment: Rows, start: int, end: int) -> float:
-    """Monthly wages of reports that say employed, from day `start` up to the day before `end`."""
+    """Monthly wages of `employed` reports, from day `start` up to the day before `end`."""
     total = 0.0
     for report in employment:
         if (
@@ -55,7 +57,7 @@ def _paid(employment: Rows, start: int, end: int) -> float:
 
 
 def _last_worked(employment: Rows, member: Row, when: When) -> int:
-    """Day of the member's newest report that says employed; the day 12 months back when there is none since."""
+    """Day of the member's newest `employed` report; the day 12 months back when there is none since."""
     for place in range(member.employment_end - 1, member.employment_start - 1, -1):
         report = employment[place]
         if report.occurred_on <= when.back[12]:
@@ -75,7 +77,8 @@ def months_worked_12m(employment_12m: Rows) -> float:
 
 
 def months_worked_change_6m(employment_12m: Rows, when: When) -> float:
-    """Share of reported months worked, last 6 months - the same share of the 6 months before; unknown unless both have reports."""
+    """Share of reported months worked, last 6 months - the same share of the 6 months before; unknown unless
+    both have reports."""
     now = 0
     now_worked = 0
     before = 0
@@ -95,7 +98,8 @@ def months_worked_change_6m(employment_12m: Rows, when: When) -> float:
 
 
 def worked_share_12m(employment_12m: Rows) -> float:
-    """Months reported as worked / months reported, last 12 months, over all members; unknown without a report."""
+    """Months reported as worked / months reported, last 12 months, over all members; unknown without a
+    report."""
     months = 0
     worked = 0
     for report in employment_12m:
@@ -106,7 +110,7 @@ def worked_share_12m(employment_12m: Rows) -> float:
 
 
 def workers_now(employment: Rows, members: Rows, when: When) -> float:
-    """Members whose newest report, of the last 6 months, says employed."""
+    """Members whose newest report, of the last 6 months, is `employed`."""
     count = 0
     for member in members:
         newest = _newest(employment, member)
@@ -116,7 +120,8 @@ def workers_now(employment: Rows, members: Rows, when: When) -> float:
 
 
 def able_without_work(employment: Rows, members: Rows, when: When) -> float:
-    """Able members whose newest report, of the last 6 months, says not employed. Members without a report do not count."""
+    """Able members whose newest report, of the last 6 months, is not `employed`. Members without a report do
+    not count."""
     count = 0
     for member in members:
         newest = _newest(employment, member)
@@ -130,7 +135,8 @@ def able_without_work(employment: Rows, members: Rows, when: When) -> float:
 
 
 def lost_work_3m(employment: Rows, members: Rows, when: When) -> float:
-    """Members who worked in one of the three months before their newest report (of the last 6 months), which says not employed."""
+    """Members who worked in one of the three months before their newest report (of the last 6 months), which
+    is not `employed`."""
     count = 0
     for member in members:
         newest = _newest(employment, member)
@@ -142,7 +148,8 @@ def lost_work_3m(employment: Rows, members: Rows, when: When) -> float:
 
 
 def longest_without_work(employment: Rows, members: Rows, when: When) -> float:
-    """Months since an able member last worked, for the member for whom it is longest, up to 12; unknown without reports of able members."""
+    """Months since an able member last worked, for the member for whom it is longest, up to 12; unknown
+    without reports of able members."""
     longest = NAN
     for member in members:
         if not able(member, when) or _reports(employment, member, when.back[12], when.as_of) == 0:
@@ -154,7 +161,8 @@ def longest_without_work(employment: Rows, members: Rows, when: When) -> float:
 
 
 def returned_from_outside_6m(employment: Rows, members: Rows, when: When) -> float:
-    """Members who worked outside the province in the last 12 months and whose newest report, of the last 6 months, says otherwise."""
+    """Members who worked outside the province in the last 12 months and whose newest report, of the last 6
+    months, is no longer so."""
     count = 0
     for member in members:
         newest = _newest(employment, member)
@@ -173,7 +181,7 @@ def returned_from_outside_6m(employment: Rows, members: Rows, when: When) -> flo
 
 
 def outside_workers_now(employment: Rows, members: Rows, when: When) -> float:
-    """Members whose newest report, of the last 6 months, says employed outside the province."""
+    """Members whose newest report, of the last 6 months, is `employed` outside the province."""
     count = 0
     for member in members:
         newest = _newest(employment, member)
@@ -188,7 +196,8 @@ def outside_workers_now(employment: Rows, members: Rows, when: When) -> float:
 
 
 def public_post_months_12m(employment_12m: Rows) -> float:
-    """Months worked on a public post or in a workshop for those in need, summed over members, last 12 months."""
+    """Months worked on a public post or in a workshop for those in need, summed over members, last 12
+    months."""
     months = 0
     for report in employment_12m:
         if report.employed == 1 and (report.channel == PUBLIC_POST or report.channel == WORKSHOP):
@@ -211,7 +220,8 @@ def spells_without_work_12m(employment: Rows, members: Rows, when: When) -> floa
 
 
 def reported_wage_3m(employment: Rows, when: When) -> float:
-    """Wages in the labour record in the three months up to the newest report / 3: what the household's workers earn a month."""
+    """Wages in the labour record in the three months up to the newest report / 3: what the household's
+    workers earn a month."""
     newest = newest_day(employment)
     if newest <= when.back[6]:
         return NAN
@@ -220,7 +230,8 @@ def reported_wage_3m(employment: Rows, when: When) -> float:
 
 
 def reported_wage_change_3m(employment: Rows, when: When) -> float:
-    """(wages in the labour record, 3 months up to the newest report - the 3 before) / the latter; unknown unless that is above 0."""
+    """(wages in the labour record, 3 months up to the newest report - the 3 before) / the latter; unknown
+    unless that is above 0."""
     newest = newest_day(employment)
     if newest <= when.back[6]:
         return NAN

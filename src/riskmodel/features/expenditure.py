@@ -1,5 +1,6 @@
 # mypy: disable-error-code="no-any-return"
-"""Expenditure: what must be spent, against what comes in. Yuan, twelve whole months unless said otherwise; no row in a present table is 0."""
+"""Expenditure: necessary spending against income. Yuan, over twelve whole months unless noted; no row in a
+present table is 0."""
 
 from riskmodel.features.common import (
     NAN,
@@ -28,7 +29,8 @@ from riskmodel.features.rows import (
 
 
 def _rigid(expenditure: Rows, medical_cost: float, start: int, end: int) -> float:
-    """Medical cost, and education, care, disaster and housing cost from day `start` up to the day before `end`: what nobody can choose."""
+    """Medical cost, and education, care, disaster and housing cost from day `start` up to the day before
+    `end`: what nobody can choose."""
     total = medical_cost
     for place in range(since(expenditure, start), since(expenditure, end)):
         flow = expenditure[place]
@@ -44,7 +46,8 @@ def _rigid(expenditure: Rows, medical_cost: float, start: int, end: int) -> floa
 
 
 def rigid_spending_pp_12m(expenditure: Rows, medical: Rows, members: Rows, policy: Row) -> float:
-    """(education + care + disaster + housing + compliant self-paid medical cost) / members, over the accounting window."""
+    """(education + care + disaster + housing + compliant self-paid medical cost) / members, over the
+    accounting window."""
     paid = compliant_between(medical, policy.accounting_start, policy.accounting_end)
     return _rigid(expenditure, paid, policy.accounting_start, policy.accounting_end) / len(members)
 
@@ -99,7 +102,8 @@ def spending_income_ratio_12m(expenditure: Rows, income: Rows, when: When) -> fl
 
 
 def rigid_above_cutoff_12m(expenditure: Rows, medical: Rows, income: Rows, policy: Row) -> float:
-    """Rigid spending > `rigid_share_cutoff` * net income, over the accounting window; any rigid spending where net income is not above 0."""
+    """Rigid spending > `rigid_share_cutoff` * net income, over the accounting window; any rigid spending
+    where net income is not above 0."""
     net = net_income(income, expenditure, policy.accounting_start, policy.accounting_end)
     if not (net <= 0.0 or net > 0.0):
         return NAN

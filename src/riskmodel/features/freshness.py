@@ -1,7 +1,8 @@
 # mypy: disable-error-code="no-any-return"
-"""Freshness: days from the newest record (known_on) of each department about the household to T. Unknown where there is none.
+"""Freshness: days from the newest record (known_on) of each department about the household to T. Unknown
+where there is none.
 
-A stale record makes every other feature of its department doubtful, so it is said beside the score.
+A stale record makes every other feature of its department doubtful, so it is shown beside the score.
 """
 
 from riskmodel.features.common import Row, Rows, When, age_of_newest_record

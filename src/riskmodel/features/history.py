@@ -1,5 +1,6 @@
 # mypy: disable-error-code="no-any-return"
-"""History: earlier monitoring, leads and visits, counted only as far as they were known at T. What a visit wrote down about risk is not read."""
+"""History: earlier monitoring, leads and visits, counted only as far as they were known at T. What a visit
+wrote down about risk is not read."""
 
 from riskmodel.features.common import NAN, Row, Rows, When, flag
 from riskmodel.features.rows import (

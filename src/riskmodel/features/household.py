@@ -1,5 +1,6 @@
 # mypy: disable-error-code="no-any-return"
-"""The household: who lives together, who can work, what the house is like. State in force at T; ages in completed years at T."""
+"""The household: who lives together, who can work, the state of the dwelling. State in force at T; ages in
+completed years at T."""
 
 from riskmodel.features.common import NAN, Row, Rows, When, able, age, at_school, flag, of_working_age
 from riskmodel.features.rows import (
@@ -61,7 +62,8 @@ def weak_workers(members: Rows, when: When) -> float:
 
 
 def lost_labour_12m(members: Rows, when: When) -> float:
-    """Members of 16 to 59 years whose labour was recorded as lost or none for the first time in the last 12 months."""
+    """Members of 16 to 59 years whose labour was recorded as lost or none for the first time in the last 12
+    months."""
     count = 0
     for member in members:
         unable = member.labour == LOST or member.labour == NO_LABOUR
@@ -128,7 +130,8 @@ def head_age(members: Rows, when: When) -> float:
 
 
 def best_education(members: Rows, when: When) -> float:
-    """Highest education among members of 16 years or more, 0 illiterate to 4 college; unknown when there is none."""
+    """Highest education among members of 16 years or more, 0 illiterate to 4 college; unknown when there is
+    none."""
     best = -1
     for member in members:
         if age(member, when) >= 16:
@@ -227,18 +230,20 @@ def distance_km(household: Row) -> float:
 
 
 def unsafe_housing(household: Row) -> float:
-    """The house is graded C or D; unknown without a grade."""
+    """The dwelling is graded C or D; unknown without a grade."""
     if household.housing_grade < 0:
         return NAN
     return flag(household.housing_grade >= GRADE_C)
 
 
-# Who came and who went. `left_on` says that somebody left (death, marriage, moving out: the contract does not say which), and a newer
-# version in another household says that somebody moved there. Nobody's day of arrival is recorded, so that is when a member first became known here.
+# Who joined and who left. `left_on` records that somebody left (death, marriage, moving out: the contract
+# does not record which); a newer version in another household is a move there. The day of joining is not
+# recorded, so the day on which a member first became known here is used.
 
 
 def _gone_on(member_versions: Rows, place: int, when: When) -> int:
-    """Day on which this person left or moved to another household, as known at T, if this is their newest version here; otherwise NEVER."""
+    """Day on which this person left or moved to another household, as known at T, if this is their newest
+    version here; otherwise NEVER."""
     version = member_versions[place]
     if place + 1 < len(member_versions) and member_versions[place + 1].person == version.person:
         return NEVER
@@ -255,7 +260,7 @@ def _left_since(member_versions: Rows, place: int, when: When) -> bool:
 
 
 def _known_since(member_versions: Rows, day: int) -> bool:
-    """Somebody was recorded in this household by that day: who came and went since then can be told."""
+    """Whether somebody was recorded in this household by that day, so that changes since then are known."""
     found = False
     for version in member_versions:
         found = found or version.known_on <= day
@@ -263,7 +268,8 @@ def _known_since(member_versions: Rows, day: int) -> bool:
 
 
 def _members_on(member_versions: Rows, day: int, when: When) -> int:
-    """Members on an earlier day, as known at T: recorded here by then, and not gone by then. A leaving that was withdrawn never happened."""
+    """Members on an earlier day, as known at T: recorded here by then, and not gone by then. A leaving that
+    was withdrawn never happened."""
     count = 0
     here = False
     for place in range(len(member_versions)):
@@ -278,7 +284,8 @@ def _members_on(member_versions: Rows, day: int, when: When) -> int:
 
 
 def members_left_12m(member_versions: Rows, when: When) -> float:
-    """Persons who left (left_on) or moved to another household in the last 12 months; unknown for a household known for less than that."""
+    """Persons who left (left_on) or moved to another household in the last 12 months; unknown for a household
+    known for less than that."""
     if not _known_since(member_versions, when.back[12]):
         return NAN
     count = 0
@@ -289,7 +296,8 @@ def members_left_12m(member_versions: Rows, when: When) -> float:
 
 
 def workers_left_12m(member_versions: Rows, when: When) -> float:
-    """Those of them who were skilled or ordinary labour, 16 or older and not at school; unknown for a household known for less than 12 months."""
+    """Those of them who were skilled or ordinary labour, 16 or older and not at school; unknown for a
+    household known for less than 12 months."""
     if not _known_since(member_versions, when.back[12]):
         return NAN
     count = 0
@@ -300,7 +308,8 @@ def workers_left_12m(member_versions: Rows, when: When) -> float:
 
 
 def head_or_spouse_left_12m(member_versions: Rows, when: When) -> float:
-    """The head or the head's spouse left or moved away in the last 12 months; unknown for a household known for less than that."""
+    """The head or the head's spouse left or moved away in the last 12 months; unknown for a household known
+    for less than that."""
     if not _known_since(member_versions, when.back[12]):
         return NAN
     found = False
@@ -323,7 +332,8 @@ def newborns_12m(members: Rows, when: When) -> float:
 
 
 def members_joined_12m(member_versions: Rows, members: Rows, when: When) -> float:
-    """Members of 1 year or more who first became known in this household in the last 12 months; unknown for a household known for less."""
+    """Members of 1 year or more who first became known in this household in the last 12 months; unknown for a
+    household known for less."""
     if not _known_since(member_versions, when.back[12]):
         return NAN
     count = 0
@@ -338,7 +348,8 @@ def members_joined_12m(member_versions: Rows, members: Rows, when: When) -> floa
 
 
 def household_size_change_12m(member_versions: Rows, members: Rows, when: When) -> float:
-    """Members at T - members 12 months before, as known at T; unknown for a household known for less than that."""
+    """Members at T - members 12 months before, as known at T; unknown for a household known for less than
+    that."""
     if not _known_since(member_versions, when.back[12]):
         return NAN
     return float(len(members) - _members_on(member_versions, when.back[12], when))

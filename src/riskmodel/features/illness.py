@@ -1,6 +1,7 @@
 # ruff: noqa: SIM110
 # mypy: disable-error-code="no-any-return"
-"""Illness: what it costs after insurance, who is ill, how near a department's threshold. Bills of the last n months up to T, yuan."""
+"""Illness: what it costs after insurance, who is ill, how near a department's threshold. Bills of the last n
+months up to T, yuan."""
 
 from riskmodel.features.common import (
     NAN,
@@ -101,7 +102,8 @@ def self_paid_change_6m(medical_12m: Rows, when: When) -> float:
 
 
 def self_paid_income_share_12m(medical_12m: Rows, income: Rows, expenditure: Rows, when: When) -> float:
-    """Self-paid cost of the last 12 months / net income of the last 12 whole months; unknown unless that is above 0."""
+    """Self-paid cost of the last 12 months / net income of the last 12 whole months; unknown unless that is
+    above 0."""
     return share(
         self_paid_since(medical_12m, when.back[12], when.as_of),
         net_income(income, expenditure, when.first[12], when.first[0]),
@@ -137,7 +139,7 @@ def chronic_self_paid_12m(medical_12m: Rows) -> float:
 
 
 def hospital_days_12m(medical_12m: Rows) -> float:
-    """Days in hospital of the bills of the last 12 months; a bill that does not say counts no day."""
+    """Days in hospital of the bills of the last 12 months; a bill without days counts as 0."""
     days = 0
     for bill in medical_12m:
         if bill.hospital_days > 0:
@@ -173,7 +175,8 @@ def ill_members_12m(medical: Rows, members: Rows, when: When) -> float:
 
 
 def tumour_bill_24m(medical: Rows, when: When) -> float:
-    """A bill of ICD-10 chapter C (malignant tumours) in the last 24 months; unknown when no bill in them names its chapter."""
+    """A bill of ICD-10 chapter C (malignant tumours) in the last 24 months; unknown when no bill in them
+    names its chapter."""
     named = False
     found = False
     bills = 0
@@ -197,7 +200,8 @@ def seriously_ill_members(members: Rows) -> float:
 
 
 def new_serious_illness_12m(members: Rows, when: When) -> float:
-    """Members whose serious illness was first recorded in the last 12 months. Those recorded so from the start do not count."""
+    """Members whose serious illness was first recorded in the last 12 months. Those recorded so from the
+    start do not count."""
     ill = 0
     for member in members:
         if member.seriously_ill == 1 and member.seriously_ill_since > when.back[12]:
@@ -233,7 +237,8 @@ def uninsured_members(members: Rows) -> float:
 
 
 def self_paid_rule_ratio(medical: Rows, members: Rows, household: Row, policy: Row, when: When) -> float:
-    """Largest self-paid cost of one member, 12 months / the medical insurance's threshold for this class of household. 1: at it."""
+    """Largest self-paid cost of one member, 12 months / the medical insurance's threshold for this class of
+    household. 1: at it."""
     paid = _largest_of_person(medical, members, when.back[12], when.as_of)
     if household.category == LIFTED:
         return paid / (policy.medical_self_paid_share_lifted * policy.disposable_income)

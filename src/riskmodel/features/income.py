@@ -1,9 +1,10 @@
 # mypy: disable-error-code="no-any-return"
-"""Income: what comes in, how steadily, from whom, and how far it lies from the monitoring line.
+"""Income: amount, steadiness, sources, and distance to the monitoring line.
 
-Money in yuan; "a person" divides by the members in force at T. Net income = wage + business + property + transfer - production
-expenditure, over the accounting window (`features/policy/accounting.yaml`; twelve whole months up to the end of the month before, by default). A
-household without a single row of income in the window is unknown, not at zero.
+Money in yuan; "a person" divides by the members in force at T. Net income = wage + business + property +
+transfer - production expenditure, over the accounting window (`features/policy/accounting.yaml`; twelve whole
+months up to the end of the month before, by default). A household without a single row of income in the
+window is unknown, not at zero.
 """
 
 from riskmodel.features.common import (
@@ -28,12 +29,14 @@ from riskmodel.features.rows import BUSINESS, PRODUCTION, PROPERTY, TRANSFER, WA
 
 
 def net_income_pp_12m(income: Rows, expenditure: Rows, members: Rows, policy: Row) -> float:
-    """(wage + business + property + transfer - production expenditure) / members, over the accounting window."""
+    """(wage + business + property + transfer - production expenditure) / members, over the accounting
+    window."""
     return net_income(income, expenditure, policy.accounting_start, policy.accounting_end) / len(members)
 
 
 def income_gap_pp(income: Rows, expenditure: Rows, medical: Rows, members: Rows, policy: Row) -> float:
-    """(net income - compliant self-paid medical cost) / members - monitoring line, over the accounting window. Negative: below."""
+    """(net income - compliant self-paid medical cost) / members - monitoring line, over the accounting
+    window. Negative: below."""
     net = net_income(income, expenditure, policy.accounting_start, policy.accounting_end)
     paid = compliant_between(medical, policy.accounting_start, policy.accounting_end)
     return (net - paid) / len(members) - policy.monitoring_line
@@ -45,7 +48,8 @@ def net_income_pp_before_12m(income: Rows, expenditure: Rows, members: Rows, whe
 
 
 def income_change_share_12m(income: Rows, expenditure: Rows, when: When) -> float:
-    """(net income of the last 12 whole months - that of the 12 before) / that of the 12 before; unknown unless that is above 0."""
+    """(net income of the last 12 whole months - that of the 12 before) / that of the 12 before; unknown
+    unless that is above 0."""
     before = net_income(income, expenditure, when.first[24], when.first[12])
     return share(net_income(income, expenditure, when.first[12], when.first[0]) - before, before)
 
@@ -114,7 +118,8 @@ def _wages(income: Rows, start: int, end: int) -> float:
 
 
 def wage_change_share_3m(income: Rows, when: When) -> float:
-    """(wages of the 3 months up to the newest income record - wages of the 3 before) / the latter; unknown unless they are above 0."""
+    """(wages of the 3 months up to the newest income record - wages of the 3 before) / the latter; unknown
+    unless they are above 0."""
     newest = newest_day(income)
     if newest < when.first[9]:
         return NAN
@@ -124,7 +129,8 @@ def wage_change_share_3m(income: Rows, when: When) -> float:
 
 
 def wage_change_year_share_3m(income: Rows, when: When) -> float:
-    """(wages of the 3 months up to the newest income record - wages of the same months a year before) / the latter: season apart."""
+    """(wages of the 3 months up to the newest income record - wages of the same months a year before) / the
+    latter: season apart."""
     newest = newest_day(income)
     if newest < when.first[9]:
         return NAN
@@ -134,7 +140,8 @@ def wage_change_year_share_3m(income: Rows, when: When) -> float:
 
 
 def quarters_without_wage_12m(income: Rows, when: When) -> float:
-    """Quarters without any wage among the four up to the newest income record; unknown without a record of the last 9 months."""
+    """Quarters without any wage among the four up to the newest income record; unknown without a record of
+    the last 9 months."""
     newest = newest_day(income)
     if newest < when.first[9]:
         return NAN
@@ -148,7 +155,8 @@ def quarters_without_wage_12m(income: Rows, when: When) -> float:
 
 
 def income_swing_12m(income: Rows, when: When) -> float:
-    """Mean distance of a quarter's income from the quarterly mean / that mean, four quarters up to the newest record. 0: always the same."""
+    """Mean distance of a quarter's income from the quarterly mean / that mean, four quarters up to the newest
+    record. 0: always the same."""
     newest = newest_day(income)
     if newest < when.first[9]:
         return NAN
@@ -162,7 +170,8 @@ def income_swing_12m(income: Rows, when: When) -> float:
 
 
 def best_quarter_share_12m(income: Rows, when: When) -> float:
-    """Income of the best three months in a row / income of the last 12 whole months. 0.25: the same all year."""
+    """Income of the best three months in a row / income of the last 12 whole months. 0.25: the same all
+    year."""
     best = 0.0
     for month in range(10):
         best = max(best, money_between(income, when.first[month + 3], when.first[month]))
@@ -170,7 +179,8 @@ def best_quarter_share_12m(income: Rows, when: When) -> float:
 
 
 def top_earner_share_12m(income: Rows, members: Rows, when: When) -> float:
-    """Largest income recorded for one member / income recorded for any member, over the last 12 whole months."""
+    """Largest income recorded for one member / income recorded for any member, over the last 12 whole
+    months."""
     top = 0.0
     total = 0.0
     start = since(income, when.first[12])
@@ -186,7 +196,8 @@ def top_earner_share_12m(income: Rows, members: Rows, when: When) -> float:
 
 
 def below_dibao_without_dibao(income: Rows, expenditure: Rows, members: Rows, policy: Row) -> float:
-    """Net income a person over the accounting window is below the dibao standard, and no member receives dibao or tekun."""
+    """Net income a person over the accounting window is below the dibao standard, and no member receives
+    dibao or tekun."""
     net = net_income(income, expenditure, policy.accounting_start, policy.accounting_end)
     if not (net <= 0.0 or net > 0.0):
         return NAN

@@ -1,9 +1,10 @@
 """The kernel: all feature functions, compiled into one function over households.
 
-Feature functions are plain Python (`income.py`, `illness.py`, …): each names the rows it wants as arguments and returns one number. Here their
-source is put into one generated module, with a driver that cuts each household's rows at T once and calls them all; numba compiles it. A sum
-that several features ask for in the same words (`gross_income(income, when.first[12], when.first[0])`) is made once a household. The
-generated file and what was compiled of it are kept (`cache.py`).
+Feature functions are plain Python (`income.py`, `illness.py`, …): each names the rows it wants as arguments
+and returns one number. Here their source is put into one generated module, with a driver that cuts each
+household's rows at T once and calls them all; numba compiles it. A sum that several features ask for in the
+same words (`gross_income(income, when.first[12], when.first[0])`) is made once a household. The generated
+file and what was compiled of it are kept (`cache.py`).
 
 No fastmath: sums keep their order, and the same rows give the same bits on any machine.
 """
@@ -38,9 +39,9 @@ POLICY_SHAPE: Final = np.dtype(
 # ------------------------------------------------------------------------------------------------------------------------------
 
 
-# Rows are read and never kept: nothing is allocated inside, so the compiler need not count references to the arrays. A call hands over seven
-# words for each array, which costs more than most sums: a trimmed kernel puts everything in place of its call. For all features that would
-# double the time of compiling and bring little.
+# Rows are read and never kept: nothing is allocated inside, so the compiler need not count references to the
+# arrays. A call hands over seven words for each array, which costs more than most sums: a trimmed kernel puts
+# everything in place of its call. For all features that would double the time of compiling and bring little.
 _INSIDE: Final = "inside = njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline={inline}, _nrt=False)"
 
 
@@ -62,7 +63,8 @@ def _compiled(definition: ast.FunctionDef) -> str:
 
 
 class _Unfold(ast.NodeTransformer):
-    """Puts the formula of a helper that is a single expression in place of the call: what is shared inside comes to light."""
+    """Puts the formula of a helper that is a single expression in place of the call: what is shared inside
+    comes to light."""
 
     def __init__(self, helpers: Mapping[str, ast.FunctionDef]) -> None:
         self._helpers = helpers
@@ -90,7 +92,8 @@ class _Put(ast.NodeTransformer):
 
 
 class _Share(ast.NodeTransformer):
-    """Puts names in place of calls of helpers that say the same for the whole household; without `names`, counts them."""
+    """Replaces helper calls whose value is constant within a household by names; without `names`, counts
+    them."""
 
     def __init__(
         self, helpers: Mapping[str, ast.FunctionDef], names: Mapping[str, str] | None = None
@@ -129,7 +132,8 @@ class _Share(ast.NodeTransformer):
         return node
 
     def _is_fixed(self, value: ast.expr) -> bool:
-        """The same wherever it stands in this household: made of what the kernel gives, codes and numbers."""
+        """Whether the expression is constant within a household: built only of kernel inputs, codes and
+        numbers."""
         names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
         return all(name in self.fixed or name.isupper() or name in self._helpers for name in names)
 
@@ -137,7 +141,8 @@ class _Share(ast.NodeTransformer):
 def _sharing(
     features: Mapping[str, Definition], helpers: Mapping[str, ast.FunctionDef]
 ) -> tuple[dict[str, str], dict[str, Any]]:
-    """What is made once a household, by its text, and each feature's function rewritten to be given it, with its arguments."""
+    """What is made once a household, by its text, and each feature's function rewritten to be given it, with
+    its arguments."""
     unfolded = {name: _Unfold(helpers).visit(_parsed(one.function)) for name, one in features.items()}
     count = _Share(helpers)
     for definition in unfolded.values():
@@ -234,7 +239,8 @@ def _helpers(own: OwnFunctions) -> dict[str, ast.FunctionDef]:
 
 
 def _driver(name: str, given: str, tables: set[str], body: list[str]) -> list[str]:
-    """Two functions: one makes the scratch space for the cut rows, the other walks the households without allocating anything."""
+    """Two functions: one makes the scratch space for the cut rows, the other walks the households without
+    allocating anything."""
     names = {table: table for table in TABLE_NAMES[1:]} | LAST_12_MONTHS | ALL_VERSIONS
     space = {name: table for name, table in names.items() if name in tables | {"members"}}
     scratch = [f"{name}_scratch" for name in space]
@@ -264,7 +270,8 @@ def _driver(name: str, given: str, tables: set[str], body: list[str]) -> list[st
 
 
 def _module(helpers: Iterable[ast.FunctionDef], lines: list[str], *, inline: bool = False) -> str:
-    """A generated module, as text. It says the shapes of the rows, so that its hash changes with them."""
+    """A generated module, as text. It includes the record types of the rows, so that its hash changes with
+    them."""
     constants = [
         f"{name} = {value!r}"
         for name, value in vars(rows).items()
@@ -431,7 +438,8 @@ _LOADED: Final[dict[tuple[tuple[str, ...], OwnFunctions], ModuleType]] = {}
 
 
 def kernel(only: tuple[str, ...] = (), own: OwnFunctions = NOTHING_OWN) -> ModuleType:
-    """The compiled kernel of the feature functions as they are now; with `only`, of these features and no others.
+    """The compiled kernel of the feature functions as they are now; with `only`, of these features and no
+    others.
 
     The first call after a change compiles, which takes about a minute for all features.
     """

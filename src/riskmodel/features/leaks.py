@@ -64,7 +64,7 @@ class LeakReport:
         return not self.leaks
 
     def text(self) -> str:
-        """For a terminal: one line a leak, or one line that says what was compared."""
+        """For a terminal: one line a leak; without leaks, one line with what was compared."""
         days = ", ".join(str(day) for day in self.as_of)
         if self.ok:
             return (
@@ -188,9 +188,8 @@ def _with(name: str, frame: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
 
 
 def _altered(name: str, late: pl.DataFrame, random: np.random.Generator) -> pl.DataFrame:
-    """Later rows with other content: money changed, and the columns of the table dealt out among the rows
-    anew.
-    """
+    """Later rows with other content: amounts changed, and the values of each column permuted among the
+    rows."""
     table = TABLES[name]
     if not late.height:
         return late

@@ -49,8 +49,8 @@ def days_of(date):
 
 @compiled
 def lives_contradict(members, starts, born, sex):
-    """Whether a member stands for two persons, left before birth, or came into a household that all others
-    had left.
+    """Whether any member's id was used for two persons, left before birth, or joined a household that all
+    others had left.
 
     members: rows sorted by household, member and known_on; starts: the first row of each household. Fills
     `born` and `sex`: of each person (NEVER and -1 before).

@@ -19,8 +19,8 @@ class FeatureMatrix:
     """Features of n households as of one day.
 
     household_id, village_code: shape (n,), str objects, households ascending. names: p feature names in the
-    catalogue's order. values: shape (n, p), float64, C-contiguous; NaN means unknown, never zero. Units stand
-    in the catalogue.
+    catalogue's order. values: shape (n, p), float64, C-contiguous; NaN means unknown, never zero. Units are
+    those of the catalogue.
     """
 
     as_of: dt.date

@@ -1,7 +1,8 @@
 # mypy: disable-error-code="no-any-return"
-"""What is counted about the households of a village, township and county at T. Each function says of one household whether it counts.
+"""Counts over the households of a village, township and county at T. Each function returns whether one
+household counts (1 or 0).
 
-The sums stand in `AreaContext`; features of `area.py` get them without the household itself.
+`AreaContext` holds the sums; features of `area.py` get them without the household itself.
 """
 
 from riskmodel.features.common import Rows, When

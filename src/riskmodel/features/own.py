@@ -36,7 +36,7 @@ OWN_FOLDER: Final = "features/own"
 # What a function may call beside helpers: no text, no files, nothing that rounds otherwise on another
 # machine.
 _ARITHMETIC: Final = frozenset({"abs", "float", "int", "len", "max", "min", "range"})
-# What may stand after a dot: columns, policy values, the clock, counts of neighbours.
+# Permitted attribute names: columns, policy values, the clock, counts of neighbours.
 _AFTER_A_DOT: Final = frozenset(
     [
         *(field for shape in SHAPES.values() for field in shape.names or ()),
@@ -78,7 +78,7 @@ class OwnFunctions:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of what the files say; empty without files."""
+        """SHA-256 of the files' contents; empty without files."""
         return hashlib.sha256(repr(self.files).encode()).hexdigest() if self.files else ""
 
 

@@ -16,13 +16,13 @@ _FAMILIES: Final[dict[str, tuple[str, str, str, str]]] = {
         "收入",
         "钱从哪里来、稳不稳、靠谁挣、离监测线多远。人均按截止日在册成员计算。",
         "Income",
-        "What comes in, how steadily, from whom, and how far from the monitoring line. Per person: the members in force on the day.",
+        "How much, how steady, from which sources, and how far from the monitoring line. Per person: the members in force on the day.",
     ),
     "expenditure": (
         "支出",
         "哪些钱非花不可，占收入多少。",
         "Expenditure",
-        "What has to be spent, against what comes in.",
+        "Necessary spending, against income.",
     ),
     "illness": (
         "疾病与医疗负担",
@@ -40,7 +40,7 @@ _FAMILIES: Final[dict[str, tuple[str, str, str, str]]] = {
         "家庭情况",
         "几口人、谁能干活、老小多少、住得怎样。年龄按周岁。",
         "Household",
-        "Who lives together, who can work, old and young, the house. Ages in completed years.",
+        "Who lives together, who can work, old and young, the dwelling. Ages in completed years.",
     ),
     "guarantees": (
         "两不愁三保障与饮水",
@@ -52,7 +52,7 @@ _FAMILIES: Final[dict[str, tuple[str, str, str, str]]] = {
         "灾害与突发事件",
         "自家遇到的，和全村、全乡、全县遇到的，分开计算，并与家庭的暴露程度相乘。",
         "Shocks",
-        "What befell the household and what befell its area, told apart, and joined with how exposed it is.",
+        "Shocks of the household and shocks of its area, kept apart, and combined with its exposure.",
     ),
     "employment": (
         "务工就业",
@@ -82,7 +82,7 @@ _FAMILIES: Final[dict[str, tuple[str, str, str, str]]] = {
         "数据新旧",
         "各部门数据多久没有更新。只用于提示数据可靠程度，一般不参与预测。",
         "Freshness",
-        "How old each department's newest record is. Said beside the score; not offered to plans unless they name it.",
+        "How old each department's newest record is. Shown beside the score; not offered to plans unless they name it.",
     ),
     "assets": (
         "财产",
@@ -248,14 +248,14 @@ How to read the tables:
 - **The as-of date**: only records known on that day are used. What happened earlier and became known later does not count; a correction
   counts from the day it is known.
 - **Unknown is not zero**: without a department's table its features are unknown (NaN). Where the table is there and has no row of the household,
-  0 is used only where it is honest, and the column says so.
+  0 is used only where no row means none; see the column "unknown when".
 - **Whose bill it is**: bills, certificates and work count for the household in which their person is in force on the as-of date. With a death
   or a move they leave the old household, and a move takes them to the new one. Income counts for the household that its row names.
 - **Accounting window**: twelve whole months up to the end of the month before, or October to September; `features/policy/accounting.yaml`, by
   place and date. Cost of schooling is counted by school year, from 1 September; the same file.
-- **Where figures come from**: monitoring lines, dibao standards, disposable income and departments' thresholds stand in
+- **Where figures come from**: monitoring lines, dibao standards, disposable income and departments' thresholds are in
   `features/policy/*.yaml`, each with place, first day and source. The national disposable income and the national average dibao standard
-  have not been compared with the bulletins: they are marked `verified: false`, and training, the model record and `--explain` say so wherever
+  have not been compared with the bulletins: they are marked `verified: false`, and training, the model record and `--explain` name them wherever
   they are used. Put your county's own over them (the `policy` table).
 - **Riskier when**: where a plan asks for it, the model may use the feature in this direction only.
 - **Never used**: ethnicity, religion, names, ids, phone numbers, the identity of a village, who visited, and everything written at or after

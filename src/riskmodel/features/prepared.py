@@ -1,8 +1,8 @@
 """Rows of a county, or of one household, ready for the kernel: sorted, coded, as they are on any day.
 
-Two roads lead here and meet bit by bit: `prepare` from Tables (a county), `prepare_records` from lists of
-dicts (one household now). Nothing is cut in time here; each row keeps known_on and replaced_on, and the
-kernel cuts at the door.
+Two functions make the same arrays, bit for bit: `prepare` from Tables (a county), `prepare_records` from
+lists of dicts (one household). No row is filtered by time here: each keeps known_on and replaced_on, by
+which the kernel selects.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The shape in which rows reach the feature functions: one record a row, numbers only.
 
-Days are int32 counts from 1970-01-01; `NEVER` stands for "not yet" (not replaced, not left, no end). Codes are small integers in the order
-of the contract, named here in capitals; -1 is missing. Booleans are 1, 0, and -1 for missing. Money is float64, NaN for missing. A
-column that stands in no record here cannot reach a feature: ethnicity, object class, risk kinds, topics and ids are left out on purpose.
+Days are int32 counts from 1970-01-01; `NEVER` means "not yet" (not replaced, not left, no end). Codes are
+small integers in the order of the contract, named here in capitals; -1 is missing. Booleans are 1, 0, and -1
+for missing. Money is float64, NaN for missing. A column that is in no record here cannot reach a feature:
+ethnicity, object class, risk kinds, topics and ids are left out on purpose.
 """
 
 from __future__ import annotations
@@ -116,7 +117,8 @@ SHAPES: Final[dict[str, np.dtype[np.void]]] = {
         left_on=_DAY,
         birth_date="i4",  # as yyyymmdd: ages count birthdays, not days
         person="i4",  # the same number in every table of one Prepared; means nothing outside it
-        # Since when (known_on) the present state has held without a break; 0: it held when the member first became known.
+        # Since when (known_on) the present state has held without a break; 0: it held when the member first
+        # became known.
         seriously_ill_since=_DAY,
         chronic_ill_since=_DAY,
         dibao_since=_DAY,
@@ -207,10 +209,12 @@ OF_HOUSEHOLD: Final = (
     "shocks",
 )
 OF_PERSON: Final = ("medical", "disability", "employment")
-# What a feature function may ask for instead of a whole table: its rows of the last 12 months, occurred after back[12] and by T.
+# What a feature function may ask for instead of a whole table: its rows of the last 12 months, occurred after
+# back[12] and by T.
 LAST_12_MONTHS: Final = {"medical_12m": "medical", "employment_12m": "employment"}
-# What a feature function may ask for beside the members in force: every version of everybody who was ever recorded in the household, as far as
-# known at T, by person and known_on. `replaced_on` is NEVER in a version that is in force at T: its end would be knowledge of later.
+# What a feature function may ask for beside the members in force: every version of everybody who was ever
+# recorded in the household, as far as known at T, by person and known_on. `replaced_on` is NEVER in a version
+# that is in force at T: its end would be knowledge of later.
 ALL_VERSIONS: Final = {"member_versions": "members"}
 WORKED_OUT: Final = frozenset(
     [

@@ -1,8 +1,9 @@
 # ruff: noqa: SIM102
 # mypy: disable-error-code="no-any-return"
-"""Department rules in use (`domain`): each says 1 hit, 0 not, NaN unknown. They are baselines and leads, never predictors.
+"""Department rules in use (`domain`): each is 1 (hit), 0 (no hit) or NaN (unknown). They are baselines and
+leads, never predictors.
 
-Thresholds stand in `features/policy/department_rules.yaml`, with their place, date and source.
+Thresholds are read from `features/policy/department_rules.yaml`, each with place, date and source.
 """
 
 from riskmodel.features.common import (
@@ -43,7 +44,8 @@ from riskmodel.features.rows import (
 
 
 def rule_medical_self_paid(medical: Rows, members: Rows, household: Row, policy: Row, when: When) -> float:
-    """A member's self-paid cost of 12 months > 50 % (lifted) or 100 % (others) of last year's rural disposable income."""
+    """A member's self-paid cost of 12 months > 50 % (lifted) or 100 % (others) of last year's rural
+    disposable income."""
     limit = policy.medical_self_paid_share_general
     if household.category == LIFTED:
         limit = policy.medical_self_paid_share_lifted
@@ -53,7 +55,8 @@ def rule_medical_self_paid(medical: Rows, members: Rows, household: Row, policy:
 
 
 def rule_medical_burden(medical_12m: Rows, members: Rows, policy: Row, when: When) -> float:
-    """Self-paid cost of the household, 12 months, after all insurance > 10,000 (dibao or tekun) or 26,000 (others)."""
+    """Self-paid cost of the household, 12 months, after all insurance > 10,000 (dibao or tekun) or 26,000
+    (others)."""
     limit = policy.medical_burden_general
     if _on_low_income(members):
         limit = policy.medical_burden_low_income
@@ -102,7 +105,8 @@ def _tuition(expenditure: Rows, assistance: Rows, start: int, end: int) -> float
 
 
 def rule_tuition(expenditure: Rows, assistance: Rows, policy: Row, when: When) -> float:
-    """Education spending - education aid > 10,000 in the running school year up to T, or in the one before."""
+    """Education spending - education aid > 10,000 in the running school year up to T, or in the one
+    before."""
     running = _tuition(expenditure, assistance, policy.school_year_start, when.as_of + 1)
     before = _tuition(expenditure, assistance, policy.school_year_before, policy.school_year_start)
     return flag(max(running, before) > policy.tuition_school_year)
@@ -121,7 +125,8 @@ def rule_new_disability(disability: Rows, members: Rows, when: When) -> float:
 
 
 def rule_no_job_3m(employment: Rows, members: Rows, policy: Row, when: When) -> float:
-    """An able member worked in the last 12 months, and the newest 3 monthly reports (the newest of the last 6 months) all say not employed."""
+    """An able member worked in the last 12 months, and the newest 3 monthly reports (the newest of the last 6
+    months) are all not `employed`."""
     found = False
     for member in members:
         newest = _newest(employment, member)
@@ -136,7 +141,8 @@ def rule_no_job_3m(employment: Rows, members: Rows, policy: Row, when: When) -> 
 
 
 def rule_wage_falling(income: Rows, policy: Row, when: When) -> float:
-    """Wages fell in two periods of three months running, up to the newest income record; unknown without wages to start from."""
+    """Wages fell in two periods of three months running, up to the newest income record; unknown without
+    wages to start from."""
     newest = newest_day(income)
     if newest < when.first[9]:
         return NAN
@@ -164,7 +170,8 @@ def rule_transfer_share(income: Rows, policy: Row, when: When) -> float:
 
 
 def rule_guarantee_failed(guarantees: Rows) -> float:
-    """Food and clothing, schooling, medical cover, housing or water is recorded as failing; unknown without a record."""
+    """Food and clothing, schooling, medical cover, housing or water is recorded as failing; unknown without a
+    record."""
     failing = NAN
     for state in guarantees:
         failing = flag(
@@ -178,7 +185,8 @@ def rule_guarantee_failed(guarantees: Rows) -> float:
 
 
 def rule_event(shocks: Rows, when: When) -> float:
-    """A disaster, fire, traffic or work accident or failed project befell the household itself in the last 6 months."""
+    """A disaster, fire, traffic or work accident or failed project befell the household itself in the last 6
+    months."""
     found = False
     for shock in shocks:
         if shock.scope == OWN and shock.occurred_on > when.back[6] and shock.occurred_on <= when.as_of:

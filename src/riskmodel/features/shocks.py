@@ -1,6 +1,7 @@
 # ruff: noqa: SIM102
 # mypy: disable-error-code="no-any-return"
-"""Shocks: what befell the household itself, and what befell everybody of its village, township or county. Occurred by T and known by T."""
+"""Shocks: what befell the household itself, and what befell everybody of its village, township or county.
+Occurred by T and known by T."""
 
 from riskmodel.features.common import NAN, Row, Rows, When, flag, gross_income, income_between, share
 from riskmodel.features.rows import (
@@ -30,7 +31,8 @@ def _own(shocks: Rows, first_kind: int, last_kind: int, start: int, as_of: int) 
 
 
 def _of_area(shocks: Rows, first_kind: int, last_kind: int, start: int, as_of: int) -> int:
-    """Shocks of the household's village, township or county, of kinds between two codes, after day `start` up to T."""
+    """Shocks of the household's village, township or county, of kinds between two codes, after day `start` up
+    to T."""
     count = 0
     for shock in shocks:
         if shock.scope != OWN and shock.kind >= first_kind and shock.kind <= last_kind:
@@ -50,7 +52,8 @@ def own_shocks_12m(shocks: Rows, when: When) -> float:
 
 
 def own_loss_12m(shocks: Rows, when: When) -> float:
-    """Losses recorded for shocks of the household itself in the last 12 months; a shock without a figure counts 0."""
+    """Losses recorded for shocks of the household itself in the last 12 months; a shock without a figure
+    counts 0."""
     total = 0.0
     for shock in shocks:
         if (
@@ -114,7 +117,8 @@ def area_disasters_12m(shocks: Rows, when: When) -> float:
 
 
 def land_under_disaster_12m(shocks: Rows, household: Row, members: Rows, when: When) -> float:
-    """Cultivated land a person where a disaster that destroys harvests hit the household or its area in 12 months; 0 where none did."""
+    """Cultivated land a person where a disaster that destroys harvests hit the household or its area in 12
+    months; 0 where none did."""
     hit = False
     for shock in shocks:
         if _harm_to_fields(shock) and shock.occurred_on > when.back[12] and shock.occurred_on <= when.as_of:
@@ -125,7 +129,8 @@ def land_under_disaster_12m(shocks: Rows, household: Row, members: Rows, when: W
 
 
 def business_share_under_shock_12m(shocks: Rows, income: Rows, when: When) -> float:
-    """Business share of income where a harvest was destroyed or a price fell within 12 months; 0 where neither happened."""
+    """Business share of income where a harvest was destroyed or a price fell within 12 months; 0 where
+    neither happened."""
     hit = False
     for shock in shocks:
         if _harm_to_fields(shock) or shock.kind == PRICE_DROP:

@@ -345,7 +345,7 @@ def _cut(
         frames[name] = frame.drop("replaced_on", strict=False)
     known = pl.when(pl.col("replaced_on") <= as_of).then(
         "replaced_on"
-    )  # an end that lies later is not known yet
+    )  # a later end is not known yet
     frames["member_versions"] = versions.with_columns(replaced_on=known)
     frames["households"] = home.drop("replaced_on", strict=False)
     frames["members"] = people.drop("replaced_on", strict=False)
@@ -392,7 +392,7 @@ def _arguments(definition: Definition, given: Mapping[str, Any]) -> list[Any]:
 
 
 def _mark(members: list[SimpleNamespace], rows: list[SimpleNamespace], table: str) -> None:
-    """Say of each member where its own rows begin and end, as the kernel does at the cut."""
+    """Set the first and last row of each member in one table, as the kernel does after filtering by time."""
     for member in members:
         own = [place for place, row in enumerate(rows) if row.person == member.person]
         setattr(member, f"{table}_start", own[0] if own else 0)
