@@ -1,4 +1,5 @@
-"""Days and months: how a day may be written, and the one rule for months that features, labels, folds and exit reviews share."""
+"""Days and months: how a day may be written, and the one rule for months that features, labels, folds and
+exit reviews share."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from riskmodel.errors import Fault, UserError
 
 
 def day(text: dt.date | str) -> dt.date:
-    """A day, given as a date or as text `YYYY-MM-DD`; of a time with hours the day. Raises UserError for anything else."""
+    """A day, given as a date or as text `YYYY-MM-DD`; of a time with hours the day. Raises UserError for
+    anything else."""
     if isinstance(text, dt.datetime):
         return text.date()
     if isinstance(text, dt.date):
@@ -23,7 +25,8 @@ def day(text: dt.date | str) -> dt.date:
 
 
 def add_months(day: dt.date, months: int) -> dt.date:
-    """The same day of the month, `months` later (earlier if negative); the last day where that month is shorter.
+    """The same day of the month, `months` later (earlier if negative); the last day where that month is
+    shorter.
 
     30 April minus one month is 30 March; 31 March minus one month is the last of February.
     """
@@ -32,5 +35,6 @@ def add_months(day: dt.date, months: int) -> dt.date:
 
 
 def months_before(day: dt.date, months: int) -> dt.date:
-    """`add_months` backwards: the same day of the month, `months` earlier, or the last day of a shorter month."""
+    """`add_months` backwards: the same day of the month, `months` earlier, or the last day of a shorter
+    month."""
     return add_months(day, -months)

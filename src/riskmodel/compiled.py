@@ -1,4 +1,5 @@
-"""One way to compile a function: numba, kept on disk, so that only the first start on a machine waits for a compiler."""
+"""One way to compile a function: numba, kept on disk, so that only the first start on a machine waits for a
+compiler."""
 
 from __future__ import annotations
 

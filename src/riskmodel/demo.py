@@ -1,6 +1,8 @@
-"""The main job from tables to a visit list, each step printed as it happens: what `make demo` and `riskmodel demo` run.
+"""The main job from tables to a visit list, each step printed as it happens: what `make demo` and `riskmodel
+demo` run.
 
-Every step is a public function of `riskmodel`; this file only puts them in a row, says what they did, and leaves the results in `out/`.
+Every step is a public function of `riskmodel`; this file calls them in order, prints what they did, and
+writes the results to `out/`.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ def run(
     seed: int = 1,
     capacity: int | None = None,
 ) -> None:
-    """Synthesise (or take `tables`), check, train, compare, promote, score, list, plot, release. Raises UserError when a step cannot be done."""
+    """Synthesise (or take `tables`), check, train, compare, promote, score, list, plot, release. Raises
+    UserError when a step cannot be done."""
     from rich.console import Console
 
     began = time.monotonic()
@@ -65,7 +68,7 @@ def run(
                 f"a synthetic county of {households:,} households, {years} years to {end}, seed {seed}: {folder}"
             )
             steps.note(
-                "its people have ids, no names; what it does not imitate stands in docs/synthetic-county.md"
+                "its people have ids, no names; docs/synthetic-county.md lists what it does not imitate"
             )
         else:
             steps.note(f"yours: {folder}")
@@ -143,7 +146,8 @@ def run(
 
 
 def next_steps(project: Project, county_code: str) -> str:
-    """What to do after the demo, in the commands of the person who started it: those of `make` in a checkout, else those of the installed program.
+    """What to do after the demo, in the commands of the person who started it: those of `make` in a checkout,
+    else those of the installed program.
 
     county_code: 6 digits, the area of the key that is proposed.
     """
@@ -216,16 +220,18 @@ def _forget(folder: Path) -> None:
 
 
 def _truth_of(folder: Path) -> Path | None:
-    """The truth beside a synthetic county. It sees luck that no feature can: a model above it, or above AUC 0.9, would be leaking."""
+    """`truth.parquet` beside a synthetic county, if there is one. The true probability includes chance events
+    that no record shows: a model above it, or above AUC 0.9, would be leaking."""
     truth = folder.with_name(f"{folder.name}_truth") / "truth.parquet"
     return truth if truth.is_file() else None
 
 
 def _promote_best(project: Project, steps: Steps, runs: Sequence[Run], comparison: Comparison) -> Run:
-    """Try the runs in the order of the comparison under training/acceptance.yaml; the first that passes becomes champion.
+    """Try the runs in the order of the comparison under training/acceptance.yaml; the first that passes
+    becomes champion.
 
-    Where none passes (a small county, a county without signal), the best learned one is taken on for the demonstration with the failed
-    checks waived by name. That is said loudly here, and stands in the model's record for good.
+    Where none passes (a small county, a county without signal), the best learned one is taken on for the
+    demonstration with the failed checks waived by name. That is printed here and kept in the model's record.
     """
     order = sorted(runs, key=lambda run: -comparison.result[run.plan].value("average_precision"))
     learned = [run for run in order if not run.plan.endswith(("_rule", "_rules"))]

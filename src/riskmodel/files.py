@@ -1,8 +1,10 @@
-"""Write files whole or not at all, readable by their owner only, and name what keeps a file from being written.
+"""Write files whole or not at all, readable by their owner only, and name what keeps a file from being
+written.
 
-A file is written beside its target under a temporary name, flushed to the disk, and renamed. A link is followed; a folder, a device or
-a pipe is refused. What holds households or secrets (lists, scores, exports, backups) is readable by its owner only; files for other
-users of the machine (a release, the public keys) are written with `shared=True`.
+A file is written beside its target under a temporary name, flushed to the disk, and renamed. A link is
+followed; a folder, a device or a pipe is refused. What holds households or secrets (lists, scores, exports,
+backups) is readable by its owner only; files for other users of the machine (a release, the public keys) are
+written with `shared=True`.
 """
 
 from __future__ import annotations
@@ -57,11 +59,12 @@ _WRAPPED = ("polars.", "sqlalchemy.", "mlflow.", "sqlite3", "shutil", "pyarrow."
 
 @contextmanager
 def replacing(target: str | os.PathLike[str], *, shared: bool = False) -> Iterator[Path]:
-    """A path to write to, which becomes `target` when the block ends without an error; otherwise the old file stays as it was.
+    """A path to write to, which becomes `target` when the block ends without an error; otherwise the old file
+    stays as it was.
 
-    A link is followed: the file that it points to is replaced. shared: readable by others, as the umask allows; otherwise by the
-    owner only. Raises UserError before the block begins for a missing or read-only folder and for a target that is a folder, a device or
-    a pipe; after it for a disk that is full.
+    A link is followed: the file that it points to is replaced. shared: readable by others, as the umask
+    allows; otherwise by the owner only. Raises UserError before the block begins for a missing or read-only
+    folder and for a target that is a folder, a device or a pipe; after it for a disk that is full.
     """
     named = Path(target)
     path = _regular(named)
@@ -78,7 +81,8 @@ def replacing(target: str | os.PathLike[str], *, shared: bool = False) -> Iterat
         draft.chmod(0o666 & ~_umask() if shared else PRIVATE)
         os.replace(draft, path)
     except UserError as error:
-        # A function that writes in one piece itself was given the draft: a person knows the file by its own name.
+        # A function that writes in one piece itself was given the draft: a person knows the file by its own
+        # name.
         faults = [
             replace(fault, where=str(named)) if fault.where == str(draft) else fault for fault in error.faults
         ]
@@ -95,7 +99,8 @@ def replacing(target: str | os.PathLike[str], *, shared: bool = False) -> Iterat
 
 
 def _regular(named: Path) -> Path:
-    """The file that a path stands for, links followed. Raises UserError unless it is a regular file or can become one."""
+    """The file behind a path, links followed. Raises UserError unless it is a regular file or can become
+    one."""
     try:
         path = Path(os.path.realpath(named))
         if path.is_dir():
@@ -129,9 +134,11 @@ def _umask() -> int:
 
 @contextmanager
 def making_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """A new folder to fill, which becomes `target` when the block ends without an error; otherwise nothing is left of it.
+    """A new folder to fill, which becomes `target` when the block ends without an error; otherwise nothing is
+    left of it.
 
-    An empty folder of that name is replaced. Raises UserError where `target` is a file or holds something, and for a disk that is full.
+    An empty folder of that name is replaced. Raises UserError where `target` is a file or holds something,
+    and for a disk that is full.
     """
     path = Path(os.path.realpath(target))
     if path.exists() and not path.is_dir():
@@ -155,7 +162,8 @@ def making_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def in_plain_words(error: BaseException, where: str | os.PathLike[str] | None = None) -> UserError | None:
-    """A full disk, a read-only place, a missing permission as a UserError, from an error of the system or of a library that wrote. None: another cause.
+    """A full disk, a read-only place, a missing permission as a UserError, from an error of the system or of
+    a library that wrote. None: another cause.
 
     where: the file that a person named; without it the one that the error names.
     """
@@ -175,7 +183,8 @@ def in_plain_words(error: BaseException, where: str | os.PathLike[str] | None = 
 
 @contextmanager
 def naming(target: str | os.PathLike[str]) -> Iterator[None]:
-    """Raise a full disk, a read-only place, a missing permission as a UserError that names `target`, what a person asked to write."""
+    """Raise a full disk, a read-only place, a missing permission as a UserError that names `target`, what a
+    person asked to write."""
     try:
         yield
     except UserError:
@@ -213,7 +222,8 @@ _FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 def harmless(text: str) -> str:
-    """The text, so that no spreadsheet takes it for a formula: an apostrophe before = + - @ and their full-width forms."""
+    """The text, so that no spreadsheet takes it for a formula: an apostrophe before = + - @ and their
+    full-width forms."""
     dangerous = text.lstrip(" \u3000\n").startswith(_FORMULA_MARKS) or text.startswith(_FORMULA_MARKS)
     return "'" + text if dangerous else text
 

@@ -5,7 +5,7 @@ comes from.
 it is valid. The narrower area goes over the wider one (village, township, county, prefecture, province,
 national); a `policy` table that a county brings along goes over all files. An area whose own first value
 begins later falls back on the wider area. A value that ended (`value: null`, or a day after `until`) does not
-fall back: nobody knows then what is in force, so it is an error that says what to add.
+fall back: then it is unknown what is in force, and PolicyError names what to add.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ NUMBERS: Final = (
     "transfer_share",
 )
 # Beside them, days that a feature function may ask for, as days since 1970-01-01: the accounting window from
-# its first day up to the day before its end; the first day of the school year in which the as-of date lies,
-# and of the one before.
+# its first day up to the day before its end; the first day of the school year of the as-of date, and of the
+# one before.
 DAYS: Final = ("accounting_start", "accounting_end", "school_year_before", "school_year_start")
-# Values that are words: name -> what they may say.
+# Values that are words: the permitted ones.
 ACCOUNTING_WINDOWS: Final = ("previous_12_months", "october_to_september")
 WORDS: Final = ("accounting_window", "school_year_begins")
 _WIDTHS: Final = (12, 9, 6, 4, 2)  # digits of village, township, county, prefecture, province
@@ -60,8 +60,8 @@ _WIDTHS: Final = (12, 9, 6, 4, 2)  # digits of village, township, county, prefec
 
 class DatedValue(Strict):
     """One value: valid from the day that is its key to `until` (included), or until the next value. `value:
-    null`: ended. `verified: false`: nobody has compared it with what was published; it serves, and says so
-    wherever it is shown.
+    null`: ended. `verified: false`: not yet compared with the publication; it is used, and marked as
+    unverified wherever it is shown.
     """
 
     value: float | str | None
@@ -71,7 +71,8 @@ class DatedValue(Strict):
 
 
 class Series(Strict):
-    """All values of one name: area (`national`, or the first digits of the area code) -> valid from -> value."""
+    """All values of one name: area (`national`, or the first digits of the area code) -> valid from ->
+    value."""
 
     label: Words
     unit: Annotated[str, Field(min_length=1)]
@@ -111,8 +112,8 @@ class _Dated:
 class Policy:
     """Dated values. Make it with `Policy.load`.
 
-    `files`: name -> the file it stands in. `hash` covers the files' bytes; values of a data folder's `policy`
-    table are in its own hash.
+    `files`: name -> the file it is read from. `hash` covers the files' bytes; values of a data folder's
+    `policy` table are in its own hash.
     """
 
     files: Mapping[str, str]
@@ -149,7 +150,7 @@ class Policy:
                     faults.append(
                         Fault(
                             document.where(name),
-                            f"`{name}` stands in {files[name]} too",
+                            f"`{name}` is in {files[name]} too",
                             "one file",
                             "Delete one.",
                         )
@@ -242,7 +243,7 @@ class Policy:
         )
 
     def school_years(self, area_code: str, on: dt.date) -> tuple[dt.date, dt.date]:
-        """First days of the school year before the one in which the day lies, and of that one. Raises
+        """First day of the previous and of the current school year of an area on the day `on`. Raises
         PolicyError as `value` does.
         """
         begins = self.in_force("school_year_begins", area_code, on).value
@@ -294,7 +295,8 @@ def _without_zeros(area_code: str) -> str:
 
 
 def _month_and_day(value: float | str | None) -> tuple[int, int]:
-    """`09-01` as (9, 1). Raises ValueError for anything else, and for 29 February, which not every year has."""
+    """`09-01` as (9, 1). Raises ValueError for anything else, and for 29 February, which not every year
+    has."""
     day = dt.datetime.strptime(f"2023-{value}", "%Y-%m-%d")
     return day.month, day.day
 

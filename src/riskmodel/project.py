@@ -1,8 +1,8 @@
 """The project folder: found once, read with file:line errors, hashed.
 
-A project holds `features/`, `training/` and `serving/`: what people review, choose and deploy. It is named by an argument, by
-the environment variable RISKMODEL_PROJECT, or it is the working folder or the nearest of its parents that holds
-`features/catalogue.yaml`. It is never looked for beside the installed package.
+A project holds `features/`, `training/` and `serving/`: what people review, choose and deploy. It is named by
+an argument, by the environment variable RISKMODEL_PROJECT, or it is the working folder or the nearest of its
+parents that holds `features/catalogue.yaml`. It is never looked for beside the installed package.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from riskmodel.errors import Fault, ProjectError
 from riskmodel.files import making_folder
 
-# What pydantic says before what it expects: `expected greater than or equal to 1` reads as a sentence, `expected Input should be …` does not.
+# Prefixes of pydantic's messages that are removed: `expected greater than or equal to 1` reads as a sentence,
+# `expected Input should be …` does not.
 _WORDS_BEFORE = re.compile(r"^(Value error, |Assertion failed, |(Input|Value|Object) should be )")
 MARKER = Path("features") / "catalogue.yaml"
 Shape = TypeVar("Shape")
@@ -31,7 +32,7 @@ Shape = TypeVar("Shape")
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML file: its data, and the line on which each key stands."""
+    """A YAML file: its data, and the line of each key."""
 
     path: Path
     data: Any
@@ -59,7 +60,7 @@ class Project:
     def find(cls, folder: str | os.PathLike[str] | None = None) -> Project:
         """The project named by `folder`, by RISKMODEL_PROJECT, or around the working folder.
 
-        Raises ProjectError, which says where was looked and how to make one.
+        Raises ProjectError with the folders that were searched and how to make a project.
         """
         named = folder or os.environ.get("RISKMODEL_PROJECT")
         if named:
@@ -92,7 +93,8 @@ class Project:
         return read_document(self.root / relative)
 
     def load(self, relative: str | os.PathLike[str], shape: type[Shape] | TypeAdapter[Shape]) -> Shape:
-        """Read one YAML file into a pydantic model (or TypeAdapter): every fault at once, each with file:line."""
+        """Read one YAML file into a pydantic model (or TypeAdapter): every fault at once, each with
+        file:line."""
         return fit(self.document(relative), shape)
 
     def hash(self, *relative: str | os.PathLike[str]) -> str:
@@ -105,10 +107,11 @@ class Project:
 
 
 def read_document(path: Path, *, as_written: bool = False) -> Document:
-    """Parse YAML, keep the line of each key, refuse keys that are there twice. Raises ProjectError with file:line.
+    """Parse YAML, keep the line of each key, refuse keys that are there twice. Raises ProjectError with
+    file:line.
 
-    as_written: every key and value is the text in the file, so that `01`, `No`, `NULL` and `0000-00-00` stay what they are; an empty
-    value is None. Without it YAML 1.1 makes numbers, flags and dates of them.
+    as_written: every key and value is the text in the file, so that `01`, `No`, `NULL` and `0000-00-00` stay
+    what they are; an empty value is None. Without it YAML 1.1 makes numbers, flags and dates of them.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -144,7 +147,8 @@ def read_document(path: Path, *, as_written: bool = False) -> Document:
 
 @dataclass(frozen=True)
 class _Making:
-    """What `_construct` carries along: the file, PyYAML's constructor of scalars, and the lines and faults that are collected."""
+    """What `_construct` carries along: the file, PyYAML's constructor of scalars, and the lines and faults
+    that are collected."""
 
     path: Path
     scalars: yaml.CSafeLoader
@@ -166,7 +170,8 @@ def _too_deep(path: Path, line: int) -> ProjectError:
 
 
 def _construct(making: _Making, node: yaml.Node, key: tuple[str | int, ...], above: tuple[int, ...]) -> Any:
-    """The data of a node at this key. `above`: identities of the nodes around it, among which it must not be."""
+    """The data of a node at this key. `above`: identities of the nodes around it, among which it must not
+    be."""
     line = node.start_mark.line + 1
     making.lines[key] = line
     if id(node) in above or len(above) > 50:
@@ -191,7 +196,8 @@ def _construct(making: _Making, node: yaml.Node, key: tuple[str | int, ...], abo
 
 
 def _scalar(making: _Making, node: yaml.Node) -> Any:
-    """One value or key. What YAML 1.1 takes for a date, number or tag but cannot read is a fault with its line."""
+    """One value or key. What YAML 1.1 takes for a date, number or tag but cannot read is a fault with its
+    line."""
     if making.as_written and isinstance(node, yaml.ScalarNode):
         return node.value if node.value or node.style else None
     try:
@@ -209,7 +215,8 @@ def _scalar(making: _Making, node: yaml.Node) -> Any:
 
 
 def fit(document: Document, shape: type[Shape] | TypeAdapter[Shape]) -> Shape:
-    """Validate a document against a pydantic model; every fault at once, each with file:line. Raises ProjectError."""
+    """Validate a document against a pydantic model; every fault at once, each with file:line. Raises
+    ProjectError."""
     adapter = shape if isinstance(shape, TypeAdapter) else TypeAdapter(shape)
     try:
         return adapter.validate_python(document.data)
@@ -257,9 +264,11 @@ DECLARATIONS = ("features", "training", "serving", "notebooks")
 
 
 def start_project(folder: Path, model: Path | None = None) -> Path:
-    """A new project folder, ready to edit: the declarations of `model`, of the project around the working folder, or of the installation.
+    """A new project folder, ready to edit: the declarations of `model`, of the project around the working
+    folder, or of the installation.
 
-    It is made whole or not at all. Raises ProjectError if the folder holds something already, UserError for a full disk.
+    It is made whole or not at all. Raises ProjectError if the folder holds something already, UserError for a
+    full disk.
     """
     if folder.is_dir() and any(folder.iterdir()):
         raise ProjectError(
@@ -280,7 +289,8 @@ def _declarations_at_hand() -> Path:
     try:
         return Project.find().root
     except ProjectError:
-        # The wheel lays the declarations down beside the interpreter's data; an editable install has the checkout instead.
+        # The wheel lays the declarations down beside the interpreter's data; an editable install has the
+        # checkout instead.
         shipped = Path(sysconfig.get_path("data")) / "share" / "riskmodel"
         if not (shipped / MARKER).is_file():
             raise

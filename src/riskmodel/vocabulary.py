@@ -16,13 +16,13 @@ margin                    原始分                the raw sum of the model, bef
 probability               概率                  the calibrated margin: of 100 households with 10 %, about 10 relapse
 band                      波动区间              10-90 % of the probability across ensemble members: model instability
 risk kind                 风险类型              illness, disability, education, … : the policy's own list
-reason                    理由                  a sentence with value, period and comparison that says what moved the score
+reason                    理由                  a sentence with value, period and comparison: what moved the score
 lead                      线索                  a hint from a person or a rule; always visited, whatever the score
 verification              入户核实              a person's visit and its outcome; the only thing that decides anything
 random check              随机抽查              a visit drawn by chance, so that misses can be estimated
 capacity                  走访能力              visits that a county can give in a cycle
 precision at k            前k户命中率           share of the k first households that relapse
-recall at k               前k户覆盖率           share of all relapses that stand among the first k
+recall at k               前k户覆盖率           share of all relapses that are among the first k
 calibration               校准                  agreement of probabilities with observed shares
 champion                  在用模型              the model in force; a challenger is a candidate for its place
 grade                     优先级                red, orange, yellow, none: order of verification, from rules and capacity

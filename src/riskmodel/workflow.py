@@ -1,7 +1,7 @@
 """The steps of the work, each one function: what the command line, a notebook and the demo call.
 
-Every function takes `project` (a Project, a folder, or None for the project around the working folder). Nothing here calculates;
-each step hands over to the room that does.
+Every function takes `project` (a Project, a folder, or None for the project around the working folder).
+Nothing here calculates; each step hands over to the room that does.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def open_project(folder: ProjectLike = None) -> Project:
 
 
 def synthesise(folder: PathLike, *, households: int, years: int, end: dt.date | str, seed: int) -> Path:
-    """Write a synthetic county as Parquet tables, and its truth into the sibling folder `<folder>_truth`. Returns the folder."""
+    """Write a synthetic county as Parquet tables, and its truth into the sibling folder `<folder>_truth`.
+    Returns the folder."""
     from riskmodel import synthetic
 
     target = Path(folder)
@@ -56,7 +57,8 @@ def synthesise(folder: PathLike, *, households: int, years: int, end: dt.date | 
 def synthetic_county(
     *, households: int = 2000, years: int = 4, end: dt.date | str = "2025-12-31", seed: int = 1
 ) -> tuple[Tables, pd.DataFrame]:
-    """A synthetic county in memory: its tables, and the truth (household_id, as_of, true probability, outcome)."""
+    """A synthetic county in memory: its tables, and the truth (household_id, as_of, true probability,
+    outcome)."""
     from riskmodel import synthetic
 
     tables, truth = synthetic.synthetic_county(households=households, years=years, end=day(end), seed=seed)
@@ -66,7 +68,8 @@ def synthetic_county(
 def read_tables(folder: PathLike, *, aside: PathLike | None = None) -> Tables:
     """The tables of a data folder, checked. Raises DataError with all faults.
 
-    aside: a folder into which refused rows are written, each with its reason; the others are used, and `refused` counts what is missing.
+    aside: a folder into which refused rows are written, each with its reason; the others are used, and
+    `refused` counts what is missing.
     """
     from riskmodel import tables
 
@@ -81,7 +84,8 @@ def check_tables(folder: PathLike) -> CheckReport:
 
 
 def quality_report(folder: PathLike, output: PathLike) -> Path:
-    """Write the quality report of a data folder (one HTML page, complete in itself) that a data officer sends back to a department."""
+    """Write the quality report of a data folder (one HTML page, complete in itself) that a data officer sends
+    back to a department."""
     from riskmodel import tables
 
     files.write_text(output, tables.quality_report(Path(folder)))
@@ -89,7 +93,10 @@ def quality_report(folder: PathLike, output: PathLike) -> Path:
 
 
 def quarantine(folder: PathLike, into: PathLike) -> Quarantined:
-    """Set refused rows aside in files that say why, and go on with the others. Raises DataError where a whole table is at fault."""
+    """Write refused rows, with the reason of each, to files in `into`, and a usable copy of the others.
+
+    Raises DataError where a whole table is at fault.
+    """
     from riskmodel import tables
 
     with files.naming(into):
@@ -97,7 +104,8 @@ def quarantine(folder: PathLike, into: PathLike) -> Quarantined:
 
 
 def store_tables(folder: PathLike, store: PathLike) -> Stored:
-    """Check a folder and keep its tables, sorted and by county, with content hashes; every command takes the store as its tables."""
+    """Check a folder and keep its tables, sorted and by county, with content hashes; every command takes the
+    store as its tables."""
     from riskmodel import tables
 
     with files.naming(store):
@@ -114,7 +122,8 @@ def propose_mapping(file: PathLike, table: str | None = None) -> str:
 def build_features(
     tables: Tables | PathLike, as_of: dt.date | str, *, project: ProjectLike = None, everybody: bool = False
 ) -> pd.DataFrame:
-    """The features of the cohort (or of everybody in force) on a day, one row a household; units and meanings stand in the catalogue."""
+    """The features of the cohort (or of everybody in force) on a day, one row a household; units and
+    meanings: `features/catalogue.yaml`."""
     from riskmodel.features import build, load_catalogue
     from riskmodel.policy import Policy
     from riskmodel.training import cohort
@@ -134,7 +143,8 @@ def build_features(
 def policy_notes(
     tables: Tables | PathLike, as_of: dt.date | str, *, project: ProjectLike = None
 ) -> list[str]:
-    """Policy values in force for the county on a day that nobody has compared with what was published, a line each."""
+    """Policy values in force for the county on a day that nobody has compared with what was published, a line
+    each."""
     from riskmodel.policy import Policy
 
     data = _tables(tables)
@@ -151,7 +161,8 @@ def trace_features(
     features: Sequence[str] = (),
     project: ProjectLike = None,
 ) -> list[ValueTrace]:
-    """How a household's feature values came about: formula, window, rows, policy values. features: which; all by default."""
+    """How a household's feature values came about: formula, window, rows, policy values. features: which; all
+    by default."""
     from riskmodel.features import load_catalogue
     from riskmodel.features.tracing import explain_values
     from riskmodel.policy import Policy
@@ -192,7 +203,8 @@ def train(
     project: ProjectLike = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Run:
-    """Train one plan on what was known by `until` (default: the newest `known_on`), evaluate it on later dates, log the run.
+    """Train one plan on what was known by `until` (default: the newest `known_on`), evaluate it on later
+    dates, log the run.
 
     progress: called with a text and the share done, from 0 to 1.
     """
@@ -210,7 +222,8 @@ def compare(
 ) -> Comparison:
     """Runs side by side on identical as-of dates and households. Without runs: the newest of each plan.
 
-    truth: `truth.parquet` of a synthetic county; the true probability, which sees luck that no feature can, is shown as one more row.
+    truth: `truth.parquet` of a synthetic county; its true probability, which includes chance events that no
+    record shows, is one more row.
     """
     from riskmodel import training
 
@@ -226,7 +239,8 @@ def promote(
     waive: Mapping[str, str] | None = None,
     project: ProjectLike = None,
 ) -> Promotion:
-    """Make a run the champion, if it passes `training/acceptance.yaml`. Raises PromotionRefused with every failed check."""
+    """Make a run the champion, if it passes `training/acceptance.yaml`. Raises PromotionRefused with every
+    failed check."""
     from riskmodel import training
 
     return training.promote(
@@ -239,7 +253,8 @@ def promote(
 
 
 def rollback(*, by: str, because: str, project: ProjectLike = None) -> str:
-    """Give the place back to the champion before this one; who and why is kept. Returns a sentence. Raises ModelError when there was none."""
+    """Give the place back to the champion before this one; who and why is kept. Returns a sentence. Raises
+    ModelError when there was none."""
     from riskmodel import training
 
     entry = training.rollback(open_project(project), by=by, because=because)
@@ -247,7 +262,10 @@ def rollback(*, by: str, because: str, project: ProjectLike = None) -> str:
 
 
 def replay(scores: PathLike, tables: Tables | PathLike, *, project: ProjectLike = None) -> Replay:
-    """Compute 1,000 stored scores again, bit for bit, reasons included, or say exactly what is gone."""
+    """Compute 1,000 stored scores again and compare them bit for bit, reasons included.
+
+    Raises UserError with every input that is no longer there.
+    """
     from riskmodel.screening import replay
 
     return replay.replay(open_project(project), Path(scores), _tables(tables))
@@ -261,15 +279,17 @@ def load_model(which: str = "champion", *, project: ProjectLike = None) -> Scree
 
 
 def run_file(run: str | Run, name: str, *, project: ProjectLike = None) -> Path:
-    """A file that a run keeps, as a local path: `record.md`, `folds.json`, `plots/folds.png`, `metrics.csv`, … Raises ModelError."""
+    """A file that a run keeps, as a local path: `record.md`, `folds.json`, `plots/folds.png`, `metrics.csv`,
+    … Raises ModelError."""
     from riskmodel.training import registry
 
     return registry.artifact(open_project(project), run if isinstance(run, str) else run.id, name)
 
 
 def keep_importance(scores: Scores, *, run: str | Run = "champion", project: ProjectLike = None) -> Path:
-    """Keep with a run, in MLflow, what weighs how much in these scores: `importance/importance.csv` and `.png`, by feature and risk kind; for trees
-    also `interactions.csv` and `.png`, what pairs of features do together.
+    """Keep with a run, in MLflow, what weighs how much in these scores: `importance/importance.csv` and
+    `.png`, by feature and risk kind; for trees also `interactions.csv` and `.png`, what pairs of features do
+    together.
 
     Returns the folder. Raises ModelError when the scores were made by the model of another run.
     """
@@ -283,7 +303,7 @@ def keep_importance(scores: Scores, *, run: str | Run = "champion", project: Pro
 
     here = open_project(project)
     name = run if isinstance(run, str) else run.id
-    folder = load_model_folder(here, name)  # says in words that there is no champion, or no such run
+    folder = load_model_folder(here, name)  # raises UserError without a champion or such a run
     now = registry.champion(here) if name == "champion" else None
     found = registry.find_run(here, now["run_id"] if now else name)
     if found["tags"].get("riskmodel.version") != scores.model_version:
@@ -313,9 +333,9 @@ def score(
     capacity: int | None = None,
     project: ProjectLike = None,
 ) -> Scores:
-    """Score and explain the cohort of a day; for a run on a ready-made table, the rows of the wave that the day stands for.
+    """Score and explain the cohort of a day; for a run on a ready-made table, the rows of the day's wave.
 
-    capacity: visits of the cycle, on which grades rest; by default that of `serving/screening.yaml`. Grades are those of a list of this capacity.
+    capacity: visits of the cycle, which decides grades; by default that of `serving/screening.yaml`.
     """
     if isinstance(model, str) and isinstance(tables, (str, os.PathLike)):
         from riskmodel.screening import ready_made
@@ -332,7 +352,8 @@ def score(
 
 
 def write_scores(scores: Scores, output: PathLike) -> Path:
-    """Write scores to a file: .parquet, .csv or .xlsx, as its ending says. Returns the path. Raises DataError for another ending."""
+    """Write scores as .parquet, .csv or .xlsx, by the path's suffix. Returns the path. Raises DataError for
+    another suffix."""
     from riskmodel.screening import score_files
 
     return score_files.write_scores(scores.frame, Path(output))
@@ -348,10 +369,12 @@ def screening_list(
     issue: bool = False,
     project: ProjectLike = None,
 ) -> VisitList:
-    """The visit list of a day: leads that must be seen, what was left over, the model's order, random checks, within the capacity.
+    """The visit list of a day: leads that must be seen, what was left over, the model's order, random checks,
+    within the capacity.
 
-    capacity: visits that can be given; by default that of `serving/screening.yaml`. county: code (6 digits), where the tables hold several.
-    `issue`: keep it in the casebook as given out. Only then can its results be recorded, and what is not done be carried over.
+    capacity: visits that can be given; by default that of `serving/screening.yaml`. county: code (6 digits),
+    where the tables hold several. `issue`: keep it in the casebook as given out. Only then can its results be
+    recorded, and what is not done be carried over.
     """
     from riskmodel import casebook
 
@@ -367,7 +390,8 @@ def screening_list(
 
 
 def write_list(visits: VisitList, path: PathLike, *, township: str | None = None) -> Path:
-    """Write a visit list in the form that the path's ending names: .xlsx, .csv, .html or .pdf. Returns the path.
+    """Write a visit list in the form that the path's ending names: .xlsx, .csv, .html or .pdf. Returns the
+    path.
 
     township: only the rows of this township (.xlsx only). Raises UserError for another ending.
     """
@@ -386,7 +410,8 @@ def write_list_by_township(visits: VisitList, folder: PathLike) -> list[Path]:
 
 
 def write_review(review: ExitReview, path: PathLike) -> Path:
-    """Write an exit review as .xlsx or .csv, as the path's ending says. Returns the path. Raises UserError for another ending."""
+    """Write an exit review as .xlsx or .csv, by the path's suffix. Returns the path. Raises UserError for
+    another suffix."""
     from riskmodel.visits import writers
 
     return writers.write_review(review, Path(path))
@@ -401,7 +426,8 @@ def explain(
     plot: PathLike | None = None,
     project: ProjectLike = None,
 ) -> Any:
-    """Why a household stands where it stands: its reasons with values, periods and comparison. `plot` writes a waterfall."""
+    """The reasons behind a household's score, with values, periods and comparison. plot: a file to which a
+    waterfall plot is written."""
     scores = score(tables, as_of, model=model, project=project)
     reasons = scores.reasons(household_id)
     if plot is not None:
@@ -420,7 +446,8 @@ def changes(
 ) -> pd.DataFrame:
     """What moved each household between two days, by one model: a row a household, sorted by household_id.
 
-    moved: up, down, same, new or left; changes_zh, changes_en: the circumstances behind it. See `screening.changes.what_changed`.
+    moved: up, down, same, new or left; changes_zh, changes_en: the circumstances behind it. See
+    `screening.changes.what_changed`.
     """
     from riskmodel.screening import changes
 
@@ -430,14 +457,16 @@ def changes(
 
 
 def record(file: PathLike, *, by: str = "command line", project: ProjectLike = None) -> Recorded:
-    """Take verification results back in from a filled list; refused rows come back in a file that says why. by: stands in the audit."""
+    """Import verification results from a filled list; refused rows are written to a file with their reasons.
+    by: who records; kept in the audit."""
     from riskmodel import casebook
 
     return casebook.record(open_project(project), Path(file), by=by)
 
 
 def cycles(*, closed: bool = False, project: ProjectLike = None) -> Cycles:
-    """The open cycles of the casebook: how far their visits have come, and results that contradict each other. `closed`: the closed ones too."""
+    """The open cycles of the casebook: how far their visits have come, and results that contradict each
+    other. `closed`: the closed ones too."""
     from riskmodel.casebook import cycles
 
     with _casebook(project) as book:
@@ -452,10 +481,12 @@ def close_cycle(
     waive: Mapping[str, str] | None = None,
     project: ProjectLike = None,
 ) -> str:
-    """Close a cycle for good: its results are refused from now on. Returns a sentence. Raises UserError if it is not open.
+    """Close a cycle for good: its results are refused from now on. Returns a sentence. Raises UserError if it
+    is not open.
 
-    by: who decides; stands in the audit. county: 6 digits; needed only where the casebook holds several counties. waive: household_id -> reason,
-    for every household whose results contradict each other; without it such a cycle is not closed.
+    by: who decides; kept in the audit. county: 6 digits; needed only where the casebook holds several
+    counties. waive: household_id -> reason, for every household whose results contradict each other; without
+    it such a cycle is not closed.
     """
     with _casebook(project) as book:
         code = county or book.county(cycle)
@@ -475,10 +506,11 @@ def withdraw(
     county: str | None = None,
     project: ProjectLike = None,
 ) -> str:
-    """Take back the result of a visit, with the reason: it was recorded on the wrong household. Returns a sentence. Raises UserError.
+    """Take back the result of a visit, with the reason: it was recorded on the wrong household. Returns a
+    sentence. Raises UserError.
 
-    The row stays in the casebook and no reader counts it any more. team, county: needed where several teams or counties have a result of the
-    household in the cycle. by, because: kept; the reason names no person.
+    The row stays in the casebook and no reader counts it any more. team, county: needed where several teams
+    or counties have a result of the household in the cycle. by, because: kept; the reason names no person.
     """
     from riskmodel.settings import load_settings, today
 
@@ -497,7 +529,8 @@ def withdraw(
 
 
 def disagreements(*, project: ProjectLike = None) -> pd.DataFrame:
-    """Where visits disagreed with the reasons: kind, zh, en, count, most frequent first; of every list so far, by no village and no person."""
+    """Where visits disagreed with the reasons: kind, zh, en, count, most frequent first; of every list so
+    far, by no village and no person."""
     import pandas as pd
 
     from riskmodel.settings import load_settings
@@ -521,10 +554,11 @@ def recall(
     since: dt.date | str | None = None,
     project: ProjectLike = None,
 ) -> CheckedRecall:
-    """What the lists so far missed, from the random checks of all their cycles together; `not_estimable` where nobody was drawn or too few found.
+    """What the lists so far missed, from the random checks of all their cycles together; `not_estimable`
+    where nobody was drawn or too few found.
 
-    tables: of the county; villages that its yearly sweep saw whole in a list's cycle are counted instead of estimated. county: only lists
-    of this county (6 digits). since: only lists as of this day or later.
+    tables: of the county; villages that its yearly sweep saw whole in a list's cycle are counted instead of
+    estimated. county: only lists of this county (6 digits). since: only lists as of this day or later.
     """
     from riskmodel.settings import load_settings
     from riskmodel.visits.visit_list import cycle_length
@@ -540,7 +574,8 @@ def recall(
 
 
 def backup(target: PathLike, *, project: ProjectLike = None) -> str:
-    """Copy a SQLite casebook to a file while it is in use, and check the copy. Returns what it holds. Raises UserError; the old file stays then."""
+    """Copy a SQLite casebook to a file while it is in use, and check the copy. Returns what it holds. Raises
+    UserError; the old file stays then."""
     from riskmodel.casebook import backup
 
     with _casebook(project) as book:
@@ -550,7 +585,7 @@ def backup(target: PathLike, *, project: ProjectLike = None) -> str:
 def exit_review(
     tables: Tables | PathLike, as_of: dt.date | str, *, model: str = "champion", project: ProjectLike = None
 ) -> ExitReview:
-    """Monitored households that people might look at again, with what speaks for and against it. It closes nothing.
+    """Monitored households that people might review, with the evidence for and against. It closes nothing.
 
     Visits that the casebook knows count as well. Conditions: `exits` in `serving/screening.yaml`.
     """
@@ -580,7 +615,8 @@ def _casebook(project: ProjectLike) -> Iterator[Casebook]:
 def release(
     tables: Tables | PathLike, as_of: dt.date | str, *, model: str = "champion", project: ProjectLike = None
 ) -> Path:
-    """Write the sealed folder that the service loads: model, catalogue, policy and the area context of the day, under a signed manifest."""
+    """Write the sealed folder that the service loads: model, catalogue, policy and the area context of the
+    day, under a signed manifest."""
     from riskmodel.serving.releases import release
 
     here = open_project(project)
@@ -588,7 +624,8 @@ def release(
 
 
 def release_key(*, project: ProjectLike = None) -> tuple[Path, str]:
-    """Make the key that seals releases, and trust it. Returns its path and name. Raises ModelError when there is one already."""
+    """Make the key that seals releases, and trust it. Returns its path and name. Raises ModelError when there
+    is one already."""
     from riskmodel.serving.releases import seal
 
     return seal.make_key(open_project(project))
@@ -602,7 +639,8 @@ def export_households(
     *,
     horizon: int = 12,
 ) -> Path:
-    """Write the body of `POST /v1/scores` for households of a data folder. Raises DataError with every unknown household."""
+    """Write the body of `POST /v1/scores` for households of a data folder. Raises DataError with every
+    unknown household."""
     import json
 
     from riskmodel.serving import requests
@@ -629,7 +667,8 @@ def add_key(
     by: str = "command line",
     project: ProjectLike = None,
 ) -> NewKey:
-    """Make a key to the service. Its secret is in the answer and nowhere else. Raises UserError with every fault of what it should carry."""
+    """Make a key to the service. Its secret is in the answer and nowhere else. Raises UserError with every
+    fault of what it should carry."""
     from riskmodel.casebook import doorkeeping
 
     with _casebook(project) as book:
@@ -647,7 +686,8 @@ def list_keys(*, project: ProjectLike = None) -> list[Key]:
 
 
 def revoke_key(key_id: str, *, by: str = "command line", project: ProjectLike = None) -> Key:
-    """Take a key back, with its sessions; a running service refuses it within seconds. Raises UserError for one that is not in force."""
+    """Take a key back, with its sessions; a running service refuses it within seconds. Raises UserError for
+    one that is not in force."""
     from riskmodel.casebook import doorkeeping
 
     with _casebook(project) as book:
@@ -655,7 +695,8 @@ def revoke_key(key_id: str, *, by: str = "command line", project: ProjectLike = 
 
 
 def verify_audit(head: PathLike | None = None, *, project: ProjectLike = None) -> AuditFindings:
-    """Whether the audit's chain holds. head: a file that `export_audit` wrote before, on whose newest entry the chain must still stand."""
+    """Check the hash chain of the audit. head: an earlier file of `export_audit`, whose newest entry must
+    still be in the chain."""
     from riskmodel.casebook import export
 
     exported = None if head is None else export.read_head(Path(head))
@@ -664,7 +705,8 @@ def verify_audit(head: PathLike | None = None, *, project: ProjectLike = None) -
 
 
 def export_audit(output: PathLike, *, since: int = 0, project: ProjectLike = None) -> AuditFindings:
-    """Write the audit from an entry on as JSON lines, the head of its chain first; the chain is verified in the same reading."""
+    """Write the audit from an entry on as JSON lines, the head of its chain first; the chain is verified in
+    the same reading."""
     from riskmodel.casebook import export
 
     with _casebook(project) as book:
@@ -672,7 +714,8 @@ def export_audit(output: PathLike, *, since: int = 0, project: ProjectLike = Non
 
 
 def init_project(folder: PathLike, *, project: ProjectLike = None) -> Path:
-    """A new project folder with features/, training/, serving/ and notebooks/, ready to edit; copied from the project at hand."""
+    """A new project folder with features/, training/, serving/ and notebooks/, ready to edit; copied from the
+    project at hand."""
     return start_project(Path(folder), None if project is None else open_project(project).root)
 
 

@@ -200,7 +200,7 @@ def test_features_that_are_absent_doubled_or_of_another_type_are_named_all_at_on
         len(texts) == 3
         and "type float32" in texts[0]
         and "feature share: not among" in texts[1]
-        and "feature yuan: stands twice" in texts[2]
+        and "feature yuan: given twice" in texts[2]
     )
 
 

@@ -236,7 +236,7 @@ def test_compare_sets_all_plans_on_the_same_rows(own, runs, truth_folder):
     assert list(table.index[:3]) == ["income_rule", "department_rules", "quick"]
     counts = {side_by_side.result[name].counts["rows"] for name in side_by_side.result.names}
     assert len(counts) == 1
-    assert "sees luck that no feature can" in side_by_side.text()
+    assert "includes chance events that no record shows" in side_by_side.text()
     assert runs["quick"].id in side_by_side.text()
     assert side_by_side.figure().axes
 

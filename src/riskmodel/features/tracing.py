@@ -343,9 +343,7 @@ def _cut(
         else:
             frame = frame.filter(pl.col("household_id") == household_id)
         frames[name] = frame.drop("replaced_on", strict=False)
-    known = pl.when(pl.col("replaced_on") <= as_of).then(
-        "replaced_on"
-    )  # a later end is not known yet
+    known = pl.when(pl.col("replaced_on") <= as_of).then("replaced_on")  # a later end is not known yet
     frames["member_versions"] = versions.with_columns(replaced_on=known)
     frames["households"] = home.drop("replaced_on", strict=False)
     frames["members"] = people.drop("replaced_on", strict=False)

@@ -1,7 +1,7 @@
 """What changed: against an earlier scoring, which of a household's circumstances moved it up or down.
 
-From two scorings of a county (`what_changed`, which looks at every feature), or from what was kept of two scorings of one household
-(`Standing`, `moved_between`, which look at the reasons that were told then and now).
+From two scorings of a county (`what_changed`, which compares every feature), or from what was kept of two
+scorings of one household (`Standing`, `moved_between`, which compare the reasons given then and now).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ MOVED: Final[Mapping[str, tuple[str, str]]] = {
 class Standing:
     """What is kept of one scoring of one household, so that a later one can be compared with it.
 
-    margin: the raw margin, which moves are measured in; it is not shown. reasons: as they were told.
+    margin: the raw margin, by which moves are measured; it is not shown. reasons: those given then.
     """
 
     household_id: str
@@ -89,7 +89,8 @@ class Standing:
 
 @dataclass(frozen=True)
 class Move:
-    """What became of one household between two scorings. moved: a key of MOVED. changes: up to three, heaviest first, in both languages."""
+    """What became of one household between two scorings. moved: a key of MOVED. changes: up to three,
+    heaviest first, in both languages."""
 
     household_id: str
     moved: str
@@ -102,7 +103,8 @@ class Move:
 
 
 def said(moved: str, changes: str, language: Language) -> str:
-    """How a household moved and what moved it, in one line; without changes, that no recorded value explains it."""
+    """How a household moved and what moved it, in one line; without changes, that no recorded value explains
+    it."""
     way = MOVED[moved][0 if language == "zh" else 1]
     if moved in ("up", "down") and not changes:
         changes = "记录中没有可说明的变化" if language == "zh" else "no recorded change explains it"
@@ -110,10 +112,11 @@ def said(moved: str, changes: str, language: Language) -> str:
 
 
 def moved_between(before: Standing | None, now: Standing | None) -> Move:
-    """What moved a household between two kept scorings; None where it was not scored. See `what_changed` for `moved`.
+    """What moved a household between two kept scorings; None where it was not scored. See `what_changed` for
+    `moved`.
 
-    A change is told where a reason came, went or has another value, in the direction in which the household moved. Raises DataError for
-    different households, models or horizons, and when both are None.
+    A reason that is new, gone or has another value is a change, if its direction is that of the household's
+    move. Raises DataError for different households, models or horizons, and when both are None.
     """
     some = now or before
     if some is None:
@@ -150,7 +153,7 @@ def moved_between(before: Standing | None, now: Standing | None) -> Move:
 
 
 def _of_reasons(old: Reason | None, new: Reason | None, direction: int) -> tuple[str, str] | None:
-    """A reason that came, went or changed, in both languages; None where that does not speak for the move."""
+    """A reason that is new, gone or changed, in both languages; None where it does not explain the move."""
     if new is None:
         assert old is not None
         zh, en = _GONE[old.raises]
@@ -173,7 +176,7 @@ def _of_reasons(old: Reason | None, new: Reason | None, direction: int) -> tuple
     return (new.zh + zh, new.en + en) if zh else None
 
 
-# raises -> what is said before a reason that came (went), zh and en
+# raises -> words before a reason that is new (gone), zh and en
 _CAME: Final = {True: ("新出现：", "new: "), False: ("新的有利情况：", "now in its favour: ")}
 _GONE: Final = {
     True: ("不再突出：", "no longer stands out: "),
@@ -183,9 +186,10 @@ _NOW: Final = ("现在：", "now: ")
 
 
 def last_time(unit: str, manner: str, old: float, new: float, language: Language) -> str:
-    """What a value was, to be put after the sentence of the new one: （上次605元）, (605 yuan last time).
+    """The former value, as a suffix of the sentence about the new one: （上次605元）, (605 yuan last time).
 
-    Empty where both are said alike, and where the sentences of both do not compare: a loss and a gain, a part of nothing.
+    Empty where both are equal after rounding, and where the two sentences are not comparable: a loss and a
+    gain, a share of nothing.
     """
     first, second = (float(wording.shown(value, unit)) for value in (old, new))
     if first == second or first * second < 0 or (second == 0 and unit in wording.PARTS):
@@ -205,10 +209,11 @@ def last_time(unit: str, manner: str, old: float, new: float, language: Language
 def what_changed(previous: Scores, current: Scores) -> pl.DataFrame:
     """For each household of either scoring, what moved it. One row a household, sorted by household_id.
 
-    moved: `up`, `down`, `same` (margin within 0.1), `new` (not scored before), `left` (not scored now). changes_zh, changes_en: up to three changes of
-    its circumstances in the direction in which it moved, heaviest first; empty where no recorded value explains the move. Probabilities and
-    ranks are missing where the household was not scored. Raises DataError when the scorings are by different models or horizons: then a
-    change of the model, not of the household, may be what moved it.
+    moved: `up`, `down`, `same` (margin within 0.1), `new` (not scored before), `left` (not scored now).
+    changes_zh, changes_en: up to three changes of its circumstances in the direction in which it moved,
+    heaviest first; empty where no recorded value explains the move. Probabilities and ranks are missing where
+    the household was not scored. Raises DataError when the scorings are by different models or horizons: then
+    a change of the model, not of the household, may be what moved it.
     """
     _refuse_unlike((previous.model_version, previous.horizon), (current.model_version, current.horizon))
     before, now = previous.table, current.table
@@ -283,7 +288,8 @@ def _refuse_unlike(before: tuple[str, int], now: tuple[str, int]) -> None:
 
 
 def _fits(told: tuple[str, ...], way: float, direction: int) -> bool:
-    """Whether a value that rose (way 1) or fell (-1) speaks for a move up (1) or down (-1), by when its values are a reason."""
+    """Whether a value that rose (way 1) or fell (-1) can explain a move up (1) or down (-1), by the
+    directions in which its values are reasons."""
     riskier = {"high_raises": 1, "low_lowers": 1, "low_raises": -1, "high_lowers": -1}
     return any(way * riskier[when] * direction > 0 for when in told)
 
@@ -295,17 +301,22 @@ def _changes(
     rows_now: npt.NDArray[np.intp],
     direction: npt.NDArray[np.int64],
 ) -> tuple[list[str], list[str]]:
-    """Texts in both languages for households that stand in both tables."""
+    """What changed, in zh and en, for the households of both tables: two lists of length m.
+
+    rows_before, rows_now: (m,), each household's row in the two tables. direction: (m,), 1 up, -1 down, 0.
+    """
     entries = [now.wordbook.catalogue[name] for name in now.names]
     old, new = before.values[rows_before], now.values[rows_now]
     gained = (now.contributions[rows_now] - before.contributions[rows_before]) * direction[:, None]
-    # A change speaks for a move only if its direction is a reason for it; that a value is known only now, or no longer, is none.
+    # A change explains a move only if its direction is a reason for it; a value that became known or unknown
+    # does not.
     rose, fell = (
         np.array([[_fits(entry.told, way, side) for entry in entries] for side in (-1, 0, 1)])
         for way in (1, -1)
     )
     fits = np.where(new > old, rose[direction + 1], np.where(new < old, fell[direction + 1], False))
-    # Time passes for everybody: that something is longer ago is no change, that it happened again is one. Nor is a change of a change told.
+    # Time passes for everybody: that something is longer ago is no change, that it happened again is one. A
+    # change of a feature that itself measures change is left out.
     manners = np.array([entry.manner for entry in entries])
     fits &= ~(np.isin(manners, ("since", "age")) & (new > old)) & (manners != "change")
     fits &= np.array(
@@ -340,7 +351,7 @@ def _changes(
 
 
 def _change(entry: Feature, old: float, new: float, language: Language) -> str:
-    """A change of one value; empty where both are said alike, or one is unknown."""
+    """The change of one value as a phrase; empty where both are equal after rounding, or one is unknown."""
     if math.isnan(old) or math.isnan(new):
         return ""
     how, zh = entry.manner, language == "zh"

@@ -1,4 +1,4 @@
-"""Which reasons stand most often on a list: what a county should expect to meet at the doors."""
+"""The most frequent reasons on a list: what visitors should expect to find."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from riskmodel.screening.scoring import Scores
 
 
 def frequent_reasons(scores: Scores, households: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """Topics of the raising reasons, most frequent first: topic, zh, en (label of its commonest feature), risk_kind, count (households).
+    """Topics of the raising reasons, most frequent first: topic, zh, en (label of its commonest feature),
+    risk_kind, count (households).
 
     households: only these (all that were scored by default). A household counts once a topic.
     """

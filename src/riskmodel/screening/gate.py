@@ -1,7 +1,8 @@
 """The scoring gate: features that may not be scored are refused, with all their faults at once.
 
-`Booster.predict` takes swapped columns, infinity and 万元 for 元 without a word. Here features are taken by name, and looked at for type, range, unit
-and gaps. What is usual is known from a profile of the rows that the model learned from, where there is one.
+`Booster.predict` takes swapped columns, infinity and 万元 for 元 without a word. Here features are taken by
+name, and looked at for type, range, unit and gaps. What is usual is known from a profile of the rows that the
+model learned from, where there is one.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
 MONEY: Final = ("yuan", "yuan_per_person")
 FEWEST: Final = 30  # households that a shift of the whole can be seen from
 SHIFT: Final = 30.0  # how many times a typical value may differ: 万元 for 元 is 10,000 times, a month for a year 12 times
-# The same for households that somebody picked: the bills of the most ill are hundreds of times the usual ones, and still not 万元 for 元.
+# The same for households that somebody picked: the bills of the most ill are hundreds of times the usual
+# ones, and still not 万元 for 元.
 SHIFT_OF_PICKED: Final = 3000.0
 EMPTIED: Final = 0.95  # share unknown now, where in training most values were known
 USUALLY_KNOWN: Final = 0.5
@@ -56,12 +58,14 @@ def pass_value_gate(
     accept_missing: Collection[str] = (),
     picked: bool = False,
 ) -> Floats:
-    """The values of `names` for n households, shape (n, p), in this order, C-contiguous float64, ready to be scored.
+    """The values of `names` for n households, shape (n, p), in this order, C-contiguous float64, ready to be
+    scored.
 
-    profile: see `training.record.usual_values`; without it units and gaps are not compared. accept_missing: tables whose absence is known and
-    accepted. picked: these are households that somebody chose, no cohort of a day: what they lack says nothing about the tables, and only amounts as
-    far off as 万元 for 元 are taken for another unit. Raises GateError with every fault: features that are not there, types, infinite values, values
-    out of range, units, sources that ran dry.
+    profile: see `training.record.usual_values`; without it units and gaps are not compared. accept_missing:
+    tables whose absence is known and accepted. picked: the households were chosen by somebody and are no
+    cohort: their missing values are no evidence about the tables, and only amounts as far off as 万元 for 元
+    are taken for another unit. Raises GateError with every fault: missing features, types, infinite values,
+    values out of range, units, sources without recent rows.
     """
     faults: list[Fault] = []
     if matrix.values.dtype != np.float64:
@@ -80,7 +84,7 @@ def pass_value_gate(
         else sorted({name for name in there if matrix.names.count(name) > 1})
     )
     faults += [
-        Fault(f"feature {name}", "stands twice", "each feature once", "Drop one of the two.")
+        Fault(f"feature {name}", "given twice", "each feature once", "Drop one of the two.")
         for name in doubled
     ]
     if faults:
@@ -100,8 +104,8 @@ def pass_value_gate(
 
 @dataclass(frozen=True)
 class _Limits:
-    """What is looked at at a glance, for p features: least and greatest value, whether it is a flag, whether most were known when the model learned, and a
-    money feature's typical value then (NaN: there is none)."""
+    """What is looked at at a glance, for p features: least and greatest value, whether it is a flag, whether
+    most were known when the model learned, and a money feature's typical value then (NaN: there is none)."""
 
     low: Floats
     high: Floats
@@ -134,7 +138,7 @@ _LIMITS: dict[tuple[int, int, tuple[str, ...]], tuple[Catalogue, Any, _Limits]] 
 
 
 def _quiet(values: Floats, limits: _Limits, picked: bool) -> bool:
-    """Whether there is certainly nothing to say; where there may be, column after column is looked at."""
+    """Fast path: whether no column can exceed a limit. Otherwise the caller checks column by column."""
     wrong = (
         (values < limits.low)
         | (values > limits.high)
@@ -148,7 +152,7 @@ def _quiet(values: Floats, limits: _Limits, picked: bool) -> bool:
     known = len(values) - np.isnan(values).sum(axis=0)
     if not picked and (limits.usually_known & (known <= (1 - EMPTIED) * len(values))).any():
         return False
-    # the median lies between two bounds when less than half of the numbers lie beyond either
+    # the median is between two bounds when less than half of the numbers are beyond either
     money = ~np.isnan(limits.typical)
     size, typical = np.abs(values[:, money]), limits.typical[money]
     counted = (size > 0).sum(axis=0)

@@ -2,7 +2,7 @@
 API all take it from here.
 
 A grade is an order of urgency for visits. It rests on leads, on the household's place in the model's order
-within the capacity, and on its probability, as `serving/screening.yaml` (`grades`) says.
+within the capacity, and on its probability; limits: `grades` in `serving/screening.yaml`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Pictures for analysts: shap's own plots, fed with our contributions and the catalogue's labels. For screens of people who know what a margin is."""
+"""Pictures for analysts: shap's own plots, fed with our contributions and the catalogue's labels. For screens
+of people who know what a margin is."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ def explanation(
 
 
 def waterfall(table: ReasonTable, base: float, row: int, language: Language = "zh", most: int = 12) -> Figure:
-    """How one household's margin comes about, from the expected margin upwards. Values are written out with their units."""
+    """How one household's margin comes about, from the expected margin upwards. Values are written out with
+    their units."""
     with _plotting():
         from matplotlib import pyplot as plt
 
@@ -73,7 +75,8 @@ def waterfall(table: ReasonTable, base: float, row: int, language: Language = "z
 def importance(table: ReasonTable) -> pl.DataFrame:
     """Mean absolute contribution to the margin of each feature and risk kind over the cohort, heaviest first.
 
-    Columns: kind (`feature`, `topic`, `risk_kind`), name, zh, en, importance (margin), share (of all features).
+    Columns: kind (`feature`, `topic`, `risk_kind`), name, zh, en, importance (margin), share (of all
+    features).
     """
     catalogue = table.wordbook.catalogue
     size = np.abs(table.contributions).mean(axis=0)
@@ -122,7 +125,8 @@ def importance(table: ReasonTable) -> pl.DataFrame:
 
 
 def importance_plot(table: ReasonTable, language: Language = "zh", most: int = 15) -> Figure:
-    """Importance by feature (the `most` heaviest) and by risk kind: mean absolute contribution to the margin over the cohort, as bars."""
+    """Importance by feature (the `most` heaviest) and by risk kind: mean absolute contribution to the margin
+    over the cohort, as bars."""
     with _plotting():
         from matplotlib import pyplot as plt
 
@@ -146,16 +150,17 @@ def importance_plot(table: ReasonTable, language: Language = "zh", most: int = 1
 
 @dataclass(frozen=True)
 class Interactions:
-    """What pairs of features do together, in a sample of a cohort. rows: positions in `table`, shape (m,). values: shape (m, p, p), see
-    `Explainer.interactions`."""
+    """What pairs of features do together, in a sample of a cohort. rows: positions in `table`, shape (m,).
+    values: shape (m, p, p), see `Explainer.interactions`."""
 
     table: ReasonTable
     rows: npt.NDArray[np.intp]
     values: npt.NDArray[np.float64]
 
     def strongest(self, most: int = 20) -> pl.DataFrame:
-        """The pairs that do most together. Columns: first, second (feature names), zh, en (both labels), importance (mean absolute margin that
-        the pair adds or takes together), share (of all that the model does in the sample: alone and in pairs).
+        """The pairs that do most together. Columns: first, second (feature names), zh, en (both labels),
+        importance (mean absolute margin that the pair adds or takes together), share (of all that the model
+        does in the sample: alone and in pairs).
         """
         size = np.abs(self.values).mean(axis=0)
         total = float(size.sum()) or 1.0
@@ -220,7 +225,8 @@ def interaction_plot(found: Interactions, language: Language = "zh", most: int =
 
 
 def pair_plot(found: Interactions, first: str, second: str, language: Language = "zh") -> Figure:
-    """shap's dependence plot of what two features do together: the first along the axis, the second as colour."""
+    """shap's dependence plot of what two features do together: the first along the axis, the second as
+    colour."""
     with _plotting():
         from matplotlib import pyplot as plt
 
@@ -251,9 +257,11 @@ def _wide_enough(limits: npt.NDArray[np.float64]) -> tuple[float, float]:
 def save_importance(
     table: ReasonTable, folder: Path, language: Language = "zh", *, explainer: Explainer | None = None
 ) -> list[Path]:
-    """Write `importance.csv` (feature, topic and risk kind, both languages) and `importance.png` into a folder that is there. The paths.
+    """Write `importance.csv` (feature, topic and risk kind, both languages) and `importance.png` into a
+    folder that is there. The paths.
 
-    With an explainer also `interactions.csv` (the 50 pairs that do most together, in a sample of 400 households) and `interactions.png`.
+    With an explainer also `interactions.csv` (the 50 pairs that do most together, in a sample of 400
+    households) and `interactions.png`.
     """
     files = [folder / "importance.csv", folder / "importance.png"]
     # With a byte order mark, or Excel shows the Chinese labels as rubbish.
@@ -268,7 +276,8 @@ def save_importance(
 
 
 def frequent_reasons(scores: Scores, language: Language = "zh", most: int = 12, first: int = 600) -> Figure:
-    """How often each topic is told as raising the risk, among the first households of the order and in the whole cohort, as bars."""
+    """Bar chart: share of households for which each topic is a reason that raises the risk, among the `first`
+    households of the order and in the whole cohort."""
     with _plotting():
         from matplotlib import pyplot as plt
 
@@ -296,9 +305,7 @@ def frequent_reasons(scores: Scores, language: Language = "zh", most: int = 12, 
             rows - 0.2, [100 * share[name][1] for name in told], height=0.4, color="#9aa7b3", label=words[1]
         )
         axes.set_yticks(rows, [getattr(catalogue[name].label, language) for name in told])
-        axes.set_xlabel(
-            "提到该理由的农户（%）" if language == "zh" else "households for which it is told as a reason (%)"
-        )
+        axes.set_xlabel("提到该理由的农户（%）" if language == "zh" else "households with this reason (%)")
         axes.set_title(SIGNAL_ZH if language == "zh" else SIGNAL_EN, fontsize=9, color="0.35")
         axes.legend()
         plt.close(figure)
@@ -306,7 +313,8 @@ def frequent_reasons(scores: Scores, language: Language = "zh", most: int = 12, 
 
 
 def reasons_by_township(table: ReasonTable, township_code: Sequence[str], fewest: int = 30) -> pl.DataFrame:
-    """How often each risk kind is the first of a household's kinds, by township. Townships under `fewest` households are left out.
+    """How often each risk kind is the first of a household's kinds, by township. Townships under `fewest`
+    households are left out.
 
     Columns: township_code, risk_kind, households, share.
     """
@@ -325,7 +333,8 @@ def reasons_by_township(table: ReasonTable, township_code: Sequence[str], fewest
 def reasons_by_township_plot(
     table: ReasonTable, township_code: Sequence[str], language: Language = "zh", fewest: int = 30
 ) -> Figure:
-    """`reasons_by_township` as a table in colours: a row a township, a column a first risk kind, in it the per cent of the township's households.
+    """`reasons_by_township` as a table in colours: a row a township, a column a first risk kind, in it the
+    per cent of the township's households.
 
     Raises DataError when no township has `fewest` households.
     """
@@ -383,7 +392,8 @@ def reasons_by_township_plot(
 
 @contextmanager
 def _plotting() -> Iterator[None]:
-    """A backend without a screen, and a font that has the signs; labels fall back to English where there is none."""
+    """A backend without a screen, and a font that has the signs; labels fall back to English where there is
+    none."""
     import matplotlib
 
     if matplotlib.get_backend(auto_select=False) is None:  # a notebook that chose its own keeps it

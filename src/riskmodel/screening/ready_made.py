@@ -1,6 +1,6 @@
-"""Scores and reasons for a ready-made table: the same explanations, in the table's own words, because it has no catalogue.
+"""Scores and reasons for a ready-made table, which has no catalogue.
 
-A column speaks under its own name, and nothing is compared with neighbours: what a township is, such a table does not say.
+Reasons use the column names, and no value is compared with neighbours: such a table has no townships.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def is_ready_made(project: Project, run: str) -> bool:
 
 
 def score_table(project: Project, run: str, folder: Path, as_of: dt.date) -> Scores:
-    """Score and explain every row of one wave. folder: where the plan's file lies. as_of: 1 January of the year that bears the wave's number.
+    """Score and explain every row of one wave. folder: the folder with the plan's file. as_of: 1 January of
+    the year with the wave's number.
 
     Raises DataError for a wave that the table does not have.
     """

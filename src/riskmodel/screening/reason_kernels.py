@@ -1,5 +1,6 @@
 # mypy: allow-untyped-defs
-"""Compiled loops: the distribution of an area's values, the place of a value in it, and the choice of reasons.
+"""Compiled loops: the distribution of an area's values, the place of a value in it, and the choice of
+reasons.
 
 Arrays that belong together come as one record.
 """
@@ -21,8 +22,8 @@ Flags = npt.NDArray[np.bool_]
 class Distributions(NamedTuple):
     """The distribution of p features in each of several areas.
 
-    known: shape (areas, p), households with a value. start: shape (areas, p + 1), into the cut points. cut: value of a cut point;
-    below, upto: share of households strictly below it, and up to it.
+    known: shape (areas, p), households with a value. start: shape (areas, p + 1), into the cut points. cut:
+    value of a cut point; below, upto: share of households strictly below it, and up to it.
     """
 
     start: npt.NDArray[np.int64]
@@ -35,10 +36,11 @@ class Distributions(NamedTuple):
 class Traits(NamedTuple):
     """How the p features may become reasons; shape (p,) each, but covers.
 
-    topic: its topic's number. covers: shape (topics, topics), a topic whose money contains that of another. raises_when,
-    lowers_when: a reason when the value is high 1, when low -1, in either case 2, never 0. is_flag, counted, change: its kind of
-    value. zero_said: it has a sentence for 0. compared: its values are compared with the neighbours'. notable: per cent of the
-    neighbours that an amount has to exceed. pair: the amount of a share, the share of an amount, or -1.
+    topic: its topic's number. covers: shape (topics, topics), a topic whose money contains that of another.
+    raises_when, lowers_when: a reason when the value is high 1, when low -1, in either case 2, never 0.
+    is_flag, counted, change: its kind of value. zero_said: it has a sentence for 0. compared: its values are
+    compared with the neighbours'. notable: per cent of the neighbours that an amount has to exceed. pair: the
+    amount of a share, the share of an amount, or -1.
     """
 
     topic: Ints
@@ -57,9 +59,10 @@ class Traits(NamedTuple):
 class Limits(NamedTuple):
     """How many reasons a household gets, and what is too small or too common to be one.
 
-    fewest: households of an area that a comparison needs. beyond: a share of n households is at most 1 - beyond / n. common: what
-    this share of the neighbours has is no reason. most_raising, most_lowering: places. always_raising: reasons without a minimum
-    share. share_raising, share_lowering: of all that raises (lowers) the score. least: of the margin.
+    fewest: households of an area that a comparison needs. beyond: a share of n households is at most 1 -
+    beyond / n. common: what this share of the neighbours has is no reason. most_raising, most_lowering:
+    places. always_raising: reasons without a minimum share. share_raising, share_lowering: of all that raises
+    (lowers) the score. least: of the margin.
     """
 
     fewest: int
@@ -76,8 +79,8 @@ class Limits(NamedTuple):
 class Chosen(NamedTuple):
     """The reasons of n households, shape (n, most_raising + most_lowering); written by `choose_reasons`.
 
-    feature: -1 where there is no reason. side, percent, level: the comparison (see `wording.compare`; level 1 township, 2 county).
-    partner: the feature of the pair that is part of the same sentence, or -1.
+    feature: -1 where there is no reason. side, percent, level: the comparison (see `wording.compare`; level 1
+    township, 2 county). partner: the feature of the pair that is part of the same sentence, or -1.
     """
 
     feature: npt.NDArray[np.int16]
@@ -89,7 +92,8 @@ class Chosen(NamedTuple):
 
 @compiled
 def spread(columns, fewest, most_cuts):
-    """Cut points of sorted columns (p, n; NaN last): cut, share below, share up to it, starts (p + 1), known values (p)."""
+    """Cut points of sorted columns (p, n; NaN last): cut, share below, share up to it, starts (p + 1), known
+    values (p)."""
     p, n = columns.shape
     cut = np.empty(p * most_cuts, np.float64)
     below = np.empty(p * most_cuts, np.float64)
@@ -130,7 +134,8 @@ def spread(columns, fewest, most_cuts):
 
 @compiled
 def shares_around(areas, area, column, value, fewest):
-    """(share of the area strictly below the value, share strictly above it, number known); 0 known: no comparison."""
+    """(share of the area strictly below the value, share strictly above it, number known); 0 known: no
+    comparison."""
     start, known, cut, below, upto = areas.start, areas.known, areas.cut, areas.below, areas.upto
     if area < 0 or known[area, column] < fewest:
         return 0.0, 0.0, 0
@@ -151,13 +156,14 @@ def shares_around(areas, area, column, value, fewest):
 
 @compiled
 def choose_reasons(contributions, values, traits, areas, township, county, limits, chosen):
-    """For each row, the features that represent its weightiest topics: raising ones first, then lowering ones.
+    """For each row, the features that represent its weightiest topics: raising ones first, then lowering
+    ones.
 
-    contributions, values: shape (n, p). traits: `Traits`. areas: `Distributions`. township, county: shape (n,), numbers of areas
-    or -1. limits: `Limits`. chosen: `Chosen`, filled with -1 and 0.
-    A topic is represented by the feature that moved the score most in the topic's direction and whose value may be a reason; else
-    by the next; else by none. An unknown value is never a reason, nor is one that `common` or more of the neighbours share, nor an
-    amount that does not exceed those of `notable` per cent of them.
+    contributions, values: shape (n, p). traits: `Traits`. areas: `Distributions`. township, county: shape
+    (n,), numbers of areas or -1. limits: `Limits`. chosen: `Chosen`, filled with -1 and 0. A topic is
+    represented by the feature that moved the score most in the topic's direction and whose value may be a
+    reason; else by the next; else by none. An unknown value is never a reason, nor is one that `common` or
+    more of the neighbours share, nor an amount that does not exceed those of `notable` per cent of them.
     """
     topic, covers = traits.topic, traits.covers
     most_raising, most_lowering, fewest = limits.most_raising, limits.most_lowering, limits.fewest
@@ -258,7 +264,8 @@ def choose_reasons(contributions, values, traits, areas, township, county, limit
                     best, best_weight = column, given
                     best_side, best_percent, best_level = new_side, new_percent, where
                 if best >= 0:
-                    # an amount comes with its share of income and a share with its amount; a low share adds nothing to a high amount
+                    # an amount comes with its share of income and a share with its amount; a low share adds
+                    # nothing to a high amount
                     other = traits.pair[best]
                     if other >= 0 and not (values[row, other] > 0 and values[row, best] > 0):
                         other = -1
@@ -285,7 +292,8 @@ def choose_reasons(contributions, values, traits, areas, township, county, limit
 
 @compiled
 def kinds_in_order(feature, kind, kinds, most_raising, last, code):
-    """Risk kinds of each row's raising reasons, heaviest first and `last` behind all others, four bits each (kind + 1), into `code` (n).
+    """Risk kinds of each row's raising reasons, heaviest first and `last` behind all others, four bits each
+    (kind + 1), into `code` (n).
 
     kinds: shape (n, kinds), what each added to the margin.
     """
@@ -326,7 +334,8 @@ def kinds_in_order(feature, kind, kinds, most_raising, last, code):
 
 @compiled
 def summed(contributions, group, out):
-    """Add contributions (n, p) up over the columns of each group, from the first column to the last, into `out` (n, groups)."""
+    """Add contributions (n, p) up over the columns of each group, from the first column to the last, into
+    `out` (n, groups)."""
     for row in range(len(contributions)):
         for column in range(len(group)):
             out[row, group[column]] += contributions[row, column]

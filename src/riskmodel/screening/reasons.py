@@ -1,9 +1,11 @@
-"""From contributions to sentences: why a household stands where it stands, in the words of the catalogue.
+"""Reasons: from a score's contributions to sentences of the catalogue that explain it.
 
-Contributions are summed over the features of a topic (those that speak of the same thing) and told by one of them; then over risk kinds.
-Three to five topics that raise the risk and up to two that lower it are told. The catalogue says of each feature when a value of it may be told
-(`tell`, else as `riskier_when` declares; one whose direction is unclear is silent). A value that may not be told, is unknown, is shared by
-nearly everybody or is an ordinary amount does not speak; the next feature of its topic does, or nobody.
+Contributions are summed over the features of a topic (features about the same thing), and one feature gives
+the sentence; then they are summed over risk kinds. A household gets three to five topics that raise the risk
+and up to two that lower it. The catalogue declares for each feature which values may be reasons (`tell`, else
+`riskier_when`; none where the direction is unclear). A value that may not, is unknown, is shared by nearly
+everybody or is an ordinary amount is skipped: the next feature of its topic is taken, or the topic is left
+out.
 """
 
 from __future__ import annotations
@@ -60,12 +62,13 @@ LIMITS: Final = Limits(
 
 @dataclass(frozen=True)
 class Reason:
-    """One reason, whole in itself: it can be kept and read again without catalogue and tables.
+    """One reason, self-contained: it can be stored and read again without catalogue and tables.
 
-    raises: it moved the score up. strength: its part of all that moved this score, between 0 and 1. weight: what its topic added to the margin
-    (below 0: took away), to compare two scorings; neither is shown to a visitor. level: the area it was compared with (township, county
-    or nothing). feature: the catalogue's key, for machines. told: when its values are a reason (see the catalogue's `tell`).
-    manner: how they are said and compared (see `wording.manner`).
+    raises: it raised the score. strength: its share of all contributions to this score, from 0 to 1. weight:
+    its topic's contribution to the margin (below 0: lowers it), to compare two scorings; neither is shown to
+    a visitor. level: the area it was compared with (township, county or nothing). feature: the catalogue's
+    key. told: which values are a reason (the catalogue's `tell`). manner: how values are written and compared
+    (`features.catalogue.Manner`).
     """
 
     raises: bool
@@ -124,13 +127,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class ReasonTable:
-    """The reasons of n households, as places and codes; texts are written when they are asked for.
+    """The reasons of n households, as indices and codes; texts are made on demand.
 
-    feature, side, percent, level: shape (n, 7), first five raising, then two lowering; feature -1: no reason; partner: a
-    second feature of the topic that is told with the first (an amount with its share of income), or -1. topics: shape (n, topics), kinds: shape
-    (n, 11): summed contributions to the margin. contributions, values: shape (n, p), as they were explained. few: shape (n,), whether the
-    village is too small for anything to be told about neighbours. stale_days: source -> shape (n,),
-    days since its newest row where that is too long ago, else 0. absent: sources from which the county delivered nothing.
+    feature, side, percent, level: shape (n, 7), first five raising, then two lowering; feature -1: no reason;
+    partner: a second feature of the topic in the same sentence (an amount with its share of income), or -1.
+    topics: shape (n, topics), kinds: shape (n, 11): summed contributions to the margin. contributions,
+    values: shape (n, p), as explained. few: shape (n,), whether the village is too small to give reasons
+    about neighbours. stale_days: source -> shape (n,), days since its newest row where that is too long ago,
+    else 0. absent: sources from which the county delivered nothing.
     """
 
     wordbook: Wordbook
@@ -156,9 +160,10 @@ class ReasonTable:
 
     @cached_property
     def _tail_days(self) -> npt.NDArray[np.int32]:
-        """What is said of the data behind each reason, shape (n, 7): -1 nothing, 0 their date, else how many days they have not been renewed.
+        """The note on the data behind each reason, shape (n, 7): -1 none, 0 their date, else the days since
+        they were last updated.
 
-        A source is said once a household, with the first reason that rests on it.
+        A source is noted once a household, with the first reason that uses it.
         """
         arrays = self.wordbook.arrays(self.names)
         source = np.append(arrays.source, -1)[self.feature]
@@ -174,11 +179,13 @@ class ReasonTable:
 
     @cached_property
     def _stale_steps(self) -> dict[str, npt.NDArray[np.int32]]:
-        """Source -> days of its gap as they are said, shape (n,); 0 where it is fresh enough."""
+        """Source -> days since its newest row, rounded for display, shape (n,); 0 where it is fresh
+        enough."""
         return {name: _in_steps(days) for name, days in self.stale_days.items()}
 
     def _parts(self, cells: npt.NDArray[np.intp], place: int, language: Language) -> pl.DataFrame:
-        """The sentences of one feature for some cells (positions in `feature`, flattened), a column each part.
+        """The sentences of one feature for some cells (positions in `feature`, flattened), a column each
+        part.
 
         Each different piece is written once.
         """
@@ -224,7 +231,8 @@ class ReasonTable:
 
     @cached_property
     def _cells(self) -> list[tuple[int, int, int, int, float, float, int, int, int, int]]:
-        """Every reason as plain numbers: row, slot, feature, partner, their values as they are said, side, percent, level, days of its data."""
+        """Every reason as numbers: row, slot, feature, partner, their two values (rounded for display), side,
+        percent, level, days of its data."""
         rows, slots = np.nonzero(self.feature >= 0)
         place, partner = self.feature[rows, slots], self.partner[rows, slots]
         rounding = self.wordbook.arrays(self.names).rounding
@@ -356,9 +364,10 @@ class ReasonTable:
 
     @cached_property
     def risk_kinds(self) -> list[str]:
-        """Risk kinds of each household's raising reasons, heaviest first, `other` last, joined by `;`. Empty where nothing raises the risk."""
+        """Risk kinds of each household's raising reasons, heaviest first, `other` last, joined by `;`. Empty
+        where nothing raises the risk."""
         code = np.empty(len(self), np.int64)
-        # `other` (mostly income) names no risk that a visitor could look for: it stands last.
+        # `other` (mostly income) names no risk that a visitor could look for: it is last.
         kinds_in_order(
             self.feature,
             self.wordbook.arrays(self.names).kind,
@@ -438,7 +447,7 @@ class ReasonTable:
 
     @property
     def _sources_in_reasons(self) -> list[frozenset[str]]:
-        """For each household, the sources whose gap stands with one of its reasons."""
+        """For each household, the sources whose delay is noted with one of its reasons."""
         arrays = self.wordbook.arrays(self.names)
         named: list[set[str]] = [set() for _ in range(len(self))]
         for row, slot in zip(*np.nonzero(self._tail_days > 0), strict=True):
@@ -483,7 +492,7 @@ def _joined(parts: pl.DataFrame, language: Language) -> pl.Series:
 
 
 def _in_steps(days: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Days of a gap as they are said: whole months from two on."""
+    """Days since the newest row, rounded for display: whole months of 30 days from two on."""
     return np.where(days < 60, days, np.minimum(days // 30 * 30, 65_535)).astype(np.int32)
 
 
@@ -506,8 +515,9 @@ def give_reasons(
 ) -> ReasonTable:
     """Choose the reasons of n households.
 
-    values, contributions: shape (n, p), columns as in `names`, each of which is in the catalogue. reference: what values are compared with, and how
-    new each source is. ages: source -> shape (n,), days since the household's own newest row (NaN: none), where that is known.
+    values, contributions: shape (n, p), columns as in `names`, each of which is in the catalogue. reference:
+    what values are compared with, and how new each source is. ages: source -> shape (n,), days since the
+    household's own newest row (NaN: none), where that is known.
     """
     names = tuple(names)
     arrays = wordbook.arrays(names)
@@ -547,7 +557,8 @@ def give_reasons(
 def _without_small_villages(
     entries: Sequence[Feature], contributions: Floats, few: npt.NDArray[np.bool_]
 ) -> Floats:
-    """Contributions from which reasons are chosen: what is counted about the neighbours is not told where they are few."""
+    """Contributions from which reasons are chosen: in small villages without those of counts over
+    neighbours."""
     if not few.any():
         return contributions
     places = [place for place, entry in enumerate(entries) if entry.family == "area"]
@@ -560,7 +571,8 @@ def _without_small_villages(
 
 
 def _absent(wordbook: Wordbook, read: Collection[str], dates: Mapping[str, dt.date]) -> tuple[str, ...]:
-    """Sources that the features read and that delivered nothing. Without any date nothing is known about that."""
+    """Sources that the features read and that delivered nothing. Without any date nothing is known about
+    that."""
     return tuple(
         name
         for name, source in wordbook.sources.items()

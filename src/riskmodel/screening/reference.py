@@ -1,8 +1,9 @@
-"""What a value is compared with: how each feature is spread among the households of a township or county on one day.
+"""Reference distributions: the distribution of each feature over the households of a township or county on
+one day, with which a value is compared.
 
-Kept as cut points with the shares below and up to them. Nothing about a single household can be read from a comparison: areas with fewer than
-30 known values are left out (the township gives way to the county), shares are said in steps that widen as areas get smaller, and
-never so far out that fewer than five households stand beyond.
+Stored as cut points with the shares below and up to them. A comparison discloses nothing about a single
+household: areas with fewer than 30 known values are left out (the county is used instead of the township),
+shares are rounded to steps that widen as areas get smaller, and at least five households are always beyond.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from riskmodel.features.matrix import FeatureMatrix
 
 FEWEST: Final = 30  # known values that an area needs
-BEYOND: Final = 5  # households that stand beyond every comparison
+BEYOND: Final = 5  # households that are beyond every comparison
 MOST_CUTS: Final = 200
 REFERENCE_FILE: Final = "reference.npz"
 
@@ -36,9 +37,11 @@ REFERENCE_FILE: Final = "reference.npz"
 class Reference:
     """Distributions of p features in some areas as of a day, and how new each department's data were then.
 
-    areas: codes of counties (6 digits) and townships (9). start: shape (areas, p + 1), into cut, below and upto: sorted cut points, the share of
-    known values strictly below each, and the share up to and including it. known: shape (areas, p), number of known values.
-    data_dates: table -> newest known_on. households: village (12 digits) -> number of households, where there are at least 30. A feature with fewer than 30 known values in an area has no cut points there.
+    areas: codes of counties (6 digits) and townships (9). start: shape (areas, p + 1), into cut, below and
+    upto: sorted cut points, the share of known values strictly below each, and the share up to and including
+    it. known: shape (areas, p), number of known values. data_dates: table -> newest known_on. households:
+    village (12 digits) -> number of households, where there are at least 30. A feature with fewer than 30
+    known values in an area has no cut points there.
     """
 
     as_of: dt.date
@@ -54,7 +57,8 @@ class Reference:
 
     @classmethod
     def of(cls, matrix: FeatureMatrix, data_dates: Mapping[str, dt.date] | None = None) -> Reference:
-        """From the features of a cohort. Townships and counties with fewer than 30 households are left out."""
+        """From the features of a cohort. Townships and counties with fewer than 30 households are left
+        out."""
         county = np.array([code[:COUNTY_DIGITS] for code in matrix.village_code], dtype=str)
         township = np.array([code[:TOWNSHIP_DIGITS] for code in matrix.village_code], dtype=str)
         areas: list[str] = []
@@ -89,7 +93,7 @@ class Reference:
     def nothing(
         cls, as_of: dt.date, names: Sequence[str], data_dates: Mapping[str, dt.date] | None = None
     ) -> Reference:
-        """No area to compare with: reasons are then told without comparison."""
+        """A reference without areas: reasons then have no comparison."""
         p = len(names)
         none = np.zeros(0)
         shape = np.zeros((0, p + 1), np.int64), np.zeros((0, p), np.int64)
@@ -119,7 +123,8 @@ class Reference:
         return Distributions(self.start, self.known, self.cut, self.below, self.upto)
 
     def select(self, names: Sequence[str]) -> Reference:
-        """The same areas with these features, in this order. A feature that is not known here has nothing to compare with."""
+        """The same areas with these features, in this order. A feature that is not known here has nothing to
+        compare with."""
         if tuple(names) == self.names:
             return self
         place = {name: number for number, name in enumerate(self.names)}
@@ -146,8 +151,8 @@ class Reference:
     def places(
         self, village_code: npt.NDArray[np.object_]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """For each household the place of its township and of its county in `areas`, -1 where there is none; and whether its village has too
-        few households for anything to be told about them."""
+        """Index of each household's township and of its county in `areas`, -1 where there is none; and
+        whether its village has too few households to give reasons about them. Three arrays of shape (n,)."""
         place = self._place
         number: dict[str, int] = {}
         back = np.array([number.setdefault(code, len(number)) for code in village_code.tolist()], np.int64)

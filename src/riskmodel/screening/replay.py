@@ -1,4 +1,5 @@
-"""Replay: stored scores computed again, bit for bit, reasons included; or what is gone that this would need."""
+"""Replay: stored scores computed again, bit for bit, reasons included; or what is gone that this would
+need."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from riskmodel.screening.score_files import read_scores
 from riskmodel.screening.scoring import Scores, ScreeningModel
 from riskmodel.tables import Tables
 
-# What is compared, in this order: the first that differs is told as the cause of those below it.
+# What is compared, in this order: the first that differs is reported as the cause of those below it.
 COMPARED: Final = (
     "feature_hash",
     "margin",
@@ -43,8 +44,9 @@ NEEDED: Final = (
 
 @dataclass(frozen=True)
 class Replay:
-    """checked: stored scores that were computed again. same: those that came out bit for bit. different: (household, column, stored, now).
-    gone: what is missing to compute the others, in sentences, with the number of scores that need it."""
+    """checked: stored scores that were computed again. same: those that came out bit for bit. different:
+    (household, column, stored, now). gone: what is missing to compute the others, in sentences, with the
+    number of scores that need it."""
 
     checked: int
     same: int
@@ -88,9 +90,10 @@ def replay(
 ) -> Replay:
     """Compute stored scores again.
 
-    stored: the frame of `Scores`, or a file that `riskmodel score` wrote (.parquet, .csv, .xlsx); of more than `most` rows, `most` spread evenly over the file are taken. tables: the county's tables
-    (their later rows do not matter). model_of: model version -> model; without it, the project's run store is searched. Raises DataError for
-    a file that lacks the columns of scores.
+    stored: the frame of `Scores`, or a file that `riskmodel score` wrote (.parquet, .csv, .xlsx); of more
+    than `most` rows, `most` spread evenly over the file are taken. tables: the county's tables (their later
+    rows do not matter). model_of: model version -> model; without it, the project's run store is searched.
+    Raises DataError for a file that lacks the columns of scores.
     """
     frame = read_scores(stored) if isinstance(stored, Path) else stored
     absent = [name for name in NEEDED if name not in frame.columns]
@@ -143,7 +146,7 @@ def _again(
     catalogue: str,
     policy: str,
 ) -> Scores:
-    """The cohort of that day, scored as then. Raises UserError that says what is gone."""
+    """The cohort of that day, scored as then. Raises UserError with the inputs that are no longer there."""
     model = find(version)
     faults = []
     if model.catalogue_hash != catalogue:

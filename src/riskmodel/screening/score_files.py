@@ -1,7 +1,7 @@
 """Score files: what `riskmodel score` writes as Parquet, CSV or Excel, and what `riskmodel replay` reads.
 
-All three hold the same columns and the same values, bit for bit. A workbook keeps 16 digits of a number, which is one too few for
-some: a second sheet holds the numbers as text.
+All three hold the same columns and the same values, bit for bit. A workbook keeps 16 digits of a number,
+which is one too few for some: a second sheet holds the numbers as text.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def csv_bytes(frame: pl.DataFrame) -> bytes:
 
 
 def excel_bytes(frame: pl.DataFrame) -> bytes:
-    """Scores as a workbook: one sheet to read, one hidden sheet with the numbers as text. Raises DataError beyond the rows of a sheet."""
+    """Scores as a workbook: one sheet to read, one hidden sheet with the numbers as text. Raises DataError
+    beyond the rows of a sheet."""
     import xlsxwriter
 
     if frame.height > MOST_ROWS:
@@ -94,7 +95,8 @@ FORMS: Final[Mapping[str, Callable[[pl.DataFrame], bytes]]] = {
 
 
 def write_scores(frame: pl.DataFrame, path: Path) -> Path:
-    """Write the frame of `Scores` in the form that the ending names. Returns the path. Raises DataError for an unknown ending."""
+    """Write the frame of `Scores` in the form that the ending names. Returns the path. Raises DataError for
+    an unknown ending."""
     return write_bytes(path, FORMS[known_form(path)](frame))
 
 
@@ -110,7 +112,8 @@ def known_form(path: Path) -> str:
 
 
 def read_scores(path: Path) -> pl.DataFrame:
-    """The frame of a score file, with the types that `Scores.frame` has. Raises DataError for anything else."""
+    """The frame of a score file, with the types that `Scores.frame` has. Raises DataError for anything
+    else."""
     ending = known_form(path)
     try:
         if ending == ".parquet":
@@ -171,7 +174,8 @@ def _without_guards(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _each_text(frame: pl.DataFrame, change: Callable[[str], str]) -> list[pl.Series]:
-    """Every text column whose texts `change` alters. Ids and hashes repeat little, reasons much: each text is looked at once."""
+    """Every text column whose texts `change` alters. Ids and hashes repeat little, reasons much: each text is
+    looked at once."""
     changed = []
     for name, kind in frame.schema.items():
         if kind != pl.String():

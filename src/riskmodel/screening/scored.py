@@ -1,4 +1,5 @@
-"""What lists and the casebook take as scores: `Scores`, which can explain themselves, or a plain frame with their columns."""
+"""What lists and the casebook take as scores: `Scores`, which can explain themselves, or a plain frame with
+their columns."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class ScoredFrame(Protocol):
-    """Anything that holds scores as a frame: one row a household, with household_id, margin, probability and what else `Scores.frame` has."""
+    """Anything that holds scores as a frame: one row a household, with household_id, margin, probability and
+    what else `Scores.frame` has."""
 
     @property
     def frame(self) -> pl.DataFrame: ...

@@ -1,7 +1,8 @@
-"""Scores: the cohort of a day in order, each household with its probability, band, reasons and what is needed to compute it again.
+"""Scores: the cohort of a day in order, each household with its probability, band, reasons and what is needed
+to compute it again.
 
-The order is that of the raw margin; ties end in a keyed hash of the household, never in the order of a file. A score is a priority signal for
-verification, not a finding about anybody.
+The order is that of the raw margin; ties end in a keyed hash of the household, never in the order of a file.
+A score is a priority signal for verification, not a finding about anybody.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ RULE: Final = "rule_"
 def feature_hashes(values: Floats) -> list[str]:
     """BLAKE2b of each row's bytes (little-endian float64, in the model's order of features), 32 hex digits.
 
-    One NaN and one zero: NaN of any payload and -0.0 hash like the ordinary ones, because they score alike.
+    One NaN and one zero: NaN of any payload and -0.0 hash like the ordinary ones, because their scores are
+    the same.
     """
     plain = np.ascontiguousarray(values, dtype="<f8") + 0.0  # -0.0 + 0.0 is 0.0
     plain[np.isnan(plain)] = np.nan
@@ -81,7 +83,8 @@ def in_order(margin: Floats, household_id: npt.NDArray[np.object_], key: str) ->
 
 
 def data_dates(tables: Tables, as_of: dt.date) -> dict[str, dt.date]:
-    """How new each table is on the day: table -> newest `known_on` on or before it. Absent and empty tables are left out."""
+    """How new each table is on the day: table -> newest `known_on` on or before it. Absent and empty tables
+    are left out."""
     dates = {}
     for name, frame in tables.frames.items():
         if TABLES[name].form == "values":
@@ -94,7 +97,7 @@ def data_dates(tables: Tables, as_of: dt.date) -> dict[str, dt.date]:
 
 @dataclass(frozen=True)
 class Explained:
-    """Why one household stands where it stands. Never shown without SIGNAL_ZH or SIGNAL_EN."""
+    """One household's score with its reasons. Never shown without SIGNAL_ZH or SIGNAL_EN."""
 
     household_id: str
     as_of: dt.date
@@ -122,7 +125,8 @@ class Explained:
         return len(self.raising) + len(self.lowering)
 
     def text(self) -> str:
-        """Both languages, for a terminal or a printed page. A gap in the data that a reason names is not repeated."""
+        """Both languages, for a terminal or a printed page. A gap in the data that a reason names is not
+        repeated."""
         notes_zh, notes_en = self.notes_beside_reasons
         zh = [
             f"{self.household_id}　截止日{wording.format_date(self.as_of, 'zh')}　第{self.rank:,}位（共{self.of:,}户）",
@@ -169,8 +173,9 @@ def _capital(text: str) -> str:
 class ScoredRows:
     """What the score pipeline gives for n households, in the order of their matrix.
 
-    values: what the model was given, shape (n, p). margin, probability, low, high: shape (n,); low and high: 10 and 90 % of the members.
-    table: their reasons. base: the part of the margin that no feature has. reference: what the values were compared with.
+    values: what the model was given, shape (n, p). margin, probability, low, high: shape (n,); low and high:
+    10 and 90 % of the members. table: their reasons. base: the part of the margin that no feature has.
+    reference: what the values were compared with.
     """
 
     values: Floats
@@ -187,9 +192,9 @@ class ScoredRows:
 class Scores:
     """The scored cohort of a day. The texts and the frame are written when they are first asked for.
 
-    matrix: all features of the cohort. table: its reasons. probability, low, high, margin, rank, grade: shape (n,), in the matrix's order; order:
-    positions in the matrix by rank. values: what the model was given, shape (n, p). signal: the sentence under which anything of it may be
-    shown.
+    matrix: all features of the cohort. table: its reasons. probability, low, high, margin, rank, grade: shape
+    (n,), in the matrix's order; order: positions in the matrix by rank. values: what the model was given,
+    shape (n, p). signal: the sentence under which anything of it may be shown.
     """
 
     as_of: dt.date
@@ -218,13 +223,15 @@ class Scores:
 
     @property
     def stale(self) -> tuple[str, str] | None:
-        """A sentence in zh and en when the day lies long after the newest data; None otherwise."""
+        """A warning in zh and en when the as-of date is long after the newest data; None otherwise."""
         return stale_note(self.reference.data_dates, self.as_of)
 
     def pandas(self) -> pd.DataFrame:
-        """One row a household, sorted by rank: household_id, as_of, horizon_months, probability, low, high (all 0 to 1), margin, rank (1 is first),
-        grade, risk_kinds (`;`-separated), reasons_zh, reasons_en, notes_zh, notes_en (gaps in the data), model_version, village_code,
-        township_code, county_code, catalogue_hash, policy_hash, reference_hash, feature_hash and the rule columns (1 hit, 0 not, missing: unknown).
+        """One row a household, sorted by rank: household_id, as_of, horizon_months, probability, low, high
+        (all 0 to 1), margin, rank (1 is first), grade, risk_kinds (`;`-separated), reasons_zh, reasons_en,
+        notes_zh, notes_en (gaps in the data), model_version, village_code, township_code, county_code,
+        catalogue_hash, policy_hash, reference_hash, feature_hash and the rule columns (1 hit, 0 not, missing:
+        unknown).
         """
         return self.frame.to_pandas()
 
@@ -234,7 +241,8 @@ class Scores:
         return self._columns(self.table, np.arange(len(self)))[self.order]
 
     def _columns(self, some: ReasonTable, places: npt.NDArray[np.intp]) -> pl.DataFrame:
-        """The only list of the columns of scores: one row for each of these positions of the matrix. some: their reasons."""
+        """The only list of the columns of scores: one row for each of these positions of the matrix. some:
+        their reasons."""
         n = len(places)
         villages = self.matrix.village_code[places].tolist()
 
@@ -296,7 +304,8 @@ class Scores:
         return self._columns(self.table.only(places), places).row(0, named=True)
 
     def reasons(self, household_id: str) -> Explained:
-        """Why a household stands where it stands, with `.text()` in both languages. Raises DataError when it was not scored."""
+        """The reasons of one household, with `.text()` in both languages. Raises DataError when it was not
+        scored."""
         place = self.place(household_id)
         one = self.table.only(np.array([place]))
         told = one.of(0)
@@ -336,7 +345,8 @@ class Scores:
         return None
 
     def contributions(self, household_id: str | None = None) -> tuple[Floats, float]:
-        """Contributions to the margin and base: shape (n, p) in the matrix's order, or (p,) for one household."""
+        """Contributions to the margin and base: shape (n, p) in the matrix's order, or (p,) for one
+        household."""
         if household_id is None:
             return self.table.contributions, self.base
         return self.table.contributions[self.place(household_id)], self.base
@@ -349,7 +359,8 @@ class Scores:
 
 
 def ages_of(matrix: FeatureMatrix, wordbook: Wordbook) -> dict[str, Floats]:
-    """Days since each household's own newest row, for sources that should have one; unknown where nobody is there to report about."""
+    """Days since each household's own newest row, for sources that should have one; unknown where nobody is
+    there to report about."""
     ages = {}
     for name, source in wordbook.sources.items():
         column = f"{name}_age_days"
@@ -362,7 +373,8 @@ def ages_of(matrix: FeatureMatrix, wordbook: Wordbook) -> dict[str, Floats]:
 
 
 def _refuse_changed_catalogue(project: Project, model: Model, catalogue: Catalogue) -> None:
-    """Raises ModelError when features of the model mean something else in the catalogue than when it was trained.
+    """Raises ModelError when features of the model mean something else in the catalogue than when it was
+    trained.
 
     A model that was stored before meanings were kept is compared by the hash of the whole catalogue.
     """
@@ -390,7 +402,7 @@ def _refuse_changed_catalogue(project: Project, model: Model, catalogue: Catalog
         )
 
 
-# The first of these that the catalogue has says whether a household has labour.
+# The first of these that the catalogue has decides whether a household has labour.
 LABOUR_FEATURES: Final = ("able_members",)
 
 
@@ -412,7 +424,8 @@ class ScreeningModel:
 
     @classmethod
     def load(cls, project: Project, which: str = "champion") -> ScreeningModel:
-        """The champion or the model of a run. Raises ModelError when there is none, it is damaged or it cannot be explained; ProjectError for a faulty project."""
+        """The champion or the model of a run. Raises ModelError when there is none, it is damaged or it
+        cannot be explained; ProjectError for a faulty project."""
         from riskmodel.training import load_model_folder
 
         return cls.of(project, Model.load(load_model_folder(project, which)))
@@ -426,7 +439,8 @@ class ScreeningModel:
         explainer: Explainer | None = None,
         reference: Reference | None = None,
     ) -> ScreeningModel:
-        """Around a model that is already there (a release, a test). `reference`: what single households are compared with."""
+        """Around a model that is already there (a release, a test). `reference`: what single households are
+        compared with."""
         if not model.explained:
             raise ModelError(
                 Fault(
@@ -445,7 +459,7 @@ class ScreeningModel:
         }
         if (
             own and model.record.get("source") == "table"
-        ):  # an analyst's own table: its columns speak for themselves
+        ):  # an analyst's own table: its columns are its catalogue
             catalogue = Catalogue.model_construct(root={**catalogue.root, **own})
         if explainer is None and model.booster_texts:
             explainer = Explainer.from_booster_texts(model.booster_texts)
@@ -462,7 +476,8 @@ class ScreeningModel:
         return self.model.version
 
     def policy_hash_with(self, tables: Tables) -> str:
-        """Hash of the project's dated values, and of those that the county brings along in its table `policy`."""
+        """Hash of the project's dated values, and of those that the county brings along in its table
+        `policy`."""
         if "policy" not in tables or not tables["policy"].height:
             return self.policy_hash
         rows = json.dumps(sorted(map(str, tables["policy"].rows())), ensure_ascii=False)
@@ -495,8 +510,9 @@ class ScreeningModel:
     ) -> Scores:
         """Score and explain the cohort of a day, given as a date or as `YYYY-MM-DD`.
 
-        reference: what values are compared with; without it, the cohort itself (townships and counties of at least 30 households). Raises
-        GateError with every fault of the features, ModelError for a horizon that the model does not offer.
+        reference: what values are compared with; without it, the cohort itself (townships and counties of at
+        least 30 households). Raises GateError with every fault of the features, ModelError for a horizon that
+        the model does not offer.
         """
         as_of = day(as_of)
         households = cohort(tables, as_of)["household_id"].to_list()
@@ -524,7 +540,8 @@ class ScreeningModel:
         accept_missing: Collection[str] = (),
         policy_hash: str | None = None,
     ) -> Scores:
-        """The same from features that are already there. dates: table -> newest `known_on`; policy_hash: see `policy_hash_with`."""
+        """The same from features that are already there. dates: table -> newest `known_on`; policy_hash: see
+        `policy_hash_with`."""
         scored = self.score_rows(
             matrix,
             horizon,
@@ -566,11 +583,13 @@ class ScreeningModel:
         accept_missing: Collection[str] = (),
         picked: bool = False,
     ) -> ScoredRows:
-        """The score pipeline, for a cohort and for a request alike: gate, margins, probabilities, contributions, reasons.
+        """The score pipeline, the same for a cohort and for a request: value gate, margins, probabilities,
+        contributions, reasons.
 
-        margins: values (n, p) -> margin of each member (n, members); None: as the model computes them. reference: what values are compared
-        with, from the matrix of the model's features; None: this model's own. picked: these are households that somebody chose, no cohort.
-        Raises GateError with every fault of the features, ModelError for a horizon that the model does not offer.
+        margins: values (n, p) -> margin of each member (n, members); None: as the model computes them.
+        reference: the distributions values are compared with, from the matrix of the model's features; None:
+        this model's own. picked: the households were chosen by somebody and are no cohort. Raises GateError
+        with every fault of the features, ModelError for a horizon that the model does not offer.
         """
         model = self.model
         asked = self._asked(matrix)
@@ -610,7 +629,8 @@ class ScreeningModel:
         )
 
     def _asked(self, matrix: FeatureMatrix) -> FeatureMatrix:
-        """The model's features of a matrix, in the model's order; the matrix itself where some are not there, for the gate to name them."""
+        """The model's features of a matrix, in the model's order; the matrix itself where some are not there,
+        for the gate to name them."""
         names = self.model.feature_names
         if matrix.names is self._catalogue_names or matrix.names == self._catalogue_names:
             places = self._places_in_catalogue
@@ -627,11 +647,13 @@ class ScreeningModel:
 
     @cached_property
     def _places_in_catalogue(self) -> npt.NDArray[np.intp]:
-        """Position of each of the model's features among the catalogue's. Raises ValueError where it has other features."""
+        """Position of each of the model's features among the catalogue's. Raises ValueError where it has
+        other features."""
         return np.array([self._catalogue_names.index(name) for name in self.model.feature_names], np.intp)
 
     def contributions(self, values: Floats) -> tuple[Floats, float]:
-        """Contributions of each feature to the mean margin, shape (n, p), and the base. Raises ModelError where a learner has none."""
+        """Contributions of each feature to the mean margin, shape (n, p), and the base. Raises ModelError
+        where a learner has none."""
         if self.explainer is not None:
             return self.explainer.contributions(values)
         return self.model.contributions(values)
@@ -639,7 +661,8 @@ class ScreeningModel:
     def grades(
         self, rank: npt.NDArray[np.int64], probability: Floats, flags: Mapping[str, Floats]
     ) -> npt.NDArray[np.object_]:
-        """Grades by what scores know: rules met, the county's capacity and the probability. Open leads are added with the tables' (`workflow.score`)."""
+        """Grades by what scores know: rules met, the county's capacity and the probability. Open leads are
+        added with the tables' (`workflow.score`)."""
         grading = Grading(self.settings.grades, self.settings.capacity, len(rank))
         rules = self.settings.leads.rules
         failing = flags.get(GUARANTEE_RULE, np.zeros(len(rank))) == 1

@@ -1,4 +1,5 @@
-"""Compiles what explaining needs, once a machine, so that no service start and no caller waits for a compiler."""
+"""Compiles what explaining needs, once a machine, so that no service start and no caller waits for a
+compiler."""
 
 from __future__ import annotations
 
@@ -49,9 +50,11 @@ end of trees
 
 
 def warm_up() -> float:
-    """Compile the kernels of contributions, comparisons and reasons, or load them from the cache, and say how many seconds that took.
+    """Compile the kernels of contributions, comparisons and reasons, or load them from numba's cache; return
+    the seconds that took.
 
-    It is done by explaining a few invented rows from end to end: whatever they call is what a county calls.
+    It scores and explains a few invented rows from end to end, so that the same kernels are compiled as for a
+    county.
     """
     start = perf_counter()
     names = ("first", "second")

@@ -1,4 +1,5 @@
-"""The reviewed texts that reasons are made of: the catalogue as arrays, checks by risk kind, the tables' names for visitors."""
+"""The reviewed texts that reasons are made of: the catalogue as arrays, checks by risk kind, the tables'
+names for visitors."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ KINDS: Final = tuple(RISK_KINDS)
 
 
 class RiskCheck(Strict):
-    """What a visitor verifies for a risk kind, and the families of measures that belong to it once confirmed."""
+    """What a visitor verifies for a risk kind, and the families of measures that belong to it once
+    confirmed."""
 
     verify: Words
     with_labour: Words
@@ -50,7 +52,8 @@ class SourceLabel(Strict):
 
 
 def plain_entry(name: str, sign: int) -> Feature:
-    """An entry for a column of somebody's own wide table, which no catalogue describes: its name serves as its label.
+    """An entry for a column of somebody's own wide table, which no catalogue describes: its name serves as
+    its label.
 
     sign: 1 riskier when higher, -1 riskier when lower, 0 unclear, as its plan declares.
     """
@@ -80,11 +83,11 @@ def plain_entry(name: str, sign: int) -> Feature:
 
 @dataclass(frozen=True)
 class CatalogueArrays:
-    """What the catalogue says of p features, as arrays of shape (p,).
+    """Catalogue entries of p features as arrays of shape (p,).
 
-    entries: the catalogue's entries. topic_names: the topics that `traits.topic` counts. traits: see `reason_kernels.Traits`. kind:
-    place of the risk kind in KINDS. sources, source: the tables whose date is written with a reason, and each feature's place among
-    them, or -1. rounding: see `wording.rounding_of`.
+    entries: the catalogue's entries. topic_names: the topics that `traits.topic` indexes. traits: see
+    `reason_kernels.Traits`. kind: index of the risk kind in KINDS. sources, source: the tables whose date is
+    written with a reason, and each feature's index among them, or -1. rounding: see `wording.rounding_of`.
     """
 
     entries: tuple[Feature, ...]
@@ -175,7 +178,8 @@ class CatalogueArrays:
 
 
 def _when(entry: Feature, way: str) -> int:
-    """When a value may be a reason that raises (lowers): 1 when high, -1 when low, 2 in either case, 0 never."""
+    """When a value may be a reason that raises (lowers): 1 when high, -1 when low, 2 in either case, 0
+    never."""
     if entry.family in NEVER_A_REASON:
         return 0
     high, low = f"high_{way}" in entry.told, f"low_{way}" in entry.told
@@ -183,7 +187,8 @@ def _when(entry: Feature, way: str) -> int:
 
 
 def main_source(entry: Feature, known: Mapping[str, SourceLabel]) -> str:
-    """The table whose date is written with a feature: the first that is no register of who lives there, or empty."""
+    """The table whose date is written with a feature: the first that is no register of who lives there, or
+    empty."""
     tables = [table for table in entry.sources if table in known]
     return next((table for table in tables if table not in REGISTERS), tables[0] if tables else "")
 
@@ -198,7 +203,8 @@ class Wordbook:
 
     @classmethod
     def load(cls, project: Project, catalogue: Catalogue) -> Wordbook:
-        """From the project's codelists. Raises ProjectError with every fault; each risk kind must be there."""
+        """From the project's codelists. Raises ProjectError with every fault; each risk kind must be
+        there."""
         checks = project.load(CHECKS_FILE, TypeAdapter(dict[str, RiskCheck]))
         sources = project.load(SOURCES_FILE, TypeAdapter(dict[str, SourceLabel]))
         document = project.document(CHECKS_FILE)
@@ -227,7 +233,7 @@ class Wordbook:
         return {}
 
     def arrays(self, names: tuple[str, ...]) -> CatalogueArrays:
-        """What the catalogue says of these features, computed once."""
+        """The catalogue's entries of these features as arrays, computed once."""
         if names not in self._arrays:
             self._arrays[names] = CatalogueArrays.of(
                 names, tuple(self.catalogue[name] for name in names), self.sources
@@ -235,7 +241,8 @@ class Wordbook:
         return self._arrays[names]
 
     def to_check(self, kinds: Sequence[str], has_labour: bool | None, language: Language) -> str:
-        """What to verify for these risk kinds, and the family of measures that belongs to each once people have confirmed it.
+        """What to verify for these risk kinds, and the family of measures that belongs to each once people
+        have confirmed it.
 
         has_labour None (not known): both families are named.
         """

@@ -1,4 +1,5 @@
-"""Words around numbers: values with their units, comparisons, dates and gaps, in Chinese and English, right for 0, 1, many and unknown."""
+"""Words around numbers: values with their units, comparisons, dates and gaps, in Chinese and English, right
+for 0, 1, many and unknown."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ _YES_NO: Final = {"zh": ("否", "是"), "en": ("no", "yes")}
 
 
 def digits_of(unit: str) -> int:
-    """Digits after the point that a value of this unit is said with (a share: of the share, not of its percent)."""
+    """Decimal places with which a value of this unit is written (a share: of the share, not of its
+    percent)."""
     return 2 if unit == "share" else 0 if unit == "flag" else _PATTERNS[unit][0]
 
 
@@ -97,9 +99,10 @@ def _percent(value: float, language: Language) -> str:
 
 
 def sentence(feature: Feature, value: float, language: Language) -> str:
-    """The catalogue's sentence about a value. Unknown, zero and values below 0 (said by their size) have their own, if the catalogue gives one.
+    """The catalogue's sentence about a value. Unknown, zero and values below 0 (written by their size) have
+    sentences of their own where the catalogue has them.
 
-    Shares of an area's other households are said in steps of 5 %.
+    Shares of an area's other households are rounded to steps of 5 %.
     """
     said = getattr(feature.sentence, language)
     label = getattr(feature.label, language)
@@ -160,7 +163,8 @@ def part(value: float, language: Language) -> str:
 
 
 def briefly(value: float, unit: str, how: str, language: Language) -> str:
-    """A value by itself, as its manner asks: a figure about neighbours in steps, days ago as a gap, ages in 岁."""
+    """A value by itself, as its manner asks: a figure about neighbours in steps, days ago as a gap, ages in
+    岁."""
     if how == "uncompared" and unit == "share":
         return coarse_share(value, language)
     if how == "since" and unit == "days":
@@ -179,7 +183,7 @@ PARTS: Final = ("share", "ratio")
 MONEY: Final = ("yuan", "yuan_per_person")
 MULTIPLE: Final = 1.1  # times the whole: from here on a part is written as a multiple
 LEAST_PERCENT: Final = 0.5  # less is written as "less than 1%"
-MUCH: Final = 10.0  # times: beyond it the exact number says nothing more
+MUCH: Final = 10.0  # times: beyond it the exact number adds no information
 
 # manner -> zh for more and less (around the share of households), en for more and less
 _COMPARED: Final = {
@@ -196,10 +200,11 @@ BETWEEN: Final = {"zh": "，", "en": ", "}  # between the parts of a sentence
 
 
 class ReasonText(NamedTuple):
-    """A reason's sentence in one language, in its parts, as it is kept. Where people read it, the parts are joined.
+    """A reason's sentence in one language, in its parts, as it is kept. Where people read it, the parts are
+    joined.
 
-    statement: 近12个月住院3次. comparison: 多于本乡镇97%的农户. addition: the second figure of the topic. data: the date of its source, or
-    for how long it has not been renewed. An empty part is not there.
+    statement: 近12个月住院3次. comparison: 多于本乡镇97%的农户. addition: the second figure of the topic. data: the date of
+    its source, or for how long it has not been renewed. An empty part is not there.
     """
 
     statement: str
@@ -232,9 +237,10 @@ def compare(
 ) -> str:
     """A comparison a person can picture, the second part of a sentence.
 
-    side: 1 higher than `percent` of the households of the area, -1 lower, 2: so many share it; 0: nothing. level: township or county. manner: see
-    `features.catalogue.Manner`. below_zero: the sentence states a loss or a fall by its size, so `lower` would be taken for less of it; then the place among
-    all is said.
+    side: 1 higher than `percent` of the households of the area, -1 lower, 2: so many share it; 0: no
+    comparison. level: township or county. manner: see `features.catalogue.Manner`. below_zero: the sentence
+    states a loss or a fall by its size, so `lower` would be read as a smaller loss; then the rank among all
+    is given.
     """
     if side == 0 or (below_zero and side > 0):
         return ""
@@ -277,7 +283,7 @@ def format_date(day: dt.date, language: Language) -> str:
 
 
 def gap(days: int, language: Language) -> str:
-    """How long ago, as people say it: 12天, 3个月, 2年."""
+    """A duration in a readable unit: 12天, 3个月, 2年 (days below 60, months below two years, then years)."""
     if days < 60:
         return format_value(days, "days", language)
     if days < 730:
@@ -286,9 +292,10 @@ def gap(days: int, language: Language) -> str:
 
 
 def shown(values: npt.ArrayLike, unit: str) -> npt.NDArray[np.float64]:
-    """Values rounded as they are said: to the digits of their unit, money to three figures (23,412 yuan is 23,400).
+    """Values rounded for display: to the decimal places of their unit, money to three figures (23,412 yuan is
+    23,400).
 
-    A value that would be rounded away is kept, so that it is not said to be nothing.
+    A value that would round to 0 is kept, so that it is not shown as nothing.
     """
     values = np.asarray(values, np.float64)
     return shown_each(values, np.full(values.shape, rounding_of(unit)))
@@ -322,7 +329,8 @@ _STEPS: Final = np.array([1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6])
 def render(
     feature: Feature, values: npt.NDArray[np.float64], language: Language
 ) -> tuple[list[str], npt.NDArray[np.intp]]:
-    """Sentences for many values: (the different sentences, for each value the place of its sentence). Each is written once."""
+    """Sentences for many values: (the different sentences, for each value the place of its sentence). Each is
+    written once."""
     different, place = np.unique(shown(values, feature.unit), return_inverse=True)
     return [sentence(feature, float(value), language) for value in different], place
 

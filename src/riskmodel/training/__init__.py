@@ -1,5 +1,5 @@
-"""Training: plans, the clock, learners, calibration, comparison, promotion. `train`, `compare` and `promote`
-are the doors.
+"""Training: plans, dates, learners, calibration, comparison, promotion. The entry points are `train`,
+`compare` and `promote`.
 """
 
 from __future__ import annotations

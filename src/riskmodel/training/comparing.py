@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TRUTH = "true probability"
 SHOWN_CHANGES = 3
-TRUTH_NOTE = "The true probability sees luck that no feature can: nobody reaches it."
+TRUTH_NOTE = "The true probability includes chance events that no record shows: no model reaches it."
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def _faults_of_members(name: str, plan: Plan, train: Sample, where: str) -> list
 
 
 def _faults_of_features(name: str, train: Sample, where: str) -> list[Fault]:
-    """At least one feature must tell two rows apart, by its value or by being unknown."""
+    """A fault unless at least one feature differs between two training rows, in value or in being unknown."""
     values = train.features
     first = values[:1]
     same = (values == first) | (np.isnan(values) & np.isnan(first))

@@ -44,9 +44,9 @@ CURVE_SHARES: Final = np.concatenate(
     [np.linspace(0.0025, 0.05, 20), np.linspace(0.06, 0.3, 25), np.linspace(0.35, 1, 14)]
 )
 TINY: Final = 1e-15
-# Both depend on how much data there is: drawing rows twice pushes average precision up (a copy stands beside
-# its original) and ECE too (noise never cancels). Their draws are centred on the figure itself, which stands
-# for a county of this size.
+# Both depend on the sample size: resampling rows with replacement raises average precision (a copy ranks
+# beside its original) and the expected calibration error (noise never cancels). Their draws are centred on
+# the observed figure, which is that of a county of this size.
 SIZE_BOUND: Final = ("average_precision", "ece")
 
 
@@ -183,7 +183,7 @@ class Evaluation:
         return pl.DataFrame(rows, schema=schema | dict.fromkeys(numbers, pl.Float64)).to_pandas()
 
     def cell(self, metric: str, capacity: str = "") -> str:
-        """`value [low, high]`, as it stands in a table."""
+        """`value [low, high]` of a metric at a capacity, formatted for a table."""
         return written(metric, self.value(metric, capacity), self.interval(metric, capacity))
 
     def table(self) -> pd.DataFrame:

@@ -1,10 +1,10 @@
-"""What performance to expect before the outcomes are in, from calibrated probabilities alone.
+"""Expected performance before outcomes are known, from calibrated probabilities alone.
 
 Confidence-based performance estimation (CBPE), as published by NannyML ("Performance estimation: how it
 works"): if the probabilities are calibrated, each household is a true positive with its probability, and
-every count of a confusion table has an expectation. It says nothing about a change in what the probabilities
-mean: when the relation between features and outcome moves, it is wrong without a sign of it. Compare it with
-what visits and random checks find.
+every count of a confusion table has an expectation. It cannot detect concept drift: when the relation
+between features and outcome changes, the estimate is wrong and nothing shows it. Compare it with what visits
+and random checks find.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class ExpectedPerformance:
     """Expected figures of one list. confirmed: expected confirmations on it; recall: its share of those
     expected in the whole cohort.
 
-    confirmed_low and confirmed_high: 95 % range of the count, had outcomes been independent; neighbours' luck
-    makes it wider.
+    confirmed_low and confirmed_high: 95 % range of the count if outcomes were independent; outcomes of
+    neighbours are correlated, so the true range is wider.
     """
 
     visits: int
@@ -77,8 +77,10 @@ def expected_performance(
 
 
 def expected_confusion(probability: npt.ArrayLike, listed: npt.ArrayLike) -> dict[str, float]:
-    """Expected true and false positives and negatives. listed: (n,), share of each household that stands on
-    the list (0 to 1).
+    """Expected counts of the confusion table: true and false positives, true and false negatives.
+
+    probability: (n,), calibrated. listed: (n,), 1 for a household on the list, 0 for one that is not; a
+    fraction where equal margins share a place.
 
     The published formula: a listed household adds p to the true and 1 − p to the false positives, one not
     listed p to the false and 1 − p to the true negatives.
@@ -93,8 +95,10 @@ def expected_confusion(probability: npt.ArrayLike, listed: npt.ArrayLike) -> dic
 
 
 def expected_auc(probability: npt.ArrayLike, margin: npt.ArrayLike) -> float:
-    """Area under the curve of expected true against expected false positive rates over every cut. NaN when
-    all are surely one or the other.
+    """Expected ROC AUC: area under the curve of expected true against expected false positive rates over
+    every cut.
+
+    probability, margin: (n,); margins give the order. NaN when the probabilities are all 0 or all 1.
     """
     chance, order = np.asarray(probability, dtype=np.float64), np.asarray(margin, dtype=np.float64)
     _, group = np.unique(-order, return_inverse=True)

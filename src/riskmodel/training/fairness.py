@@ -1,12 +1,12 @@
 """Are some households missed more than others? Recall and false omission by group, on the lists as they were
 drawn.
 
-A group is flagged when its share of confirmed households that stood on the list is lower than that of
-everybody else by more than chance explains. Of a yes/no group only the named side is flagged: that households
-*without* a disability are reached less is said (`others missed more`) and no flag, since a model that sees
-risk does so by itself. A group with fewer than 30 confirmed households reads `insufficient`, never `pass`;
-and a group without a flag is told how large a gap this audit would have found nine times in ten. Groups serve
-the audit only: ethnicity and religion never predict.
+A group is flagged when its recall (share of its confirmed households that were on the list) is lower than
+that of all others by more than chance explains. Of a yes/no group only the named side is flagged: lower
+recall of households *without* a disability is reported (`others missed more`) and not flagged, since any
+model of risk has it. A group with fewer than 30 confirmed households is `insufficient`, never `pass`; for a
+group without a flag the audit states the smallest gap that it would have found with 90 % power. Groups serve
+the audit only: ethnicity and religion are never predictors.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ VALUE_NAMES: Final[dict[str, tuple[str, str]]] = {
 
 
 def group_label(group: str, value: str, language: str = "en") -> str:
-    """`female head`, `female head: no` or `户类型：脱贫户`; names that are not known stand as they are."""
+    """`female head`, `female head: no` or `户类型：脱贫户`; unknown names are returned unchanged."""
     place = 0 if language == "zh" else 1
     name = GROUP_NAMES.get(group, (group, group))[place]
     if value == YES:
@@ -98,9 +98,10 @@ class GroupAudit:
 
     @property
     def flagged_at_lower_risk(self) -> list[str]:
-        """Those flagged whose false omission is lower than that of the others as well: outside the list they
-        are at less risk, not at more. Such a gap may come from where the risk lies and not from the model; a
-        person has to judge it.
+        """Flagged groups whose false omission rate is also lower than that of the others, as `column=value`.
+
+        Outside the list they are at less risk, not at more. Such a gap may come from the distribution of risk
+        and not from the model; a person has to judge it.
         """
         chosen = self.rows.filter(
             (pl.col("verdict") == FLAGGED) & (pl.col("false_omission") < pl.col("false_omission_others"))
@@ -109,7 +110,7 @@ class GroupAudit:
 
     @property
     def insufficient(self) -> list[str]:
-        """Groups with too few confirmed households to say anything, as `column=value`."""
+        """Groups with too few confirmed households for a finding, as `column=value`."""
         return self._with(INSUFFICIENT)
 
     def _with(self, verdict: str) -> list[str]:

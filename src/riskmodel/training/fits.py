@@ -1,4 +1,5 @@
-"""One round: fit the members, calibrate them on later rows of villages they never saw, predict the test rows."""
+"""One round: fit the members, calibrate them on later rows of villages they never saw, predict the test
+rows."""
 
 from __future__ import annotations
 

@@ -48,9 +48,11 @@ class FoldRows:
 
 @dataclass(frozen=True)
 class PlanRows:
-    """Everything a learner needs. evaluations: rounds whose tests are pooled into the predictions that are
-    judged. final: the round whose model is kept. facts: what the record says about the data. outcomes: what
-    happened without the lists; None where it is not known.
+    """Everything that fitting one plan needs.
+
+    evaluations: folds whose test rows are pooled into the predictions that are evaluated. final: the fold
+    whose model is kept. facts: the data section of the model record. outcomes: what happened without the
+    lists; None where it is not known.
     """
 
     names: tuple[str, ...]
@@ -127,7 +129,8 @@ def county_rows(
 
 
 def _refuse_unfit_tables(name: str, plan: Plan, tables: Tables) -> None:
-    """A plan learns from verifications, and from tables of which no more rows were set aside than it allows."""
+    """A plan learns from verifications, and from tables of which no more rows were set aside than it
+    allows."""
     faults = []
     if not tables.get("verifications").height:
         faults.append(

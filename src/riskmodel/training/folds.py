@@ -27,7 +27,8 @@ OLDEST = dt.date(1990, 1, 1)
 
 @dataclass(frozen=True)
 class Fold:
-    """As-of dates by use, oldest first. Labels of `train` and `calibrate` are those known on `known_until`."""
+    """As-of dates by use, oldest first. Labels of `train` and `calibrate` are those known on
+    `known_until`."""
 
     name: str
     train: tuple[dt.date, ...]
@@ -140,11 +141,11 @@ def make_folds(
 ) -> Folds:
     """The evaluation fold and the final fold of a plan.
 
-    first_day: where the history begins; known_from: from when it was known (an as-of date lies after
-    `history_months` of history, and not before known_from). labelled_share(as_of, known_until): share of the
-    cohort with an outcome.
+    first_day: where the history begins; known_from: from when it was known (an as-of date has
+    `history_months` of history before it, and is not before known_from). labelled_share(as_of, known_until):
+    share of the cohort with an outcome.
 
-    Raises PlanError that says how many months of data are missing.
+    Raises PlanError with the number of months of data that are missing.
     """
     left_out: list[tuple[dt.date, str]] = []
     days = []
@@ -189,7 +190,8 @@ def _fold(
 
 
 def check_clock(folds: Folds) -> None:
-    """The rules of the clock, checked on the folds themselves. A fault here is a bug, not a user's mistake."""
+    """The rules of the clock, checked on the folds themselves. A fault here is a bug, not a user's
+    mistake."""
     for fold in (folds.evaluation, folds.final):
         learned = fold.train + fold.calibrate
         assert all(

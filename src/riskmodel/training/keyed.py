@@ -21,9 +21,8 @@ def in_list_order(frame: pl.DataFrame, margin: str = "margin") -> pl.DataFrame:
     """The rows of each as-of date from the riskiest on, with `rank` from 1. frame: as_of, household_id and
     the margin.
 
-    Equal margins stand in the order of a keyed hash of date and household, not in that of the ids: ids are
-    often given village by village, and a rule that ties thousands would otherwise prefer the same villages
-    for ever.
+    Equal margins are ordered by a keyed hash of date and household, not by id: ids are often assigned
+    village by village, and a rule that ties thousands would otherwise always prefer the same villages.
     """
     numbers = keyed_numbers(frame["household_id"].to_list(), "equal margins")
     of_date = {day: keyed_numbers([day], "as-of date")[str(day)] for day in frame["as_of"].unique()}

@@ -1,5 +1,5 @@
-"""What two lists share, and what a row of lists would have brought forward: stability, and months earlier
-than current practice.
+"""Stability of lists between two models, and lead time: how many months earlier than today's process a
+series of lists would have reached the households confirmed later.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Stability:
 def stability(before: Frame, after: Frame, *, capacity: float) -> Stability:
     """Compare the lists of two models (champion and challenger, or two trainings) as of the same dates.
 
-    Only rows (as_of, household) of both count. Equal margins at the cut are settled by a keyed hash here, for
-    both alike, because a household either is on a list or is not; `evaluate` gives the bounds.
+    Only rows (as_of, household) of both count. Equal margins at the cut are ordered by the same keyed hash in
+    both, because a household either is on a list or is not; `evaluate` gives the bounds.
     rank_correlation: Spearman's, mean over dates. Raises DataError when the two share no row.
     """
     first, second = (
@@ -106,12 +106,13 @@ def stability(before: Frame, after: Frame, *, capacity: float) -> Stability:
 
 @dataclass(frozen=True)
 class MonthsEarlier:
-    """How much earlier than current practice the lists would have reached those who were confirmed. Make it
+    """How much earlier than today's process the lists would have reached the confirmed households. Make it
     with `months_earlier`.
 
-    figures: value and 95 % interval of confirmed_reached: share of the confirmations that stood on an earlier
-    list within the look-back; months: mean months between first standing on a list and the confirmation, over
-    all confirmations, those not reached counting 0; months_when_reached: the same over those reached; and,
+    figures: value and 95 % interval of confirmed_reached: share of the confirmations that were on an earlier
+    list within the look-back; months: mean months from the first list with the household to the confirmation,
+    over all confirmations, those not reached counting 0; months_when_reached: the same over those reached;
+    and,
     where rules were given, rules_reached, rules_months and months_before_rules (months minus rules_months,
     paired).
 
@@ -133,11 +134,11 @@ class MonthsEarlier:
         return float(value), float(low), float(high)
 
     def text(self) -> str:
-        """Two or three sentences."""
+        """Two or three sentences: share reached, months earlier, gain over the department rules."""
         reached, low, high = self.value("confirmed_reached")
         months, months_low, months_high = self.value("months")
         sentences = (
-            f"Of {self.confirmations} confirmations {reached:.0%} [{low:.0%}, {high:.0%}] stood on a list of {self.capacity} before they were "
+            f"Of {self.confirmations} confirmations {reached:.0%} [{low:.0%}, {high:.0%}] were on a list of {self.capacity} before they were "
             f"confirmed by current practice; over all of them that is {months:.1f} [{months_low:.1f}, {months_high:.1f}] months earlier."
         )
         if "rules_months" in self.figures["figure"].to_list():
@@ -156,21 +157,21 @@ def months_earlier(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> MonthsEarlier:
-    """How many months before its confirmation a household would have stood on one of the lists.
+    """Lead time: months from the first list that contains a household to its confirmation.
 
     predictions: as for `evaluate`; every as-of date is a list. confirmations: household_id and confirmed_on
     (the visit's occurred_on), each confirmation of a household that was not monitored. rules: household_id
     and as_of of every household on which a department rule had struck at that date, without any limit of
     visits.
 
-    For a confirmation on day C the lists with C − lookback ≤ as_of < C count, and the first of them that the
-    household stands on. A confirmation without any list in that time, or of a household that none of them
-    scored, is left out. At a cut through equal margins a household stands on the list from a chance of one
-    half on.
+    For a confirmation on day C the lists with C − lookback ≤ as_of < C count, and the first of them that
+    contains the household. A confirmation without any list in that time, or of a household that none of them
+    scored, is left out. At a cut through equal margins a household counts as listed if its chance is at least
+    one half.
 
     When it is wrong: it counts days on a list, not what a visit on that day would have found; a visit long
-    before the fall may find no risk yet. And confirmations come from current practice: those that nobody ever
-    found are not among them. Raises DataError.
+    before the fall may find no risk yet. And confirmations come from today's process: households that nobody
+    ever found are not among them. Raises DataError.
     """
     prepared = prepare_predictions(predictions)
     found = _frame(confirmations, "confirmations", ("household_id", "confirmed_on")).unique()

@@ -4,8 +4,8 @@ anything is loaded.
     model.json         learner, feature names, horizons, members or their hashes, calibration, signs, record
     member_0.txt …     trees of each member, as LightGBM writes them (only for learners that are LightGBM)
 
-A damaged LightGBM text aborts the whole process when it is loaded, so every file's SHA-256 stands in
-model.json and is compared first.
+A damaged LightGBM text aborts the whole process when it is loaded, so every file's SHA-256 is kept in
+model.json and compared first.
 """
 
 from __future__ import annotations
@@ -213,7 +213,8 @@ class Model:
 
 
 def mean_of_members(margins: Floats) -> Floats:
-    """Mean over members, shape (n,), summed in the members' order so that the number of rows plays no part."""
+    """Mean over members, shape (n,), summed in the members' order so that the number of rows plays no
+    part."""
     total = margins[:, 0].copy()
     for column in range(1, margins.shape[1]):
         total += margins[:, column]

@@ -29,7 +29,7 @@ class AsOfGrid(Strict):
 
     every_months: step; 3 gives January, April, July and October. day: the first or last day of a month. test:
     newest dates, kept for evaluation. calibrate: dates before them, for early stopping and calibration.
-    train_at_least, train_at_most: dates before those. history_months: data that must lie before the first
+    train_at_least, train_at_most: dates before those. history_months: months of data before the first
     as-of date.
     """
 

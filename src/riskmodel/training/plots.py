@@ -1,9 +1,9 @@
-"""The pictures of a training: figures go in, a matplotlib Figure comes out; nothing is shown and nothing is
+"""Plots of a training: each function takes figures and returns a matplotlib Figure; nothing is shown or
 written.
 
-Colours are those of Okabe and Ito ("Color universal design", 2008), which people with colour-blindness tell
-apart; lines and markers differ too. `language` is `zh` or `en`. Where no Chinese font is installed the
-picture is in English and says so in its corner.
+Colours are those of Okabe and Ito ("Color universal design", 2008), distinguishable with colour-blindness;
+lines and markers differ too. `language` is `zh` or `en`. Where no Chinese font is installed the plot is in
+English, with a note in its corner.
 """
 
 from __future__ import annotations
@@ -408,7 +408,7 @@ def reasons_plot(
     """The most frequent reasons on a list, as bars.
 
     reasons: one mapping a topic with `zh`, `en` (what it is about) and `count` (households that carry it).
-    households: how many stand on the list, for the shares. Raises DataError when there is none.
+    households: number on the list, for the shares. Raises DataError when there is none.
     """
     if not reasons:
         raise DataError(
@@ -523,8 +523,8 @@ def folds_plot(
 
 
 def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
-    """Recall of every group beside that of all others, with intervals; what is flagged, and what is too
-    little to say.
+    """Recall of every group beside that of all others, with intervals; flagged groups and groups with too few
+    confirmed households are marked.
     """
     pen = _Pen(language)
     rows = [row for row in audit.rows.iter_rows(named=True) if row["value"] != MISSING]

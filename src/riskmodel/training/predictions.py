@@ -14,9 +14,9 @@ label              1, 0, –    confirmed within the horizon, verified without r
 
 **Unlabelled households** (nobody looked, or not decisively) stay on the list: ranks and cuts are those of the
 whole cohort, because the visitor goes to them too. They are never counted as 0. Precision is the share of
-confirmed among the *labelled* households on the list; recall is the share of all *known* confirmed that stand
-on it; both say nothing about households that nobody verified. How far that could move them is given beside:
-every unlabelled household confirmed, or none.
+confirmed among the *labelled* households on the list; recall is the share of all *known* confirmed that are
+on it. Neither covers households that nobody verified. The bounds beside them show how far that could move
+them: every unlabelled household confirmed, or none.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ def prepare_predictions(predictions: Frame, *, name: str = "predictions") -> Pre
 
 
 def _typed(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Every column in its type; NaN is missing. Raises DataError with one fault a column that cannot be read."""
+    """Every column in its type; NaN is missing. Raises DataError with one fault a column that cannot be
+    read."""
     types: dict[str, type[pl.DataType]] = {
         "household_id": pl.String,
         "village_code": pl.String,
@@ -234,8 +235,8 @@ def visits_of(capacities: Sequence[float], sizes: npt.NDArray[np.int64]) -> Floa
 
 
 def on_the_list(prepared: PreparedPredictions, capacity: float) -> Floats:
-    """Chance of each row to stand among the first of its date, shape (rows,): 1, 0, or the share of a group
-    of equal margins that is cut.
+    """Chance of each row to be among the first of its date, shape (rows,): 1, 0, or the share of a group of
+    equal margins that the cut divides.
     """
     capacity_name(capacity)
     visits = np.repeat(visits_of([capacity], prepared.sizes)[:, 0], prepared.sizes)

@@ -26,7 +26,8 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Beats(Strict):
-    """The paired interval of the difference from the baseline's newest run must lie on the better side of 0."""
+    """The paired interval of the difference from the baseline's newest run must exclude 0, on the better
+    side."""
 
     baseline: str
     metric: str
@@ -67,7 +68,7 @@ class MonotoneSigns(Strict):
 
 
 class Acceptance(Strict):
-    """`training/acceptance.yaml`. A check that is left out is not made, and the record says which were made."""
+    """`training/acceptance.yaml`. A check that is left out is not made; the model record names those made."""
 
     draws: Annotated[int, Field(ge=50, le=5000)] = 400
     beats_income_gap: Beats | None = None
@@ -244,7 +245,7 @@ def _words(by: str, because: str, waive: Mapping[str, str], acceptance: Acceptan
     if not by.strip():
         faults.append(Fault("--by", "no name", "who decides", "Name the person."))
     if not because.strip():
-        faults.append(Fault("--because", "no reason", "why", "Say it in a sentence."))
+        faults.append(Fault("--because", "no reason", "why", "Give it in a sentence."))
     for name, reason in waive.items():
         if acceptance is not None and name not in acceptance.named:
             faults.append(
@@ -426,7 +427,9 @@ def _no_gap(
     from riskmodel.training.fairness import audit_groups
 
     expected = f"no group whose recall at {gap.capacity:.0%} is lower than chance explains"
-    remedy = "Read `03_is_it_fair_and_calibrated`; look for a feature that says less about that group."
+    remedy = (
+        "Read `03_is_it_fair_and_calibrated`; look for a feature that is less informative for that group."
+    )
     if not groups:
         return AcceptanceCheck(
             "no_group_gap",

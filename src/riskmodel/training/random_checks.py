@@ -1,10 +1,10 @@
-"""What the list misses, from households that were looked at by chance: recall, miss rate and calibration, or
-`not_estimable`.
+"""What the list misses, estimated from households that were visited by chance: recall, false omission rate
+and observed/expected ratio, or `not_estimable`.
 
-Visits to listed households say nothing about those who were not listed. Only two kinds of look do: a sweep
-that goes to everybody, and random checks with a known chance of being drawn. Each confirmed household that
-was drawn with chance c stands for 1 / c households (Horvitz and Thompson, "A generalization of sampling
-without replacement", J. Am. Stat. Assoc. 47 (1952)).
+Visits to listed households carry no information about those not listed. Only two kinds of visit do: a sweep
+of every household, and random checks with a known inclusion probability. Each confirmed household that was
+drawn with probability c gets weight 1 / c (Horvitz and Thompson, "A generalization of sampling without
+replacement", J. Am. Stat. Assoc. 47 (1952)).
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ ROUTES: Final = ("listed", "random_check", "sweep", "none")
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval, or `not_estimable` with the reason why; then the interval may still
-    say something.
+    """A figure with its 95 % interval, or `not_estimable` with the reason; then there may still be an
+    interval.
 
-    value: missing where no single figure can be given. low, high: missing where nothing can be said at all.
+    value: missing where no single figure can be given. low, high: missing where no interval can be given
+    either. why: the reason why value is missing.
     """
 
     value: float | None
@@ -46,11 +47,12 @@ class Estimate:
 
     @property
     def estimable(self) -> bool:
+        """Whether there is a single figure."""
         return self.value is not None
 
     def text(self, form: str = "{:.1%}") -> str:
         """`18.2% [12.0%, 27.1%]`; without a single figure `not_estimable`, with `, between 3.0% and 96.1%`
-        where that much can be said.
+        where there is an interval.
         """
         if self.low is None or self.high is None:
             return NOT_ESTIMABLE
@@ -93,15 +95,15 @@ def rounded(count: float) -> int:
 
 @dataclass(frozen=True)
 class CheckedRecall:
-    """What random checks and sweeps say about a list, or about many lists together. Make it with
+    """Estimates from random checks and sweeps for one list, or for many lists together. Make it with
     `recall_from_checks`.
 
-    recall: share of all confirmed-or-would-be-confirmed that stood on the list. miss_rate: share of the
-    households not listed that would be confirmed (false omission). observed_expected: estimated confirmations
-    in the whole cohort over the sum of the probabilities. confirmed_listed: confirmations on the list,
-    unvisited ones made up for; missed: estimated confirmations outside it. too_few: the checks carry no
-    single figure of recall; then `text` and `table` show none, since from two answers small counts could be
-    worked out.
+    recall: share of all confirmed-or-would-be-confirmed that were on the list. miss_rate: share of the
+    households not listed that would be confirmed (false omission rate). observed_expected: estimated
+    confirmations in the whole cohort over the sum of the probabilities. confirmed_listed: confirmations on
+    the list, unvisited ones made up for; missed: estimated confirmations outside it. too_few: the checks
+    carry no single figure of recall; then `text` and `table` show none, since from two answers small counts
+    could be worked out.
     """
 
     recall: Estimate
@@ -173,18 +175,18 @@ def recall_from_checks(
     =======================  ===================================================================================================
 
     layers: columns within which chances were set, such as cycle, township and score layer. A drawn household
-    that nobody reached counts as missing at random within its layer: those reached stand for it (a layer in
-    which nobody was reached is shared out over the others). The same holds for listed households that were
-    not reached.
+    that nobody reached counts as missing at random within its layer: those reached are weighted up for it (a
+    layer in which nobody was reached is distributed over the others). The same holds for listed households
+    that were not reached.
 
     The interval of the missed confirmations is the gamma interval for a weighted sum of rare counts (Fay and
     Feuer, Stat. Med. 16 (1997)), design-based; it errs on the wide side and has an upper end when no check
     confirmed anything. The listed count is taken as known.
 
-    Lists of many cycles are pooled by handing all of them over at once. Recall is given as a single figure
-    only from ENOUGH_CONFIRMED confirmed checks on (the missed stand below the line of a fraction: from few of
-    them recall is far too high); before, only its interval is. Who asks at a fixed day rather than waiting
-    for them gets a figure more easily where chance found many: it is then on the low side.
+    Lists of many cycles are pooled by passing all of them at once. Recall is given as a single figure only
+    from ENOUGH_CONFIRMED confirmed checks on (the missed are in the denominator: from few of them recall is
+    biased far upwards); before, only its interval is given. An estimate made on a fixed day, instead of when
+    there are enough, is more often available where chance found many: it is then biased downwards.
 
     `not_estimable` altogether: no household outside the list was looked at by chance, or some could not have
     been drawn. Raises DataError for faults of the frame.
@@ -208,7 +210,7 @@ def recall_from_checks(
         return none("Every household of the cohort was listed: there is nothing to miss.")
     if not count:
         return none(
-            "No household outside the list was looked at by chance: visits to the list say nothing about the others."
+            "No household outside the list was looked at by chance: visits to the list give no information about the others."
         )
     closed = outside.filter(pl.col("inclusion_probability").fill_null(0.0) <= 0).height
     if closed:
@@ -262,11 +264,11 @@ def gamma_interval(
 
 
 def _response(visited: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    """For each layer somebody was reached in: how many drawn households each of those reached stands for
+    """Non-response weight of each layer in which somebody was reached: drawn households for each reached one
     (`stands_for`, at least 1).
 
-    Layers in which nobody was reached are shared out over all others. Chances differ inside a layer, so
-    households count by what they stand for.
+    Layers in which nobody was reached are distributed over all others. Inclusion probabilities differ within
+    a layer, so households count with the inverse of theirs.
     """
     by_layer = visited.with_columns(mass=1 / pl.col("inclusion_probability"))
     by_layer = by_layer.group_by(keys).agg(
@@ -281,7 +283,7 @@ def _response(visited: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
 
 
 def _listed_confirmations(listed: pl.DataFrame, keys: list[str]) -> float:
-    """Confirmations on the list; in each layer those reached stand for those not reached. 0 when nobody was
+    """Confirmations on the list, in each layer weighted up for households not reached; 0 when nobody was
     reached.
     """
     if not listed["label"].count():
@@ -308,7 +310,7 @@ def _too_few(
 
 
 def _recall(confirmed_listed: float, missed: Estimate, why: str) -> Estimate:
-    """Recall with the interval turned round; `why` says why it has no single figure."""
+    """Recall, its interval from that of the missed (ends swapped). why: why it has no single figure."""
     assert missed.value is not None and missed.low is not None and missed.high is not None
     if confirmed_listed + missed.value <= 0:
         return Estimate(None, None, None, "Nobody was confirmed, on the list or outside it.")
@@ -351,7 +353,7 @@ def _checked(frame: pl.DataFrame, layers: Sequence[str]) -> pl.DataFrame:
                 "checks.route",
                 f"{wrong} unknown values",
                 ", ".join(ROUTES),
-                "Say how each household came to be visited.",
+                "Record how each household came to be visited.",
             )
         )
     if wrong := frame.filter(~pl.col("label").is_in([0.0, 1.0])).height:

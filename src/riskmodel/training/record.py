@@ -150,7 +150,7 @@ def record_text(record: Mapping[str, Any]) -> str:
         "## Where it must not be used",
         "",
         "It puts households in order ahead of a visit by a person; it decides nothing. It was not made for other counties, for persons, or "
-        "for dates long after its cut. A low score closes nothing: leads and department rules stand on the list whatever the score.",
+        "for dates long after its cut. A low score closes nothing: leads and department rules are on the list whatever the score.",
         "",
     ]
     return "\n".join(lines)

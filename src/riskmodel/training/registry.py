@@ -1,13 +1,17 @@
-"""MLflow, and nothing else of MLflow anywhere: runs, artifacts, registered versions, the champion and its history.
+"""MLflow, and nothing else of MLflow anywhere: runs, artifacts, registered versions, the champion and its
+history.
 
-The store is `mlruns/` of the project (SQLite and files), or the database that the environment variable RISKMODEL_MLFLOW names
-(`postgresql+psycopg://…`). It is made once, under a lock. Nothing is logged automatically, nothing is pickled, nothing is reported home.
+The store is `mlruns/` of the project (SQLite and files), or the database that the environment variable
+RISKMODEL_MLFLOW names (`postgresql+psycopg://…`). It is made once, under a lock. Nothing is logged
+automatically, nothing is pickled, nothing is reported home.
 
-MLflow keeps absolute paths. A project may be moved, renamed, copied or restored elsewhere: when its SQLite store is opened, its paths are set
-to where the project is now, so that no project reads or writes another one's files.
+MLflow keeps absolute paths. A project may be moved, renamed, copied or restored elsewhere: when its SQLite
+store is opened, its paths are set to where the project is now, so that no project reads or writes another
+one's files.
 
-A run that is being written holds a lock file in `mlruns/active/`, which the system releases when the process dies, however it dies. A run that
-is RUNNING and not locked is marked FAILED when the store is opened the next time.
+A run that is being written holds a lock file in `mlruns/active/`, which the system releases when the process
+dies, however it dies. A run that is RUNNING and not locked is marked FAILED when the store is opened the next
+time.
 """
 
 from __future__ import annotations
@@ -42,10 +46,12 @@ ENDED: Final = "the process ended before the run did (killed, switched off, or n
 
 @contextmanager
 def locked(project: Project) -> Iterator[None]:
-    """One process at a time. An SQLite file in mlruns/ is the lock: it is let go when a process dies, on every system.
+    """One process at a time. An SQLite file in mlruns/ is the lock: it is let go when a process dies, on
+    every system.
 
-    With a database by address, an advisory lock there is taken as well, so that it holds between machines. Raises ModelError where another process
-    keeps it, where the database does not answer, and UserError where the folder cannot be written.
+    With a database by address, an advisory lock there is taken as well, so that it holds between machines.
+    Raises ModelError where another process keeps it, where the database does not answer, and UserError where
+    the folder cannot be written.
     """
     try:
         project.mlruns.mkdir(parents=True, exist_ok=True)
@@ -107,7 +113,8 @@ def _artifacts(project: Project) -> Path:
 
 
 def tracking_address(project: Project) -> str:
-    """Where MLflow keeps its tables: RISKMODEL_MLFLOW, or SQLite in mlruns/ (with `?`, `%` and `#` of the path written so that they stay)."""
+    """Where MLflow keeps its tables: RISKMODEL_MLFLOW, or SQLite in mlruns/ (with `?`, `%` and `#` of the
+    path written so that they stay)."""
     named = os.environ.get(ADDRESS)
     if named:
         return named
@@ -115,12 +122,14 @@ def tracking_address(project: Project) -> str:
 
     path = _database(project).as_posix()
     address = URL.create("sqlite", database=path).render_as_string(hide_password=False)
-    # MLflow makes the folder that it reads from an address as it is; with the driver named, it leaves the quoted path alone.
+    # MLflow makes the folder that it reads from an address as it is; with the driver named, it leaves the
+    # quoted path alone.
     return address if address.endswith(path) else address.replace("sqlite:", "sqlite+pysqlite:", 1)
 
 
 def client(project: Project) -> MlflowClient:
-    """The store's client; makes store and experiment on first use, under the lock. Raises UserError where the store cannot be opened."""
+    """The store's client; makes store and experiment on first use, under the lock. Raises UserError where the
+    store cannot be opened."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
@@ -148,7 +157,8 @@ def client(project: Project) -> MlflowClient:
 
 @contextmanager
 def _opening(project: Project) -> Iterator[None]:
-    """Faults of the store itself in plain words: full disk, read-only, damaged, of another version of MLflow."""
+    """Faults of the store itself in plain words: full disk, read-only, damaged, of another version of
+    MLflow."""
     import mlflow.exceptions
     import sqlalchemy.exc
 
@@ -172,9 +182,11 @@ def _opening(project: Project) -> Iterator[None]:
 
 
 def _settle(project: Project) -> None:
-    """Set the paths in the project's own store to where the project is now, and mark the runs whose process has gone.
+    """Set the paths in the project's own store to where the project is now, and mark the runs whose process
+    has gone.
 
-    A store on a read-only disk keeps its old paths: reading finds the artifacts below the project all the same (see `artifact`).
+    A store on a read-only disk keeps its old paths: reading finds the artifacts below the project all the
+    same (see `artifact`).
     """
     path = _database(project)
     if not path.is_file():
@@ -227,7 +239,8 @@ def _set_paths(store: sqlite3.Connection, here: str) -> None:
 
 
 def _mark_ended(project: Project, store: MlflowClient) -> None:
-    """The same for a store by address: of the runs that were started in this folder, those whose process has gone."""
+    """The same for a store by address: of the runs that were started in this folder, those whose process has
+    gone."""
     for mark in (project.mlruns / "active").glob("*.db"):
         if _at_work(project, mark.stem):
             continue
@@ -240,7 +253,8 @@ def _mark_ended(project: Project, store: MlflowClient) -> None:
 
 @contextmanager
 def _working(project: Project, run_id: str) -> Iterator[None]:
-    """Hold the lock file of a run, which tells other processes that it is being written, and some room for its end."""
+    """Hold the lock file of a run, by which other processes see that it is being written, and reserve disk
+    space to finish it."""
     folder = project.mlruns / "active"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{run_id}.reserve").write_bytes(bytes(RESERVE_BYTES))
@@ -274,7 +288,8 @@ def _forget(project: Project, run_id: str) -> None:
 
 
 class Log:
-    """A run that is being written. Leave the `logging_run` block well and it is FINISHED; by an error FAILED, by Ctrl-C KILLED."""
+    """A run that is being written. Leave the `logging_run` block well and it is FINISHED; by an error FAILED,
+    by Ctrl-C KILLED."""
 
     def __init__(self, project: Project, store: MlflowClient, run_id: str, experiment_id: str) -> None:
         self.id = run_id
@@ -283,7 +298,8 @@ class Log:
         self._experiment = experiment_id
 
     def parameters(self, values: Mapping[str, Any]) -> None:
-        """Flat parameters; texts are cut at 500 characters, as MLflow would refuse longer ones in some stores."""
+        """Flat parameters; texts are cut at 500 characters, as MLflow would refuse longer ones in some
+        stores."""
         from mlflow.entities import Param
 
         self._store.log_batch(
@@ -336,7 +352,8 @@ def _metric_name(name: str) -> str:
 def _run(
     project: Project, store: MlflowClient, experiment_id: str, name: str, tags: Mapping[str, str]
 ) -> Iterator[Log]:
-    """A run, from its creation to its end. Its status is written whatever happens: now, or when the store is opened the next time."""
+    """A run, from its creation to its end. Its status is written whatever happens: now, or when the store is
+    opened the next time."""
     with locked(project), _opening(project):  # nobody may look for the run's lock before it is there
         run = store.create_run(experiment_id, run_name=name, tags=dict(tags))
         held = ExitStack()
@@ -420,7 +437,8 @@ def finished_runs(project: Project) -> list[dict[str, Any]]:
 
 
 def find_run(project: Project, run_id: str) -> dict[str, Any]:
-    """One finished training run, by its id or an unambiguous beginning of at least 6 characters. Raises ModelError."""
+    """One finished training run, by its id or an unambiguous beginning of at least 6 characters. Raises
+    ModelError."""
     found = [
         run
         for run in finished_runs(project)
@@ -450,7 +468,8 @@ def _as_dict(run: Any) -> dict[str, Any]:
 
 
 def artifact(project: Project, run_id: str, path: str) -> Path:
-    """A run's artifact as a local path (in the store itself where it is local). Raises ModelError if it is not there."""
+    """A run's artifact as a local path (in the store itself where it is local). Raises ModelError if it is
+    not there."""
     run = find_run(project, run_id)
     local = _local_artifacts(project, run["id"], run["artifacts"])
     if local is not None:
@@ -467,7 +486,8 @@ def artifact(project: Project, run_id: str, path: str) -> Path:
 def _local_artifacts(project: Project, run_id: str, uri: str) -> Path | None:
     """The folder of a run's artifacts; None where they are no files of this machine.
 
-    The project's own store is always below the project, whatever path is written in it. A store by address names the folder itself.
+    The project's own store is always below the project, whatever path is written in it. A store by address
+    names the folder itself.
     """
     if not uri.startswith("file:"):
         return None
@@ -499,7 +519,8 @@ def _alias(store: MlflowClient, alias: str) -> dict[str, Any] | None:
 
 
 def register(project: Project, run_id: str) -> int:
-    """Make a registered version of a run's model, and call it challenger. The version's number; the same one if it was registered before."""
+    """Make a registered version of a run's model, and call it challenger. The version's number; the same one
+    if it was registered before."""
     from mlflow.exceptions import MlflowException
 
     store = client(project)
@@ -528,7 +549,8 @@ def find_run_artifacts(store: MlflowClient, run_id: str) -> str:
 
 
 def set_champion(project: Project, version: int, *, expected: int | None, entry: Mapping[str, Any]) -> None:
-    """Compare and set: the champion becomes `version` only if it still is `expected` (None: there is none), and the entry joins the history.
+    """Compare and set: the champion becomes `version` only if it still is `expected` (None: there is none),
+    and the entry joins the history.
 
     Raises ModelError if somebody else changed the champion in between.
     """
@@ -567,7 +589,8 @@ def _history(store: MlflowClient) -> list[dict[str, Any]]:
 
 
 def history(project: Project) -> list[dict[str, Any]]:
-    """Which version was in force from when, oldest first: version, run_id, plan, at (UTC), by, because, waivers, …"""
+    """Which version was in force from when, oldest first: version, run_id, plan, at (UTC), by, because,
+    waivers, …"""
     return _history(client(project))
 
 

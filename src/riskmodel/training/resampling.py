@@ -1,7 +1,6 @@
-"""Village-cluster bootstrap: whole villages are drawn again, so that neighbours who fall together are not
-taken for independent luck.
+"""Village-cluster bootstrap: whole villages are resampled, since outcomes of neighbours are correlated.
 
-A draw is a count for every village (how often it came up), not a new table. Rows are sorted once; every
+A draw is a count for every village (how often it was drawn), not a new table. Rows are sorted once; every
 statistic is then a weighted sum over the same order. Two models that are judged with the same seed on the
 same villages get the same draws: their differences are paired.
 """
@@ -15,7 +14,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 LEVEL = 0.95
-# An interval from a handful of surviving draws says nothing: at least this share of them must have a value.
+# An interval from a handful of draws means nothing: at least this share of them must have a value.
 USABLE_DRAWS = 0.8
 # The log scale needs figures above 0; a stray draw without a hit is left out there, and counts in the
 # percentiles.
@@ -82,8 +81,8 @@ def interval(
     the bootstrap", Am. Stat. 69 (2015). For a figure that cannot be negative give its `value`: each end is
     then the farther one of the percentile interval and of the t interval on the log scale, because with few
     confirmations the percentile interval alone ends too low (at a capacity that reaches ten of them, 6 % of
-    the truths lay above it instead of 2.5 %; `benchmarks/evaluation.py coverage`). `most` is the largest the
-    figure can be. A share whose draws are all alike (no hit at all) gets the Wilson interval of its `trials`.
+    the truths were above it instead of 2.5 %; `benchmarks/evaluation.py coverage`). `most` is the largest the
+    figure can be. A share whose draws are all equal (no hit at all) gets the Wilson interval of its `trials`.
     """
     from scipy.special import ndtr, stdtrit
 
@@ -116,10 +115,10 @@ def ranked_sums(
 ) -> Floats:
     """Weighted counts along the order of the list, shape (draws, dates, 5 + 8 × capacities).
 
-    Rows stand by date, then best margin first. starts: (dates + 1,) first row of each date. label: 1, 0 or -1
-    (unlabelled). ends_tie: True on the last row of each group of equal margins. weights: (draws, villages).
-    shares: (dates, capacities), the part of the date's households that is visited; order: (dates,
-    capacities), the capacities from small to large.
+    Rows are sorted by date, then by margin, highest first. starts: (dates + 1,) first row of each date.
+    label: 1, 0 or -1 (unlabelled). ends_tie: True on the last row of each group of equal margins. weights:
+    (draws, villages). shares: (dates, capacities), the part of the date's households that is visited; order:
+    (dates, capacities), the capacities from small to large.
 
     A cut inside a group of equal margins takes its share of the group (expected), and the luckiest and
     unluckiest choice beside it.

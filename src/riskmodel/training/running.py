@@ -252,8 +252,9 @@ def _predictions(plan: Plan, plan_rows: PlanRows, evaluations: Sequence[Fit]) ->
 
 
 def training_threads() -> int:
-    """How many members of a LightGBM plan grow at once: one for each core this process may use, or what
-    RISKMODEL_THREADS says. The trees are the same.
+    """Number of members of a LightGBM plan that are trained in parallel: RISKMODEL_THREADS, or one for each
+    core that this process may use. The trees do not depend on it. Raises PlanError for a value that is not a
+    number from 1 to 64.
     """
     value = os.environ.get("RISKMODEL_THREADS", str(usable_cores()))
     if not value.isdigit() or not 1 <= int(value) <= 64:

@@ -235,7 +235,8 @@ class Workbench:
 
 
 def interval_of(confirmed_on: pl.Series, as_of: dt.date) -> npt.NDArray[np.int8]:
-    """In which of (0, 3], (3, 6], (6, 12] months after as_of each day lies: 0, 1, 2; -1 for none. Shape (n,)."""
+    """Interval after as_of that contains each day, shape (n,): 0 for (0, 3] months, 1 for (3, 6], 2 for
+    (6, 12], -1 for none."""
     ends = [add_months(as_of, months) for months in INTERVALS]
     frame = pl.DataFrame({"day": confirmed_on})
     later = [(pl.col("day") > end).cast(pl.Int8) for end in ends]

@@ -41,8 +41,8 @@ def gain_shares(fit: Fit, sample: Sample) -> dict[str, Any]:
     size of its part of the margin in a linear model; the `SHOWN` largest. A rule is nothing but its features
     and is not measured (`measure: none`).
 
-    Trees that only tell a regression (`learners.prior`) are left out: their gains are distances to its
-    margin, on another scale."""
+    Trees distilled from a regression (`learners.prior`) are left out: their gains are squared distances to
+    its margin, on another scale."""
     told = fit.ensemble.notes.get("logistic_trees", [0] * len(fit.ensemble.members))
     total = np.zeros(len(sample.names))
     measure = "none"
@@ -76,8 +76,8 @@ def _split_gain(member: TreeMember, told: int) -> Floats:
 
 
 def stability(fits: Sequence[Fit], tests: Sequence[Sample]) -> dict[str, Any]:
-    """Share of households that two halves of the ensemble put among the first of each date alike (Jaccard),
-    at several shares.
+    """Agreement of the lists of two halves of the ensemble: Jaccard index of the first households of each
+    date, at several shares.
     """
     members = len(fits[0].ensemble.members)
     if members < 2:

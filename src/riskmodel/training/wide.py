@@ -61,7 +61,7 @@ class WaveFolds:
 
 
 def table_rows(project: Project, name: str, plan: Plan, folder: Path | None) -> PlanRows:
-    """The plan_rows of a plan with `source: table`. folder: where its file lies; without it the project's
+    """The rows of a plan with `source: table`. folder: the folder with its file; without it the project's
     folder. Raises PlanError.
     """
     wide = plan.table
@@ -135,8 +135,8 @@ def table_rows(project: Project, name: str, plan: Plan, folder: Path | None) -> 
 
 
 def _never_predictors(project: Project, name: str, wide: WideTable) -> list[Fault]:
-    """A fault for each column that the plan would predict from and that never predicts: the denylist's, and
-    those that say who a household is, when the row was written, or what is to be predicted.
+    """A fault for each predictor of the plan that may not be one: columns of the denylist, and those that
+    identify a household, date the row, or are the outcome.
     """
     denylist = Denylist.load(project)
     plan = f"{PLAN_FOLDER / name}.yaml"

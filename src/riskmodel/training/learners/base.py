@@ -30,7 +30,8 @@ class Member(Protocol):
     """One fitted model of an ensemble."""
 
     def margin(self, features: Floats) -> Floats:
-        """Raw margin of n rows, shape (n,), higher is riskier. features: shape (n, p), float64, NaN unknown."""
+        """Raw margin of n rows, shape (n,), higher is riskier. features: shape (n, p), float64, NaN
+        unknown."""
         ...
 
     def as_dict(self) -> dict[str, Any]:
@@ -61,13 +62,13 @@ class Task:
             self.progress(text, share)
 
     def parts(self, sample: Sample) -> Any:
-        """Which member has not seen the village of each row, shape (n,)."""
+        """For each row the number of the member that is not trained on its village, shape (n,)."""
         return part_of(sample.village, self.members, self.seed)
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Fitted members, and what there is to tell about the fit (trees, penalty, …)."""
+    """Fitted members, and notes on the fit for the model record (trees, penalty, …)."""
 
     members: tuple[Member, ...]
     notes: Mapping[str, Any]
@@ -115,14 +116,14 @@ def plan_features(_: Any, choice: FeatureChoice, catalogue: Catalogue) -> Wanted
 class LearnerSpec:
     """Everything that the rest of the package needs to know about a learner.
 
-    name: as plans write it. parameters: what stands under the name. fit: task -> ensemble. kind: of its
-    members, for the record. load: a stored member (its `as_dict`, and its file's text where it has one) ->
-    member. learns: several members are fitted to outcomes, each without a part of the villages. months: ends
-    of the intervals that it always predicts; None: the plan's horizon. features: parameters, choice of the
-    plan and catalogue -> what it takes; None: the margins of another model. one_feature: parameters -> the
-    only column it takes of a ready-made table. for_tables: whether it can be fitted on one. explained:
-    whether each feature's part of a score is known. baseline: a rule that others are compared with. trials:
-    starts a series of fits for tuning; None: nothing to tune.
+    name: as plans write it. parameters: shape of the plan's keys under the name. fit: task -> ensemble. kind:
+    of its members, for the record. load: a stored member (its `as_dict`, and its file's text where it has
+    one) -> member. learns: several members are fitted to outcomes, each without a part of the villages.
+    months: ends of the intervals that it always predicts; None: the plan's horizon. features: parameters,
+    choice of the plan and catalogue -> what it takes; None: the margins of another model. one_feature:
+    parameters -> the only column it takes of a ready-made table. for_tables: whether it can be fitted on one.
+    explained: whether each feature's part of a score is known. baseline: a rule that others are compared
+    with. trials: starts a series of fits for tuning; None: nothing to tune.
     """
 
     name: str

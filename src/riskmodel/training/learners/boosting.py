@@ -45,8 +45,8 @@ class Boosting(Strict):
 
 @dataclass(frozen=True)
 class ArrayMember:
-    """Trees as arrays over all nodes, one tree after the other; `starts`: where each tree's root stands. left
-    and right are places in the same arrays. margin = base + Σ leaf values.
+    """Trees as arrays over all nodes, one tree after the other. starts: index of each tree's root; left and
+    right: indices into the same arrays. margin = base + Σ leaf values.
     """
 
     base: float
@@ -98,7 +98,8 @@ class ArrayMember:
 
 
 def as_arrays(model: Any, trees: int) -> ArrayMember:
-    """The first `trees` trees of a fitted HistGradientBoostingClassifier of two classes without categories."""
+    """The first `trees` trees of a fitted HistGradientBoostingClassifier of two classes without
+    categories."""
     nodes = [model._predictors[number][0].nodes for number in range(trees)]
     sizes = np.array([len(part) for part in nodes], dtype=np.int64)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)

@@ -47,9 +47,9 @@ def parts_of_rows(count: int) -> Iterator[slice]:
 
 @dataclass(frozen=True)
 class Preparation:
-    """How features become inputs, learned on the training rows: cut at low and high, missing replaced by the
-    median, then (x − centre) / scale; and one column 0/1 for each feature that is often missing, standardised
-    alike.
+    """How features become inputs of the regression, fitted on the training rows: clipped at low and high,
+    missing replaced by the median, then (x − centre) / scale; and for each feature that is often missing one
+    0/1 indicator, standardised in the same way.
     """
 
     low: Floats
@@ -92,7 +92,8 @@ class LinearMember:
         return margin
 
     def contributions(self, features: Floats) -> tuple[Floats, float]:
-        """Each feature's part of the margin (its indicator's part included), shape (n, p), and the intercept."""
+        """Each feature's part of the margin (its indicator's part included), shape (n, p), and the
+        intercept."""
         parts = self.preparation.inputs(features) * self.coefficient
         count = features.shape[1]
         values = parts[:, :count].copy()

@@ -1,4 +1,4 @@
-"""What a logistic regression says, told by trees: one part of a LightGBM member, beside the part that is
+"""Distil a ridge logistic regression into trees: one part of a LightGBM member, beside the part that is
 grown on the outcomes.
 
 With some hundred confirmations, trees and a ridge logistic regression err in different places: trees find
@@ -7,8 +7,8 @@ the list, where trees have the fewest rows. The mean of their margins orders hou
 nearly every county that was tried (docs/training.md has the table). So that the model stays one ensemble of
 trees, which is explained and served as such, the regression's margin is first reproduced by trees
 (distillation: Buciluă, Caruana and Niculescu-Mizil, "Model compression", KDD 2006), the trees on the outcomes
-are grown apart from it, and both stand in one text, their leaves times their shares (`joined`). SHAP values
-sum to the whole.
+are grown apart from it, and both are joined in one model text, their leaves times their shares (`joined`).
+SHAP values sum to the margin of the whole.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from riskmodel.training.learners.base import Task
 from riskmodel.training.learners.linear import LinearMember, Logistic, fit_logistic
 from riskmodel.training.samples import Floats
 
-# How the trees that reproduce a regression are grown. Their target has no noise: they may be bold, and need
-# not see every row (docs/training.md has what was measured). A draw of features for each tree tells more with
-# the same number of trees than all features at once.
+# How the trees that reproduce a regression are grown. Their target has no noise: the learning rate may be
+# high, and not every row is needed (docs/training.md has the measurements). With the same number of trees,
+# sampling features for each tree fits better than all features at once.
 TREES: Final = 100
 ROWS: Final = 20_000
 GROWTH: Final[dict[str, Any]] = {
@@ -95,10 +95,10 @@ def tell_regression(data: Any, parameters: dict[str, Any], target: Floats) -> An
 
 
 def joined(told: Any, outcomes: Any, share: float, trees: int) -> str:
-    """One LightGBM text of both parts: the trees that tell the regression times `share`, then the first
-    `trees` on the outcomes times 1 − share.
+    """One LightGBM model text of both parts: the distilled trees times `share`, then the first `trees` trees
+    on the outcomes times 1 − share.
 
-    LightGBM reads the text and writes it again, so that it is one like any other.
+    The text is read by LightGBM and written again, so that it is like any other.
     """
     import lightgbm as lgb
 
@@ -113,7 +113,7 @@ def joined(told: Any, outcomes: Any, share: float, trees: int) -> str:
 
 
 def _split(text: str) -> tuple[str, list[str], str]:
-    """A LightGBM text in parts: what stands before the trees, each tree without its number, and the rest from
+    """A LightGBM text in parts: the header before the trees, each tree without its number, and the rest from
     `end of trees` on.
     """
     body, mark, tail = text.partition("end of trees\n")

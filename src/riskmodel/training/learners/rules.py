@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 class IncomeRule(Strict):
-    """Order by one figure, lowest first: the income after compliant medical cost against the monitoring line."""
+    """Order by one figure, lowest first: the income after compliant medical cost against the monitoring
+    line."""
 
     feature: str = "income_gap_pp"
     riskier_when: Literal["lower", "higher"] = "lower"
@@ -75,10 +76,10 @@ class RuleMember:
 
 
 def fit_income_rule(task: Task) -> Ensemble:
-    """Order by the one feature. Scale and centre (median, quartile range of the training rows) only make the
-    margin readable.
+    """A rule that orders households by one feature. Scale and centre (median, quartile range of the training
+    rows) only make the margin readable.
 
-    A household whose figure is unknown stands in the middle: the rule has nothing to say about it.
+    A household whose value is unknown gets margin 0, that of the median: the rule does not apply to it.
     """
     column = task.train.features[:, 0]
     known = column[np.isfinite(column)]

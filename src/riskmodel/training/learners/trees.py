@@ -38,8 +38,8 @@ class LightGBM(Strict):
     tree.
 
     rounds_at_most: trees before early stopping. patience: rounds without improvement on the calibration
-    slice. logistic_share: part of a member's margin that tells, by trees, what a logistic regression on the
-    same rows says (`learners/prior.py`); 0 grows on outcomes alone.
+    slice. logistic_share: weight of the trees that distil a ridge logistic regression on the same rows
+    (`learners/prior.py`) in a member's margin; 0 grows on outcomes alone.
     """
 
     rounds_at_most: Annotated[int, Field(ge=1, le=5000)] = 400
@@ -167,9 +167,10 @@ def dataset_of(sample: Sample, wanted: Any, threads: int) -> Any:
 
 @dataclass
 class _Growing:
-    """A member while it grows. told: the Booster that tells the regression, None without one; share: its part
-    of the margin. outcomes: the Booster on the outcomes. inputs, label: rows of the villages it does not see,
-    at the later dates; margin: what it says of them so far. idle: draws of features in a row without a split.
+    """A member while it grows. told: the Booster distilled from the regression, None without one; share: its
+    weight in the margin. outcomes: the Booster on the outcomes. inputs, label: rows of the villages that it
+    is not trained on, at the later dates; margin: its margin of them so far. idle: draws of features in a row
+    without a split.
     """
 
     told: Any
@@ -181,7 +182,7 @@ class _Growing:
     idle: int = 0
 
     def start(self, trees_of_told: Callable[[], Any] | None) -> None:
-        """Grow the trees that tell the regression, where there are to be some."""
+        """Grow the trees distilled from the regression, if the plan asks for them."""
         if trees_of_told is not None:
             self.told = trees_of_told()
             self.margin = self._with(self.told, self.share, 0)
@@ -220,9 +221,9 @@ def fit_lightgbm(
     is pooled; they stop together when it has not improved for `patience` trees, and keep the number of trees
     that was best.
 
-    Where the plan asks for it (`logistic_share`), each member first tells a logistic regression's margin by
-    trees (see `prior`). As many members grow at once as the task has threads, each on one: no tree depends on
-    their number.
+    Where the plan asks for it (`logistic_share`), a logistic regression is first distilled into trees of each
+    member (see `prior`). As many members grow at once as the task has threads, each on one: no tree depends
+    on their number.
 
     dataset: binned training rows to use again. prior: a fitted one to use again. report(trees, loss): called
     at each step; an exception it raises stops the fit.
@@ -263,8 +264,8 @@ def _started(task: Task, data: Any, prior: Prior | None, pool: ThreadPoolExecuto
     train, offset, later, later_offset = rows_of(task)
     parts, later_parts = task.parts(train), task.parts(later)
     share = 0.0 if prior is None else prior.share
-    # A hazard's regression speaks of the whole horizon, and its level is that of the horizon; each interval's
-    # own is in the offset.
+    # A hazard's regression is fitted on the whole horizon, and its level is that of the horizon; each
+    # interval's own is in the offset.
     level = 0.0 if offset is None else _logit_of_share(task.train.label)
     members: list[_Growing] = []
     tellers: list[Callable[[], Any] | None] = []
@@ -297,8 +298,8 @@ def rows_of(task: Task) -> tuple[Sample, Floats | None, Sample, Floats | None]:
     through for a hazard.
 
     The offset of a hazard row is the interval's own base rate on the logit scale, so that the trees learn
-    what differs between households and the margin orders them alike at every horizon (proportional odds over
-    the intervals).
+    what differs between households, and the margin gives the same order at every horizon (proportional odds
+    over the intervals).
     """
     if len(task.months) == 1:
         return task.train, None, task.calibrate, None
