@@ -192,6 +192,8 @@ class Steps:
 
     @contextmanager
     def step(self, en: str, zh: str) -> Iterator[None]:
+        """Print the heading of the next step, run the body of the `with`, and print the seconds that it
+        took."""
         self.done += 1
         self.console.rule(f"[bold]{self.done}/{STEPS}  {en} · {zh}", align="left")
         began = time.monotonic()
@@ -209,6 +211,7 @@ class Steps:
             yield lambda text, share: bar.update(task, description=text[:46], completed=share)
 
     def note(self, text: str) -> None:
+        """Print a text below the heading of the step, indented."""
         for line in text.splitlines():
             self.console.print(f"  {line}", soft_wrap=True)
 

@@ -33,6 +33,7 @@ class Fault:
         return f"{self.where}: {self.found}; expected {self.expected}. {self.remedy}"
 
     def as_dict(self) -> dict[str, str]:
+        """The four answers by name: where, found, expected, remedy."""
         return asdict(self)
 
 

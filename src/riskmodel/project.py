@@ -103,6 +103,7 @@ class Project:
 
     @property
     def mlruns(self) -> Path:
+        """The folder with runs and registry, `mlruns/` of the project."""
         return self.root / "mlruns"
 
 

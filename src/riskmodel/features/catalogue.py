@@ -181,6 +181,7 @@ class Catalogue(RootModel[dict[str, Feature]]):
 
     @property
     def own(self) -> OwnFunctions:
+        """The project's own feature functions (`features/own/`), whose entries are in this catalogue."""
         return self._own
 
     @model_validator(mode="after")
@@ -202,6 +203,7 @@ class Catalogue(RootModel[dict[str, Feature]]):
 
     @property
     def names(self) -> list[str]:
+        """Names of all features, in the order of the catalogue."""
         return list(self.root)
 
     def only(self, names: Iterable[str]) -> Catalogue:

@@ -38,6 +38,7 @@ class Definition:
 
     @property
     def formula(self) -> str:
+        """The feature function's docstring: the formula that people see."""
         return inspect.getdoc(self.function) or ""
 
 

@@ -61,6 +61,7 @@ class LeakReport:
 
     @property
     def ok(self) -> bool:
+        """Whether no value changed."""
         return not self.leaks
 
     def text(self) -> str:

@@ -15,7 +15,8 @@ def households(members: Rows) -> int:
 
 
 def monitored(verifications: Rows) -> int:
-    """The newest decisive verification known at T is a confirmation; on a tie a confirmation wins."""
+    """1 if the newest decisive verification known at T is a confirmation, else 0; decisive: risk confirmed
+    or eliminated. On a tie a confirmation wins."""
     occurred = -NEVER
     known = -NEVER
     answer = 0

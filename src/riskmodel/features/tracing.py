@@ -126,7 +126,8 @@ def explain_values(
     policy: Policy,
     context: AreaContext | None = None,
 ) -> list[ValueTrace]:
-    """`explain_value` for several features of one household: its rows are cut once."""
+    """`explain_value` for several features of one household, whose rows are selected once. Traces in the
+    order of `features`. Raises DataError for a name that is no feature."""
     full = tables.tables if isinstance(tables, Prepared) else tables
     if full is None:
         raise DataError(

@@ -334,8 +334,8 @@ def kinds_in_order(feature, kind, kinds, most_raising, last, code):
 
 @compiled
 def summed(contributions, group, out):
-    """Add contributions (n, p) up over the columns of each group, from the first column to the last, into
-    `out` (n, groups)."""
+    """Sum contributions (n, p) by group, in the order of the columns, and add the sums to `out` (n,
+    groups). group: shape (p,), index of each column's group."""
     for row in range(len(contributions)):
         for column in range(len(group)):
             out[row, group[column]] += contributions[row, column]

@@ -55,6 +55,7 @@ class Replay:
 
     @property
     def ok(self) -> bool:
+        """Whether every score was computed again and is the same."""
         return not self.different and not self.gone
 
     def text(self) -> str:

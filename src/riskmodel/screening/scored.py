@@ -21,7 +21,8 @@ class ScoredFrame(Protocol):
     what else `Scores.frame` has."""
 
     @property
-    def frame(self) -> pl.DataFrame: ...
+    def frame(self) -> pl.DataFrame:
+        """One row a household; columns as in `screening.scoring.Scores.frame`."""
 
 
 @runtime_checkable
@@ -29,12 +30,15 @@ class ExplainedScores(ScoredFrame, Protocol):
     """Scores with the reasons of every household."""
 
     @property
-    def table(self) -> ReasonTable: ...
+    def table(self) -> ReasonTable:
+        """The reasons of these households."""
 
     @property
-    def matrix(self) -> FeatureMatrix: ...
+    def matrix(self) -> FeatureMatrix:
+        """The features that were scored."""
 
-    def reasons(self, household_id: str) -> Explained: ...
+    def reasons(self, household_id: str) -> Explained:
+        """The reasons of one household. Raises DataError when it was not scored."""
 
 
 Scored: TypeAlias = "ScoredFrame | pl.DataFrame | pd.DataFrame"

@@ -1,7 +1,8 @@
-"""A believable county with known truth: hard in the ways the field is hard, and no real person in it.
+"""A synthetic county with known risks: as difficult as real data in late, missing and wrong records, without
+any real person.
 
-`docs/synthetic-county.md` says what it imitates, what it does not, and how good the best possible score is on
-it.
+`docs/synthetic-county.md` describes what it imitates, what it does not, and how good the best possible score
+on it is.
 """
 
 from riskmodel.synthetic.county import Truth, make_county, synthesise, synthetic_county

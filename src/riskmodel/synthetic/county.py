@@ -1,4 +1,4 @@
-"""The door: a county in memory, or as a folder of Parquet with the truth beside it."""
+"""Entry points: a synthetic county in memory, or as a folder of Parquet with the truth beside it."""
 
 from __future__ import annotations
 
@@ -271,10 +271,10 @@ def _about(
         "true_probability_12m": (
             "Chance that a visit confirms a risk in the 12 months from as_of (a quarter start), for a "
             "household that is not monitored then. It conditions on the whole state of the household at "
-            "as_of: incomes, bills, work, illness, debts, savings, stress, lasting and passing luck that no "
-            "record shows, and whether a risk has begun that nobody has seen; on the household's "
+            "as_of: incomes, bills, work, illness, debts, savings, stress, lasting and passing chance that "
+            "no record shows, and whether a risk has begun that nobody has seen; on the household's "
             "composition as it is then; and on the calendar of sweeps, lines, prices and job markets. "
-            f"Floods and falls of farm prices of the 12 months are drawn anew. Mean over {DRAWS} simulated "
+            f"Floods and falls of farm prices of the 12 months are drawn again. Mean over {DRAWS} simulated "
             "futures with importance sampling of rare blows."
         ),
         "outcome_12m": (

@@ -36,9 +36,9 @@ class Dynamics:
 
     What drives risks: `lack` (income near or below the line), `sudden` (stress after a blow, all kinds),
     within it `illness`, `accident`, `disaster`, `work`, `industry`, `education`; `gaps` (guarantees that
-    fail), `rest` (causes without a record), `luck` (how far passing luck and lasting frailty that no record
-    shows decide: an exponent). How often: `floods`, `job_loss`, `illnesses`. How found: `found` (readiness to
-    see a risk outside the sweeps), `swept` (share of the villages that are swept each year, 0 to 1).
+    fail), `rest` (causes without a record), `luck` (exponent: weight of transient chance and of lasting
+    frailty that no record shows). How often: `floods`, `job_loss`, `illnesses`. How found: `found` (readiness
+    to see a risk outside the sweeps), `swept` (share of the villages that are swept each year, 0 to 1).
 
     How it is written down: `absent` tables; `later_days` added to the day a record was known; `lost` share of
     the records; `misread`: standard deviation of the logarithm of a factor on each amount.

@@ -3,7 +3,7 @@ it.
 
 One compiled function, `_month`, moves one household one month on. The history of the county and the true
 probabilities are both made by it, so that the truth cannot drift away from what happened. Money is yuan,
-incomes are of a month unless said.
+incomes are monthly unless noted.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ WEIGHT = 7  # place in `out` of a future's weight
 LUCK_KEEPS = 0.93
 FRAILTY = 0.70
 LUCK_WEIGHT = 0.45
-# Monthly levels of the hazard, for a household of average luck.
+# Monthly levels of the hazard, for an average household.
 LEVEL_LACK = 0.00045
 LEVEL_SUDDEN = 0.0088
 LEVEL_GAP = 0.005
@@ -139,7 +139,7 @@ class World(NamedTuple):
     stress: Any  # (6,) weight of each kind of stress, S_ILLNESS to S_EDUCATION
     illnesses: Any  # () factor on how often serious illness begins
     found: Any  # () factor on how readily a risk is seen outside the sweeps
-    luck: Any  # () exponent of passing luck
+    luck: Any  # () exponent of transient chance
 
 
 class Sky(NamedTuple):

@@ -2,7 +2,7 @@
 deaths, marriages and moves.
 
 Everything here is drawn once, before the months begin. Arrays are aligned: one entry a household (N) or a
-person (P); months count from the first simulated month, which lies `BURN_IN` months before the data begin, so
+person (P); months count from the first simulated month, `BURN_IN` months before the data begin, so
 that windows are filled and a backlog exists.
 """
 
@@ -45,6 +45,8 @@ class Calendar:
 
     @classmethod
     def of(cls, years: int, end: dt.date) -> Calendar:
+        """The calendar of so many years of data up to the month of `end`, with `BURN_IN` months before and
+        `AFTER` months after them."""
         last_index = end.year * 12 + end.month - 1
         begin_index = last_index - years * 12 + 1
         first_index = begin_index - BURN_IN
@@ -70,6 +72,7 @@ class Calendar:
 
     @property
     def year(self) -> Ints:
+        """Calendar year of each month, shape (months,)."""
         return self.first.year + (np.arange(self.months) + self.first.month - 1) // 12
 
 
@@ -78,8 +81,8 @@ def _day(month_index: int) -> dt.date:
 
 
 def opaque(prefix: str, seed: int, count: int, digits: int) -> npt.NDArray[np.object_]:
-    """`count` ids in an order that tells nothing: a keyed shuffle of numbers, so that neighbours in the file
-    are no neighbours.
+    """`count` opaque ids, prefix and digits: a keyed permutation of numbers, so that adjacent rows of a file
+    are not neighbours.
     """
     key = hashlib.blake2b(f"{prefix}{seed}".encode(), digest_size=8, key=b"riskmodel-synthetic").digest()
     numbers = np.random.default_rng(int.from_bytes(key, "little")).permutation(count)
@@ -137,7 +140,7 @@ class People:
     relocated: Flags
     productivity: Floats  # log, latent
     resilience: Floats  # latent; housing, savings and schooling show some of it
-    frailty: Floats  # latent luck for life, no record shows it
+    frailty: Floats  # latent lifelong effect, no record shows it
     land: Floats
     industry: Flags  # took part in a village industry project
     debt: Floats

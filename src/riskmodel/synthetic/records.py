@@ -65,9 +65,7 @@ class Departments:
         return self.starts[month] + (rng.integers(low, high + 1, len(month)) - 1)
 
     def frame(self, table: str, columns: Mapping[str, Values], *, twice: float = 0.0) -> pl.DataFrame:
-        """Rows known by `end`, in the order of knowing and with ids that tell nothing; a few exact
-        duplicates.
-        """
+        """Rows known by `end`, sorted by `known_on`, with opaque ids. twice: share of exact duplicates."""
         frame = pl.DataFrame({name: _series(name, values) for name, values in columns.items()})
         frame = frame.filter(
             (pl.col("known_on") <= self.calendar.end)
@@ -259,9 +257,11 @@ class Departments:
         )
 
     def first_monitored(self) -> Flags:
+        """Whether each household was monitored before the data begin, shape (N,)."""
         return np.asarray(self.lived.first_monitored)
 
     def village(self, month: int) -> Ints:
+        """Index of each person's village in a month, shape (P,)."""
         return np.where(self.people.moves_at <= month, self.people.moves_to, self.people.village)
 
     @cached_property
@@ -427,7 +427,7 @@ class Departments:
         person, at, known = (np.concatenate([version[k] for version in versions]) for k in range(3))
         order = np.lexsort((at, known, person))
         person, at, known = person[order], at[order], known[order]
-        # What is written later never says less than what was written before: a death stays known.
+        # A later row never holds less than an earlier one: a death stays known.
         at = (
             pl.DataFrame({"person": person, "at": at})
             .select(pl.col("at").cum_max().over("person"))["at"]
@@ -500,7 +500,7 @@ class Departments:
             }
         )
         frame = frame.filter(pl.col("known_on") <= c.end)
-        # A version that says nothing new is not written; two on one day are one.
+        # A version without any change is not written; two on one day are one.
         same = [name for name in frame.columns if name not in ("member_id", "known_on")]
         frame = frame.sort("member_id", "known_on").unique(
             ["member_id", "known_on"], keep="last", maintain_order=True
@@ -521,8 +521,10 @@ class Departments:
 
     @cached_property
     def patients(self) -> Ints:
-        """Person of each event (-1: nobody fits): the worker of the slot, or somebody of the household by age
-        and illness.
+        """Person (index) of each event, shape (E,); -1 where nobody fits.
+
+        The worker of the event's slot; without one a member of the household at that month, drawn at random
+        with weights that rise with age and chronic illness.
         """
         people = self.people
         order = np.argsort(people.household, kind="stable")
@@ -574,7 +576,7 @@ class Departments:
         seen = (rng.random(len(of)) < 0.85) & (ends > self.start) & (ends > begins)
         of, column, begins, ends = of[seen], column[seen], np.maximum(begins[seen], self.start), ends[seen]
         names = ["food_clothing_ok", "schooling_ok", "insured_ok", "housing_ok", "water_ok"]
-        # Every household's days of change; on each the flags as they stand then.
+        # Every household's days of change; on each the flags in force then.
         who = np.concatenate([np.arange(n), of, of])
         when = np.concatenate([np.full(n, self.start), begins, ends])
         keys = pl.DataFrame({"h": who, "d": when}).unique().sort("h", "d").with_row_index("k")
@@ -649,7 +651,7 @@ class Departments:
         rng = self.rng("income")
         parts: list[tuple[Any, ...]] = []
         span = range(c.begin, c.last + 1)
-        candour = np.exp(rng.normal(-0.06, 0.22, self.n))  # a household's habit of saying more or less
+        candour = np.exp(rng.normal(-0.06, 0.22, self.n))  # a household's habit of reporting more or less
         payroll = rng.random((self.n, WORKERS)) < 0.25
         pay = np.nan_to_num(self.lived.wages)
         for m in span:

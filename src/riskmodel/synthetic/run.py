@@ -47,7 +47,7 @@ class Lived:
     snapshot_months: Ints
 
     def trait(self, column: int) -> Floats:
-        """One trait of every household."""
+        """One latent trait of every household, shape (N,). column: `life.T_…`."""
         return np.asarray(self.fixed.traits[:, column])
 
 
@@ -185,9 +185,9 @@ def make_world(
     dynamics: Dynamics,
     skipped: np.random.Generator,
 ) -> life.World:
-    """Prices, wages, lines, weather and the calendar of sweeps. `skipped` draws the villages that a year's
-    sweep leaves out.
-    """
+    """The world outside the households: prices, wages, monitoring lines, job markets, reporting effort
+    and, by village and month, sweeps. rng draws all of it but the villages that a year's sweep leaves out,
+    which `skipped` draws."""
     months, villages = calendar.months, len(areas.code)
     moy, t = calendar.month_of_year, np.arange(calendar.months)
     season = np.full((3, 12), 0.02)
@@ -317,7 +317,7 @@ def make_traits(
     )
     traits[:, life.T_EASE] = np.exp(0.15 * people.resilience)
 
-    # Dibao goes to those whose income without it would lie well below the line; not to all of them, and to
+    # Dibao goes to those whose income without it would be well below the line; not to all of them, and to
     # some others.
     hands = (people.worker >= 0).sum(1)
     wage = np.nansum(np.where(people.worker_from <= calendar.begin, np.exp(people.wage_log), np.nan), axis=1)

@@ -1,4 +1,4 @@
-"""The data contract: tables come in here, are checked here, and are cut in time here."""
+"""The data contract: tables are read, checked and selected by time here."""
 
 from riskmodel.tables.county import Tables, from_frames
 from riskmodel.tables.findings import CheckReport, Finding

@@ -25,8 +25,8 @@ from riskmodel.tables.schema import EVENT_TABLES, TABLES, Table
 from riskmodel.tables.values import Complaint
 
 # Days between a household's first row and the beginning of its county's register, above which it is a new
-# household; and how long before its first row an event may lie, because new households are registered late. A
-# quarter: registers are refreshed by quarter.
+# household; and how long before its first row an event may have happened, because new households are
+# registered late. A quarter: registers are refreshed by quarter.
 REGISTERED_LATE: Final = 92
 # A household lives on where a child was on the way when the last of the others left.
 PREGNANCY: Final = 280
@@ -36,7 +36,7 @@ AT_WORK_FROM: Final = 16  # years
 # A correction keeps its event; one that moves it further than this is rather another event of the same id.
 MOVED_DAYS: Final = 183
 # Corrections are 1 to 5 % of what a department delivers. Ids that begin again make nearly every row of a
-# delivery a correction. The limit lies well between. A delivery of corrections alone is usual where it is
+# delivery a correction. The limit is well between. A delivery of corrections alone is usual where it is
 # small: it counts only from a fifth of an average month on.
 CORRECTED_SHARE: Final = 0.2
 CORRECTED_AT_LEAST: Final = 10
@@ -48,8 +48,8 @@ _FAR: Final = dt.date(9999, 12, 31)
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. level: refused (error) or kept (warning); tables: where its rows lie; column: the one that is
-    named; why: of the level.
+    """One rule across tables. level: rows are refused (error) or kept (warning); tables: those with the rows
+    in question; column: the one that the finding names; why: reason for the level.
     """
 
     level: Literal["error", "warning"]
@@ -490,7 +490,7 @@ class Register:
 
 
 def _owners_changed(sheet: Sheet) -> None:
-    """Rows of an event_id that first stood for an event of another household, member or area."""
+    """Add a finding for rows whose event_id was first that of another household, member or area."""
     if not sheet.versions.len():
         return
     rows = (
@@ -508,7 +508,8 @@ def _owners_changed(sheet: Sheet) -> None:
 
 
 def _owners(table: Table) -> Iterator[list[str]]:
-    """Columns that say whose event it is; where there are two for one owner, the first that is filled."""
+    """Columns with the owner of an event, one list an owner: of its columns the first that is filled
+    counts."""
     if table.name == "shocks":
         yield ["household_id", "area_code"]
         return
@@ -532,7 +533,7 @@ def _rows(frame: pl.DataFrame, condition: pl.Expr) -> pl.Series:
 
 
 def _ids_used_again(members: Sheet, register: Register) -> None:
-    """Member ids and household ids that stand for other people than before."""
+    """Add findings for member ids and household ids that were first those of other people."""
     if members.versions.len():
         clash = pl.col("again") & (pl.col("known_on") == pl.col("known_on").shift(1))
         if register.versions.select(

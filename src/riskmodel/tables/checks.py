@@ -21,8 +21,7 @@ _NOBODY = pl.Series([], dtype=pl.UInt32)
 
 @dataclass
 class Sheet:
-    """One table on its way in: as it stands in its files, in the contract's types, and what was found on the
-    way.
+    """One table while it is read: as in its files, in the contract's types, and the findings so far.
 
     `frame` has all columns of the contract, in file order; refused values are null. `refused`: rows
     (positions) with an error.
@@ -42,7 +41,7 @@ class Sheet:
         default_factory=lambda: _NOBODY
     )  # rows (positions) whose key occurs more than once
     whole_table_refused: bool = False
-    keys_once: bool = False  # no key stands twice: there are neither versions nor duplicates
+    keys_once: bool = False  # every key occurs once: there are neither versions nor duplicates
 
     def add(self, level: str, column: str, complaint: Complaint) -> None:
         """Keep a complaint as findings, one a file, and remember which rows it refuses."""
@@ -97,7 +96,7 @@ class Sheet:
 
 
 def whole(check: str, found: str, expected: str, remedy: str, zh: str = "") -> Complaint:
-    """A complaint about a column or a table, not about single rows."""
+    """A complaint about a whole column or table: it names no rows. Arguments as the fields of `Complaint`."""
     return Complaint(check, _NOBODY, found, expected, remedy, zh)
 
 
@@ -122,7 +121,7 @@ def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:
             )
         )
         sheet.whole_table_refused = sheet.whole_table_refused or trouble.level == "error"
-    # Columns under `ignore` do not come in at all: they are neither used nor kept in quarantine.
+    # Columns under `ignore` are not read at all: they are neither used nor kept in quarantine.
     raw = source.frame.drop(mapping.ignore, strict=False)
     theirs_of = _columns(sheet, raw)
     sheet.letters = {
@@ -338,7 +337,7 @@ def check_rows(sheet: Sheet) -> None:
                 nowhere.arg_true(),
                 found,
                 "household_id or area_code",
-                "Say whom the event hit.",
+                "Give the household or area of the event.",
             )
             sheet.add("error", "household_id", complaint)
     _check_versions(sheet)
@@ -362,7 +361,7 @@ def _check_versions(sheet: Sheet) -> None:
             places.gather(rows) for rows in (repeated, conflicting, suspects)
         )
     if repeated.len():
-        found = "rows that stand twice, equal in every column"
+        found = "rows that occur twice, equal in every column"
         complaint = Complaint(
             "exact_duplicate",
             repeated,
@@ -393,7 +392,8 @@ def in_two_households(members: pl.DataFrame) -> pl.Series:
 
 
 def check_owners(sheets: Mapping[str, Sheet]) -> None:
-    """Members of no household, and events of no household or member, as they stand in the files."""
+    """Add findings for members whose household is not in the files, and for events whose household or member
+    is not."""
     known = {
         name: sheets[table].frame[name].drop_nulls().unique()
         for name, table in (("household_id", "households"), ("member_id", "members"))

@@ -1,5 +1,5 @@
-"""The data contract in prose, made from the schema, so that `docs/data-contract.md` cannot say anything else
-than the reader does.
+"""The data contract in prose, generated from the schema, so that `docs/data-contract.md` always agrees with
+the reader.
 
 python -m riskmodel.tables.contract > docs/data-contract.md
 """

@@ -1,4 +1,4 @@
-"""Tables: everything that is known about a county, and the one way to cut it in time.
+"""Tables: everything that is known about a county, and the one function that selects by time.
 
 Each state or event row is in force on the days D with `known_on <= D < replaced_on`. `replaced_on` is worked
 out once, when the tables come in: the `known_on` of the next version of a state row, or of the next
@@ -59,7 +59,7 @@ class Tables:
     frame has one more column, `replaced_on` (null: still in force). Rows are sorted by owner (household or
     member), occurred_on, known_on and key. `hashes` are the content hashes of what was read, for the record
     of a run; `refused` counts the rows of each table that were set aside in quarantine (none otherwise), so
-    that a plan can say whether it goes on without them.
+    that a plan can decide whether it goes on without them.
     """
 
     frames: Mapping[str, pl.DataFrame]
@@ -234,7 +234,7 @@ def without_rows(frame: pl.DataFrame, positions: pl.Series) -> pl.DataFrame:
 def in_force_intervals(frame: pl.DataFrame, table: Table, *, keys_once: bool = False) -> pl.DataFrame:
     """Add `replaced_on` (not to dated values) and sort canonically. `frame` holds one row a (key, known_on).
 
-    keys_once: it is known already that every key stands once, so that no row is ever replaced.
+    keys_once: the caller knows that every key occurs once, so that no row is ever replaced.
     """
     if table.form == "values":
         return frame.sort(version_key(table))

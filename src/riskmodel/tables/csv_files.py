@@ -266,7 +266,7 @@ def _first_records(data: bytes) -> list[tuple[list[str], int]]:
     """
     head = data[:_HEAD_BYTES]
     text = head.decode("utf-8", "ignore")
-    # Line ends as bytes: records are cut where the parser of Python says that they end.
+    # Line ends as bytes: records are cut where Python's csv parser ends them.
     ends = [match.end() for match in re.finditer(rb"\r\n|\n|\r", head)] + [len(data)]
     reader = csv.reader(io.StringIO(text, newline=""))
     records = []
@@ -413,7 +413,7 @@ def find_encoding(data: bytes, named: str | None = None) -> tuple[str, tuple[str
     except UnicodeDecodeError as error:
         text, utf8_error = "", error
     if named == "utf-8" and utf8_error:
-        found = f"byte {utf8_error.start:,} is not UTF-8, as tables.yaml says"
+        found = f"byte {utf8_error.start:,} is not UTF-8, which tables.yaml declares"
         return "", (found, "UTF-8", "Correct `encoding` in tables.yaml, or export again.")
     if utf8_error is None and named != "gb18030":
         if data.startswith(_UTF8_BOM) or _commonly_chinese(text):
@@ -425,7 +425,7 @@ def find_encoding(data: bytes, named: str | None = None) -> tuple[str, tuple[str
         return "", (
             found,
             "one of the two",
-            "Say which in tables.yaml: `encoding: gb18030` or `encoding: utf-8`.",
+            "Declare which in tables.yaml: `encoding: gb18030` or `encoding: utf-8`.",
         )
     if (
         utf8_error is not None

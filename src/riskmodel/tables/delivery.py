@@ -38,7 +38,7 @@ class Delivery:
 
     @property
     def summaries(self) -> list[TableSummary]:
-        """One a table: how it came in, and what became of its rows."""
+        """One summary a table: how its files were read, and what became of its rows."""
         return [
             _summary(self.sheets[name])
             if name in self.sheets
@@ -47,6 +47,7 @@ class Delivery:
         ]
 
     def report(self) -> CheckReport:
+        """All findings, in the order of the contract's tables, and the summaries."""
         order = {name: place for place, name in enumerate(TABLES)}
         findings = sorted(self.findings, key=lambda finding: order.get(finding.table, -1))
         return CheckReport(self.folder, findings, self.summaries)

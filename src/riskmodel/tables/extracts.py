@@ -46,6 +46,7 @@ class Part:
     rows: pl.Series | None = None
 
     def row(self, position: int) -> int:
+        """Row number in the file of a position in the frame."""
         place = position - self.start
         return int(self.rows[place]) if self.rows is not None else self.first + place
 
@@ -79,11 +80,12 @@ class Source:
 
     @property
     def files(self) -> list[str]:
+        """The table's files, relative to the folder."""
         return [part.file for part in self.parts]
 
     @property
     def height(self) -> int:
-        """Rows in the frame, whether it is still there or not."""
+        """Number of rows that were brought into the frame, also after `frame` was released."""
         return sum(part.height for part in self.parts)
 
     def place(self, position: int) -> tuple[str, int]:
@@ -101,7 +103,10 @@ def refused(
 
 
 def lost_rows(file: str, counted: int, got: int) -> Trouble:
-    """The error that keeps a reader honest: the file has other rows than came out of it."""
+    """The error for a file of which a reader returned fewer (or more) rows than the file has.
+
+    counted: rows of the file, counted apart from reading it; got: rows that the reader returned.
+    """
     found = f"{counted:,} rows in the file, of which {got:,} could be read"
     remedy = "Save the file as .xlsx or CSV again in the spreadsheet; look for quote marks inside cells."
     return Trouble("rows_lost", file, (), 0, found, "as many rows as the file has", remedy)

@@ -84,7 +84,7 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
     "partitions_differ": ("error", "Parquet partitions with different columns", "各分区文件的列不一致"),
     "wrong_partition": (
         "error",
-        "rows of another county than the folder's name says",
+        "rows of another county than that of the folder's name",
         "行的县代码与分区文件夹不一致",
     ),
     "wrong_type": ("error", "a Parquet column of a type that cannot mean this column", "列的数据类型不对"),
@@ -187,7 +187,7 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
     "member_reused": (
         "error",
-        "a member id that stands for another person: sex and birth differ, or one of them after leaving",
+        "a member id that was used for another person: sex and birth differ, or one of them after leaving",
         "人员编号被重复使用：性别和出生日期均与此前不同，或离开后再次出现时不同",
     ),
     "two_households": (
@@ -207,7 +207,7 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
         "a column called like a name, number, phone, account or address",
         "列名像是姓名、证件号、电话、账号或地址，请在来源处去掉该列",
     ),
-    "exact_duplicate": ("warning", "rows that stand twice; they count once", "完全重复的行，只计一次"),
+    "exact_duplicate": ("warning", "rows that occur twice; they count once", "完全重复的行，只计一次"),
     "contradiction": (
         "warning",
         "what the field's audit rules call contradictory (below)",
@@ -302,7 +302,7 @@ class Finding:
     found: str
     expected: str
     remedy: str
-    zh: str = ""  # what was found, in Chinese, where CHECKS says it too broadly
+    zh: str = ""  # what was found, in Chinese, where the text of CHECKS is too general
 
     def __post_init__(self) -> None:
         assert self.check in CHECKS, f"describe the check `{self.check}` in CHECKS"
@@ -323,19 +323,21 @@ class Finding:
 
     @property
     def in_chinese(self) -> str:
-        """What was found, in Chinese: of this finding, or of its check in general."""
+        """What was found, in Chinese: the finding's own text, or else the general text of its check."""
         return self.zh or CHECKS[self.check][2]
 
     def fault(self) -> Fault:
+        """The finding as a Fault, for an error message."""
         return Fault(self.where, self.found, self.expected, self.remedy)
 
     def as_dict(self) -> dict[str, Any]:
+        """All fields as plain data, for JSON; `zh` always filled."""
         return asdict(self) | {"rows": list(self.rows), "zh": self.in_chinese}
 
 
 @dataclass
 class TableSummary:
-    """How one table came in: its files, how they were read, and what became of every row.
+    """How one table was read: its files, their form, and what became of every row.
 
     rows: rows that were brought into the contract's types. read: rows in the files, counted apart from
     reading them; always read = used + refused (named in the findings) + duplicates + empty. counts: what else
@@ -376,14 +378,17 @@ class CheckReport:
 
     @property
     def errors(self) -> list[Finding]:
+        """Findings whose rows are refused."""
         return [finding for finding in self.findings if finding.level == "error"]
 
     @property
     def warnings(self) -> list[Finding]:
+        """Findings whose rows are kept."""
         return [finding for finding in self.findings if finding.level == "warning"]
 
     @property
     def ok(self) -> bool:
+        """Whether there is no error; warnings may remain."""
         return not self.errors
 
     def faults(self) -> list[Fault]:

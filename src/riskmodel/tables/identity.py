@@ -1,5 +1,5 @@
-"""What would give a person away: national ids, phone numbers, names. Refused by default, wherever it
-stands.
+"""Detection of direct identifiers: national ids, phone numbers, names of persons. They are refused by
+default, in any column.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ _OF_THINGS = re.compile(
     "[村乡镇组区县寨屯]|地[址点名]|安置|小区|学校|单位|机构|产业|作物|品种|项目|病|诊断|民族|village|town"
 )
 _OF_PERSONS = re.compile("干部|人|员|书记|主任|[组村镇乡县区]长|医生|教师|老师|联系|责任|户主|姓")
-# Ordinary words that begin like a family name: what stands in columns of schooling, illness, crops, trades
-# and reasons.
+# Ordinary words that begin like a family name: values of columns of schooling, illness, crops, trades and
+# reasons.
 _ENDINGS = "族病症炎瘤癌压障疸痛户费款业厂店房车员牛羊猪鸡鸭鹅鱼茶酒薯豆麻参斛榴粱"
 _ORDINARY = (
     "高中|高职|高血脂|白术|白芨|金银花|黄连|黄精|黄姜|党参|石材|石灰|毛竹|马路|路灯|"
@@ -84,7 +84,7 @@ FEW_ROWS = 6
 
 
 def telling_name(column: str) -> str | None:
-    """What a column's name says it holds ("a phone number"), if that is an identity; None otherwise."""
+    """The kind of identifier that a column's name announces ("a phone number"); None for other names."""
     lower = column.lower().replace(" ", "_")
     for word, names in _TELLING.items():
         for name in names:
@@ -175,8 +175,8 @@ def valid_id_numbers(numbers: pl.Series) -> pl.Series:
     return frame.select((fits & (last == wanted)).fill_null(False)).to_series()
 
 
-# Words after which a person's name stands in a note; what may stand between; and then a family name with one
-# or two characters.
+# Words that precede a person's name in a note; what may come between; and then a family name with one or two
+# characters.
 _BEFORE_A_NAME = "户主|姓名|联系人|本人|负责人|帮扶人|家属|丈夫|妻子|配偶|儿子|女儿|父亲|母亲|名"
 _DOUBLE = "欧阳|司徒|皇甫|诸葛|上官|慕容|司马|夏侯|东方|尉迟|公孙|令狐|长孙|宇文|轩辕|端木|独孤|南宫"
 _ILLNESSES = "病症炎瘤癌压障疸痛热"  # 户主：高血压 names an illness, nobody

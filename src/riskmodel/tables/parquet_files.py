@@ -61,7 +61,7 @@ def read_parquet(folder: Path, table: str, files: list[Path]) -> Source:
                 shown = tuple(
                     int(numbers[place]) if numbers is not None else int(place) + 1 for place in places
                 )
-                found = f"rows of another {key} than the folder's name says"
+                found = f"rows of another {key} than that of the folder's name"
                 remedy = "Move the rows into their own folder, or correct the code."
                 troubles.append(
                     Trouble("wrong_partition", file, shown, int(other.sum()), found, f"{key} {value}", remedy)

@@ -279,7 +279,7 @@ def _further(column: Column, headings: list[str]) -> list[str]:
 
 
 def _code_lines(column: Column, series: pl.Series, questions: list[str]) -> list[str]:
-    """Values that are not read as they stand, each with the likeliest code."""
+    """Lines of `tables.yaml` for values that are no code yet, each with the likeliest code."""
     if column.kind not in ("code", "boolean"):
         return []
     text = clean_text(series.cast(pl.String)).drop_nulls()

@@ -27,8 +27,8 @@ IDENTITY_CHECKS = ("identity_number", "phone_number", "person_names")
 
 @dataclass(frozen=True)
 class Quarantined:
-    """What went on, and what was set aside. `refused`: rows by table; `files`: where they lie; `report`:
-    everything that was found.
+    """Result of `quarantine`. tables: the rows that are used. refused: number of rows set aside, by table;
+    files: the files with them. report: every finding.
     """
 
     tables: Tables
@@ -44,10 +44,10 @@ class Quarantined:
 
 
 def quarantine(folder: str | Path, into: str | Path) -> Quarantined:
-    """Read a folder, write its refused rows to `into/<table>.csv` (UTF-8), and go on with the others.
+    """Read a folder, write its refused rows to `into/<table>.csv` (UTF-8), and return the others as Tables.
 
-    Beside the cells as they stood in the file, each row has its file, its row number and the checks it
-    failed. Rows whose household or member was refused go with it. Cells that hold an identity are withheld.
+    Each refused row has the cells of the file, the file, the row number and the checks it failed. Rows whose
+    household or member was refused are refused too. Cells that hold an identity are withheld.
     Raises DataError where a whole table is at fault: a missing column, a cut file, an identity column; such a
     table has to be mended or left out.
     """
@@ -111,7 +111,7 @@ def refuse_dependants(sheets: dict[str, Sheet]) -> None:
 
 
 def _refused_cells(folder: Path, sheet: Sheet, rows: pl.Series) -> bytes:
-    """The refused rows as they stood in the file, with file, row number and reasons."""
+    """The refused rows as CSV: the cells of the file, with file, row number and reasons."""
     paths = [folder / file for file in sheet.source.files]
     again = read_source(folder, sheet.table.name, paths, sheet.mapping)
     assert again.frame is not None

@@ -1,5 +1,5 @@
-"""The entry: a folder of extracts comes in, is checked, and goes on as `Tables`, or is refused with every
-fault at once.
+"""Entry point of the room: read and check a folder of extracts. The result is `Tables`, or a DataError with
+every fault at once.
 """
 
 from __future__ import annotations

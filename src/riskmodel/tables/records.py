@@ -1,9 +1,8 @@
-"""Few records that are right in every respect become Tables without the machinery for files: a household's
-request takes milliseconds.
+"""Fast path: Tables from a few valid records (a request to the service), in milliseconds.
 
-Nothing is decided here. Whatever is not plainly right (another form of a date, an id that needs a closer
-look, a duplicate, a text that might hold an identity) is left to the full checks, which accept it or say what
-is wrong. Both ways give the same Tables; the tests compare them.
+Nothing is refused here. Whatever is not certainly valid (another form of a date, an id that needs a closer
+check, a duplicate, a text that might hold an identity) is left to the full checks, which accept it or report
+the faults. Both paths give the same Tables; the tests compare them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The data contract, as data: every table, column, code, bound and key that comes in.
+"""The data contract, as data: every table, column, code, bound and key that is accepted.
 
 The names are fixed; counties depend on them. A column marked optional may be absent or hold missing values;
 in every other column each row has a value. `docs/data-contract.md` is the same in prose, generated from here.
@@ -137,6 +137,7 @@ class Table:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Column names in the order of the contract."""
         return tuple(column.name for column in self.columns)
 
     def describe(self) -> dict[str, Any]:

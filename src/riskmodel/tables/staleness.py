@@ -1,4 +1,4 @@
-"""Whether an as-of date lies long after the newest data, so that what is made for it is out of date."""
+"""Warn when an as-of date is long after the newest data, so that scores of that day are out of date."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Final
 
-# Tables that get rows every month; visits and leads are written by the county itself and say nothing about
-# the extracts.
+# Tables that get rows every month; visits and leads are written by the county itself and give no
+# information about the extracts.
 MONTHLY_TABLES: Final = ("income", "expenditure", "medical", "employment")
 # A month and a half: one monthly delivery and its delay.
 STALE_DAYS: Final = 45
 
 
 def stale_note(newest: Mapping[str, dt.date], as_of: dt.date) -> tuple[str, str] | None:
-    """A sentence in zh and en when the newest monthly data lie more than `STALE_DAYS` before the as-of date;
-    None otherwise.
+    """A sentence in zh and en when the newest monthly data are more than `STALE_DAYS` days before the as-of
+    date; None otherwise.
 
     newest: table -> newest `known_on` on or before the day. Without any of `MONTHLY_TABLES` there is nothing
     to compare with: None.

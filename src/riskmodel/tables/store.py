@@ -1,7 +1,7 @@
 """The store: checked tables as Parquet, sorted, partitioned by county, each partition with its content hash.
 
     store/
-      store.json                                   what was read, what lies here, with hashes; written last
+      store.json                                   what was read, what is here, with hashes; written last
       income/county_code=522301/part.parquet       one county's rows, sorted by household and date
       policy/part.parquet                          dated values are few and not partitioned
 
@@ -45,6 +45,7 @@ class Stored:
     hashes: Mapping[str, str]
 
     def text(self) -> str:
+        """One line: how many partitions were written, unchanged and removed."""
         if not self.written and not self.removed:
             return f"{self.store}: up to date, {len(self.kept)} partitions"
         return (
@@ -61,6 +62,7 @@ def kept_as_is(store: Path) -> Stored:
 
 
 def is_store(folder: Path) -> bool:
+    """Whether a folder is a store: it has `store.json`."""
     return (folder / STORE_FILE).is_file()
 
 

@@ -34,7 +34,7 @@ WORKING_AGE = 16
 OLDEST = 110
 CENT = 0.011
 
-# Where the median of positive values (yuan, mu, km) of any county should lie; far outside, the unit is likely
+# Usual range of the median of positive values (yuan, mu, km) in any county; far outside, the unit is likely
 # another.
 USUAL_MEDIANS: Mapping[tuple[str, str], tuple[float, float]] = {
     ("income", "amount"): (20, 300_000),
@@ -186,7 +186,7 @@ AUDIT_RULES: Mapping[str, tuple[str, str, str, str]] = {
     ),
     "insurance_guarantee": (
         "medical_insured",
-        "not insured, though guarantees say that the household's medical cover is ok",
+        "not insured, though guarantees record the household's medical cover as ok",
         "members and guarantees that agree",
         "保障状况为“基本医疗有保障”，但成员未参加医疗保险",
     ),
@@ -405,7 +405,7 @@ def _known_in_future(sheet: Sheet, today: dt.date) -> None:
     if future.any():
         newest = sheet.frame["known_on"].max()
         found = f"a day of knowledge that is still to come (newest {newest!s})"
-        remedy = "Correct the year; `--until` stands at the newest known_on unless it is given."
+        remedy = "Correct the year; `--until` is the newest known_on unless it is given."
         zh = f"入库日期在今天之后（最晚 {newest!s}）"
         sheet.add(
             "warning",
@@ -469,7 +469,8 @@ def _units(sheet: Sheet, placed: pl.DataFrame) -> None:
         for county, median in medians.select("county", "median").iter_rows():
             assert isinstance(middle, float)
             unusual = not low <= median <= high
-            # Of three or more counties the odd one can be told; of two it is the one with an unusual median.
+            # Of three or more counties the outlier is identifiable; of two it is the one with an unusual
+            # median.
             apart = medians.height > 1 and not 1 / UNIT_RATIO < median / middle < UNIT_RATIO
             if apart and (unusual or medians.height > 2):
                 expected = f"about the {middle:,.6g} {unit} of the other counties"

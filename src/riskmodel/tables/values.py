@@ -406,8 +406,8 @@ def _several_coded(text: pl.Series, column: Column, codes: Mapping[str, str]) ->
 def joined_codes(columns: Sequence[pl.Series], column: Column, manner: Manner) -> pl.Series:
     """Several columns of an extract as one of kind `codes`: their cells joined by `;`.
 
-    A column that is called like a code and holds only flags (因病: 是, 否) stands for that code where its
-    flag is true.
+    A column that is named like a code and holds only flags (因病: 是, 否) counts as that code where its flag
+    is true.
     """
     read = known_codes(column, manner.codes)
     parts = []
@@ -626,7 +626,7 @@ def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Compla
             )
             if beyond.len():
                 pattern = "^(?:" + "|".join(re.escape(year) for year in beyond.sort().head(1000)) + ")$"
-                open_end = " If it stands for an open end" if column.optional else ""
+                open_end = " If it means an open end" if column.optional else ""
                 write = (
                     ', write `missing: ["{cell}"]` for the table in tables.yaml.' if column.optional else ""
                 )

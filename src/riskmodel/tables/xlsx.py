@@ -2,7 +2,7 @@
 cell is lost in silence.
 
 A workbook is a zip archive of XML. Half a megabyte of it can unpack to a gigabyte, and one stray cell in the
-last row and column makes readers that lay out the whole rectangle ask for hundreds of gigabytes. Here the
+last row and column makes readers that allocate the whole rectangle ask for hundreds of gigabytes. Here the
 archive is checked before it is opened, parts are unpacked in pieces under a limit, and only cells that hold
 something are kept, by their row and column.
 
@@ -289,11 +289,13 @@ class Book:
         return [is_date_format(number, codes.get(number)) for number in formats]
 
     def sheet(self, name: str, part: str) -> Sheet:
+        """Read the cells of one sheet. part: its path in the archive. Raises an error beyond the bounds."""
         reader = _SheetReader(self)
         self.parse(part, reader.begin, end=reader.end, text=reader.text)
         return Sheet(name, dict(sorted(reader.rows.items())), tuple(reader.merged))
 
     def count_cell(self) -> None:
+        """Count one more filled cell of the workbook; raise an error beyond the bound."""
         self.cells += 1
         if self.cells > self.bounds.cells:
             raise _too_large(self.where, "more filled cells", f"at most {self.bounds.cells:,}")

@@ -50,10 +50,12 @@ class BetaCalibration:
         return np.clip(-np.expm1(log_none), TINY, 1 - TINY)
 
     def as_dict(self) -> dict[str, Any]:
+        """The parameters as plain data for model.json."""
         return {"method": "beta", "a": self.a, "b": self.b, "c": list(self.c), "months": list(self.months)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> BetaCalibration:
+        """The calibration from what `as_dict` returned."""
         return cls(
             float(data["a"]), float(data["b"]), tuple(map(float, data["c"])), tuple(map(int, data["months"]))
         )

@@ -50,6 +50,7 @@ class ModelComparison:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of the compared runs; the first is the baseline."""
         return tuple(self.evaluations)
 
     def table(self) -> pd.DataFrame:

@@ -64,6 +64,7 @@ class MetricForm:
     most: float = np.inf
 
     def write(self, value: float) -> str:
+        """A value as text, in percent where the metric is a share; `–` for NaN, `∞` for infinity."""
         if not np.isfinite(value):
             return "∞" if value == np.inf else "–"
         return self.form.format(100 * value if self.percent else value)
@@ -234,6 +235,8 @@ def evaluate(
 def evaluate_prepared(
     prepared: PreparedPredictions, capacities: Sequence[float], draws: int, seed: int, name: str
 ) -> Evaluation:
+    """As `evaluate`, for a frame that `prepare_predictions` has checked and sorted. name: of the model,
+    for tables."""
     names = tuple(capacity_name(capacity) for capacity in capacities)
     if not names or len(set(names)) < len(names):
         raise DataError(

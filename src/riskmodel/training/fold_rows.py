@@ -28,11 +28,14 @@ SIGNS = {"higher": 1, "lower": -1, "unclear": 0}
 class FoldTable(Protocol):
     """How the rounds were cut, for a person."""
 
-    def rows(self) -> list[dict[str, str]]: ...
+    def rows(self) -> list[dict[str, str]]:
+        """One dict a fold and use: dates, households, labelled, confirmed."""
 
-    def text(self) -> str: ...
+    def text(self) -> str:
+        """The same as a table for a terminal."""
 
-    def figure(self) -> Figure: ...
+    def figure(self) -> Figure:
+        """The same as a picture."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ def run_pictures(evaluation: Evaluation, audit: GroupAudit | None) -> dict[str, 
 
 
 def group_audit(predictions: pl.DataFrame, plan: Plan, name: str) -> GroupAudit | None:
-    """The audit by group at the plan's own capacity; None when the predictions carry no groups."""
+    """The audit by group (`fairness.audit_groups`, 200 draws) at the plan's first capacity; None when the
+    predictions have none of the plan's group columns. name: of the model, for titles."""
     from riskmodel.training.fairness import audit_groups
     from riskmodel.training.plan import capacities_of
 

@@ -43,7 +43,7 @@ class AsOfGrid(Strict):
 
 
 class LabelRules(Strict):
-    """reporting_lag_days: how long after the horizon ends verifications still come in.
+    """reporting_lag_days: how long after the horizon ends verifications are still delivered.
     labelled_share_at_least: an as-of date whose cohort was verified to a lower share in the window is left
     out, because those who were seen are not those who were not.
     """
@@ -77,6 +77,7 @@ class ChosenLearner(Strict):
 
     @property
     def name(self) -> str:
+        """Name of the learner: the only key of the section."""
         return next(iter(self.model_fields_set))
 
     @property

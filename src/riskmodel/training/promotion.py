@@ -99,6 +99,7 @@ class AcceptanceCheck:
     remedy: str
 
     def line(self) -> str:
+        """One line for a terminal: passed or FAILED, name, found and expected."""
         return (
             f"{'passed' if self.passed else 'FAILED':7} {self.name}: {self.found} (expected {self.expected})"
         )

@@ -38,15 +38,18 @@ class WaveFolds:
     entries: tuple[dict[str, str], ...]
 
     def rows(self) -> list[dict[str, str]]:
+        """One dict a fold and use: waves, households, labelled, confirmed."""
         return list(self.entries)
 
     def text(self) -> str:
+        """The same as a table for a terminal."""
         columns = ["fold", "use", "waves", "households", "labelled", "confirmed"]
         return table_text(
             "Folds of a ready-made table", columns, [[row[name] for name in columns] for row in self.entries]
         )
 
     def figure(self) -> Figure:
+        """Labelled rows of each fold and use, as bars."""
         from matplotlib.figure import Figure
 
         picture = Figure(figsize=(8, 1 + 0.28 * len(self.entries)), layout="constrained")

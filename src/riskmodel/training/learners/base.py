@@ -58,6 +58,7 @@ class Task:
     progress: Callable[[str, float], None] | None = None
 
     def tell(self, text: str, share: float) -> None:
+        """Report progress, if somebody listens: a text and the share done, 0 to 1."""
         if self.progress is not None:
             self.progress(text, share)
 
@@ -148,6 +149,7 @@ class SeparateTrials:
     of: Callable[[Task], Ensemble]
 
     def fit(self, task: Task, _: Callable[[int, float], None], /) -> Mapping[str, Any]:
+        """Fit once and return the notes of the fit."""
         return self.of(task).notes
 
 

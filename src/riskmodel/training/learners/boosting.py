@@ -60,6 +60,7 @@ class ArrayMember:
     value: Floats
 
     def margin(self, features: Floats) -> Floats:
+        """Margin of each row, shape (n,). features: shape (n, p), NaN unknown."""
         total = np.full(len(features), self.base)
         rows = np.arange(len(features))
         for start in self.starts:
@@ -76,6 +77,7 @@ class ArrayMember:
         return total
 
     def as_dict(self) -> dict[str, Any]:
+        """The arrays as lists, for model.json."""
         kept = {name: getattr(self, name).tolist() for name in NODES}
         # The threshold of a leaf is never read, and an infinite one (all values left, missing right) is
         # written as a large number.
@@ -84,6 +86,7 @@ class ArrayMember:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ArrayMember:
+        """The member from what `as_dict` returned."""
         return cls(
             base=float(data["base"]),
             starts=np.array(data["starts"], dtype=np.int64),

@@ -82,6 +82,7 @@ class LinearMember:
     intercept: float
 
     def margin(self, features: Floats) -> Floats:
+        """Margin of each row, shape (n,). features: shape (n, p), NaN unknown."""
         margin = np.empty(len(features))
         # Summed row by row in one fixed order, so that one household alone gives the same bytes as in a
         # batch.
@@ -101,12 +102,14 @@ class LinearMember:
         return values, self.intercept
 
     def as_dict(self) -> dict[str, Any]:
+        """Preparation, coefficients and intercept as lists, for model.json."""
         names = ("low", "high", "median", "centre", "scale", "indicators", "share_missing")
         kept = {name: getattr(self.preparation, name).tolist() for name in names}
         return {**kept, "coefficient": self.coefficient.tolist(), "intercept": self.intercept}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> LinearMember:
+        """The member from what `as_dict` returned."""
         kept = {
             name: np.array(data[name], dtype=np.float64)
             for name in ("low", "high", "median", "centre", "scale", "share_missing")

@@ -58,6 +58,8 @@ class RuleMember:
     missing: Floats
 
     def margin(self, features: Floats) -> Floats:
+        """Margin of each row: the sum of its contributions, shape (n,). features: shape (n, p), NaN
+        unknown."""
         return np.asarray(self.contributions(features)[0].sum(axis=1))
 
     def contributions(self, features: Floats) -> tuple[Floats, float]:
@@ -66,10 +68,12 @@ class RuleMember:
         return (filled - self.centre) / self.scale * self.weight, 0.0
 
     def as_dict(self) -> dict[str, Any]:
+        """The parameters as lists, for model.json."""
         return {name: getattr(self, name).tolist() for name in ("weight", "centre", "scale", "missing")}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> RuleMember:
+        """The member from what `as_dict` returned."""
         return cls(
             *(np.array(data[name], dtype=np.float64) for name in ("weight", "centre", "scale", "missing"))
         )

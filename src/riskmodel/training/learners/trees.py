@@ -84,6 +84,8 @@ class TreeMember:
         return self._booster
 
     def margin(self, features: Floats) -> Floats:
+        """Margin of each row by LightGBM itself, on one thread, shape (n,). features: shape (n, p), NaN
+        unknown."""
         return np.asarray(self.booster.predict(features, raw_score=True, num_threads=1), dtype=np.float64)
 
     def contributions(self, features: Floats) -> tuple[Floats, float]:
@@ -99,6 +101,7 @@ class TreeMember:
         return trees_hash(self.text)
 
     def as_dict(self) -> dict[str, Any]:
+        """The hash of the trees; their text is a file of its own."""
         return {"trees": self.trees_hash}
 
 
