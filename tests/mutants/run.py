@@ -260,6 +260,8 @@ class Mutating:
                 child, status = os.waitpid(-1, 0)
                 mutant = running.pop(child)
                 self.outcome[mutant] = "killed" if status else "survived"
+                if not status:  # shown at once: a room takes minutes
+                    print(f"survived: {mutant.text()}", flush=True)
         return True
 
 
@@ -275,6 +277,7 @@ def run(mutants: list[Mutant], processes: int) -> dict[Mutant, str]:
             "no:cacheprovider",
             "-p",
             "no:terminal",
+            "-s",
             "-o",
             "timeout=0",
             "-o",
@@ -286,9 +289,6 @@ def run(mutants: list[Mutant], processes: int) -> dict[Mutant, str]:
             raise SystemExit(
                 f"the tests of {room} fail without any mutant (MUTANTS_LOG=FILE keeps what they print)"
             )
-        for mutant, state in loop.outcome.items():
-            if state == "survived":
-                print(f"survived: {mutant.text()}", flush=True)
         outcome |= loop.outcome
     return outcome
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from riskmodel.errors import GateError
-from riskmodel.features.catalogue import Catalogue
+from riskmodel.features.catalogue import Catalogue, Unit
 from riskmodel.features.matrix import FeatureMatrix
 from riskmodel.screening import gate
 from riskmodel.screening.gate import pass_value_gate
@@ -54,6 +55,7 @@ BOUNDS = {
     "share": (-1e4, 1e4),
     "ratio": (-1e6, 1e6),
     "times": (-1e4, 1e4),
+    "items": (-1e4, 1e4),
     "visits": (-1e4, 1e4),
     "people": (-100, 100),
     "months": (-2400, 2400),
@@ -89,6 +91,15 @@ def test_a_flag_is_zero_or_one_and_nothing_between(value, passes):
 def test_an_infinite_value_is_one_fault_that_names_the_household(value):
     [text] = faults("yuan", [1.0, value])
     assert "household h1" in text and "an infinite value" in text
+
+
+def test_every_unit_of_the_catalogue_has_a_least_and_a_greatest_value():
+    assert set(gate.RANGES) == set(get_args(Unit)) == set(BOUNDS)
+
+
+def test_of_several_wrong_values_that_of_the_household_named_first_is_shown():
+    [text] = faults("level", [5.0, 11.0, 12.0])
+    assert "household h1, h2" in text and "11; expected between 0 and 10 (level)" in text
 
 
 def test_three_households_are_named_and_the_others_counted():
@@ -169,6 +180,18 @@ def test_a_source_that_ran_dry_is_refused_where_five_per_cent_or_less_are_known(
 @pytest.mark.parametrize(("usual", "refused"), [(0.5, True), (0.49, False)])
 def test_a_source_that_was_mostly_unknown_in_training_may_be_unknown_now(usual, refused):
     assert bool(faults("times", [np.nan] * 40, {"times": {"known": usual}})) is refused
+
+
+def test_a_source_that_ran_dry_is_shown_with_both_shares():
+    [text] = faults("times", [np.nan] * 39 + [1.0], {"times": {"known": 0.75}})
+    assert "unknown for 98% of the households" in text  # 39 of 40
+    assert "known for about 75%" in text
+
+
+def test_twenty_nine_households_with_another_fault_are_not_compared_with_what_is_usual():
+    [text] = faults("times", [np.inf] + [np.nan] * 28, {"times": {"known": 1.0}})
+    assert "an infinite value" in text
+    assert len(faults("times", [np.inf] + [np.nan] * 29, {"times": {"known": 1.0}})) == 2
 
 
 def test_a_source_may_be_accepted_as_missing_and_picked_households_say_nothing_about_it():
@@ -253,6 +276,10 @@ def test_values_on_the_bounds_are_accepted_at_a_glance_and_beyond_them_are_looke
 )
 def test_flags_and_infinite_values_at_a_glance(value, sure):
     assert at_a_glance("flag", [value, 1.0, 0.0]) is sure
+
+
+def test_a_feature_that_the_catalogue_does_not_have_is_within_all_bounds_at_a_glance():
+    assert at_a_glance("unheard", [-1e300, 0.0, 1e300])
 
 
 def test_a_fraction_is_no_fault_of_a_feature_that_is_no_flag():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import openpyxl
@@ -14,7 +15,7 @@ from riskmodel.settings import ScreeningSettings
 from riskmodel.visits import returns
 from riskmodel.visits.filled import FilledFile, FilledRow, read_filled
 from riskmodel.visits.forms import FILL
-from riskmodel.visits.returns import OpenList, judge
+from riskmodel.visits.returns import OpenList, Refusal, judge
 
 AS_OF = dt.date(2025, 12, 31)
 TODAY = dt.date(2026, 1, 25)
@@ -109,6 +110,12 @@ def test_a_visit_lies_between_the_as_of_date_and_today_both_included(day, words)
         ("2026-02-29", None),
         ("2026-13-01", None),
         ("31.1.2026", None),
+        ("20260131", "2026-01-31"),
+        ("20991231", "2099-12-31"),
+        ("20260229", None),
+        ("20261301", None),
+        ("19991231", None),  # visits lie in this century
+        ("202601310", None),
         ("46022", "2025-12-31"),  # Excel counts days from 1899-12-30
         ("46023", "2026-01-01"),
         ("30000", "1982-02-18"),
@@ -150,6 +157,34 @@ def test_each_rule_of_the_form_from_both_sides(changes, words):
     assert found == [] if words is None else (len(found) == 1 and words in found[0])
 
 
+@pytest.mark.parametrize(
+    ("cells", "kinds"),
+    [
+        ({"risk_1": "因病、因学"}, "illness;education"),
+        ({"risk_2": "因病;education / 因灾"}, "illness;education;disaster"),
+        ({"risk_1": "因病、"}, "illness"),
+        ({"risk_1": "因病", "risk_2": "因病，因学"}, "illness;education"),
+    ],
+)
+def test_several_risk_kinds_in_one_cell_are_taken_one_by_one(cells, kinds):
+    [result] = judged({**GOOD, "outcome": "risk_confirmed", **cells}).accepted
+    assert result.risk_kinds == kinds
+
+
+@pytest.mark.parametrize("cell", ["因病、头痛", "头痛、因病", "头痛", "、"])
+def test_a_cell_with_one_unknown_risk_kind_is_refused_as_it_was_written(cell):
+    [text] = reasons(outcome="risk_confirmed", risk_1=cell)
+    assert text.startswith(f"Risk 1: {cell!r} is not one of illness, ")
+
+
+@pytest.mark.parametrize(
+    ("more", "refused"), [("", False), ("因病", False), ("因残", True)], ids=["three", "one twice", "four"]
+)
+def test_a_visit_finds_three_risk_kinds_at_most(more, refused):
+    found = reasons(outcome="risk_confirmed", risk_1="因病、因学、因灾", risk_2=more)
+    assert found == (["at most 3 risk kinds"] if refused else [])
+
+
 def test_a_risk_kind_that_is_not_in_the_list_is_one_fault_and_not_two():
     assert [text.split(":")[0] for text in reasons(outcome="risk_confirmed", risk_1="头痛")] == ["Risk 1"]
 
@@ -175,6 +210,17 @@ def test_a_team_is_a_short_code(team, words):
     assert found == [] if words is None else (len(found) == 1 and words in found[0])
 
 
+@pytest.mark.parametrize(("place", "named"), [(19, True), (20, False)])
+def test_a_team_that_is_not_among_the_known_ones_is_refused_with_the_first_twenty_of_them(place, named):
+    known = [f"team-{number:02d}" for number in range(21)]
+    settings = SETTINGS.model_copy(update={"teams": tuple(known)})
+    [refusal] = judge(file_of({**GOOD, "visitor": "甲" * 41}), {LIST: open_list()}, settings, TODAY).refused
+    [(zh, en)] = refusal.reasons
+    assert zh.startswith(f"走访组“{'甲' * 40}”不在名单中（team-00、") and zh.endswith("、team-19）")
+    assert en.startswith(f"team: {'甲' * 40!r} is not one of team-00, ") and en.endswith(", team-19")
+    assert (known[place] in zh and known[place] in en) is named
+
+
 @pytest.mark.parametrize("note", ["电话13812345678", "身份证11010519491231002X"])
 def test_a_note_that_says_who_somebody_is_is_refused(note):
     assert reasons(note=note) == ["the note holds a name, an identity or a phone number: delete it"]
@@ -194,6 +240,35 @@ def test_an_id_that_a_spreadsheet_turned_into_a_number_is_recognised(household, 
 def test_the_same_row_twice_is_refused_once_with_the_place_of_the_first():
     answer = judged(GOOD, GOOD)
     assert len(answer.accepted) == 1 and [en for _, en in answer.refused[0].reasons] == ["the same as row 2"]
+
+
+def test_chinese_reasons_name_the_same_place_value_and_words_as_the_english_ones():
+    other = {**GOOD, "outcome": "unreachable"}
+    assert judged(GOOD, GOOD).refused[0].reasons[0][0] == "与第2行重复"
+    assert judged(GOOD, other).refused[0].reasons[0][0] == "与第2行是同一户同一走访组，结果不同"
+    assert judged({**GOOD, "visited_on": "下周"}).refused[0].reasons == (
+        ("走访日期“下周”不是日期，应写作 2026-01-31", "visited on: '下周' is no date such as 2026-01-31"),
+    )
+    assert judged({**GOOD, "visited_on": ""}).refused[0].reasons[0][0].startswith("走访日期“空”不是日期")
+    assert judged({**GOOD, "household_id": "h9"}).refused[0].reasons[0][0] == "户编号 h9 不在本清单"
+    assert judged({**GOOD, "household_id": ""}).refused[0].reasons[0][0] == "户编号 （空） 不在本清单"
+    foreign = judged(GOOD, list_hash="0123456789abcdef", technical={}).refused[0].reasons
+    assert foreign[0][0] == "清单 0123456789ab 不是本项目发出的"
+    assert judged(GOOD, list_hash="", technical={}).refused[0].reasons[0][0] == "清单 （空） 不是本项目发出的"
+    # Chinese words only, each once: codes and English words stand in the English reason.
+    assert judged({**GOOD, "outcome": "好"}).refused[0].reasons == (
+        (
+            "核实结果“好”不在选项中（存在风险，建议纳入监测程序、未发现风险、风险已消除、未能见到、纳入监测、无风险、风险消除、未能联系）",
+            "Outcome: '好' is not one of risk_confirmed, no_risk, risk_eliminated, unreachable",
+        ),
+    )
+
+
+def test_a_row_that_is_refused_does_not_stand_in_the_way_of_a_later_one_of_the_same_household():
+    answer = judged({**GOOD, "note": "电话13812345678"}, {**GOOD, "outcome": "unreachable"})
+    assert [item.line for item in answer.accepted] == [3] and [item.row.line for item in answer.refused] == [
+        2
+    ]
 
 
 def test_two_results_of_one_household_and_team_contradict_and_of_two_teams_do_not():
@@ -227,7 +302,9 @@ def test_a_row_of_a_list_that_was_not_given_out_here_is_refused():
 
 
 def test_a_workbook_of_a_list_that_nobody_knows_is_refused_as_a_whole():
-    with pytest.raises(DataError, match=r"cycle 2025-11, list aaaaaaaaaaaa.*the newest is of cycle 2026-01"):
+    with pytest.raises(
+        DataError, match=r"cycle 2025-11, list aaaaaaaaaaaa\).*the newest is of cycle 2026-01"
+    ):
         judged(GOOD, technical={"list_hash": "a" * 64, "cycle": "2025-11"})
 
 
@@ -269,3 +346,117 @@ def test_refused_rows_come_back_as_a_workbook_that_can_be_handed_in_again(tmp_pa
         "户编号": False, "村": True, "走访日期": False, "核实结果": False, "风险一": False, "风险二": False, "风险三": False,
         "与理由不符": False, "走访组": False, "备注": False,
     }  # fmt: skip
+
+
+def returned(*refusals):
+    """The sheet of returned rows, read back."""
+    book = openpyxl.load_workbook(io.BytesIO(returns.returned_bytes(refusals, SETTINGS)))
+    return book, book["退回 Returned"]
+
+
+def refusal_of(*why, **row):
+    cells = {"household_id": "h001"} | row.pop("cells", {})
+    return Refusal(FilledRow(2, LIST, cells, **row), tuple(why))
+
+
+@pytest.mark.parametrize(
+    ("why", "height"),
+    [
+        ([("一", "one")], 34.0),  # 2 lines of 14.5 points, and 5
+        ([("一", "one"), ("二", "two")], 63.0),
+        ([("一", "x" * 59)], 34.0),
+        ([("一", "x" * 60)], 48.5),  # a line holds 59 letters in a column of 60
+        ([("一", "x" * 59 * 26)], 396.5),  # 27 lines
+        ([("一", "x" * 59 * 27)], 400.0),  # 28 lines would be 411: Excel takes 409 points at most
+    ],
+)
+def test_a_returned_row_is_as_high_as_its_reasons_need(why, height):
+    _, sheet = returned(refusal_of(*why))
+    # the file holds whole pixels of 0.75 points
+    assert sheet.row_dimensions[2].height == pytest.approx(height, abs=0.5)
+    assert sheet.row_dimensions[1].height == 33.0
+
+
+@pytest.mark.parametrize(("length", "kept"), [(1999, 1999), (2000, 2000), (2001, 2000)])
+def test_a_row_whose_cells_cannot_be_told_apart_comes_back_with_what_was_written(length, kept):
+    _, sheet = returned(refusal_of(("坏", "bad"), raw="y" * length), refusal_of(("坏", "bad")))
+    assert sheet.cell(2, 2).value == (
+        "坏\nbad\n原填内容，请分格重填 As written, fill it in again:\n" + "y" * kept
+    )
+    assert sheet.cell(3, 2).value == "坏\nbad"
+
+
+def test_the_returned_sheet_says_by_colour_and_width_where_to_write():
+    _, sheet = returned(refusal_of(("坏", "bad")))
+    colour = {place: sheet.cell(1, place).fill.fgColor.rgb for place in range(1, 13)}
+    read, written = colour[1], colour[3]
+    assert read != written
+    assert [place for place in colour if colour[place] == read] == [1, 2, 4]  # row, reasons, village
+    assert [place for place in colour if colour[place] == written] == [3, *range(5, 13)]
+    # The reasons are the widest; what is written has 4 characters more than in the list. G stands for the three
+    # risk columns; 5/7 is the edge that the file adds.
+    widths = [sheet.column_dimensions[letter].width - 5 / 7 for letter in "ABCDEFGJKL"]
+    assert widths == pytest.approx([7, 60, 14, 16.5, 15.5, 15, 12, 15.5, 12, 17], abs=0.2)
+
+
+def test_the_returned_sheet_can_be_filtered_and_prints_its_headings_on_every_page():
+    book, sheet = returned(*[refusal_of(("坏", "bad"))] * 3)
+    assert sheet.auto_filter.ref == "A1:L4" and sheet.print_title_rows == "$1:$1"
+    # in the file a 0 says that the protected sheet allows it
+    protection = sheet.protection
+    allowed = ("autoFilter", "sort", "formatColumns", "formatRows")
+    assert [name for name in allowed if getattr(protection, name)] == []
+    assert protection.insertRows and protection.deleteRows
+    assert sheet.sheet_view.showGridLines is False
+    lists = {str(rule.sqref): rule.type for rule in sheet.data_validations.dataValidation}
+    assert lists == {f"{letter}2:{letter}4": "list" for letter in "FGHIJ"}
+    assert book.views[0].windowWidth == 36_000 and book.views[0].windowHeight == 21_000  # 1/20 point
+
+
+def test_the_returned_workbook_holds_no_time_no_formula_and_no_temporary_file(monkeypatch):
+    import tempfile
+
+    def refused(*_, **__):
+        raise AssertionError("what people filled in is written to a temporary file")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refused)
+    book, sheet = returned(
+        refusal_of(
+            ("坏", "bad"), cells={"note": "=1+1", "visitor": "http://example.org", "visited_on": "上周"}
+        )
+    )
+    assert book.properties.created == dt.datetime(2000, 1, 1)
+    assert {cell.data_type for row in sheet.iter_rows(min_row=2) for cell in row} <= {"s", "n"}
+    assert sheet.cell(2, 12).hyperlink is None and sheet.cell(2, 11).hyperlink is None
+
+
+def test_a_date_that_nobody_can_read_stands_in_a_cell_for_dates_again():
+    _, sheet = returned(refusal_of(("坏", "bad"), cells={"visited_on": "上周", "outcome": "好"}))
+    assert sheet.cell(2, 5).value == "上周" and sheet.cell(2, 5).number_format == "yyyy-mm-dd"
+    assert sheet.cell(2, 6).number_format != "yyyy-mm-dd" != sheet.cell(2, 4).number_format
+
+
+def test_the_returned_workbook_is_recognised_by_its_hidden_sheet(tmp_path):
+    path = tmp_path / "returned.xlsx"
+    path.write_bytes(returns.returned_bytes([refusal_of(("坏", "bad"))], SETTINGS))
+    assert read_filled(path).technical == {"form": "1"}
+
+
+# What was judged.
+
+
+def test_results_and_refusals_are_not_changed_afterwards():
+    answer = judged(GOOD, {**GOOD, "outcome": "好"})
+    for item, name in [
+        (answer, "empty"),
+        (answer.accepted[0], "note"),
+        (answer.refused[0], "reasons"),
+        (open_list(), "closed"),
+    ]:
+        with pytest.raises(FrozenInstanceError):
+            setattr(item, name, None)
+
+
+def test_a_list_shown_in_a_log_names_no_household():
+    shown = repr(open_list(recorded=frozenset({"c0ffee"})))
+    assert "2026-01" in shown and "h001" not in shown and "c0ffee" not in shown

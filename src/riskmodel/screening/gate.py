@@ -27,6 +27,7 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "share": (-1e4, 1e4),
     "ratio": (-1e6, 1e6),
     "times": (-1e4, 1e4),
+    "items": (-1e4, 1e4),
     "visits": (-1e4, 1e4),
     "people": (-100, 100),
     "months": (-2400, 2400),
@@ -179,7 +180,7 @@ def _of_column(
         )  # fmt: skip
     entry = catalogue.root.get(name)
     if entry is not None:
-        low, high = RANGES.get(entry.unit, (-np.inf, np.inf))
+        low, high = RANGES[entry.unit]
         out = (column < low) | (column > high)
         if entry.unit == "flag":
             out |= (column > 0) & (column < 1)

@@ -84,7 +84,7 @@ class Judged:
 
     accepted: tuple[Result, ...]
     refused: tuple[Refusal, ...]
-    empty: int = 0
+    empty: int
 
 
 @dataclass(frozen=True)
@@ -258,8 +258,9 @@ def _risk_kinds(row: FilledRow, known: Mapping[str, str], reasons: list[Reason])
     for name in RISK_COLUMNS:
         text = unicodedata.normalize("NFKC", row.cells.get(name, ""))
         parts = [part for part in _BETWEEN_KINDS.split(text) if part]
-        if len(parts) > 1 and all(_known_code(part, known) for part in parts):
-            found += [code for part in parts if (code := _known_code(part, known))]
+        codes = [code for part in parts if (code := _known_code(part, known)) is not None]
+        if parts and len(codes) == len(parts):
+            found += codes
         elif code := _code(row, name, known, reasons):
             found.append(code)
     kinds = list(dict.fromkeys(found))
@@ -345,8 +346,8 @@ def returned_bytes(refused: Sequence[Refusal], settings: ScreeningSettings) -> b
     """An Excel file of the rows that were refused: as they were filled in, with every reason before them, and
     the form's drop-downs.
 
-    Corrected in place it can be handed in again: each row carries the hash of its list. Only the household
-    and the form can be written in.
+    refused: at least one. Corrected in place the file can be handed in again: each row carries the hash of
+    its list. Only the household and the form can be written in.
     """
     import xlsxwriter
 
@@ -359,30 +360,34 @@ def returned_bytes(refused: Sequence[Refusal], settings: ScreeningSettings) -> b
     sheet = book.add_worksheet(RETURNED)
     style = styles_of(book)
     names = ["household_id", "village_code", *FILLED]
-    heads = list(zip(RETURNED_HEADINGS, (7.0, 60.0), strict=True)) + [
-        (COLUMNS_OF_FORM[name].heading, COLUMNS_OF_FORM[name].width + 4) for name in names
+    place_heading, why_heading = RETURNED_HEADINGS
+    heads = [(place_heading, 7.0, "head"), (why_heading, 60.0, "head")] + [
+        (
+            COLUMNS_OF_FORM[name].heading,
+            COLUMNS_OF_FORM[name].width + 4,
+            "head" if name == "village_code" else "form_head",
+        )
+        for name in names
     ]
-    for place, (heading, width) in enumerate(heads):
+    for place, (heading, width, looks) in enumerate(heads):
         sheet.set_column(place, place, width)
-        filled = place >= 2 and names[place - 2] in (*FILLED, "household_id")
-        sheet.write_string(0, place, heading, style["form_head" if filled else "head"])
+        sheet.write_string(0, place, heading, style[looks])
     sheet.set_row(0, 33)
     for line, refusal in enumerate(refused, start=1):
         why = "\n".join(f"{zh}\n{en}" for zh, en in refusal.reasons)
         if refusal.row.raw:
             why += f"\n原填内容，请分格重填 As written, fill it in again:\n{refusal.row.raw[:2000]}"
-        sheet.set_row(line, min(14.5 * max(2, lines_of(why, 60)) + 5, 400))
+        sheet.set_row(line, min(14.5 * lines_of(why, 60) + 5, 400))
         sheet.write_string(line, 0, refusal.row.place, style["number"])
         sheet.write_string(line, 1, harmless(why), style["label"])
         for place, name in enumerate(names, start=2):
             _written(sheet, line, place, name, refusal.row.cells.get(name, ""), style)
         sheet.write_string(line, len(heads), refusal.row.list_hash)
     sheet.write_string(0, len(heads), "list_hash")
-    sheet.set_column(len(heads), len(heads), 10, None, {"hidden": True})
-    last_row = max(len(refused), 1)
-    drop_downs(sheet, settings, ["", "", *names], 1, last_row)
+    sheet.set_column(len(heads), len(heads), None, None, {"hidden": True})
+    drop_downs(sheet, settings, ["", "", *names], 1, len(refused))
     sheet.freeze_panes(1, 3)
-    sheet.autofilter(0, 0, last_row, len(heads) - 1)
+    sheet.autofilter(0, 0, len(refused), len(heads) - 1)
     sheet.protect("", {"autofilter": True, "sort": True, "format_columns": True, "format_rows": True})
     sheet.hide_gridlines(2)
     print_layout(sheet, RETURNED, "")
