@@ -1,10 +1,12 @@
-"""Days and months: how a day may be written, and the one rule for months that features, labels, folds and
-exit reviews share."""
+"""Days and months: how a day may be written, which day is today, and the one rule for months that features,
+labels, folds and exit reviews share."""
 
 from __future__ import annotations
 
 import datetime as dt
+import zoneinfo
 from calendar import monthrange
+from typing import Final
 
 from riskmodel.errors import Fault, UserError
 
@@ -22,6 +24,15 @@ def day(text: dt.date | str) -> dt.date:
         raise UserError(
             Fault("date", f"{text!r}", "a date such as 2025-12-31", "Write it as YYYY-MM-DD.")
         ) from None
+
+
+COUNTY_ZONE: Final = "Asia/Shanghai"  # whose day is today, unless a project says otherwise
+
+
+def today(zone: str = COUNTY_ZONE) -> dt.date:
+    """The day in a time zone, whatever that of the machine: on a host in UTC the county's day begins eight
+    hours earlier."""
+    return dt.datetime.now(zoneinfo.ZoneInfo(zone)).date()
 
 
 def add_months(day: dt.date, months: int) -> dt.date:

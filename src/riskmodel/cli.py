@@ -74,6 +74,15 @@ TablesProjectOption = Annotated[
         callback=lambda folder: folder if folder is None else rm.open_project(folder).root,
     ),
 ]
+CheckProjectOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--project",
+        metavar="DIR",
+        help="Whose `timezone` says which day is today; without a project China's.",
+        callback=lambda folder: folder if folder is None else rm.open_project(folder).root,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs: one JSON document.")]
 TablesOption = Annotated[
     Path, typer.Option("--tables", metavar="DIR", help="A data folder with the contract's tables.")
@@ -225,16 +234,16 @@ def check(
             help="Keep the checked tables here as Parquet; use the folder as tables from then on.",
         ),
     ] = None,
-    project: TablesProjectOption = None,
+    project: CheckProjectOption = None,
 ) -> None:
     """Check the tables of a data folder: all faults at once. Exit code 1 with faults."""
     _ending(report, [".html"], "--report", "the report")
-    found = rm.check_tables(folder)
+    found = rm.check_tables(folder, project=project)
     print(found.json() if json or format is Format.json else found.text())
     if report is not None:
-        _note(f"Quality report: {rm.quality_report(folder, report)}")
+        _note(f"Quality report: {rm.quality_report(folder, report, project=project)}")
     if quarantine is not None and not found.ok:
-        _note(rm.quarantine(folder, quarantine).text())
+        _note(rm.quarantine(folder, quarantine, project=project).text())
     if store is not None and found.ok:
         _note(rm.store_tables(folder, store).text())
     raise typer.Exit(0 if found.ok else 1)

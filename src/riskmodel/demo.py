@@ -74,9 +74,10 @@ def run(
             steps.note(f"yours: {folder}")
 
     with steps.step("Check", "检查"):
+        from riskmodel.settings import load_settings, today
         from riskmodel.tables import checked_tables
 
-        report, county = checked_tables(folder)
+        report, county = checked_tables(folder, today=today(load_settings(project)))
         rows = sum(summary.rows for summary in report.tables)
         steps.note(
             f"{len(report.tables)} tables, {rows:,} rows: {len(report.errors)} errors, {len(report.warnings)} warnings"

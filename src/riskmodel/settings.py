@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
+from riskmodel import calendar
 from riskmodel.declared import Strict
 from riskmodel.project import Project
 
@@ -213,7 +214,7 @@ class ScreeningSettings(Settings):
     }
     exits: Exits = Exits()
     service: Service = Service()
-    timezone: Annotated[str, Field(min_length=1)] = "Asia/Shanghai"
+    timezone: Annotated[str, Field(min_length=1)] = calendar.COUNTY_ZONE
 
     @field_validator("timezone")
     @classmethod
@@ -228,7 +229,7 @@ class ScreeningSettings(Settings):
 def today(settings: ScreeningSettings) -> dt.date:
     """The county's day, whatever the clock of the machine: a visit of the same morning is not in the future
     on a host in UTC."""
-    return dt.datetime.now(zoneinfo.ZoneInfo(settings.timezone)).date()
+    return calendar.today(settings.timezone)
 
 
 def load_settings(project: Project) -> ScreeningSettings:

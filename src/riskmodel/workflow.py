@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from riskmodel import files
 from riskmodel.calendar import day
-from riskmodel.errors import Fault
+from riskmodel.errors import Fault, UserError
 from riskmodel.project import Project, start_project
 
 if TYPE_CHECKING:
@@ -76,31 +76,47 @@ def read_tables(folder: PathLike, *, aside: PathLike | None = None) -> Tables:
     return tables.read_tables(Path(folder)) if aside is None else quarantine(folder, aside).tables
 
 
-def check_tables(folder: PathLike) -> CheckReport:
-    """Everything that is wrong or odd in a data folder, at once."""
+def check_tables(folder: PathLike, *, project: ProjectLike = None) -> CheckReport:
+    """Everything that is wrong or odd in a data folder, at once.
+
+    project: whose `timezone` decides which day is today; none is needed.
+    """
     from riskmodel import tables
 
-    return tables.check_tables(Path(folder))
+    return tables.check_tables(Path(folder), today=_county_day(project))
 
 
-def quality_report(folder: PathLike, output: PathLike) -> Path:
+def quality_report(folder: PathLike, output: PathLike, *, project: ProjectLike = None) -> Path:
     """Write the quality report of a data folder (one HTML page, complete in itself) that a data officer sends
-    back to a department."""
+    back to a department. project: see `check_tables`."""
     from riskmodel import tables
 
-    files.write_text(output, tables.quality_report(Path(folder)))
+    files.write_text(output, tables.quality_report(Path(folder), today=_county_day(project)))
     return Path(output)
 
 
-def quarantine(folder: PathLike, into: PathLike) -> Quarantined:
+def quarantine(folder: PathLike, into: PathLike, *, project: ProjectLike = None) -> Quarantined:
     """Write refused rows, with the reason of each, to files in `into`, and a usable copy of the others.
 
-    Raises DataError where a whole table is at fault.
+    project: see `check_tables`. Raises DataError where a whole table is at fault.
     """
     from riskmodel import tables
 
     with files.naming(into):
-        return tables.quarantine(Path(folder), Path(into))
+        return tables.quarantine(Path(folder), Path(into), today=_county_day(project))
+
+
+def _county_day(project: ProjectLike) -> dt.date:
+    """Today in the time zone of the project; without one that can be read, and none named, in China's."""
+    from riskmodel.calendar import today
+    from riskmodel.settings import load_settings
+
+    try:
+        return today(load_settings(open_project(project)).timezone)
+    except UserError:
+        if project is not None:
+            raise
+        return today()
 
 
 def store_tables(folder: PathLike, store: PathLike) -> Stored:

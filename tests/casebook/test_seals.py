@@ -341,3 +341,62 @@ def test_a_casebook_of_the_form_before_is_sealed_when_it_is_brought_up(tmp_path)
         "key k: changed",
         "results: changed: result 1 of h1",
     ]
+
+
+def test_why_a_household_is_not_on_the_list_is_sealed_with_the_list(own):
+    """Of 40 households 10 are on the list or drawn; the others have their reason in the seal of the list's own entry."""
+    from riskmodel.casebook import next_list
+    from tests.casebook.test_record import AS_OF, county, scores
+
+    made = next_list(own, scores(), county(), AS_OF, capacity=10, issue=True)
+    others = made.not_listed["household_id"].to_list()
+    assert len(others) + len(made.rows) == 40 and len(others) >= 25
+    book = Casebook.of(own)
+    assert book.content_faults() == []
+    name = f"list 2026-01 of {made.county_code} ({made.hash[:12]})"
+    without_triggers(
+        book,
+        f"UPDATE not_listed SET reason = 'monitored', since = '2025-01-01' WHERE household_id = '{others[7]}'",
+    )
+    assert book.content_faults() == [f"those not on {name}: changed: the absence of {others[7]}"]
+    without_triggers(book, f"DELETE FROM not_listed WHERE household_id = '{others[7]}'")
+    assert book.content_faults()[0] == f"those not on {name}: 1 rows were taken out"
+    book.close()
+
+
+def test_what_a_casebook_of_form_0005_says_of_absences_is_sealed_when_it_is_brought_up(tmp_path):
+    """Its lists are sealed already, without the households that are not on them."""
+    from alembic import command
+    from alembic.config import Config
+
+    url = f"sqlite:///{tmp_path / 'casebook.db'}"
+    engine = create_engine(url)
+    config = Config()
+    config.set_main_option("script_location", "riskmodel.casebook:migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        connection.exec_driver_sql("INSERT INTO cycles VALUES ('522301', '2026-01', 'now', NULL)")
+        for number, name in enumerate(("h", "i"), start=1):
+            connection.exec_driver_sql(
+                f"INSERT INTO lists VALUES ('{name}', '522301', '2026-01', '2025-12-31', 1, 'm', '{{}}', '[]', 'now', {number}, NULL, NULL)"
+            )
+        for number in range(20):
+            connection.exec_driver_sql(
+                f"INSERT INTO not_listed VALUES ('h', 'n{number}', '522301100200', 'waiting', NULL, NULL, NULL, NULL)"
+            )
+        audit.append_all(connection, list(seals.everything(connection)))
+    engine.dispose()
+    book = Casebook(connect(make_url(url)))
+    assert book.audit_findings().ok and book.audit_head().number == 3  # two lists, and the absences of one
+    without_triggers(
+        book,
+        "UPDATE not_listed SET last_visit = '2025-12-01' WHERE household_id = 'n3'",
+        "INSERT INTO not_listed VALUES ('i', 'n4', '522301100200', 'gone', NULL, NULL, NULL, NULL)",
+    )
+    assert book.content_faults() == [
+        "those not on list 2026-01 of 522301 (h): changed: the absence of n3",
+        "those not on list 2026-01 of 522301 (i): 1 rows were added",
+        "those not on list 2026-01 of 522301 (i): changed: the absence of n4",
+    ]
+    book.close()

@@ -226,6 +226,51 @@ def test_a_day_of_knowledge_still_to_come_is_pointed_out(tmp_path, records, as_p
     assert "2099-01-01" in finding.found and finding.rows == (1,) and "--until" in finding.remedy
 
 
+@pytest.fixture
+def five_to_midnight(monkeypatch):
+    """23:00 UTC on 4 January 2026: 07:00 on the 5th in China, 18:00 on the 4th in New York."""
+
+    class Clock(dt.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return dt.datetime(2026, 1, 4, 23, 0, tzinfo=dt.UTC).astimezone(tz)
+
+    class Machine(dt.date):  # a host in UTC
+        @classmethod
+        def today(cls):
+            return dt.date(2026, 1, 4)
+
+    monkeypatch.setattr("datetime.datetime", Clock)
+    monkeypatch.setattr("datetime.date", Machine)
+
+
+def test_what_came_this_morning_is_not_still_to_come_on_a_host_in_utc(tmp_path, records, as_parquet, request):
+    records["leads"][0] |= {"occurred_on": dt.date(2026, 1, 4), "known_on": dt.date(2026, 1, 5)}
+    folder = as_parquet(tmp_path / "tables", records)
+    request.getfixturevalue("five_to_midnight")
+    known = {finding.check for finding in check_tables(folder).warnings}
+    assert "known_in_future" not in known
+    report = check_tables(folder, today=dt.date(2026, 1, 4))
+    assert "2026-01-05" in one(report, "known_in_future").found
+
+
+def test_the_project_says_whose_day_it_is(tmp_path, records, as_parquet, own_project, request):
+    import riskmodel as rm
+
+    records["leads"][0] |= {"occurred_on": dt.date(2026, 1, 4), "known_on": dt.date(2026, 1, 5)}
+    folder = as_parquet(tmp_path / "tables", records)
+    settings = own_project.root / "serving" / "screening.yaml"
+    text = settings.read_text("utf-8")
+    assert "\ntimezone: Asia/Shanghai" in text
+    request.getfixturevalue("five_to_midnight")
+    assert "known_in_future" not in rm.check_tables(folder, project=own_project).text()
+    settings.write_text(text.replace("Asia/Shanghai", "America/New_York"), "utf-8")
+    assert "known_in_future" in rm.check_tables(folder, project=own_project).text()
+    settings.write_text(text.replace("Asia/Shanghai", "Nowhere/At_all"), "utf-8")
+    with pytest.raises(rm.UserError, match="no time zone"):
+        rm.check_tables(folder, project=own_project)
+
+
 def one(report, check):
     found = [finding for finding in report.warnings if finding.check == check]
     assert len(found) == 1, report.text()

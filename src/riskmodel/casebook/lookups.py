@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from riskmodel.casebook import sayings, schema
 from riskmodel.casebook.areas import holds, touches, within
+from riskmodel.casebook.newest import newest_row
 from riskmodel.casebook.not_listed import Absence, absence_of
 from riskmodel.casebook.results import Window, conflicts_of_cycle, contradict, in_force, visit_in_words
 from riskmodel.casebook.schema import assignments, cycles, list_rows, lists, said, scorings, visits
@@ -693,36 +694,8 @@ def _on_list(
     connection: Connection, household_id: str, areas: Sequence[str], ends: dt.date | None
 ) -> dict[str, Any] | None:
     """The newest list in force with the household, as of a day before `ends`; None: on none."""
-    in_time = [] if ends is None else [lists.c.as_of < ends]
-    newest = lists.alias("newest")
-    newer = (
-        select(literal(1))
-        .where(
-            newest.c.county_code == lists.c.county_code, newest.c.cycle == lists.c.cycle,
-            newest.c.issued_number > lists.c.issued_number,
-        )
-        .exists()
-    )  # fmt: skip
-    row = connection.execute(
-        select(
-            list_rows.c.number,
-            list_rows.c.listed_as,
-            list_rows.c.grade,
-            list_rows.c.content,
-            lists,
-            cycles.c.closed_at,
-        )
-        .join(lists, lists.c.list_hash == list_rows.c.list_hash)
-        .join(cycles, and_(cycles.c.county_code == lists.c.county_code, cycles.c.cycle == lists.c.cycle))
-        .where(
-            list_rows.c.household_id == household_id,
-            within(list_rows.c.village_code, areas),
-            ~newer,
-            *in_time,
-        )
-        .order_by(lists.c.as_of.desc(), lists.c.issued_number.desc())
-        .limit(1)
-    ).first()
+    columns = (list_rows.c.number, list_rows.c.listed_as, list_rows.c.grade, list_rows.c.content)
+    row = newest_row(connection, list_rows, columns, household_id, areas, ends)
     if row is None:
         return None
     settings = ScreeningSettings.model_validate_json(row.settings)

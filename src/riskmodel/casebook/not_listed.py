@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, literal, select
+from sqlalchemy import Connection, literal, select
 
-from riskmodel.casebook.areas import within
-from riskmodel.casebook.schema import cycles, list_rows, lists, not_listed
+from riskmodel.casebook.newest import newest_row
+from riskmodel.casebook.schema import list_rows, lists, not_listed
 from riskmodel.visits.not_listed import NotListed
 from riskmodel.visits.visit_list import VisitList
 
@@ -53,32 +53,10 @@ def absence_of(
 ) -> Absence | None:
     """Why a household is not on the newest list in force as of a day before `ends`; None: it is on it, or no
     such list knows it."""
-    newest = lists.alias("newest")
-    newer = (
-        select(literal(1))
-        .where(
-            newest.c.county_code == lists.c.county_code,
-            newest.c.cycle == lists.c.cycle,
-            newest.c.issued_number > lists.c.issued_number,
-        )
-        .exists()
-    )
-    in_time = [] if ends is None else [lists.c.as_of < ends]
-    row = connection.execute(
-        select(not_listed, lists, cycles.c.closed_at)
-        .join(lists, lists.c.list_hash == not_listed.c.list_hash)
-        .join(cycles, and_(cycles.c.county_code == lists.c.county_code, cycles.c.cycle == lists.c.cycle))
-        .where(
-            not_listed.c.household_id == household_id,
-            within(not_listed.c.village_code, areas),
-            ~newer,
-            *in_time,
-        )
-        .order_by(lists.c.as_of.desc(), lists.c.issued_number.desc())
-        .limit(1)
-    ).first()
+    row = newest_row(connection, not_listed, tuple(not_listed.c), household_id, areas, ends)
     if row is None:
         return None
+    in_time = [] if ends is None else [lists.c.as_of < ends]
     listed_later = connection.execute(
         select(literal(1))
         .select_from(list_rows.join(lists, lists.c.list_hash == list_rows.c.list_hash))

@@ -20,6 +20,7 @@ from riskmodel.casebook.schema import (
     keys,
     list_rows,
     lists,
+    not_listed,
     rules_met,
     said,
     scores,
@@ -44,6 +45,9 @@ _COLUMNS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "drawn_from": ("household_id", "probability", "stratum", "inclusion_probability", "drawn"),
     "rules_met": ("household_id", "rule", "since"),
+    "not_listed": (
+        "household_id", "village_code", "reason", "since", "until", "last_visit", "last_outcome",
+    ),
     "scores": (
         "household_id", "village_code", "margin", "probability", "low", "high", "rank", "feature_hash", "grade", "risk_kinds",
     ),
@@ -156,6 +160,11 @@ def draw_rows_of(connection: Connection, list_hash: str) -> Iterator[tuple[str, 
         yield f"{row['rule']} of {row['household_id']}", _text(list(row.values()))
 
 
+def not_listed_rows_of(connection: Connection, list_hash: str) -> Iterator[tuple[str, str]]:
+    """What is sealed of everybody else of the county: why they are not on the list."""
+    yield from _named(connection, not_listed, "the absence of ", not_listed.c.list_hash == list_hash)
+
+
 def score_rows_of(connection: Connection, scoring: int) -> Iterator[tuple[str, str]]:
     """What is sealed of a scoring: its scores and what each of them says."""
     yield from _named(connection, scores, "the score of ", scores.c.scoring == scoring)
@@ -163,10 +172,11 @@ def score_rows_of(connection: Connection, scoring: int) -> Iterator[tuple[str, s
 
 
 def seal_of_list(connection: Connection, list_hash: str) -> dict[str, Any]:
-    """The seals of a list and of its draw, for the audit entry."""
+    """The seals of a list, of its draw and of who is not on it, for the audit entry."""
     return {
         "list": grid(list_rows_of(connection, list_hash)),
         "draw": grid(draw_rows_of(connection, list_hash)),
+        "not_listed": grid(not_listed_rows_of(connection, list_hash)),
     }
 
 
@@ -181,23 +191,39 @@ def visit_rows(connection: Connection, up_to: int) -> Iterator[tuple[str, str]]:
         yield f"result {row['number']} of {row['household_id']}", _text(list(row.values()))
 
 
+def _entry(subject: str, details: Mapping[str, Any]) -> dict[str, Any]:
+    return {"actor": "riskmodel", "action": SEALED, "subject": subject, "details": details}
+
+
+def _list_hashes(connection: Connection) -> Sequence[str]:
+    return connection.execute(select(lists.c.list_hash).order_by(lists.c.issued_number)).scalars().all()
+
+
+def absences(connection: Connection) -> Iterator[dict[str, Any]]:
+    """Audit entries (keys as in `audit.append`) that seal who is not on the lists of a casebook of form 0005, which sealed only the lists."""
+    for name in _list_hashes(connection):
+        seal = grid(not_listed_rows_of(connection, name))
+        if seal["rows"]:
+            yield _entry(f"not on list {name[:12]}", {"list_hash": name, "seal": {"not_listed": seal}})
+
+
 def everything(connection: Connection) -> Iterator[dict[str, Any]]:
-    """Audit entries (keys as in `audit.append`) that seal all that a casebook of an earlier form holds."""
-
-    def entry(subject: str, details: Mapping[str, Any]) -> dict[str, Any]:
-        return {"actor": "riskmodel", "action": SEALED, "subject": subject, "details": details}
-
-    for name in connection.execute(select(lists.c.list_hash).order_by(lists.c.issued_number)).scalars().all():
-        yield entry(f"list {name[:12]}", {"list_hash": name, "seal": seal_of_list(connection, name)})
+    """Audit entries (keys as in `audit.append`) that seal all that a casebook of form 0003 holds."""
+    for name in _list_hashes(connection):
+        seal = {
+            "list": grid(list_rows_of(connection, name)),
+            "draw": grid(draw_rows_of(connection, name)),
+        }
+        yield _entry(f"list {name[:12]}", {"list_hash": name, "seal": seal})
     for number in connection.execute(select(scorings.c.number).order_by(scorings.c.number)).scalars().all():
-        yield entry(f"scoring {number}", {"seals": {str(number): seal_of_scoring(connection, number)}})
+        yield _entry(f"scoring {number}", {"seals": {str(number): seal_of_scoring(connection, number)}})
     for row in list(_read(connection, keys)):
         revoked = connection.execute(select(keys.c.revoked_at).where(keys.c.key_id == row["key_id"])).scalar()
         details = {"key_id": row["key_id"], "seal": row_hash("keys", row), "revoked": revoked is not None}
-        yield entry(f"key {row['key_id']}", details)
+        yield _entry(f"key {row['key_id']}", details)
     last = connection.execute(select(visits.c.number).order_by(visits.c.number.desc()).limit(1)).scalar()
     if last is not None:
-        yield entry("visits", {"up_to": last, "seal": grid(visit_rows(connection, last))})
+        yield _entry("visits", {"up_to": last, "seal": grid(visit_rows(connection, last))})
 
 
 SEALED: Final = "contents sealed"
@@ -229,7 +255,8 @@ class _Sealed:
         for action, subject, text in entries:
             details = json.loads(text)
             if "list_hash" in details and "seal" in details:
-                self.lists[details["list_hash"]] = details["seal"]
+                name = details["list_hash"]
+                self.lists[name] = {**self.lists.get(name, {}), **details["seal"]}
             for number, seal in details.get("seals", {}).items():
                 self.scorings[int(number)] = seal
             if action in ("key added", SEALED) and "key_id" in details:
@@ -246,7 +273,7 @@ class _Sealed:
 
 
 def content_faults(connection: Connection) -> list[str]:
-    """What of lists, draws, scores, keys, visits and withdrawals does not fit the audit, in words that name the row; empty if all does."""
+    """What of lists, draws, absences, scores, keys, visits and withdrawals does not fit the audit, in words that name the row; empty if all does."""
     sealed = _Sealed(connection)
     faults: list[str] = []
 
@@ -257,9 +284,11 @@ def content_faults(connection: Connection) -> list[str]:
     heads = connection.execute(select(lists.c.list_hash, lists.c.county_code, lists.c.cycle)).all()
     for name, county, cycle in heads:
         what = f"list {cycle} of {county} ({name[:12]})"
-        seal = sealed.lists.get(name)
-        compare(what, seal and seal["list"], lambda name=name: list_rows_of(connection, name))  # type: ignore[misc]
-        compare(f"draw of {what}", seal and seal["draw"], lambda name=name: draw_rows_of(connection, name))  # type: ignore[misc]
+        seal = sealed.lists.get(name, {})
+        compare(what, seal.get("list"), lambda name=name: list_rows_of(connection, name))  # type: ignore[misc]
+        compare(f"draw of {what}", seal.get("draw"), lambda name=name: draw_rows_of(connection, name))  # type: ignore[misc]
+        others = seal.get("not_listed", grid([]))  # a list of an earlier form has no such rows
+        compare(f"those not on {what}", others, lambda name=name: not_listed_rows_of(connection, name))  # type: ignore[misc]
     gone = sorted(set(sealed.lists) - {name for name, _, _ in heads})
     faults += [f"list {name[:12]}: it is missing" for name in gone]
     known = connection.execute(select(scorings.c.number, scorings.c.as_of)).all()

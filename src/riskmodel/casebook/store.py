@@ -218,7 +218,7 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, NEWEST)
 
 
-NEWEST: Final = "0005"
+NEWEST: Final = "0006"
 
 
 def _revision(connection: Connection) -> str | None:

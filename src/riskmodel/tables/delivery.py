@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from riskmodel import calendar
 from riskmodel.errors import DataError
 from riskmodel.tables.across import refuse_across
 from riskmodel.tables.checks import Sheet, absent_tables, check_owners, check_rows, typed_sheet
@@ -105,9 +106,11 @@ def _series(name: str, values: list[Any]) -> pl.Series:
     return pl.Series(name, texts, dtype=pl.String)
 
 
-def receive(folder: Path, *, warn: bool = False) -> Delivery:
+def receive(folder: Path, *, warn: bool = False, today: dt.date | None = None) -> Delivery:
     """Read and check a folder; `warn` also looks for suspicions. Raises DataError only for a `tables.yaml`
     that cannot be used.
+
+    today: the county's day, after which nothing can be known; by default that of China.
     """
     mappings = read_mapping(folder)
     found, troubles = find_sources(folder, mappings)
@@ -131,7 +134,7 @@ def receive(folder: Path, *, warn: bool = False) -> Delivery:
                     "warning",
                 )
             )
-    delivery = check_sources(str(folder), sources, mappings, troubles, warn=warn)
+    delivery = check_sources(str(folder), sources, mappings, troubles, warn=warn, today=today)
     if mappings:
         delivery.mapping_hash = {MAPPING_FILE: hash_of(folder, [folder / MAPPING_FILE])}
     return delivery
@@ -144,8 +147,9 @@ def check_sources(
     troubles: list[Trouble],
     *,
     warn: bool = False,
+    today: dt.date | None = None,
 ) -> Delivery:
-    """All checks over all tables that were found."""
+    """All checks over all tables that were found. warn, today: see `receive`."""
     findings = [_of_trouble("", trouble) for trouble in troubles]
     # A folder that is not there has no tables missing.
     if not any(trouble.check == "no_folder" for trouble in troubles):
@@ -164,7 +168,7 @@ def check_sources(
     check_owners(sheets)
     register = refuse_across(sheets)
     if warn:
-        look_for_suspicions(sheets, register)
+        look_for_suspicions(sheets, register, today=today or calendar.today())
     for sheet in sheets.values():
         findings += sheet.findings
     return Delivery(folder, sheets, findings, list(sources), unreadable)

@@ -266,7 +266,11 @@ CHECKS: Final[Mapping[str, tuple[str, str, str]]] = {
         "a correction that moves its event by more than 183 days",
         "更正使发生日期变动超过 183 天，可能是另一条记录使用了相同编号",
     ),
-    "known_in_future": ("warning", "`known_on` after the day of the check", "入库日期在今天之后"),
+    "known_in_future": (
+        "warning",
+        "`known_on` after today, the day of the county (`timezone` of the project)",
+        "入库日期在今天之后",
+    ),
     "no_members": ("warning", "households without any member", "没有家庭成员的农户"),
     "unit_suspect": (
         "warning",

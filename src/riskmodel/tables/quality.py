@@ -4,6 +4,7 @@ into the page.
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import re
 import warnings
@@ -31,15 +32,16 @@ _FONTS = (
 _BAR, _DOT, _GRID, _SOFT = "#3d6b8e", "#a8322a", "#e3e8ec", "#5c6b7a"
 
 
-def quality_report(folder: str | Path) -> str:
+def quality_report(folder: str | Path, *, today: dt.date | None = None) -> str:
     """The page as HTML, complete in itself: no file or address outside it is needed. Raises DataError for a
     broken tables.yaml.
 
     It holds counts, dates, column names and wrong codes; no ids, and no values that look like an identity.
+    today: see `check_tables`.
     """
     import jinja2
 
-    delivery = receive(Path(folder), warn=True)
+    delivery = receive(Path(folder), warn=True, today=today)
     report = delivery.report()
     newest = [
         frame["known_on"].max()

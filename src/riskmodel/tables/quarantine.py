@@ -4,6 +4,7 @@ without a trace.
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,16 +44,16 @@ class Quarantined:
         return f"Set aside: {rows or 'nothing'}{files}"
 
 
-def quarantine(folder: str | Path, into: str | Path) -> Quarantined:
+def quarantine(folder: str | Path, into: str | Path, *, today: dt.date | None = None) -> Quarantined:
     """Read a folder, write its refused rows to `into/<table>.csv` (UTF-8), and return the others as Tables.
 
     Each refused row has the cells of the file, the file, the row number and the checks it failed. Rows whose
     household or member was refused are refused too. Cells that hold an identity are withheld.
     Raises DataError where a whole table is at fault: a missing column, a cut file, an identity column; such a
-    table has to be mended or left out.
+    table has to be mended or left out. today: see `check_tables`.
     """
     folder, into = Path(folder), Path(into)
-    delivery = receive(folder, warn=True)
+    delivery = receive(folder, warn=True, today=today)
     report = delivery.report()
     hopeless = [
         finding

@@ -4,6 +4,7 @@ every fault at once.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,16 +62,21 @@ def _checked(folder: Path) -> Delivery:
     return delivery
 
 
-def check_tables(folder: str | Path) -> CheckReport:
+def check_tables(folder: str | Path, *, today: dt.date | None = None) -> CheckReport:
     """Everything wrong (errors) or strange (warnings) in a folder of tables, at once. Raises DataError for a
     broken tables.yaml.
+
+    today: the county's day, after which nothing can be known; by default that of China.
     """
-    return receive(Path(folder), warn=True).report()
+    return receive(Path(folder), warn=True, today=today).report()
 
 
-def checked_tables(folder: str | Path) -> tuple[CheckReport, Tables]:
-    """The report and the tables in one pass, for whoever needs both. Raises DataError with every fault."""
-    delivery = receive(Path(folder), warn=True)
+def checked_tables(folder: str | Path, *, today: dt.date | None = None) -> tuple[CheckReport, Tables]:
+    """The report and the tables in one pass, for whoever needs both. today: see `check_tables`.
+
+    Raises DataError with every fault.
+    """
+    delivery = receive(Path(folder), warn=True, today=today)
     report = delivery.report()
     if not report.ok:
         raise DataError(report.faults())

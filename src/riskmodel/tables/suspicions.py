@@ -84,12 +84,8 @@ ENOUGH_ROWS = 20
 LAG_CHANGE_DAYS = 30
 
 
-def look_for_suspicions(
-    sheets: Mapping[str, Sheet], register: Register | None = None, *, today: dt.date | None = None
-) -> None:
-    """Add all warnings to the sheets. register: what `refuse_across` returned; `today` is the clock's day
-    unless it is given.
-    """
+def look_for_suspicions(sheets: Mapping[str, Sheet], register: Register | None, *, today: dt.date) -> None:
+    """Add all warnings to the sheets. register: what `refuse_across` returned. today: the county's day."""
     counties = county_of_owner(sheets)
     warn_across(sheets, register)
     for name, sheet in sheets.items():
@@ -101,7 +97,7 @@ def look_for_suspicions(
                 sheet.add(
                     "warning", column, Complaint("contradiction", mask.arg_true(), found, expected, KEPT, zh)
                 )
-        _known_in_future(sheet, today or dt.date.today())
+        _known_in_future(sheet, today)
         _missing_shares(sheet)
         placed = with_county(sheet, counties)
         _units(sheet, placed)
