@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import riskmodel as rm
-from riskmodel.casebook.doorkeeping import add_key
+from riskmodel.casebook.credentials import add_key
 from riskmodel.serving.gate import CallerGate
 from riskmodel.serving.state import ServiceState
 

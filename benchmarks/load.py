@@ -145,7 +145,7 @@ def main() -> int:
 
     import riskmodel as rm
     from riskmodel.casebook import Casebook
-    from riskmodel.casebook.doorkeeping import add_key
+    from riskmodel.casebook.credentials import add_key
     from riskmodel.project import Project
     from riskmodel.serving.releases.release import newest_release
     from riskmodel.serving.requests import scores_request

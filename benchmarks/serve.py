@@ -162,7 +162,7 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
 
     from riskmodel.casebook import Casebook
-    from riskmodel.casebook.doorkeeping import add_key
+    from riskmodel.casebook.credentials import add_key
     from riskmodel.project import Project
     from riskmodel.serving.releases import seal
     from riskmodel.serving.releases.release import newest_release, open_release

@@ -229,7 +229,7 @@ def main() -> int:
     os.environ["OMP_NUM_THREADS"] = "1"
 
     from riskmodel.casebook import Casebook, lookups
-    from riskmodel.casebook.doorkeeping import add_key
+    from riskmodel.casebook.credentials import add_key
     from riskmodel.project import Project
     from riskmodel.serving.releases.release import newest_release
     from riskmodel.serving.requests import scores_request

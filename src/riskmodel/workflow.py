@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from riskmodel.casebook import Casebook, Recorded
     from riskmodel.casebook.audit import AuditFindings
+    from riskmodel.casebook.credentials import Key, NewKey
     from riskmodel.casebook.cycles import Cycles
-    from riskmodel.casebook.doorkeeping import Key, NewKey
     from riskmodel.features import LeakReport, ValueTrace
     from riskmodel.screening.replay import Replay
     from riskmodel.screening.scoring import Scores, ScreeningModel
@@ -685,29 +685,29 @@ def add_key(
 ) -> NewKey:
     """Make a key to the service. Its secret is in the answer and nowhere else. Raises UserError with every
     fault of what it should carry."""
-    from riskmodel.casebook import doorkeeping
+    from riskmodel.casebook import credentials
 
     with _casebook(project) as book:
-        return doorkeeping.add_key(
+        return credentials.add_key(
             book.engine, name=name, role=role, areas=areas, purpose=purpose, days=days, by=by
         )
 
 
 def list_keys(*, project: ProjectLike = None) -> list[Key]:
     """All keys that were ever made, newest first, with their state. Never the secrets."""
-    from riskmodel.casebook import doorkeeping
+    from riskmodel.casebook import credentials
 
     with _casebook(project) as book:
-        return doorkeeping.list_keys(book.engine)
+        return credentials.list_keys(book.engine)
 
 
 def revoke_key(key_id: str, *, by: str = "command line", project: ProjectLike = None) -> Key:
     """Take a key back, with its sessions; a running service refuses it within seconds. Raises UserError for
     one that is not in force."""
-    from riskmodel.casebook import doorkeeping
+    from riskmodel.casebook import credentials
 
     with _casebook(project) as book:
-        return doorkeeping.revoke_key(book.engine, key_id, by=by)
+        return credentials.revoke_key(book.engine, key_id, by=by)
 
 
 def verify_audit(head: PathLike | None = None, *, project: ProjectLike = None) -> AuditFindings:

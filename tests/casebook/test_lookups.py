@@ -77,7 +77,7 @@ def test_pages_counts_and_households_are_those_of_the_list_and_the_scores(kept):
     )
     assert sum(village["listed"] + village["standby"] for village in villages.values()) == rows.height
     found = lookups.household(engine, areas, frame["household_id"][0])
-    assert [reason["zh"] for reason in found.said["reasons"]] == [
+    assert [reason["zh"] for reason in found.texts["reasons"]] == [
         reason.zh for reason in county.scores.reasons(frame["household_id"][0])
     ]
     assert lookups.household(engine, areas, visited).visits[0]["outcome"] == "risk_confirmed"
@@ -138,6 +138,6 @@ def test_scores_without_their_reasons_table_are_kept_with_their_texts(url, scree
     assert book.keep_scores(screened_county.scores.frame.head(30).to_pandas()) == 30
     name = screened_county.scores.frame["household_id"][0]
     found = lookups.household(book.engine, (screened_county.code,), name)
-    assert found.said["reasons"][0]["zh"] == screened_county.scores.frame["reasons_zh"][0]
+    assert found.texts["reasons"][0]["zh"] == screened_county.scores.frame["reasons_zh"][0]
     assert found.scoring["households"] == 30
     book.close()

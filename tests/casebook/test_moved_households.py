@@ -102,7 +102,7 @@ def told(book, areas, name, as_of=None):
         return None
     villages = {row["village_code"] for row in (*found.scores, *found.visits)}
     villages |= {row["note"].removeprefix("note of ") for row in found.visits}
-    told_of = [found.said, found.said_before or {}]
+    told_of = [found.texts, found.texts_before or {}]
     villages |= {
         reason["zh"].removesuffix("的理由") for said in told_of for reason in said.get("reasons", [])
     }

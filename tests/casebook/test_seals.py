@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 import riskmodel as rm
 from riskmodel.casebook import Casebook, audit, beside, seals
-from riskmodel.casebook.doorkeeping import add_key, revoke_key, who_has
+from riskmodel.casebook.credentials import add_key, authenticate_key, revoke_key
 from riskmodel.casebook.roles import Who
 from riskmodel.casebook.store import connect, reading, writing
 from riskmodel.errors import UserError
@@ -213,8 +213,8 @@ def test_a_key_that_was_revoked_after_the_backup_stays_revoked_when_it_is_restor
     rm.revoke_key(gone.key.key_id, project=own)
     restore(own, tmp_path / "copy.db")
     book = Casebook.of(own)
-    assert isinstance(who_has(book.engine, kept.secret), Who)
-    assert who_has(book.engine, gone.secret).why == "revoked"
+    assert isinstance(authenticate_key(book.engine, kept.secret), Who)
+    assert authenticate_key(book.engine, gone.secret).why == "revoked"
     assert book.audit_findings().ok  # the revocation is in the audit again
     book.close()
 
@@ -225,7 +225,7 @@ def test_a_crash_between_the_note_and_the_database_leaves_the_key_revoked(own, m
     with beside.file_of(own).open("a", encoding="utf-8") as file:
         file.write('{"at": "2026-01-0')  # the next note was cut
     book = Casebook.of(own)
-    assert who_has(book.engine, key.secret).why == "revoked"
+    assert authenticate_key(book.engine, key.secret).why == "revoked"
     book.close()
     other = rm.add_key("desk", role="operator", areas=[], purpose="tests", project=own)
     rm.revoke_key(other.key.key_id, project=own)

@@ -60,7 +60,7 @@ def screened_county(trained, tmp_path_factory) -> County:
     import riskmodel as rm
     from riskmodel.casebook import Casebook
     from riskmodel.casebook.book import next_list
-    from riskmodel.casebook.doorkeeping import add_key
+    from riskmodel.casebook.credentials import add_key
     from riskmodel.casebook.roles import ROLES_OF_AREAS
     from riskmodel.project import Project
 

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from riskmodel.casebook import audit
-from riskmodel.casebook import doorkeeping as doors
+from riskmodel.casebook import audit, credentials
 from riskmodel.casebook.roles import ROLES, ROLES_OF_AREAS, Who
 from riskmodel.casebook.schema import audit as audit_table
 from riskmodel.casebook.schema import keys, sessions
@@ -29,7 +28,7 @@ from tests.serving.conftest import CYCLE
 
 
 def add(casebook, role="screener", areas=("522301",), **more):
-    return doors.add_key(casebook.engine, name="desk", role=role, areas=areas, purpose="visits", **more)
+    return credentials.add_key(casebook.engine, name="desk", role=role, areas=areas, purpose="visits", **more)
 
 
 # ---- the table of rights
@@ -90,10 +89,12 @@ def test_a_key_has_256_bits_and_nothing_of_its_secret_is_kept(book):  # noqa: F8
 
 def test_whose_key_it_is_and_why_another_is_not_let_in(book):  # noqa: F811
     made = add(book)
-    who = doors.who_has(book.engine, made.secret)
+    who = credentials.authenticate_key(book.engine, made.secret)
     assert (who.role, who.areas, who.purpose) == ("screener", ("522301",), "visits")
     wrong = made.secret[:-1] + ("0" if made.secret[-1] != "0" else "1")
-    assert doors.who_has(book.engine, wrong) == doors.Unknown("wrong secret", made.key.key_id)
+    assert credentials.authenticate_key(book.engine, wrong) == credentials.NotAuthenticated(
+        "wrong secret", made.key.key_id
+    )
     for nonsense in (
         "",
         "rm",
@@ -104,18 +105,18 @@ def test_whose_key_it_is_and_why_another_is_not_let_in(book):  # noqa: F811
         "x" * 100_000,
         "rm_é_ü",
     ):
-        assert doors.who_has(book.engine, nonsense).why in ("no such key", "wrong secret")
+        assert credentials.authenticate_key(book.engine, nonsense).why in ("no such key", "wrong secret")
     later = dt.datetime.now(dt.UTC) + dt.timedelta(days=366)
-    assert doors.who_has(book.engine, made.secret, later).why == "expired"
-    doors.revoke_key(book.engine, made.key.key_id)
-    assert doors.who_has(book.engine, made.secret).why == "revoked"
+    assert credentials.authenticate_key(book.engine, made.secret, later).why == "expired"
+    credentials.revoke_key(book.engine, made.key.key_id)
+    assert credentials.authenticate_key(book.engine, made.secret).why == "revoked"
     with pytest.raises(UserError, match="revoked already"):
-        doors.revoke_key(book.engine, made.key.key_id)
+        credentials.revoke_key(book.engine, made.key.key_id)
 
 
 def test_what_a_key_should_not_carry_is_refused_all_at_once(book):  # noqa: F811
     with pytest.raises(UserError) as caught:
-        doors.add_key(
+        credentials.add_key(
             book.engine, name="13912345678", role="boss", areas=["52230", "x"], purpose=" ", days=9999
         )
     assert sorted(fault.where for fault in caught.value.faults) == [
@@ -131,7 +132,7 @@ def test_what_a_key_should_not_carry_is_refused_all_at_once(book):  # noqa: F811
         add(book, areas=())
     with pytest.raises(UserError, match="none for the role auditor"):
         add(book, role="auditor")
-    assert doors.list_keys(book.engine) == []
+    assert credentials.list_keys(book.engine) == []
 
 
 # ---- sessions
@@ -139,29 +140,36 @@ def test_what_a_key_should_not_carry_is_refused_all_at_once(book):  # noqa: F811
 
 def test_a_session_ends_when_idle_when_old_when_ended_and_with_its_key(book):  # noqa: F811
     made = add(book)
-    who = doors.who_has(book.engine, made.secret)
-    secret, sitting = doors.open_session(book.engine, who)
-    assert sitting.csrf and doors.who_sits(book.engine, secret).csrf == sitting.csrf
+    who = credentials.authenticate_key(book.engine, made.secret)
+    secret, sitting = credentials.open_session(book.engine, who)
+    assert sitting.csrf and credentials.authenticate_session(book.engine, secret).csrf == sitting.csrf
     now = dt.datetime.now(dt.UTC)
-    assert doors.who_sits(book.engine, secret, now + doors.IDLE + dt.timedelta(seconds=1)).why == "no session"
-    # Somebody who works on keeps it, but not beyond its absolute end.
-    moment = now
-    while moment < now + doors.ABSOLUTE - dt.timedelta(minutes=20):
-        moment += dt.timedelta(minutes=20)
-        assert isinstance(doors.who_sits(book.engine, secret, moment), Who)
     assert (
-        doors.who_sits(book.engine, secret, now + doors.ABSOLUTE + dt.timedelta(seconds=1)).why
+        credentials.authenticate_session(
+            book.engine, secret, now + credentials.IDLE + dt.timedelta(seconds=1)
+        ).why
         == "no session"
     )
-    other, _ = doors.open_session(book.engine, who)
-    doors.end_session(book.engine, other)
-    assert doors.who_sits(book.engine, other).why == "no session"
-    third, _ = doors.open_session(book.engine, who)
+    # Somebody who works on keeps it, but not beyond its absolute end.
+    moment = now
+    while moment < now + credentials.ABSOLUTE - dt.timedelta(minutes=20):
+        moment += dt.timedelta(minutes=20)
+        assert isinstance(credentials.authenticate_session(book.engine, secret, moment), Who)
+    assert (
+        credentials.authenticate_session(
+            book.engine, secret, now + credentials.ABSOLUTE + dt.timedelta(seconds=1)
+        ).why
+        == "no session"
+    )
+    other, _ = credentials.open_session(book.engine, who)
+    credentials.end_session(book.engine, other)
+    assert credentials.authenticate_session(book.engine, other).why == "no session"
+    third, _ = credentials.open_session(book.engine, who)
     with reading(book.engine) as connection:
         assert third not in str(connection.execute(select(sessions)).mappings().all())
-    doors.revoke_key(book.engine, made.key.key_id)
-    assert doors.who_sits(book.engine, third).why == "no session"
-    assert doors.who_sits(book.engine, "0" * 64).why == "no session"
+    credentials.revoke_key(book.engine, made.key.key_id)
+    assert credentials.authenticate_session(book.engine, third).why == "no session"
+    assert credentials.authenticate_session(book.engine, "0" * 64).why == "no session"
 
 
 def test_the_page_signs_in_and_changes_need_the_token_of_its_session(service):
@@ -217,13 +225,13 @@ def test_an_answer_under_an_idempotency_key_expires_after_90_days(book):  # noqa
     key_id = add(book).key.key_id
     now = dt.datetime.now(dt.UTC)
     with writing(book.engine) as connection:
-        doors.keep_answer(connection, key_id, "POST /x", "key-00001", "hash", b"{}")
-        assert doors.answered_before(connection, key_id, "POST /x", "key-00001") == ("hash", b"{}")
+        credentials.keep_answer(connection, key_id, "POST /x", "key-00001", "hash", b"{}")
+        assert credentials.kept_answer(connection, key_id, "POST /x", "key-00001") == ("hash", b"{}")
         just, later = now + dt.timedelta(days=89), now + dt.timedelta(days=91)
-        assert doors.answered_before(connection, key_id, "POST /x", "key-00001", just) is not None
-        assert doors.answered_before(connection, key_id, "POST /x", "key-00001", later) is None
+        assert credentials.kept_answer(connection, key_id, "POST /x", "key-00001", just) is not None
+        assert credentials.kept_answer(connection, key_id, "POST /x", "key-00001", later) is None
         connection.execute(text("UPDATE idempotency SET answered_at = '2020-01-01T00:00:00.000000+00:00'"))
-        doors.keep_answer(connection, key_id, "POST /x", "key-00001", "other", b"[]")
+        credentials.keep_answer(connection, key_id, "POST /x", "key-00001", "other", b"[]")
         assert connection.execute(text("SELECT request_hash FROM idempotency")).scalars().all() == ["other"]
 
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from riskmodel.casebook.doorkeeping import add_key
+from riskmodel.casebook.credentials import add_key
 from riskmodel.serving import job_handlers, jobs
 from riskmodel.serving.jobs import Jobs
 from riskmodel.serving.requests import scores_request

@@ -276,7 +276,7 @@ def test_a_key_without_areas_sees_nobody(service):
 @pytest.fixture
 def moved_service(own_project):
     """A service in front of two counties whose households moved, split and merged; a function: areas -> client of a screener."""
-    from riskmodel.casebook.doorkeeping import add_key
+    from riskmodel.casebook.credentials import add_key
     from riskmodel.serving.app import make_app
     from riskmodel.serving.gate import CallerGate
     from riskmodel.serving.state import ServiceState

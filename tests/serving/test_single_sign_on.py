@@ -9,7 +9,7 @@ import httpx
 import pytest
 from joserfc.jwk import RSAKey
 
-from riskmodel.casebook.doorkeeping import list_keys, revoke_key
+from riskmodel.casebook.credentials import list_keys, revoke_key
 from riskmodel.errors import ProjectError, UserError
 from riskmodel.serving import single_sign_on
 from riskmodel.serving.single_sign_on import (

@@ -265,7 +265,7 @@ def waited(ask, seconds: float = 120.0):
 
 def test_the_real_service_starts_beside_a_damaged_release_says_so_and_takes_it_when_mended(home):
     from riskmodel.casebook import Casebook
-    from riskmodel.casebook.doorkeeping import add_key
+    from riskmodel.casebook.credentials import add_key
 
     project, first, second = home
     book = Casebook.of(project)

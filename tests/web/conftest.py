@@ -73,7 +73,7 @@ def screened(trained, tmp_path_factory) -> Any:
     import riskmodel as rm
     from riskmodel.casebook import Casebook
     from riskmodel.casebook.book import next_list
-    from riskmodel.casebook.doorkeeping import add_key
+    from riskmodel.casebook.credentials import add_key
     from riskmodel.project import Project
 
     theirs, county, scores, _ = trained

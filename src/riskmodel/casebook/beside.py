@@ -26,7 +26,7 @@ OPTION: Final = "beside"  # the engine's execution option with the path of the f
 
 @dataclass
 class Notes:
-    """What the file says. made: when the casebook was made (empty: there is no file). revoked: key id -> when."""
+    """Contents of the file. made: when the casebook was made (empty: there is no file). revoked: key id -> when."""
 
     made: str = ""
     revoked: dict[str, str] = field(default_factory=dict)
@@ -61,9 +61,7 @@ def read(path: Path) -> Notes:
 
 
 def _damaged(path: Path, line: int) -> UserError:
-    remedy = (
-        "Restore the file from a backup of the folder; it says which keys were revoked (docs/casebook.md)."
-    )
+    remedy = "Restore the file from a backup of the folder; it names the keys that were revoked (docs/casebook.md)."
     return UserError(Fault(f"{path}:{line}", "not readable", "a note as JSON", remedy))
 
 

@@ -1,4 +1,4 @@
-"""Lists out, visits in. What was given out, who was met, and what it says about the model."""
+"""The casebook: lists that were issued, results of visits, and recall computed from both."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sqlalchemy import Connection, Engine, func, select
 
 from riskmodel.casebook import audit, checks, results, schema, seals
 from riskmodel.casebook.beside import open_casebook
-from riskmodel.casebook.lookups import seen
+from riskmodel.casebook.lookups import visits_found
 from riskmodel.casebook.not_listed import keep_not_listed
 from riskmodel.casebook.results import Conflict, Intake, Superseded
 from riskmodel.casebook.schema import assignments, cycles, drawn_from, list_rows, lists, rules_met, visits
 from riskmodel.casebook.scorings import keep_scoring
 from riskmodel.casebook.store import address, reading, writing
-from riskmodel.casebook.stored import marked_list, rows_again, said_of
+from riskmodel.casebook.stored import list_fields, marked_list, rows_from_json
 from riskmodel.casebook.sweeps import count_sweeps
 from riskmodel.errors import Fault, UserError
 from riskmodel.features import build, load_catalogue
@@ -389,7 +389,7 @@ class Casebook:
             contents = connection.execute(
                 select(list_rows.c.content).where(list_rows.c.list_hash == key).order_by(list_rows.c.place)
             )
-            frame = rows_again(list(contents.scalars()))
+            frame = rows_from_json(list(contents.scalars()))
             hits = connection.execute(
                 select(rules_met.c.household_id, rules_met.c.rule, rules_met.c.since).where(
                     rules_met.c.list_hash == key
@@ -398,7 +398,7 @@ class Casebook:
             population = checks.population(connection, key)
         rule_schema = {"household_id": pl.String, "rule": pl.String, "since": pl.Date}
         return VisitList(
-            **said_of(head),
+            **list_fields(head),
             rows=frame,
             monitored=pl.DataFrame(),
             left_out=pl.DataFrame(),
@@ -513,7 +513,7 @@ def next_list(
         known = book.with_results(tables)
         code = county or county_of(frame_of(scores), known, as_of)
         previous = None if code is None else book.last_list(code, before=as_of)
-        # On the first list nothing says which rules are newly met: they are worked out for the day a cycle ago.
+        # The first list has no list before it to compare with: the rules are computed for the day a cycle ago.
         ruled = any(name.startswith("rule_") for name in frame_of(scores).columns)
         first = previous is None and ruled
         before = rules_on(project, known, as_of - cycle_length(settings.cycle)) if first else None
@@ -533,7 +533,7 @@ def next_list(
             if "horizon_months" in frame_of(scores).columns:
                 book.keep_scores(with_grades(scores, visit_list.grades), by=by)
             with reading(book.engine) as connection:
-                visited = seen(connection, _window(visit_list), [visit_list.county_code])
+                visited = visits_found(connection, _window(visit_list), [visit_list.county_code])
             visit_list = marked_list(visit_list, visited)
         return visit_list
     finally:

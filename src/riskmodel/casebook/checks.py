@@ -99,7 +99,7 @@ def _of_list(connection: Connection, head: Any, found: list[Any]) -> list[tuple[
             confirmed = int(visit.outcome == "risk_confirmed")
             label.setdefault(visit.household_id, confirmed)
             # A check that was carried over is met as a random check of a later list. Who was drawn and is met for another reason (a lead,
-            # the order of a later model) was not met by chance: counted, he would make the checks look worse than the households they stand for.
+            # the order of a later model) was not met by chance: counted, he would make the checks look worse than the households they represent.
             if visit.cycle == head.cycle or visit.listed_as == "random_check":
                 checked.setdefault(visit.household_id, confirmed)
     table: list[tuple[Any, ...]] = [

@@ -22,12 +22,12 @@ from sqlalchemy import (
     select,
 )
 
-from riskmodel.casebook import sayings, schema
+from riskmodel.casebook import schema, score_texts
 from riskmodel.casebook.areas import holds, touches, within
 from riskmodel.casebook.newest import newest_row
 from riskmodel.casebook.not_listed import Absence, absence_of
 from riskmodel.casebook.results import Window, conflicts_of_cycle, contradict, in_force, visit_in_words
-from riskmodel.casebook.schema import assignments, cycles, list_rows, lists, said, scorings, visits
+from riskmodel.casebook.schema import assignments, cycles, list_rows, lists, scorings, stored_texts, visits
 from riskmodel.casebook.store import reading
 from riskmodel.settings import ScreeningSettings
 from riskmodel.vocabulary import COUNTY_DIGITS, TOWNSHIP_DIGITS
@@ -107,7 +107,7 @@ def list_heads(engine: Engine, areas: Sequence[str], *, cycle: str = "", county:
 
 
 def _head(connection: Connection, row: Row[Any], areas: Sequence[str]) -> ListHead:
-    # The dates stand with the scores where they are kept; a list whose scores are not kept has its own.
+    # The dates are stored with the scores; a list whose scores are not kept has its own.
     dates = connection.execute(
         select(scorings.c.data_dates).where(
             scorings.c.as_of == row.as_of, scorings.c.model_version == row.model_version
@@ -156,7 +156,7 @@ def _met(window: Window, areas: Sequence[str]) -> Subquery:
 
 
 @dataclass(frozen=True)
-class Seen:
+class VisitsFound:
     """The visits to a household that count on a list: the newest that met somebody (or else the newest), and whether teams contradict each other."""
 
     visited_on: dt.date
@@ -166,9 +166,9 @@ class Seen:
     contradicted: bool
 
 
-def seen(
+def visits_found(
     connection: Connection, window: Window, areas: Sequence[str], names: Sequence[str] | None = None
-) -> dict[str, Seen]:
+) -> dict[str, VisitsFound]:
     """household_id -> what its visits found, of the named households or of all."""
     wanted = window.results(areas)
     if names is not None:
@@ -180,7 +180,7 @@ def seen(
     for name, rows in by_household.items():
         newest = next((row for row in reversed(rows) if row.outcome != "unreachable"), rows[-1])
         cycles_ = {row.cycle for row in rows}
-        found[name] = Seen(
+        found[name] = VisitsFound(
             visited_on=newest.visited_on,
             words=visit_in_words(newest.visited_on, newest.visitor, newest.outcome),
             met=newest.outcome != "unreachable",
@@ -196,7 +196,7 @@ _STATUS_OF: Final = {1: "visited", 0: "unreachable", None: "open"}
 def list_page(
     engine: Engine, areas: Sequence[str], head: ListHead, filters: Filters, *, after: int, limit: int
 ) -> Page:
-    """Rows of a list in route order (standby last), as they stand in the files for visitors."""
+    """Rows of a list in route order (standby last), as in the files for visitors."""
     met = _met(head.window, areas)
     base = list_rows.outerjoin(met, met.c.household_id == list_rows.c.household_id)
     where = [list_rows.c.list_hash == head.list_hash, within(list_rows.c.village_code, areas)]
@@ -226,16 +226,16 @@ def list_page(
             .limit(limit + 1)
         ).all()
         rows = [json.loads(row.content) for row in chosen[:limit]]
-        told = _told(connection, [row["household_id"] for row in rows], head.as_of, areas)
+        texts = _texts_of_day(connection, [row["household_id"] for row in rows], head.as_of, areas)
         teams = _teams(connection, head.list_hash, [row["household_id"] for row in rows])
-        visited = seen(connection, head.window, areas, [row["household_id"] for row in rows])
+        visited = visits_found(connection, head.window, areas, [row["household_id"] for row in rows])
     for row, found in zip(rows, chosen, strict=False):
         row |= _visited(visited.get(row["household_id"]), row) | {
             "status": _STATUS_OF[found.met],
             "list_hash": head.list_hash,
             "team": teams.get(row["household_id"]),
         }
-        row["said"] = told.get(row["household_id"])
+        row["texts"] = texts.get(row["household_id"])
     last = int(rows[-1]["number"]) if len(chosen) > limit else None
     return Page(rows, int(total), last)
 
@@ -270,10 +270,10 @@ def scored_page(
             .limit(limit + 1)
         ).all()
         names = [row.household_id for row in chosen[:limit]]
-        told = _said_of(connection, scoring, names)
+        texts = _texts_of_scoring(connection, scoring, names)
         listed = _listed(connection, head.list_hash, names, areas)
         teams = _teams(connection, head.list_hash, list(listed))
-        visited = seen(connection, head.window, areas, names)
+        visited = visits_found(connection, head.window, areas, names)
     rows = []
     for row in chosen[:limit]:
         content = listed.get(row.household_id, {})
@@ -298,13 +298,13 @@ def scored_page(
                 "list_hash": head.list_hash if content else None,
                 "status": _STATUS_OF[None if mine is None else int(mine.met)],
                 "team": teams.get(row.household_id),
-                "said": told.get(row.household_id),
+                "texts": texts.get(row.household_id),
             }
         )
     return Page(rows, int(total), int(chosen[limit - 1].rank) if len(chosen) > limit else None)
 
 
-def _visited(mine: Seen | None, row: Mapping[str, Any]) -> dict[str, Any]:
+def _visited(mine: VisitsFound | None, row: Mapping[str, Any]) -> dict[str, Any]:
     """What a row shows of its visits: the newest in words, the day of the last one that met somebody, and whether teams contradict each other."""
     last = row["last_visit"]
     if isinstance(last, str):
@@ -317,15 +317,18 @@ def _visited(mine: Seen | None, row: Mapping[str, Any]) -> dict[str, Any]:
     return {"visit_zh": zh, "visit_en": en, "contradicted": mine.contradicted, "last_visit": last}
 
 
-# Every row with a lead reads as one, also where it was drawn for a random check: what drew it must not be told by what it lacks. The sign is that of
-# the key in the row's JSON, which no text inside it can imitate: its quotes would be escaped.
+# Every row with a lead is shown as one, also where it was drawn for a random check: a missing lead must not
+# reveal the draw. The test is for the key in the row's JSON, which no text inside it can imitate: its quotes
+# would be escaped.
 _HAS_A_LEAD: Final = list_rows.c.content.contains('"lead_kinds": "', autoescape=True)
 
 
-def _listed_as(told: str) -> ColumnElement[bool]:
-    """Rows that are on the list as it is told: `lead`, `screening`, `standby`."""
+def _listed_as(shown_as: str) -> ColumnElement[bool]:
+    """Rows that are shown as `lead`, `screening` or `standby`."""
     standby = list_rows.c.listed_as == "standby"
-    return {"lead": _HAS_A_LEAD & ~standby, "standby": standby, "screening": ~_HAS_A_LEAD & ~standby}[told]
+    return {"lead": _HAS_A_LEAD & ~standby, "standby": standby, "screening": ~_HAS_A_LEAD & ~standby}[
+        shown_as
+    ]
 
 
 def _narrowed(table: Any, filters: Filters) -> list[Any]:
@@ -337,7 +340,7 @@ def _narrowed(table: Any, filters: Filters) -> list[Any]:
     if filters.grade:
         where.append(table.c.grade == filters.grade)
     if filters.risk_kind:
-        # Codes are letters only, so that one never stands inside another's place between the semicolons.
+        # Codes are letters only, so that none is part of another between the semicolons.
         where.append(
             (literal(";") + table.c.risk_kinds + literal(";")).contains(
                 f";{filters.risk_kind};", autoescape=True
@@ -459,20 +462,23 @@ def _scoring_of(connection: Connection, head: ListHead) -> tuple[int, int] | Non
     return None if found is None else (int(found.number), int(found.households))
 
 
-def _said_of(connection: Connection, scoring: int, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What the scores of one scoring say about these households."""
+def _texts_of_scoring(
+    connection: Connection, scoring: int, names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """household_id -> the texts stored with its score of one scoring."""
     dictionary = connection.execute(
         select(scorings.c.dictionary).where(scorings.c.number == scoring)
     ).scalar_one()
-    wanted = select(said.c.household_id, said.c.content).where(
-        said.c.scoring == scoring, said.c.household_id.in_(names)
+    wanted = select(stored_texts.c.household_id, stored_texts.c.content).where(
+        stored_texts.c.scoring == scoring, stored_texts.c.household_id.in_(names)
     )
     return {
-        row.household_id: sayings.unpack(row.content, bytes(dictionary)) for row in connection.execute(wanted)
+        row.household_id: score_texts.unpack(row.content, bytes(dictionary))
+        for row in connection.execute(wanted)
     }
 
 
-def _told(
+def _texts_of_day(
     connection: Connection, names: Sequence[str], as_of: dt.date, areas: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     found = connection.execute(
@@ -486,7 +492,7 @@ def _told(
         .order_by(schema.scores.c.horizon_months.desc())
         .limit(1)
     ).scalar()
-    return {} if found is None else _said_of(connection, found, names)
+    return {} if found is None else _texts_of_scoring(connection, found, names)
 
 
 def _teams(connection: Connection, list_hash: str, names: Sequence[str]) -> dict[str, str]:
@@ -508,16 +514,17 @@ def _listed(
 
 
 @dataclass(frozen=True)
-class Household:
-    """What is kept of a household: its scores (newest first), what the newest and the one before say, its visits, its place on a list.
+class StoredHousehold:
+    """What is stored of a household: its scores (newest first), the texts of the newest and of the one before,
+    its visits and its place on a list.
 
     visits: results in force, newest first, each with `led` (whether it was listed by a lead) and `contradicted`. absence: why it is not on
     the newest list; None: it is on it, or the list knows nothing of it.
     """
 
     scores: list[dict[str, Any]]
-    said: dict[str, Any]
-    said_before: dict[str, Any] | None
+    texts: dict[str, Any]
+    texts_before: dict[str, Any] | None
     scoring: dict[str, Any]
     visits: list[dict[str, Any]]
     on_list: dict[str, Any] | None
@@ -528,10 +535,10 @@ class Household:
 
 def household(
     engine: Engine, areas: Sequence[str], household_id: str, as_of: dt.date | None = None
-) -> Household | None:
+) -> StoredHousehold | None:
     """What the asker may see of one household, as of a day or the newest; None: nothing.
 
-    The village of the newest score (of that day) says who may see it. Scores, what they say, visits and lists of villages outside the areas are not
+    The village of the newest score (of that day) decides who may see it. Scores, their texts, visits and lists of villages outside the areas are not
     in it: a household that moved brings nothing along. A day asked for ends where the next scoring begins: later scores, visits and lists
     are not in it either.
     """
@@ -539,7 +546,7 @@ def household(
         mine = select(schema.scores).where(
             schema.scores.c.household_id == household_id, schema.scores.c.scoring.is_not(None)
         )
-        # The longest horizon stands for a day: the others are the same order, a part of the time.
+        # The longest horizon represents a day: the others are the same order, a part of the time.
         order = (
             schema.scores.c.as_of.desc(),
             schema.scores.c.horizon_months.desc(),
@@ -566,19 +573,19 @@ def household(
             schema.scores.c.scoring == newest, within(schema.scores.c.village_code, [county])
         )
         scoring["households"] = int(connection.execute(of_county).scalar_one())
-        told = _said_of(connection, newest, [household_id]).get(household_id, {})
+        texts = _texts_of_scoring(connection, newest, [household_id]).get(household_id, {})
         before = None
         if len(history) > 1:
-            before = _said_of(connection, history[1]["scoring"], [household_id]).get(household_id)
+            before = _texts_of_scoring(connection, history[1]["scoring"], [household_id]).get(household_id)
         later = [row["as_of"] for row in everything if row["as_of"] > kept[0]["as_of"]]
         ends = min(later, default=None)
         found = _visits_of(connection, household_id, areas, ends)
         on_list = _on_list(connection, household_id, areas, ends)
         absence = absence_of(connection, areas, household_id, ends)
-    return Household(
+    return StoredHousehold(
         scores=history,
-        said=told,
-        said_before=before,
+        texts=texts,
+        texts_before=before,
         scoring=scoring,
         visits=found,
         on_list=on_list,
@@ -650,7 +657,8 @@ class StoredScores:
 def stored_scores(
     engine: Engine, ids: Sequence[str], *, as_of: dt.date, horizon_months: int, areas: Sequence[str]
 ) -> StoredScores:
-    """What the newest scoring of a day and horizon says of these households; those outside the areas, or not scored then, are not in it."""
+    """Scores and texts of these households from the newest scoring of a day and horizon. Households outside the
+    areas, or not scored then, are not in it."""
     with reading(engine) as connection:
         of_areas = select(literal(1)).where(
             schema.scores.c.scoring == scorings.c.number, within(schema.scores.c.village_code, areas)
@@ -669,13 +677,13 @@ def stored_scores(
             within(schema.scores.c.village_code, areas),
         )
         rows = connection.execute(wanted).all()
-        told = _said_of(connection, scoring.number, [row.household_id for row in rows])
+        texts = _texts_of_scoring(connection, scoring.number, [row.household_id for row in rows])
     found = {}
     for row in rows:
-        said_then = told.get(row.household_id, {})
+        texts_then = texts.get(row.household_id, {})
         reasons = [
             {name: reason[name] for name in ("zh", "en", "risk_kind", "raises")}
-            for reason in said_then.get("reasons", [])
+            for reason in texts_then.get("reasons", [])
         ]
         numbers = {
             name: getattr(row, name)
@@ -684,8 +692,8 @@ def stored_scores(
         found[row.household_id] = numbers | {
             "risk_kinds": [kind for kind in (row.risk_kinds or "").split(";") if kind],
             "reasons": reasons,
-            "notes_zh": said_then.get("notes_zh", ""),
-            "notes_en": said_then.get("notes_en", ""),
+            "notes_zh": texts_then.get("notes_zh", ""),
+            "notes_en": texts_then.get("notes_en", ""),
         }
     return StoredScores(scoring.model_version, json.loads(scoring.data_dates), found)
 
@@ -700,7 +708,7 @@ def _on_list(
         return None
     settings = ScreeningSettings.model_validate_json(row.settings)
     window = Window.of(row.county_code, row.cycle, row.as_of, settings)
-    mine = seen(connection, window, areas, [household_id]).get(household_id)
+    mine = visits_found(connection, window, areas, [household_id]).get(household_id)
     state = None if mine is None else int(mine.met)
     shown = _visited(mine, {"last_visit": None})
     return {

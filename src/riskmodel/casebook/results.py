@@ -347,7 +347,7 @@ def contradict(rows: Iterable[Any]) -> bool:
 
 def conflict_of(household_id: str, rows: Iterable[Any]) -> Conflict:
     """The results of a household in words, earliest visit first."""
-    told = []
+    visits_in_words = []
     for row in sorted(rows, key=lambda row: (row.visited_on, row.number)):
         if row.outcome == "unreachable":
             continue
@@ -356,8 +356,8 @@ def conflict_of(household_id: str, rows: Iterable[Any]) -> Conflict:
         if kinds:
             zh = f"{zh}（{'、'.join(kind[0] for kind in kinds)}）"
             en = f"{en} ({', '.join(kind[1] for kind in kinds)})"
-        told.append((zh, en))
-    return Conflict(household_id, tuple(told))
+        visits_in_words.append((zh, en))
+    return Conflict(household_id, tuple(visits_in_words))
 
 
 def conflicts(connection: Connection, touched: Iterable[tuple[str, str, str]]) -> tuple[Conflict, ...]:

@@ -115,7 +115,7 @@ not_listed = Table(
 )
 Index("not_listed_by_household", not_listed.c.household_id)
 
-# A cohort scored at once: what its scores have in common. `dictionary` compresses what each of them says.
+# A cohort scored at once: what its scores have in common. `dictionary` compresses the texts of each.
 scorings = Table(
     "scorings",
     metadata,
@@ -132,8 +132,8 @@ scorings = Table(
     UniqueConstraint("as_of", "horizon_months", "model_version", name="scorings_once"),
 )
 
-# What each score says: reasons, notes, checks, rules met, ages of the data. JSON, compressed with the dictionary of its scoring.
-said = Table(
+# The texts of each score: reasons, notes, checks, rules met, ages of the data. JSON, compressed with the dictionary of its scoring.
+stored_texts = Table(
     "said",
     metadata,
     Column("scoring", Integer, ForeignKey("scorings.number"), primary_key=True),
@@ -222,7 +222,7 @@ withdrawals = Table(
     Column("reason", String(500), nullable=False),
 )
 
-# Keys to the service. The secret itself is nowhere: only its SHA-256 stands here. Areas: code prefixes joined by `;`.
+# Keys to the service. The secret itself is nowhere: only its SHA-256 is stored. Areas: code prefixes joined by `;`.
 keys = Table(
     "keys",
     metadata,
@@ -239,7 +239,7 @@ keys = Table(
     Column("revoked_by", String(100)),
 )
 
-# Sign-ins of the page. Only the hash of the cookie stands here; a session ends with its key.
+# Sign-ins of the page. Only the hash of the cookie is stored; a session ends with its key.
 sessions = Table(
     "sessions",
     metadata,

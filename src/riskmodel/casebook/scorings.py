@@ -1,4 +1,4 @@
-"""Scorings: a cohort scored at once, its numbers and what each of them says. Kept once, never changed."""
+"""Scorings: a cohort scored at once, its numbers and their texts. Stored once, never changed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import polars as pl
 from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from riskmodel.casebook import audit, sayings, schema
-from riskmodel.casebook.schema import said, scorings
+from riskmodel.casebook import audit, schema, score_texts
+from riskmodel.casebook.schema import scorings, stored_texts
 from riskmodel.casebook.seals import seal_of_scoring
 from riskmodel.screening.scored import Scored, frame_of
 from riskmodel.screening.scoring import Scores
@@ -23,7 +23,8 @@ AT_ONCE: Final = 5_000  # rows of one insert
 
 
 def keep_scoring(connection: Connection, scores: Scored, *, by: str) -> int:
-    """Keep scores (a Scores, or a frame with its columns) and what they say. What is there already stays as it is. Returns how many are new."""
+    """Keep scores (a Scores, or a frame with its columns) and their texts. Scores that are stored already
+    stay as they are. Returns the number of new ones."""
     frame = frame_of(scores)
     if not frame.height:
         return 0
@@ -46,12 +47,12 @@ def keep_scoring(connection: Connection, scores: Scored, *, by: str) -> int:
         for some in rows.iter_slices(AT_ONCE):
             connection.execute(insert(schema.scores).on_conflict_do_nothing(), some.to_dicts())
         dictionary = _dictionary(connection, number)
-        for batch in _batches(_said(scores, mine)):
+        for batch in _batches(_texts(scores, mine)):
             packed = [
-                {"scoring": number, "household_id": name, "content": sayings.pack(text, dictionary)}
+                {"scoring": number, "household_id": name, "content": score_texts.pack(text, dictionary)}
                 for name, text in batch
             ]
-            connection.execute(insert(said).on_conflict_do_nothing(), packed)
+            connection.execute(insert(stored_texts).on_conflict_do_nothing(), packed)
         connection.execute(
             scorings.update()
             .where(scorings.c.number == number)
@@ -93,25 +94,29 @@ def _scoring(connection: Connection, scores: Scored, frame: pl.DataFrame, key: t
     number = int(connection.execute(select(func.max(scorings.c.number))).scalar() or 0) + 1
     whole = scores if isinstance(scores, Scores) else None
     dates: Mapping[str, dt.date] = {} if whole is None else whole.reference.data_dates
-    spread = np.unique(np.linspace(0, frame.height - 1, sayings.SAMPLE).astype(np.intp))
+    spread = np.unique(np.linspace(0, frame.height - 1, score_texts.SAMPLE).astype(np.intp))
     some = (
-        sayings.sayings(whole, spread)
+        score_texts.score_texts(whole, spread)
         if whole is not None
-        else sayings.plain_sayings(frame[spread].to_dicts())
+        else score_texts.plain_score_texts(frame[spread].to_dicts())
     )
     connection.execute(
         scorings.insert().values(
             number=number, as_of=as_of, horizon_months=horizon, model_version=version, households=0,
-            data_dates=json.dumps(dates, default=str), sources=json.dumps(sayings.sources_of(whole) if whole is not None else {}, ensure_ascii=False),
-            rules=json.dumps(sayings.rules_of(whole) if whole is not None else {}, ensure_ascii=False),
-            dictionary=sayings.dictionary_of([text for _, text in some]), kept_at=audit.now(),
+            data_dates=json.dumps(dates, default=str), sources=json.dumps(score_texts.sources_of(whole) if whole is not None else {}, ensure_ascii=False),
+            rules=json.dumps(score_texts.rules_of(whole) if whole is not None else {}, ensure_ascii=False),
+            dictionary=score_texts.dictionary_of([text for _, text in some]), kept_at=audit.now(),
         )
     )  # fmt: skip
     return number
 
 
-def _said(scores: Scored, frame: pl.DataFrame) -> Iterator[tuple[str, bytes]]:
-    return sayings.sayings(scores) if isinstance(scores, Scores) else sayings.plain_sayings(frame.to_dicts())
+def _texts(scores: Scored, frame: pl.DataFrame) -> Iterator[tuple[str, bytes]]:
+    return (
+        score_texts.score_texts(scores)
+        if isinstance(scores, Scores)
+        else score_texts.plain_score_texts(frame.to_dicts())
+    )
 
 
 def _dictionary(connection: Connection, number: int) -> bytes:

@@ -22,9 +22,9 @@ from riskmodel.casebook.schema import (
     lists,
     not_listed,
     rules_met,
-    said,
     scores,
     scorings,
+    stored_texts,
     visits,
     withdrawals,
 )
@@ -94,8 +94,8 @@ def differences(sealed: Mapping[str, Any], rows: _Rows) -> list[str]:
     found = _buckets(hashes, size)
     spoilt = []
     for name in _BUCKETS:
-        told = str(sealed[name])
-        before = [told[at : at + _DIGITS] for at in range(0, len(told), _DIGITS)]
+        digits = str(sealed[name])
+        before = [digits[at : at + _DIGITS] for at in range(0, len(digits), _DIGITS)]
         spoilt.append({place for place, text in enumerate(found[name]) if text != before[place]})
     faults = []
     if len(hashes) != sealed["rows"]:
@@ -166,9 +166,9 @@ def not_listed_rows_of(connection: Connection, list_hash: str) -> Iterator[tuple
 
 
 def score_rows_of(connection: Connection, scoring: int) -> Iterator[tuple[str, str]]:
-    """What is sealed of a scoring: its scores and what each of them says."""
+    """What is sealed of a scoring: its scores and their texts."""
     yield from _named(connection, scores, "the score of ", scores.c.scoring == scoring)
-    yield from _named(connection, said, "the reasons of ", said.c.scoring == scoring)
+    yield from _named(connection, stored_texts, "the reasons of ", stored_texts.c.scoring == scoring)
 
 
 def seal_of_list(connection: Connection, list_hash: str) -> dict[str, Any]:

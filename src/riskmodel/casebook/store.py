@@ -150,37 +150,37 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def _in_plain_words() -> Iterator[None]:
-    """Full disks, busy and unreachable databases are said as such; everything else keeps its traceback."""
+    """Full disks, busy and unreachable databases become a UserError in plain words; every other error keeps its traceback."""
     try:
         yield
     except DBAPIError as error:
-        said = str(error.orig).lower()
-        if "disk is full" in said or "no space left" in said or "disk i/o" in said:
+        message = str(error.orig).lower()
+        if "disk is full" in message or "no space left" in message or "disk i/o" in message:
             fault = Fault(
                 "casebook",
                 "the disk is full or does not write",
                 "room to write",
                 "Nothing was recorded. Make room and try again.",
             )
-        elif "locked" in said or "busy" in said:
+        elif "locked" in message or "busy" in message:
             fault = Fault(
                 "casebook", "somebody else is writing", "a free casebook", "Nothing was recorded. Try again."
             )
-        elif "readonly" in said or "read-only" in said or "unable to open" in said:
+        elif "readonly" in message or "read-only" in message or "unable to open" in message:
             fault = Fault(
                 "casebook",
                 "the casebook cannot be written",
                 "a folder with write permission",
                 "Nothing was recorded.",
             )
-        elif "connection" in said or "could not" in said:
+        elif "connection" in message or "could not" in message:
             fault = Fault(
                 "casebook",
                 "the database does not answer",
                 "a running database",
                 "Nothing was recorded. Start it and try again.",
             )
-        elif "malformed" in said or "not a database" in said:
+        elif "malformed" in message or "not a database" in message:
             fault = Fault(
                 "casebook",
                 "the file is damaged",

@@ -12,7 +12,7 @@ import polars as pl
 from sqlalchemy import Engine, Row, select
 
 from riskmodel.casebook.areas import holds, within
-from riskmodel.casebook.lookups import Seen, seen
+from riskmodel.casebook.lookups import VisitsFound, visits_found
 from riskmodel.casebook.results import Window
 from riskmodel.casebook.schema import list_rows, lists
 from riskmodel.casebook.store import reading
@@ -32,7 +32,7 @@ class StoredList(VisitList):
         return self.given_out_as
 
 
-def rows_again(contents: Sequence[str]) -> pl.DataFrame:
+def rows_from_json(contents: Sequence[str]) -> pl.DataFrame:
     """Rows of a list (COLUMNS) from their JSON."""
     rows = [json.loads(text) for text in contents]
     columns = {name: [row[name] for row in rows] for name in COLUMNS}
@@ -42,8 +42,8 @@ def rows_again(contents: Sequence[str]) -> pl.DataFrame:
     return frame.with_columns(pl.col(name).str.to_date() for name, kind in COLUMNS.items() if kind == pl.Date)
 
 
-def said_of(head: Row[Any]) -> dict[str, Any]:
-    """What a row of `lists` says of its list, as a VisitList takes it."""
+def list_fields(head: Row[Any]) -> dict[str, Any]:
+    """Fields of a VisitList from its row of `lists`."""
     return {
         "cycle": head.cycle,
         "as_of": head.as_of,
@@ -55,7 +55,7 @@ def said_of(head: Row[Any]) -> dict[str, Any]:
     }
 
 
-def with_visits(rows: pl.DataFrame, visited: Mapping[str, Seen]) -> pl.DataFrame:
+def with_visits(rows: pl.DataFrame, visited: Mapping[str, VisitsFound]) -> pl.DataFrame:
     """Rows of a list with the visits that its making could not know: in words before the notes, and as the last visit."""
     if not visited:
         return rows
@@ -96,7 +96,7 @@ def with_visits(rows: pl.DataFrame, visited: Mapping[str, Seen]) -> pl.DataFrame
     ).select(rows.columns)
 
 
-def marked_list(visit_list: VisitList, visited: Mapping[str, Seen]) -> VisitList:
+def marked_list(visit_list: VisitList, visited: Mapping[str, VisitsFound]) -> VisitList:
     """A list that was given out, with the visits that its making could not know; it keeps its name."""
     if not visited:
         return visit_list
@@ -119,12 +119,12 @@ def stored_list(
         if township:
             wanted = wanted.where(within(list_rows.c.village_code, [township]))
         contents = list(connection.execute(wanted.order_by(list_rows.c.place)).scalars())
-        about = said_of(head)
+        about = list_fields(head)
         window = Window.of(head.county_code, head.cycle, head.as_of, about["settings"])
-        visited = seen(connection, window, areas)
+        visited = visits_found(connection, window, areas)
     if not holds(areas, head.county_code):
         about["notes"] = ()
-    rows = with_visits(rows_again(contents), visited)
+    rows = with_visits(rows_from_json(contents), visited)
     nothing = pl.DataFrame(
         schema=dict.fromkeys(
             ("household_id", "township_code", "village_code", "lead_kinds", "leads_zh", "leads_en"), pl.String

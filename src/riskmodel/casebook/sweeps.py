@@ -1,4 +1,4 @@
-"""What the yearly sweep says about lists: where it went to everybody, misses are counted, not estimated."""
+"""Misses of lists as the yearly sweep shows them: where it went to everybody, they are counted, not estimated."""
 
 from __future__ import annotations
 

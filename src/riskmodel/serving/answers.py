@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from riskmodel.casebook.lookups import STATUSES, Household, ListHead, Page
+from riskmodel.casebook.lookups import STATUSES, ListHead, Page, StoredHousehold
 from riskmodel.casebook.not_listed import Absence
 from riskmodel.casebook.roles import Who
 from riskmodel.errors import Fault
@@ -110,7 +110,7 @@ def list_row(row: Mapping[str, Any], *, everybody: bool) -> dict[str, Any]:
 
 def _first(row: Mapping[str, Any]) -> tuple[str, str]:
     """The first raising reason of a row, without the date of its data; of a list without kept reasons, the first of its text."""
-    reasons = (row.get("said") or {}).get("reasons") or []
+    reasons = (row.get("texts") or {}).get("reasons") or []
     if reasons and reasons[0]["raises"]:
         parts = [reasons[0].get(f"{language}_parts") or [reasons[0][language]] for language in LANGUAGES]
         zh, en = (
@@ -129,9 +129,9 @@ def _day(value: Any) -> dt.date | None:
     return dt.date.fromisoformat(value) if isinstance(value, str) else value
 
 
-def household(state: ServiceState, found: Household, *, notes: bool) -> dict[str, Any]:
+def household(state: ServiceState, found: StoredHousehold, *, notes: bool) -> dict[str, Any]:
     """A stored household. notes: with what the visitors noted, for who may read it."""
-    newest, said = found.scores[0], found.said
+    newest, said = found.scores[0], found.texts
     as_of: dt.date = newest["as_of"]
     dates = json.loads(found.scoring["data_dates"])
     rules = json.loads(found.scoring["rules"])
@@ -226,7 +226,7 @@ def unscored(
     )
 
 
-def _last_visit(found: Household) -> dt.date | None:
+def _last_visit(found: StoredHousehold) -> dt.date | None:
     """The newest visit known: recorded here, or brought along by the list from the county's own records."""
     days = [row["visited_on"] for row in found.visits if row["outcome"] != "unreachable"]
     if (
@@ -305,9 +305,9 @@ def freshness(
     return told
 
 
-def changes(found: Household) -> dict[str, Any] | None:
+def changes(found: StoredHousehold) -> dict[str, Any] | None:
     """What moved it since the scoring before, from what was kept of both. None: there was none before, or nothing was kept of what it said."""
-    if len(found.scores) < 2 or found.said_before is None:
+    if len(found.scores) < 2 or found.texts_before is None:
         return None
     now, before = found.scores[0], found.scores[1]
     if (now["model_version"], now["horizon_months"]) != (before["model_version"], before["horizon_months"]):
@@ -316,7 +316,7 @@ def changes(found: Household) -> dict[str, Any] | None:
             "scored by another model or horizon before: the two cannot be compared",
         )
         return {"since": before["as_of"], "moved": "unknown", "zh": zh, "en": en}
-    standings = [_standing(row, said) for row, said in ((before, found.said_before), (now, found.said))]
+    standings = [_standing(row, said) for row, said in ((before, found.texts_before), (now, found.texts))]
     if None in standings:
         return None
     move = moved_between(*standings)

@@ -11,7 +11,13 @@ from typing import Final
 from anyio import to_thread
 from sqlalchemy import Engine
 
-from riskmodel.casebook.doorkeeping import Unknown, end_session, open_session, who_has, who_sits
+from riskmodel.casebook.credentials import (
+    NotAuthenticated,
+    authenticate_key,
+    authenticate_session,
+    end_session,
+    open_session,
+)
 from riskmodel.casebook.roles import Who
 from riskmodel.serving.trail import Trail
 
@@ -95,8 +101,10 @@ class Authenticator:
         known = self._known.get(name)
         if known is not None and time.monotonic() < known[1]:
             return known[0]
-        found = await to_thread.run_sync(who_sits if session else who_has, self._engine, presented)
-        if isinstance(found, Unknown):
+        found = await to_thread.run_sync(
+            authenticate_session if session else authenticate_key, self._engine, presented
+        )
+        if isinstance(found, NotAuthenticated):
             if not session:  # an old session is no wrong key
                 await self.refused(client, found.why, found.key_id)
             return None

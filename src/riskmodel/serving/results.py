@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from riskmodel.casebook.areas import within
-from riskmodel.casebook.doorkeeping import answered_before, keep_answer
+from riskmodel.casebook.credentials import keep_answer, kept_answer
 from riskmodel.casebook.results import (
     Conflict,
     Superseded,
@@ -55,7 +55,7 @@ def take_in(state: ServiceState, who: Who, asked: shapes.Verifications) -> bytes
     settings = state.settings.screening
     day = today(settings)
     with writing(state.book.engine) as connection:
-        before = answered_before(connection, who.key_id, ROUTE, asked.idempotency_key)
+        before = kept_answer(connection, who.key_id, ROUTE, asked.idempotency_key)
         if before is not None:
             return before[1] if before[0] == request_hash else OtherRequest()
         open_list = _open_list(connection, who, asked)

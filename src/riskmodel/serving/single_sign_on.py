@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 from sqlalchemy import Engine
 
-from riskmodel.casebook.doorkeeping import Key, add_key, list_keys, open_session, revoke_key
+from riskmodel.casebook.credentials import Key, add_key, list_keys, open_session, revoke_key
 from riskmodel.casebook.roles import ROLES_OF_AREAS, Who
 from riskmodel.declared import Strict
 from riskmodel.errors import Fault, UserError

@@ -1,4 +1,7 @@
-"""Keys, sessions and answers under idempotency keys, in SQL. No secret is kept: only SHA-256 of 256 random bits, which cannot be guessed back."""
+"""Keys, sessions and answers under idempotency keys, in SQL.
+
+No secret is stored, only the SHA-256 of 256 random bits.
+"""
 
 from __future__ import annotations
 
@@ -160,9 +163,10 @@ def list_keys(engine: Engine) -> list[Key]:
 
 
 def revoke_key(engine: Engine, key_id: str, *, by: str = "command line") -> Key:
-    """Take a key back at once, with its sessions. Raises UserError for one that is not there or is revoked already.
+    """Revoke a key and its sessions at once. Raises UserError for a key that does not exist or is revoked already.
 
-    It is noted beside the casebook, too: restoring an older backup does not bring the key back.
+    The revocation is also written to the file beside the casebook, so that restoring an older backup does not
+    make the key valid again.
     """
     now = dt.datetime.now(dt.UTC)
     with writing(engine) as connection:
@@ -186,29 +190,32 @@ def revoke_key(engine: Engine, key_id: str, *, by: str = "command line") -> Key:
 
 
 @dataclass(frozen=True)
-class Unknown:
-    """Nobody may come in with this. why: no such key, wrong secret, expired, revoked, no session. key_id: only where a key of ours was named."""
+class NotAuthenticated:
+    """A refused key or session. why: no such key, wrong secret, expired, revoked, no session. key_id: the key
+    that was named, empty where there is none of that id."""
 
     why: str
     key_id: str = ""
 
 
-def who_has(engine: Engine, presented: str, now: dt.datetime | None = None) -> Who | Unknown:
-    """Whose key this is. Compared in constant time."""
+def authenticate_key(
+    engine: Engine, presented: str, now: dt.datetime | None = None
+) -> Who | NotAuthenticated:
+    """The owner of a presented key, or why it is refused. Secrets are compared in constant time."""
     prefix, _, rest = presented.partition("_")
     key_id, _, secret = rest.partition("_")
     if prefix != PREFIX or not key_id.isalnum() or len(key_id) > 16 or len(presented) > 200:
         key_id = ""
     with reading(engine) as connection:
         row = connection.execute(select(keys).where(keys.c.key_id == key_id)).first()
-    # Without a row the same work is done, so that the time says nothing about which ids exist.
+    # Without a row the same work is done, so that the time does not reveal which ids exist.
     right = hmac.compare_digest(hashed(secret), row.secret_hash if row else hashed(""))
     if row is None:
-        return Unknown("no such key")
+        return NotAuthenticated("no such key")
     if not right or not secret:
-        return Unknown("wrong secret", row.key_id)
+        return NotAuthenticated("wrong secret", row.key_id)
     key = _key(row, now or dt.datetime.now(dt.UTC))
-    return _who(key) if key.state == "in force" else Unknown(key.state, key.key_id)
+    return _who(key) if key.state == "in force" else NotAuthenticated(key.state, key.key_id)
 
 
 def open_session(engine: Engine, who: Who) -> tuple[str, Who]:
@@ -236,8 +243,11 @@ def open_session(engine: Engine, who: Who) -> tuple[str, Who]:
     return secret, _in_session(who, secret, now)
 
 
-def who_sits(engine: Engine, secret: str, now: dt.datetime | None = None) -> Who | Unknown:
-    """Whose session this is; unknown: none of ours, ended, idle too long, too old, or its key is no longer in force."""
+def authenticate_session(
+    engine: Engine, secret: str, now: dt.datetime | None = None
+) -> Who | NotAuthenticated:
+    """The owner of a session, or why it is refused: not known, ended, idle too long, too old, or its key is not
+    in force."""
     now = now or dt.datetime.now(dt.UTC)
     with reading(engine) as connection:
         row = connection.execute(
@@ -246,11 +256,11 @@ def who_sits(engine: Engine, secret: str, now: dt.datetime | None = None) -> Who
             .where(sessions.c.session_hash == hashed(secret))
         ).first()
     if row is None or row.ended_at:
-        return Unknown("no session")
+        return NotAuthenticated("no session")
     seen, created = dt.datetime.fromisoformat(row.seen_at), dt.datetime.fromisoformat(row.created_at)
     key = _key(_Prefixed(row), now)
     if now - seen > IDLE or now - created > ABSOLUTE or key.state != "in force":
-        return Unknown("no session", key.key_id)
+        return NotAuthenticated("no session", key.key_id)
     if now - seen > _SEEN_EVERY:
         with writing(engine) as connection:
             connection.execute(
@@ -269,7 +279,7 @@ def end_session(engine: Engine, secret: str) -> None:
         )
 
 
-def answered_before(
+def kept_answer(
     connection: Connection, key_id: str, route: str, idempotency_key: str, now: dt.datetime | None = None
 ) -> tuple[str, bytes] | None:
     """(hash of the request, answer) that this key got under an idempotency key within 90 days; None: not used since."""
@@ -287,7 +297,7 @@ def answered_before(
 def keep_answer(
     connection: Connection, key_id: str, route: str, idempotency_key: str, request_hash: str, answer: bytes
 ) -> None:
-    """Keep an answer under an idempotency key, in the transaction that did what it says.
+    """Keep an answer under an idempotency key, in the transaction of the change that it reports.
 
     Answers of the same key that have expired are deleted.
     """

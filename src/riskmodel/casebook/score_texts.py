@@ -1,6 +1,7 @@
-"""What each score says, kept beside its number: reasons, notes, checks, rules met and the age of the data, as compressed JSON.
+"""Texts stored with each score: reasons, notes, checks, rules met and the age of the data, as compressed JSON.
 
-Pages and answers read it and compute nothing. One scoring (a cohort of a day by one model) shares a dictionary: most of what is said is said of many.
+Pages and answers read them and compute nothing. One scoring (a cohort of a day by one model) shares a
+compression dictionary, because most texts occur for many households.
 """
 
 from __future__ import annotations
@@ -24,24 +25,24 @@ _AGE: Final = "_age_days"
 
 
 def pack(content: bytes, dictionary: bytes) -> bytes:
-    """Compress one saying with the dictionary of its scoring."""
+    """Compress the JSON of one household with the dictionary of its scoring."""
     squeeze = zlib.compressobj(6, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, dictionary)
     return squeeze.compress(content) + squeeze.flush()
 
 
 def unpack(content: bytes, dictionary: bytes) -> dict[str, Any]:
-    """The saying again, each reason with its whole sentences (`zh`, `en`) beside their parts."""
-    said: dict[str, Any] = json.loads(zlib.decompressobj(-15, dictionary).decompress(content))
-    for reason in said.get("reasons", ()):
+    """The inverse of `pack`, as a dict; each reason gets its whole sentences (`zh`, `en`) beside their parts."""
+    texts: dict[str, Any] = json.loads(zlib.decompressobj(-15, dictionary).decompress(content))
+    for reason in texts.get("reasons", ()):
         for language in LANGUAGES:
             parts = reason.get(f"{language}_parts")
             if parts is not None:  # older scorings kept the whole sentence
                 reason[language] = ReasonText(*parts).joined(language)
-    return said
+    return texts
 
 
 def dictionary_of(sample: Sequence[bytes]) -> bytes:
-    """A dictionary from sayings spread over the cohort: their end comes last, where zlib finds it cheapest."""
+    """The compression dictionary from texts sampled over the cohort: the last DICTIONARY_BYTES of them joined."""
     return b"".join(sample)[-DICTIONARY_BYTES:]
 
 
@@ -60,7 +61,7 @@ def rules_of(scores: Scores) -> dict[str, dict[str, str]]:
     return {name: {"zh": catalogue[name].label.zh, "en": catalogue[name].label.en} for name in names}
 
 
-def sayings(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> Iterator[tuple[str, bytes]]:
+def score_texts(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> Iterator[tuple[str, bytes]]:
     """(household_id, JSON) of each household of a scoring, in the matrix's order. places: only of the households at these positions."""
     places = np.arange(len(scores)) if places is None else places
     table, matrix = scores.table.only(places), scores.matrix
@@ -84,10 +85,10 @@ def sayings(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> Itera
     for row, household in enumerate(matrix.household_id[places].tolist()):
         asked = (table.risk_kinds[row], scores.has_labour(int(places[row])))
         if asked not in checks:
-            told = tuple(kind for kind in asked[0].split(";") if kind)
+            kinds = tuple(kind for kind in asked[0].split(";") if kind)
             checks[asked] = (
-                table.wordbook.to_check(told, asked[1], "zh"),
-                table.wordbook.to_check(told, asked[1], "en"),
+                table.wordbook.to_check(kinds, asked[1], "zh"),
+                table.wordbook.to_check(kinds, asked[1], "en"),
             )
         reasons = [
             {
@@ -111,7 +112,7 @@ def sayings(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> Itera
             for slot, place in enumerate(feature[row])
             if place >= 0
         ]
-        said = {
+        texts = {
             "reasons": reasons,
             "notes_zh": notes_zh[row],
             "notes_en": notes_en[row],
@@ -120,26 +121,28 @@ def sayings(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> Itera
             "rules": [name for name, column in rules.items() if column[row] == 1],
             "ages": {name: int(column[row]) for name, column in ages.items() if column[row] == column[row]},
         }
-        yield household, orjson.dumps(said, default=list, option=orjson.OPT_SERIALIZE_NUMPY)
+        yield household, orjson.dumps(texts, default=list, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _weights(table: ReasonTable) -> npt.NDArray[np.float64]:
-    """What each told topic added to the margin, shape (n, 7); 0 where nothing is told."""
+    """What the topic of each reason added to the margin, shape (n, 7); 0 where there is no reason."""
     topic = table.wordbook.arrays(table.names).traits.topic
     rows = np.arange(len(table))[:, None]
     return np.where(table.feature >= 0, table.topics[rows, topic[np.maximum(table.feature, 0)]], 0.0)
 
 
 def _effects(table: ReasonTable) -> npt.NDArray[np.float64]:
-    """Contribution of each told topic, shape (n, 7), as a part of the household's largest: -1 to 1, two decimals, for bars."""
-    told = _weights(table)
-    largest = np.abs(told).max(axis=1, keepdims=True)
-    shares: npt.NDArray[np.float64] = np.round(told / np.where(largest > 0, largest, 1.0), 2)
+    """Contribution of each reason's topic, shape (n, 7), as a share of the household's largest: -1 to 1, two
+    decimals, for bars."""
+    weights = _weights(table)
+    largest = np.abs(weights).max(axis=1, keepdims=True)
+    shares: npt.NDArray[np.float64] = np.round(weights / np.where(largest > 0, largest, 1.0), 2)
     return shares
 
 
-def plain_sayings(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, bytes]]:
-    """The same from a frame of scores that came without its reasons table: the texts as one reason each, nothing about ages."""
+def plain_score_texts(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, bytes]]:
+    """As `score_texts`, from rows of scores that came without their reasons table: all reasons as one text, and no
+    ages of data."""
     for row in rows:
         reasons: list[dict[str, Any]] = []
         if row.get("reasons_zh"):
@@ -153,8 +156,8 @@ def plain_sayings(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, byte
                 }
             ]
         met = [name for name, value in row.items() if name.startswith(RULE) and value == 1]
-        said: dict[str, Any] = {
+        texts: dict[str, Any] = {
             "reasons": reasons, "notes_zh": row.get("notes_zh") or "", "notes_en": row.get("notes_en") or "", "checks_zh": "",
             "checks_en": "", "rules": met, "ages": {},
         }  # fmt: skip
-        yield row["household_id"], orjson.dumps(said)
+        yield row["household_id"], orjson.dumps(texts)
