@@ -2,9 +2,9 @@
 
     python benchmarks/storm.py --project DIR --tables DIR [--bodies 40] [--at-once 8] [--slow 64]
 
-The project has a sealed release (`make demo`). The service is started as `riskmodel serve` does. Against each route that takes a
-body, 40 kinds and sizes of hostile bodies are sent with a key and without one, so many at once, then slow bodies that never end;
-the other routes get the same bodies too, and hostile headers, cookies and queries. Meanwhile an honest case system asks for
+The project has a sealed release (`make demo`). The service is started as `riskmodel serve` does. Against every route, 40 kinds and
+sizes of hostile bodies are sent with a key and without one, so many at once, then slow bodies that never end, and hostile headers,
+cookies and queries. Meanwhile an honest case system asks for
 scores and a screener for a list, and `/livez` is asked twenty times a second.
 
 Goals: `/livez` within 0.5 s, memory of the process under 1 GB at its peak, every refusal under 64 kB, every honest answer right
@@ -18,6 +18,7 @@ import argparse
 import asyncio
 import datetime as dt
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ import httpx
 import orjson
 
 LIVEZ_SECONDS, PEAK_MEGABYTES, REFUSAL_BYTES = 0.5, 1000, 64 * 1024
-ROUTES = ("/v1/session", "/v1/scores", "/v1/verifications", "/v1/lists", "/v1/households/h1", "/nowhere", "/")
+ELSEWHERE = ("POST", "/nowhere"), ("POST", "/")
 MEGABYTE = 1024 * 1024
 
 
@@ -55,6 +56,21 @@ def hostile(number: int) -> list[tuple[str, bytes]]:
     return made[:number]
 
 
+def targets() -> list[tuple[tuple[str, str], str]]:
+    """Method and path of every route of the service and of two that do not exist, each with a role that may use it."""
+    from riskmodel.serving.routes import ROUTES
+
+    roles = {"case_system", "screener"}
+    found = [
+        (
+            (route.method, re.sub(r"{\w+}", "h1", route.path)),
+            next(iter(sorted(roles & set(route.roles))), "screener"),
+        )
+        for route in ROUTES
+    ]
+    return found + [(route, "screener") for route in ELSEWHERE]
+
+
 @dataclass
 class Seen:
     """What came back."""
@@ -67,24 +83,30 @@ class Seen:
     honest: int = 0
 
 
-async def attack(client: httpx.AsyncClient, path: str, name: str, body: bytes, key: str, seen: Seen) -> None:
+async def attack(
+    client: httpx.AsyncClient, route: tuple[str, str], name: str, body: bytes, key: str, seen: Seen
+) -> None:
     """Send one hostile body; note size, time and status of the answer."""
+    method, path = route
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
     begun = time.monotonic()
     try:
-        answer = await client.post(path, content=body, headers=headers)
+        answer = await client.request(method, path, content=body, headers=headers)
     except (httpx.WriteError, httpx.ReadError, httpx.RemoteProtocolError):
         seen.refusals["closed while it was sent"] += 1
         return
     except httpx.TimeoutException:
         seen.wrong.append(f"no answer: {path} {name}")
         return
-    told = f"{path} {name}, {'with' if key else 'without'} a key: {answer.status_code}"
+    what = f"{method} {path} {name}, {'with' if key else 'without'} a key: {answer.status_code}"
+    if answer.status_code < 400 and method in ("GET", "DELETE"):
+        seen.refusals["answered, the body unread"] += 1
+        return
     seen.refusals[str(answer.status_code)] += 1
-    seen.largest = max(seen.largest, (len(answer.content), told))
-    seen.longest = max(seen.longest, (time.monotonic() - begun, told))
+    seen.largest = max(seen.largest, (len(answer.content), what))
+    seen.longest = max(seen.longest, (time.monotonic() - begun, what))
     if answer.status_code < 400 or (answer.status_code >= 500 and "retry-after" not in answer.headers):
-        seen.wrong.append(told)
+        seen.wrong.append(what)
 
 
 async def slow_bodies(host: str, port: int, path: str, key: str, number: int) -> list[Any]:
@@ -164,15 +186,15 @@ async def storm(
         ]
         bodies = hostile(arguments.bodies)
         async with httpx.AsyncClient(base_url=address, timeout=120, limits=limits) as enemy:
-            for path in ROUTES:
+            for route, role in targets():
                 used = cpu(pid)
-                for key in ("", keys["case_system" if path == "/v1/scores" else "screener"]):
+                for key in ("", keys[role]):
                     await asyncio.gather(
-                        *(attack(enemy, path, name, body, key, seen) for name, body in bodies)
+                        *(attack(enemy, route, name, body, key, seen) for name, body in bodies)
                     )
                 used = cpu(pid) - used
                 print(
-                    f"  {path}: {2 * len(bodies)} bodies, {used:.1f} s CPU of the service with the honest ones",
+                    f"  {' '.join(route)}: {2 * len(bodies)} bodies, {used:.1f} s CPU of the service with the honest ones",
                     flush=True,
                 )
             sign = {"authorization": f"Bearer {keys['screener']}"}
