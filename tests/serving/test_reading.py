@@ -10,18 +10,21 @@ import time
 import numpy as np
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from riskmodel.errors import UserError
 from riskmodel.features import prepare, prepare_records
 from riskmodel.features.rows import OF_HOUSEHOLD, OF_PERSON
-from riskmodel.serving.layout_kernel import TIES_AT_MOST
+from riskmodel.serving.layout_kernel import TIES_AT_MOST, strange_ids
 from riskmodel.serving.reading import Refused, read, read_plain, without_stays_elsewhere
 from riskmodel.serving.request_faults import FAULTS_AT_MOST, SEARCHED_AT_MOST
 from riskmodel.serving.requests import scores_request
 from riskmodel.serving.row_types import READ
 from riskmodel.tables import tables_of
 from riskmodel.tables.across import RULES
-from riskmodel.tables.records import plain_tables
+from riskmodel.tables.records import MAYBE_IDENTITY, plain_tables
+from riskmodel.tables.schema import is_id
 
 AS_OF = dt.date(2025, 12, 31)
 
@@ -520,3 +523,26 @@ def test_rows_that_contradict_each_other_are_refused(one_person, rule, broken):
     assert any(fault.found.startswith(RULES[rule].found) for fault in refusal.value.faults), (
         refusal.value.faults
     )
+
+
+def strange(names):
+    data = np.frombuffer("".join(names).encode(), np.uint8)
+    return set(strange_ids(data, np.cumsum([len(name) for name in names])).tolist())
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.text("0189aeExXZ_-.:+ #", max_size=70) | st.text("0189X", min_size=10, max_size=19), max_size=20
+    )
+)
+def test_an_id_is_plain_only_where_it_keeps_the_rule_and_is_nobody_s_number(names):
+    for place in set(range(len(names))) - strange(names):
+        assert is_id(names[place]) and not MAYBE_IDENTITY.fullmatch(names[place]), names[place]
+
+
+def test_ordinary_ids_need_no_closer_look():
+    plain = ["h1", "E000123", "x", "6517185e3949", "20250001", "H_1-2", "1" * 64]
+    assert strange(plain) == set()
+    odd = ["13800138000", "11010119900307803X", "1" * 18, "12e-5", "a.b", "a:b", "_", "", "1" * 65, "1 2"]
+    assert strange(odd) == set(range(len(odd)))

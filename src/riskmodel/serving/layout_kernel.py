@@ -96,9 +96,8 @@ class Records(NamedTuple):
 def strange_ids(ids, ends):
     """Positions of ids (bytes of one after the other, and where each ends) that are not plainly right.
 
-    Plain are letters, digits, `_` and `-` that hold a letter of which neither an exponent nor a check
-    digit is made, and digits alone in
-    another length than those of phone and identity numbers. The others need a closer look.
+    Plain are 1 to 64 letters, digits, `_` and `-`, a letter or digit among them, without the `E-` of a shortened number, and
+    of another form than phone numbers (11 digits) and identity numbers (18 signs, 17 of them digits). The others need a closer look.
     """
     found = np.empty(len(ends), np.int64)
     n = 0
@@ -106,18 +105,18 @@ def strange_ids(ids, ends):
     for number in range(len(ends)):
         stop = ends[number]
         length = stop - start
-        word, plain = False, True
-        digits = 0
+        plain, exponent = True, False
+        digits = letters = 0
         for place in range(start, stop):
             byte = ids[place]
             if 48 <= byte <= 57:
                 digits += 1
             elif 65 <= byte <= 90 or 97 <= byte <= 122:
-                if byte != 69 and byte != 101 and byte != 88 and byte != 120:
-                    word = True
-            elif byte != 95 and byte != 45:
+                letters += 1
+            elif (byte != 95 and byte != 45) or (byte == 45 and exponent):
                 plain = False
-        if not word and (digits < length or length == 11 or length == 18):
+            exponent = byte == 69 or byte == 101
+        if digits + letters == 0 or (length == 11 and digits == 11) or (length == 18 and digits >= 17):
             plain = False
         if length > 64 or not plain:
             found[n] = number
