@@ -149,6 +149,43 @@ class Sky(NamedTuple):
     flood: Any  # (V, columns)
 
 
+class County(NamedTuple):
+    """All that a month reads and does not change."""
+
+    fixed: Any  # Fixed
+    world: Any  # World
+    sky: Any  # Sky
+
+
+class Step(NamedTuple):
+    """One month of one household."""
+
+    i: Any  # household
+    m: Any  # month
+    now: Any  # the month whose household composition holds: m in the history, the as-of month in a future
+    column: Any  # place of the month in the arrays of `Sky`
+    village: Any  # where the household lives in that month
+
+
+class Log(NamedTuple):
+    """The events of a run. Those beyond `events` are counted and not kept: the caller makes room, and runs
+    again.
+    """
+
+    events: Any  # (room, EVENT), filled from the top
+    count: Any  # (1,) events that happened
+    recording: Any  # whether events are written at all, and what a visitor would note is worked out
+
+
+class Monthly(NamedTuple):
+    """What a history keeps of every month, and of the months at whose start a snapshot is taken."""
+
+    wages: Any  # (N, 3, M)
+    farm: Any  # (N, M)
+    snapshots: Any  # (K, N, STATE)
+    snapshot_months: Any  # (K,) ascending
+
+
 @jit  # type: ignore[untyped-decorator]
 def _bits(rng: Any, i: int) -> Any:
     """splitmix64: one stream a household, so that no household's fate hangs on another's."""
@@ -190,37 +227,26 @@ def _rare(rate: float, tilt: float, rng: Any, i: int, out: Any) -> bool:
 
 
 @jit  # type: ignore[untyped-decorator]
-def _put(
-    events: Any, count: Any, i: int, m: int, kind: int, a: float, b: float, c: float, slot: int, u: float
-) -> None:
+def _put(log: Any, at: Any, kind: int, a: float, b: float, c: float, slot: int, u: float) -> None:
+    """Append an event of the household's month. a, b, c: amounts, by kind; u: a uniform number of its own."""
+    events, count = log.events, log.count
     k = count[0]
     count[0] = k + 1
     if k < events.shape[0]:
-        events[k, 0] = i
-        events[k, 1] = m
-        events[k, 2] = kind
-        events[k, 3] = a
-        events[k, 4] = b
-        events[k, 5] = c
-        events[k, 8] = slot
-        events[k, 9] = u
+        events[k, E_HOUSEHOLD] = at.i
+        events[k, E_MONTH] = at.m
+        events[k, E_KIND] = kind
+        events[k, E_A] = a
+        events[k, E_B] = b
+        events[k, E_C] = c
+        events[k, E_SLOT] = slot
+        events[k, E_U] = u
 
 
 @jit  # type: ignore[untyped-decorator]
-def _bill(
-    s: Any,
-    i: int,
-    m: int,
-    rng: Any,
-    traits: Any,
-    events: Any,
-    count: Any,
-    record: bool,
-    total: float,
-    group: float,
-    slot: int,
-) -> float:
+def _bill(s: Any, at: Any, rng: Any, traits: Any, log: Any, total: float, group: float, slot: int) -> float:
     """One hospital bill: insurance pays its part, the household the rest. Returns what the household pays."""
+    i = at.i
     total = min(total, 600_000.0)
     outside = 0.04 + 0.22 * _u(rng, i)  # not on the insurance list
     share = 0.0
@@ -234,44 +260,29 @@ def _bill(
     if insured and compliant > 14_000.0:  # catastrophic insurance
         compliant = 14_000.0 + (compliant - 14_000.0) * (0.40 - 0.12 * lifted)
     paid = compliant + total * outside
-    if record:
+    if log.recording:
+        events, count = log.events, log.count
         days = 3.0 + math.floor(math.sqrt(total) / 14.0 + 4.0 * _u(rng, i))
-        _put(events, count, i, m, MEDICAL, total, total - paid, compliant, slot, _u(rng, i))
+        _put(log, at, MEDICAL, total, total - paid, compliant, slot, _u(rng, i))
         if count[0] <= events.shape[0]:
             events[count[0] - 1, E_D] = days
             events[count[0] - 1, E_E] = group
-    s[BILL_RING + m % 12] += compliant
+    s[BILL_RING + at.m % 12] += compliant
     s[BILLS_12] += compliant
     s[SAVINGS] -= paid
     return float(paid)
 
 
 @jit  # type: ignore[untyped-decorator]
-def _month(
-    s: Any,
-    i: int,
-    m: int,
-    now: int,
-    column: int,
-    village: int,
-    rng: Any,
-    fixed: Any,
-    world: Any,
-    sky: Any,
-    events: Any,
-    count: Any,
-    record: bool,
-    out: Any,
-    wages: Any,
-) -> None:
-    """Move household i through month m. `s` is its state; `out` gets hazard, detection, passing, and what a
-    visitor would note.
-
-    now: the month whose household composition holds (m in the history, the as-of month in a future). column:
-    place of the month in `sky`. wages: (4,) gets the wages of the slots and the net income of the farm.
-    `record`: note events, and what a visitor would note.
+def _month(s: Any, at: Any, rng: Any, county: Any, log: Any, out: Any, wages: Any) -> None:
+    """Move a household through a month. `s` is its state; `out` gets hazard, detection, passing, and what a
+    visitor would note if `log` is recording. wages: (4,) gets the wages of the slots and the net income of
+    the farm.
     """
+    i, m, now = at.i, at.m, at.now
+    fixed, world, sky = county
     traits = fixed.traits
+    record = log.recording
     people = float(fixed.size[i, now])
     for k in range(7):
         out[k] = 0.0
@@ -289,8 +300,8 @@ def _month(
     buffer = max(4_000.0, s[SAVINGS] + 0.35 * s[INCOME_12] - 0.25 * s[DEBT]) * traits[i, T_EASE]
     soft = (1.0 - 0.25 * aid) / buffer
     crop = int(traits[i, T_CROP])
-    price = sky.price[crop, column]
-    flood = sky.flood[village, column]
+    price = sky.price[crop, at.column]
+    flood = sky.flood[at.village, at.column]
 
     # Serious illness goes on, or begins; with it the bills, and often the work of the ill person.
     ring = m % 12
@@ -300,7 +311,7 @@ def _month(
         s[ILL_MONTHS] -= 1.0
         if _u(rng, i) < 0.30:
             cost = 4_200.0 * prices * s[ILL_SEVERITY] ** 0.75 * (0.5 + _u(rng, i))
-            paid = _bill(s, i, m, rng, traits, events, count, record, cost, 2.0, int(s[ILL_SLOT]))
+            paid = _bill(s, at, rng, traits, log, cost, 2.0, int(s[ILL_SLOT]))
             s[S_ILLNESS] += 0.95 * paid * soft
         if s[ILL_MONTHS] <= 0.0:
             s[ILL_SLOT] = -1.0
@@ -313,7 +324,7 @@ def _month(
         if _u(rng, i) < traits[i, T_ILL_WORKER]:
             s[ILL_SLOT] = math.floor(_u(rng, i) * 2.999)
         cost = 9_500.0 * prices * s[ILL_SEVERITY] * (0.6 + 0.8 * _u(rng, i))
-        paid = _bill(s, i, m, rng, traits, events, count, record, cost, 1.0, int(s[ILL_SLOT]))
+        paid = _bill(s, at, rng, traits, log, cost, 1.0, int(s[ILL_SLOT]))
         s[S_ILLNESS] += 0.95 * paid * soft
 
     # Work.
@@ -376,14 +387,14 @@ def _month(
         total = 3_000.0 * prices * math.exp(0.75 * _n(rng, i))
         if _u(rng, i) < 0.03:
             total *= 5.0
-        paid = _bill(s, i, m, rng, traits, events, count, record, total, 3.0, -1)
+        paid = _bill(s, at, rng, traits, log, total, 3.0, -1)
         if paid > 0.3 * buffer:
             s[S_ILLNESS] += 0.8 * paid * soft
     elif blow and u < accident:
         kind = float(TRAFFIC) if _u(rng, i) < 0.5 else float(WORK_ACCIDENT)
         slot = int(_u(rng, i) * 2.999)
         cost = 16_000.0 * prices * min(20.0, _u(rng, i) ** (-1.0 / 1.7))
-        paid = _bill(s, i, m, rng, traits, events, count, record, cost, 4.0, slot)
+        paid = _bill(s, at, rng, traits, log, cost, 4.0, slot)
         s[S_ACCIDENT] += 1.4 * paid * soft + 0.3
         for_good = (
             _u(rng, i) < 0.30 and now >= fixed.worker_from[i, slot] and now < fixed.worker_until[i, slot]
@@ -392,13 +403,11 @@ def _month(
             s[LOST + slot] = 1.0
             s[S_ACCIDENT] += 0.5
         if record:
-            _put(events, count, i, m, SHOCK, kind, paid, 0.0, slot, _u(rng, i))
+            _put(log, at, SHOCK, kind, paid, 0.0, slot, _u(rng, i))
             if for_good:
                 _put(
-                    events,
-                    count,
-                    i,
-                    m,
+                    log,
+                    at,
                     DISABLED,
                     1.0 + math.floor(3.0 * _u(rng, i)),
                     0.0,
@@ -413,7 +422,7 @@ def _month(
         if _u(rng, i) < 0.5:
             s[HOUSE_BAD] = 3.0 + math.floor(6.0 * _u(rng, i))
         if record:
-            _put(events, count, i, m, SHOCK, FIRE, loss, s[HOUSE_BAD], -1, _u(rng, i))
+            _put(log, at, SHOCK, FIRE, loss, s[HOUSE_BAD], -1, _u(rng, i))
     elif blow:
         loss = project * (0.6 + 1.6 * _u(rng, i)) * prices
         s[PROJECT_DOWN] = 12.0
@@ -421,7 +430,7 @@ def _month(
         s[SAVINGS] -= 0.4 * loss
         s[S_INDUSTRY] += 1.1 * loss * soft
         if record:
-            _put(events, count, i, m, SHOCK, FAILURE, loss, 0.0, -1, _u(rng, i))
+            _put(log, at, SHOCK, FAILURE, loss, 0.0, -1, _u(rng, i))
     if flood > 0.0 and _u(rng, i) < 0.30 * min(1.0, flood):
         loss = (
             (0.5 * traits[i, T_FARM] + 5_000.0 * _u(rng, i) ** 2) * flood * (0.3 + 0.7 * _u(rng, i)) * prices
@@ -431,7 +440,7 @@ def _month(
         if _u(rng, i) < 0.04 * flood + 0.1 * traits[i, T_HOUSE_BAD]:
             s[HOUSE_BAD] = 4.0 + math.floor(6.0 * _u(rng, i))
         if record:
-            _put(events, count, i, m, SHOCK, FLOODED, loss, s[HOUSE_BAD], -1, _u(rng, i))
+            _put(log, at, SHOCK, FLOODED, loss, s[HOUSE_BAD], -1, _u(rng, i))
     if s[HOUSE_BAD] > 0.0:
         s[HOUSE_BAD] -= 1.0
 
@@ -504,7 +513,7 @@ def _month(
         * world.intake[m]
         * (2.0 if stress > 0.8 else 1.0)
     )
-    if world.sweep[village, m] > 0.0:
+    if world.sweep[at.village, m] > 0.0:
         seen = max(seen, 0.80)
     out[1] = min(0.9, seen)
     out[2] = 0.015 + (0.035 if able > 0.0 and stress < 0.6 and ratio > 1.0 else 0.0)
@@ -572,32 +581,29 @@ def _month(
 
 
 @jit  # type: ignore[untyped-decorator]
-def _live_month(
-    s: Any, i: int, m: int, village: int, rng: Any, world: Any, events: Any, count: Any, out: Any
-) -> None:
+def _live_month(s: Any, at: Any, rng: Any, world: Any, log: Any, out: Any) -> None:
     """After the month's economy: whether a risk begins, passes, is seen, or ends; and visits that find
     nothing.
     """
+    i, m = at.i, at.m
     if s[MONITORED] > 0.0:
         s[MONITORED_AGE] += 1.0
         lasting = s[MONITORED_AGE] >= 7.0 and out[6] > 0.0 and out[5] < 0.6 and s[RATIO] > 1.02
         if lasting and _u(rng, i) < 0.11:
             s[MONITORED] = 0.0
             s[SCAR] = 1.2
-            _put(events, count, i, m, ELIMINATED, 0.0, 0.0, 0.0, -1, _u(rng, i))
+            _put(log, at, ELIMINATED, 0.0, 0.0, 0.0, -1, _u(rng, i))
         return
     if s[AT_RISK] > 0.0:
         s[RISK_AGE] += 1.0
         if _u(rng, i) < out[2]:
             s[AT_RISK] = 0.0
-            _put(events, count, i, m, PASSED, s[RISK_AGE], 0.0, 0.0, -1, _u(rng, i))
+            _put(log, at, PASSED, s[RISK_AGE], 0.0, 0.0, -1, _u(rng, i))
         elif _u(rng, i) < out[1]:
-            by_sweep = 1.0 if world.sweep[village, m] > 0.0 and _u(rng, i) < 0.85 else 0.0
+            by_sweep = 1.0 if world.sweep[at.village, m] > 0.0 and _u(rng, i) < 0.85 else 0.0
             _put(
-                events,
-                count,
-                i,
-                m,
+                log,
+                at,
                 FOUND,
                 s[RISK_KINDS],
                 s[RISK_CLASS],
@@ -614,7 +620,7 @@ def _live_month(
         s[RISK_AGE] = 0.0
         s[RISK_KINDS] = out[3]
         s[RISK_CLASS] = out[4]
-        _put(events, count, i, m, BEGAN, out[3], out[4], s[RATIO], -1, _u(rng, i))
+        _put(log, at, BEGAN, out[3], out[4], s[RATIO], -1, _u(rng, i))
         return
     # Hints that come to nothing follow what can be seen from outside, not what is.
     trouble = min(3.0, out[5])
@@ -624,86 +630,82 @@ def _live_month(
     u = _u(rng, i) / world.intake[m]
     if u < declared + cadre + department:
         channel = DECLARED if u < declared else (CADRE if u < declared + cadre else DEPARTMENT)
-        _put(events, count, i, m, HINT, channel, 0.0, 0.0, -1, _u(rng, i))
+        _put(log, at, HINT, channel, 0.0, 0.0, -1, _u(rng, i))
 
 
-@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def simulate(
-    forward: bool,
-    state: Any,
-    rng: Any,
-    fixed: Any,
-    world: Any,
-    sky: Any,
-    start: int,
-    stop: int,
-    draws: int,
-    events: Any,
-    count: Any,
-    wages: Any,
-    farm: Any,
-    snapshots: Any,
-    snapshot_months: Any,
-    result: Any,
-) -> None:
-    """Every household through months start … stop - 1; households are independent of each other.
+# Both runs make arrays of their own: the compiler counts references to those.
+runs: Any = numba.njit(cache=True, error_model="numpy")
 
-    History (`forward` False): `state` (N, STATE) is moved on; events, wages (N, 3, M), farm (N, M) are
-    filled; the state at the start of `snapshot_months[k]` goes to `snapshots[k]`.
 
-    Future (`forward` True): `result` (N,) gets the probability that the household is found within these
-    months, given `state` at the start: the weighted mean over `draws` futures. A future is a path of the
-    economy; along it the chances of being well, at risk unseen, and found are carried on exactly, as three
-    numbers. nan: monitored, or nobody there. `sky` holds the draws side by side.
+@runs  # type: ignore[untyped-decorator]
+def history(state: Any, rng: Any, county: Any, log: Any, monthly: Any) -> None:
+    """Every household through all months; households are independent of each other.
+
+    `state` (N, STATE) is moved on and ends as it is after the last month; `log` gets the events. `monthly`
+    gets wages and farm income, and the state at the start of `snapshot_months[k]` in `snapshots[k]`.
     """
+    fixed = county.fixed
     out = np.zeros(8)
     pay = np.zeros(4)
     s = np.zeros(state.shape[1])
     for i in range(state.shape[0]):
-        if forward:
-            now = max(start - 1, 0)
-            result[i] = math.nan
-            if state[i, MONITORED] > 0.0 or fixed.size[i, now] < 1:
-                continue
-            village = fixed.moves_to[i] if now >= fixed.moves_at[i] else fixed.village[i]
-            total = 0.0
-            weights = 0.0
-            for d in range(draws):
-                out[WEIGHT] = 1.0
-                found = 0.0
-                s[:] = state[i]
-                s[GAPS] = fixed.gaps[i, now]
-                unseen = 1.0 if s[AT_RISK] > 0.0 else 0.0
-                well = 1.0 - unseen
-                for m in range(start, stop):
-                    column = d * (stop - start) + m - start
-                    if s[GAPS] > 0.0 and _u(rng, i) < 0.15:  # as long as spells last on average
-                        s[GAPS] = 0.0
-                    _month(
-                        s, i, m, now, column, village, rng, fixed, world, sky, events, count, False, out, pay
-                    )
-                    stays = unseen * (1.0 - out[2])
-                    begins = well * out[0]
-                    found += stays * out[1]
-                    well += unseen * out[2] - begins
-                    unseen = stays * (1.0 - out[1]) + begins
-                total += out[WEIGHT] * found
-                weights += out[WEIGHT]
-            result[i] = total / weights
-            continue
         out[WEIGHT] = 1.0
         s[:] = state[i]
         k = 0
-        for m in range(start, stop):
-            if k < len(snapshot_months) and snapshot_months[k] == m:
-                snapshots[k, i] = s
+        for m in range(monthly.farm.shape[1]):
+            if k < len(monthly.snapshot_months) and monthly.snapshot_months[k] == m:
+                monthly.snapshots[k, i] = s
                 k += 1
             village = fixed.moves_to[i] if m >= fixed.moves_at[i] else fixed.village[i]
+            at = Step(i=i, m=m, now=m, column=m, village=village)
             s[GAPS] = fixed.gaps[i, m]
-            _month(s, i, m, m, m, village, rng, fixed, world, sky, events, count, True, out, pay)
+            _month(s, at, rng, county, log, out, pay)
             for w in range(3):
-                wages[i, w, m] = pay[w]
-            farm[i, m] = pay[3]
+                monthly.wages[i, w, m] = pay[w]
+            monthly.farm[i, m] = pay[3]
             if fixed.size[i, m] > 0:
-                _live_month(s, i, m, village, rng, world, events, count, out)
+                _live_month(s, at, rng, county.world, log, out)
         state[i] = s
+
+
+@runs  # type: ignore[untyped-decorator]
+def futures(state: Any, rng: Any, county: Any, start: int, stop: int, draws: int, result: Any) -> None:
+    """Probability that a household is found in the months start … stop - 1, given `state` at the start.
+
+    `result` (N,) gets the weighted mean over `draws` futures; nan: monitored, or nobody there. A future is a
+    path of the economy; along it the chances of being well, at risk unseen, and found are carried on exactly,
+    as three numbers. The `sky` of the county holds the draws side by side.
+    """
+    fixed = county.fixed
+    log = Log(events=np.zeros((0, EVENT)), count=np.zeros(1, np.int64), recording=False)
+    out = np.zeros(8)
+    pay = np.zeros(4)
+    s = np.zeros(state.shape[1])
+    now = max(start - 1, 0)
+    for i in range(state.shape[0]):
+        result[i] = math.nan
+        if state[i, MONITORED] > 0.0 or fixed.size[i, now] < 1:
+            continue
+        village = fixed.moves_to[i] if now >= fixed.moves_at[i] else fixed.village[i]
+        total = 0.0
+        weights = 0.0
+        for d in range(draws):
+            out[WEIGHT] = 1.0
+            found = 0.0
+            s[:] = state[i]
+            s[GAPS] = fixed.gaps[i, now]
+            unseen = 1.0 if s[AT_RISK] > 0.0 else 0.0
+            well = 1.0 - unseen
+            for m in range(start, stop):
+                if s[GAPS] > 0.0 and _u(rng, i) < 0.15:  # as long as spells last on average
+                    s[GAPS] = 0.0
+                at = Step(i=i, m=m, now=now, column=d * (stop - start) + m - start, village=village)
+                _month(s, at, rng, county, log, out, pay)
+                stays = unseen * (1.0 - out[2])
+                begins = well * out[0]
+                found += stays * out[1]
+                well += unseen * out[2] - begins
+                unseen = stays * (1.0 - out[1]) + begins
+            total += out[WEIGHT] * found
+            weights += out[WEIGHT]
+        result[i] = total / weights

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -99,42 +98,27 @@ def live(
     room = n * months // 12 + 1_000
     while True:
         events, count = np.zeros((room, life.EVENT)), np.zeros(1, np.int64)
-        life.simulate(
-            False,
-            state.copy(),
-            streams.copy(),
-            fixed,
-            world,
-            sky,
-            0,
-            months,
-            0,
-            events,
-            count,
-            wages,
-            farm,
-            snapshots,
-            snapshot_months,
-            np.zeros(0),
-        )
+        log = life.Log(events, count, recording=True)
+        monthly = life.Monthly(wages, farm, snapshots, snapshot_months)
+        life.history(state.copy(), streams.copy(), life.County(fixed, world, sky), log, monthly)
         if count[0] <= room:
             break
         room = int(count[0])
     monitored = state[:, life.MONITORED] > 0
     return Lived(
-        calendar,
-        areas,
-        people,
-        fixed,
-        world,
-        sky,
-        gap,
-        wages,
-        farm,
-        monitored,
-        events[: count[0]],
-        snapshots,
-        snapshot_months,
+        calendar=calendar,
+        areas=areas,
+        people=people,
+        fixed=fixed,
+        world=world,
+        sky=sky,
+        gap=gap,
+        wages=wages,
+        farm=farm,
+        first_monitored=monitored,
+        events=events[: count[0]],
+        snapshots=snapshots,
+        snapshot_months=snapshot_months,
     )
 
 
@@ -144,33 +128,15 @@ def true_probability(lived: Lived, seed: int, months: int = 12, draws: int = 12)
     """
     households = len(lived.people.household_id)
     result: Floats = np.zeros((len(lived.snapshot_months), households))
-    nothing: tuple[Any, ...] = (
-        np.zeros((0, life.EVENT)),
-        np.zeros(1, np.int64),
-        np.zeros((0, 0, 0), np.float32),
-        np.zeros((0, 0), np.float32),
-        np.zeros((0, 0, 0)),
-        np.zeros(0, np.int64),
-    )
     for k, start in enumerate(lived.snapshot_months):
         rng = seeds.stream(seed, seeds.FUTURES, int(start))
         moy = lived.calendar.month_of_year[start : start + months]
         price = draw_prices(moy, rng, draws)
         carry_falls_on(price.reshape(3, draws, months), lived.sky.price, int(start))
         sky = life.Sky(price, draw_floods(lived.areas.flood_risk, moy, rng, draws))
-        life.simulate(
-            True,
-            lived.snapshots[k],
-            _streams(rng, households),
-            lived.fixed,
-            lived.world,
-            sky,
-            int(start),
-            int(start) + months,
-            draws,
-            *nothing,
-            result[k],
-        )
+        county = life.County(lived.fixed, lived.world, sky)
+        first, streams = int(start), _streams(rng, households)
+        life.futures(lived.snapshots[k], streams, county, first, first + months, draws, result[k])
     return result
 
 
