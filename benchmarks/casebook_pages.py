@@ -53,24 +53,45 @@ def enlarged(scores: Scores, households: int) -> Scores:
     rank = np.empty(households, np.int64)
     rank[order] = np.arange(1, households + 1)
     return dataclasses.replace(
-        scores, matrix=matrix, values=scores.values[pick], table=scores.table.only(pick), order=order, margin=margin, rank=rank,
-        probability=scores.probability[pick], low=scores.low[pick], high=scores.high[pick], grade=scores.grade[pick],
-    )  # fmt: skip
+        scores,
+        matrix=matrix,
+        values=scores.values[pick],
+        table=scores.table.only(pick),
+        order=order,
+        margin=margin,
+        rank=rank,
+        probability=scores.probability[pick],
+        low=scores.low[pick],
+        high=scores.high[pick],
+        grade=scores.grade[pick],
+    )
 
 
 def give_out(book: Casebook, scores: Scores) -> None:
     """A list of the first households, as `Casebook.issue` keeps it."""
     head = {
-        "list_hash": "a" * 64, "county_code": "522301", "cycle": "2026-01", "as_of": scores.as_of, "capacity": VISITS,
-        "model_version": scores.model_version, "settings": "{}", "notes": "[]", "issued_at": audit.now(), "issued_number": 1,
-    }  # fmt: skip
+        "list_hash": "a" * 64,
+        "county_code": "522301",
+        "cycle": "2026-01",
+        "as_of": scores.as_of,
+        "capacity": VISITS,
+        "model_version": scores.model_version,
+        "settings": "{}",
+        "notes": "[]",
+        "issued_at": audit.now(),
+        "issued_number": 1,
+    }
     rows = []
     frame = scores.frame.head(VISITS + STANDBY)
     for place, row in enumerate(frame.iter_rows(named=True)):
         content = {name: row.get(name) for name in COLUMNS} | {
-            "cycle": "2026-01", "as_of": scores.as_of.isoformat(), "number": place + 1, "grade_reasons_zh": "", "grade_reasons_en": "",
+            "cycle": "2026-01",
+            "as_of": scores.as_of.isoformat(),
+            "number": place + 1,
+            "grade_reasons_zh": "",
+            "grade_reasons_en": "",
             "listed_as": "model" if place < VISITS else "standby",
-        }  # fmt: skip
+        }
         kept = ("household_id", "number", "township_code", "village_code", "grade", "listed_as", "risk_kinds")
         rows.append(
             {name: content[name] for name in kept}

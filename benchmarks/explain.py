@@ -72,9 +72,16 @@ def grown(
     )
     y = (score > np.quantile(score, 0.9)).astype(float)
     parameters = {
-        "objective": "binary", "num_leaves": leaves, "max_depth": depth, "learning_rate": 0.05, "verbose": -1, "num_threads": 1,
-        "feature_fraction": 0.5, "seed": seed, "min_data_in_leaf": 20,
-    }  # fmt: skip
+        "objective": "binary",
+        "num_leaves": leaves,
+        "max_depth": depth,
+        "learning_rate": 0.05,
+        "verbose": -1,
+        "num_threads": 1,
+        "feature_fraction": 0.5,
+        "seed": seed,
+        "min_data_in_leaf": 20,
+    }
     data = lgb.Dataset(X, y, categorical_feature=[X.shape[1] - 1] if categories else [], feature_name=names)
     return lgb.train(parameters, data, trees)
 
@@ -160,8 +167,13 @@ def county(households: int, members: int, leaves: int, depth: int, trees: int) -
         for seed in range(members)
     ]
     model = Model(
-        "lightgbm", tuple(names), (12,), tuple(TreeMember(text) for text in texts), BetaCalibration(1.0, 1.0, (0.0,), (12,)), (0,) * len(names)
-    )  # fmt: skip
+        "lightgbm",
+        tuple(names),
+        (12,),
+        tuple(TreeMember(text) for text in texts),
+        BetaCalibration(1.0, 1.0, (0.0,), (12,)),
+        (0,) * len(names),
+    )
     screening = ScreeningModel.of(project, model)
     dates = {name: dt.date(2025, 11, 20) for name in screening.wordbook.sources}
     small = np.arange(500)

@@ -213,9 +213,18 @@ def main() -> None:
             port = free_port()
             ours = start(
                 "riskmodel",
-                [str(Path(sys.executable).with_name("riskmodel")), "serve", "--port", str(port), "--project", str(project.root)],
-                port, "/readyz", env=environment(project),
-            )  # fmt: skip
+                [
+                    str(Path(sys.executable).with_name("riskmodel")),
+                    "serve",
+                    "--port",
+                    str(port),
+                    "--project",
+                    str(project.root),
+                ],
+                port,
+                "/readyz",
+                env=environment(project),
+            )
             servers.append(ours)
             at_start = ours.cpu()
             mlflow = None
@@ -278,8 +287,16 @@ def start_mlflow(folder: Path, text: str, names: list[str]) -> Server:
         info = mlflow.lightgbm.log_model(booster, name="model")
     port = free_port()
     command = [
-        str(Path(sys.executable).with_name("mlflow")), "models", "serve", "-m", info.model_uri, "--env-manager", "local", "-p", str(port),
-    ]  # fmt: skip
+        str(Path(sys.executable).with_name("mlflow")),
+        "models",
+        "serve",
+        "-m",
+        info.model_uri,
+        "--env-manager",
+        "local",
+        "-p",
+        str(port),
+    ]
     environment = {
         **os.environ,
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",

@@ -46,11 +46,17 @@ def hostile(number: int) -> list[tuple[str, bytes]]:
         "deep": lambda size: b"[" * (size // 2) + b"]" * (size // 2),
         "deep objects": lambda size: b'{"a":' * (size // 6) + b"1" + b"}" * (size // 6),
         "faulty results": lambda size: b'{"results":[' + b"{}," * (size // 3) + b"{}]}",
-        "faulty rows": lambda size: b'{"as_of":"2025-12-31","tables":{"households":[' + b"{}," * (size // 3) + b'{}],"members":[]}}',
-        "faulty members": lambda size: b'{"as_of":"2025-12-31","tables":{"members":[' + b'{"x":1},' * (size // 8) + b'{}],"households":[]}}',
+        "faulty rows": lambda size: (
+            b'{"as_of":"2025-12-31","tables":{"households":[' + b"{}," * (size // 3) + b'{}],"members":[]}}'
+        ),
+        "faulty members": lambda size: (
+            b'{"as_of":"2025-12-31","tables":{"members":['
+            + b'{"x":1},' * (size // 8)
+            + b'{}],"households":[]}}'
+        ),
         "ids": lambda size: b'{"as_of":"2025-12-31","household_ids":[' + b'"",' * (size // 3) + b'""]}',
         "an open string": lambda size: b'{"key":"' + b'\\"' * (size // 2),
-    }  # fmt: skip
+    }
     sizes = [1_500, 30_000, 1_900_000, 30 * MEGABYTE]
     made = [(f"{name}, {size:,} bytes", kinds[name](size)) for size in sizes for name in kinds]
     return made[:number]
@@ -278,8 +284,12 @@ def main() -> int:
     score = orjson.dumps(scores_request(tables, some, dt.date.fromisoformat(as_of)))
     port = free_port()
     process = subprocess.Popen(
-        command("127.0.0.1", port), cwd=project.root, env=environment(project), start_new_session=True, stderr=subprocess.DEVNULL
-    )  # fmt: skip
+        command("127.0.0.1", port),
+        cwd=project.root,
+        env=environment(project),
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         address = f"http://127.0.0.1:{port}"
         for _ in range(900):

@@ -453,8 +453,10 @@ def main() -> None:
     print(
         f"\n{len(counties)} counties, {risks_open} risks were open at some time of the year; {round(given.share * given.households)} visits a month each.\n"
     )
-    print("| way to make the list | visits made | risks found (by county) | found more or less than ours | visits a confirmation "
-          "| months earlier, of those the county found later | found by nobody else | months gained a risk |")  # fmt: skip
+    print(
+        "| way to make the list | visits made | risks found (by county) | found more or less than ours | visits a confirmation "
+        "| months earlier, of those the county found later | found by nobody else | months gained a risk |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for row in rows:
         apart = (

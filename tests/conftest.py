@@ -35,8 +35,10 @@ def tracked_files() -> list[str]:
     """The files of the repository as git tracks them, with changes that are not committed. Outside version control (an archive): all but what git would ignore."""
     listed = subprocess.run(
         ["git", "-c", "core.quotepath=off", "-C", ROOT, "ls-files", "-z", "--cached"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if listed.returncode == 0 and listed.stdout:
         return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
     left_behind = {".venv", "out", "mlruns", "release", "casebook", "keys", "dist", "__pycache__"}
@@ -56,20 +58,31 @@ MARKERS = {
     "process": (
         {"live", "proxy", "postgres", "url", "wheel", "used_clone", "printing", "office"},
         (
-            "tests/test_build.py", "tests/test_installation.py", "tests/test_what_a_folder_holds.py", "tests/test_notebooks.py",
-            "tests/test_docs.py::test_the_site", "tests/casebook/test_steps.py", "tests/serving/test_operations.py",
-            "tests/serving/test_start.py", "tests/serving/test_swap.py", "tests/serving/test_schemathesis.py",
+            "tests/test_build.py",
+            "tests/test_installation.py",
+            "tests/test_what_a_folder_holds.py",
+            "tests/test_notebooks.py",
+            "tests/test_docs.py::test_the_site",
+            "tests/casebook/test_steps.py",
+            "tests/serving/test_operations.py",
+            "tests/serving/test_start.py",
+            "tests/serving/test_swap.py",
+            "tests/serving/test_schemathesis.py",
         ),
     ),
     "training": (
         {"trained", "ruled", "runs", "leaking", "fits", "model"},
         (
-            "tests/training/test_wide.py", "tests/training/test_enough.py", "tests/training/test_run_store.py",
-            "tests/training/test_learners.py", "tests/features/test_own.py::test_from_init", "tests/screening/test_reasons_of_models.py",
+            "tests/training/test_wide.py",
+            "tests/training/test_enough.py",
+            "tests/training/test_run_store.py",
+            "tests/training/test_learners.py",
+            "tests/features/test_own.py::test_from_init",
+            "tests/screening/test_reasons_of_models.py",
             "tests/synthetic/",
         ),
     ),
-}  # fmt: skip
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

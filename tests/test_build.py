@@ -154,8 +154,12 @@ def test_the_bento_holds_what_it_serves_and_installs_only_what_is_locked(release
     log = (tmp_path / "log").open("wb")
     process = subprocess.Popen(
         [BIN / "bentoml", "serve", str(bento), "--host", "127.0.0.1", "--port", str(port)],
-        cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     try:
         for _ in range(240):
             try:

@@ -123,8 +123,11 @@ def test_an_encoding_without_chinese_gets_escapes_instead_of_an_error():
     code = "from riskmodel import cli; cli._standard_streams(); print('核实')"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (0, r"\u6838\u5b9e" + "\n")
 
 

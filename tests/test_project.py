@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import os
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -179,8 +182,6 @@ STILL_RENAMED = {
 
 def test_a_function_is_called_by_its_own_name(project):
     """No import renames what it imports: a reader who searches for a name finds every call. (`X as X` hands a name on.)"""
-    import ast
-
     renamed = {}
     for path in (project.root / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -188,3 +189,87 @@ def test_a_function_is_called_by_its_own_name(project):
                 if alias.asname not in (None, alias.name, (SHORT | STILL_RENAMED).get(alias.name)):
                     renamed[f"{path.name}:{node.lineno}"] = f"{alias.name} as {alias.asname}"
     assert renamed == {}
+
+
+def test_a_constructor_takes_at_most_four_values_by_position(project):
+    """`Finding("error", "bad_id", "income", "", "x", …)`: no type checker tells eleven strings side by side apart."""
+    trees = {
+        path: ast.parse(path.read_text(encoding="utf-8")) for path in (project.root / "src").rglob("*.py")
+    }
+    classes = {
+        node.name for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+    }
+    crowded = [
+        f"{path.name}:{call.lineno}: {ast.unparse(call.func)} takes {len(call.args)} values by position"
+        for path, tree in trees.items()
+        for call in constructions(tree, classes)
+        if len(call.args) > 4
+    ]
+    assert crowded == []
+
+
+def test_the_search_for_constructors_finds_each_way_to_call_one():
+    """By name, by module, as `cls`, in a compiled function; not a class of another library with the same name."""
+    source = """
+from sqlalchemy import Table
+from riskmodel.tables.findings import Finding
+from riskmodel.tables import findings
+class Own:
+    @classmethod
+    def of(cls): return cls(1, 2, 3, 4, 5)
+@njit
+def kernel(): return Own(1, *rest)
+both = Finding(1), findings.Finding(1, 2), Table(1, 2, 3), findings.checked(1)
+"""
+    found = constructions(ast.parse(source), {"Own", "Finding", "Table"})
+    assert sorted(ast.unparse(call) for call in found) == [
+        "Finding(1)",
+        "Own(1, *rest)",
+        "cls(1, 2, 3, 4, 5)",
+        "findings.Finding(1, 2)",
+    ]
+
+
+def constructions(tree: ast.Module, classes: set[str]) -> list[ast.Call]:
+    """The calls of a module that make an object of one of the package's `classes`."""
+    ours = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)} | {"cls"}
+    modules = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("riskmodel"):
+            ours |= {alias.name for alias in node.names} & classes
+            modules |= {alias.asname or alias.name for alias in node.names}
+    found = []
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call):
+            continue
+        match call.func:
+            case ast.Name(id=name) if name in ours:
+                found.append(call)
+            case ast.Attribute(value=ast.Name(id=module), attr=name) if module in modules and name in classes:
+                found.append(call)
+    return found
+
+
+def test_a_layout_by_hand_is_kept_for_tables_of_numbers_only(project):
+    """`fmt: skip` keeps columns of numbers under each other; everything else is the formatter's."""
+    kept = []
+    for folder in ("src", "features", "training", "serving", "benchmarks", "docs", "requirements", "tests"):
+        for path in (project.root / folder).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            marks = [
+                token.start[0]
+                for token in tokenize.generate_tokens(io.StringIO(text).readline)
+                if token.type == tokenize.COMMENT and token.string.startswith(("# fmt: skip", "# fmt: off"))
+            ]
+            statements = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt) and marks]
+            for line in marks:
+                around = [node for node in statements if node.lineno <= line <= (node.end_lineno or 0)]
+                values = (
+                    [node.value for node in ast.walk(around[-1]) if isinstance(node, ast.Constant)]
+                    if around
+                    else []
+                )
+                numbers = [value for value in values if isinstance(value, int | float)]
+                if 2 * len(numbers) <= len(values):
+                    kept.append(f"{path.name}:{line}")
+    assert kept == []

@@ -49,9 +49,21 @@ def test_the_tests_of_a_used_clone_see_nothing_of_what_was_left_in_it(used_clone
         "    assert (project.root / 'features' / 'catalogue.yaml').is_file()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_probe.py", f"--basetemp={tmp_path / 't'}"],
-        cwd=used_clone, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "tests/test_probe.py",
+            f"--basetemp={tmp_path / 't'}",
+        ],
+        cwd=used_clone,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -38,22 +38,40 @@ _BY_NUMBER = {
     errno.EDQUOT: _FULL,
     errno.EFBIG: _FULL,
     errno.EROFS: _READ_ONLY,
-    errno.EACCES: ("permission denied", "a place that this user may read and write", "Name another place, or change its permissions."),
-    errno.EPERM: ("permission denied", "a place that this user may read and write", "Name another place, or change its permissions."),
+    errno.EACCES: (
+        "permission denied",
+        "a place that this user may read and write",
+        "Name another place, or change its permissions.",
+    ),
+    errno.EPERM: (
+        "permission denied",
+        "a place that this user may read and write",
+        "Name another place, or change its permissions.",
+    ),
     errno.EISDIR: ("it is a folder", "a file", "Name a file."),
     errno.ENOTDIR: ("a part of the path is a file", "a folder", "Name a path below a folder."),
-    errno.ENOENT: ("it does not exist", "a path that exists", "Correct the path, or make the folder: mkdir -p."),
+    errno.ENOENT: (
+        "it does not exist",
+        "a path that exists",
+        "Correct the path, or make the folder: mkdir -p.",
+    ),
     errno.EEXIST: ("it exists already, as something else", "a free name", "Name another."),
     errno.ENAMETOOLONG: ("the name is too long", "a shorter name", "Name another."),
     errno.EIO: ("the disk reports an error", "a disk that works", f"{_UNTOUCHED} Look at the system's log."),
-}  # fmt: skip
+}
 # Libraries that write on their own (Polars, SQLite, MLflow) report the same causes as text only.
 _BY_TEXT = (
-    (re.compile(r"no space left on device|database or disk is full|disk quota exceeded|file too large|not enough space", re.I), _FULL),
+    (
+        re.compile(
+            r"no space left on device|database or disk is full|disk quota exceeded|file too large|not enough space",
+            re.I,
+        ),
+        _FULL,
+    ),
     (re.compile(r"read-only file system|readonly database|os error 30\b", re.I), _READ_ONLY),
     (re.compile(r"permission denied|unable to open database file", re.I), _BY_NUMBER[errno.EACCES]),
     (re.compile(r"disk i/o error|input/output error", re.I), _BY_NUMBER[errno.EIO]),
-)  # fmt: skip
+)
 _WRAPPED = ("polars.", "sqlalchemy.", "mlflow.", "sqlite3", "shutil", "pyarrow.", "xlsxwriter.", "alembic.")
 
 

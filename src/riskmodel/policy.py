@@ -178,7 +178,13 @@ class Policy:
         ]
         if faults:
             raise ProjectError(faults)
-        return cls(files, series, _from_table(tables), units, project.hash(POLICY_FOLDER))
+        return cls(
+            files=files,
+            series=series,
+            brought=_from_table(tables),
+            units=units,
+            hash=project.hash(POLICY_FOLDER),
+        )
 
     def value(self, name: str, area_code: str, on: dt.date) -> float:
         """The number in force for an area (12, 9 or 6 digits) on a day, in the unit of its file.

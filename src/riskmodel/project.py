@@ -139,7 +139,9 @@ def read_document(path: Path, *, as_written: bool = False) -> Document:
         raise _too_deep(path, 1) from None
     lines: dict[tuple[str | int, ...], int] = {}
     faults: list[Fault] = []
-    making = _Making(path, yaml.CSafeLoader(""), as_written, lines, faults)
+    making = _Making(
+        path=path, scalars=yaml.CSafeLoader(""), as_written=as_written, lines=lines, faults=faults
+    )
     data = None if node is None else _construct(making, node, (), ())
     if faults:
         raise ProjectError(faults)

@@ -36,7 +36,14 @@ def give_out(connection, as_of, county, number):
     cycle = f"{(as_of + dt.timedelta(days=1)):%Y-%m}"
     name = f"{number}".rjust(64, "0")
     connection.execute(cycles.insert().values(county_code=county, cycle=cycle, opened_at=audit.now()))
-    head = {"list_hash": name, "county_code": county, "cycle": cycle, "as_of": as_of, "capacity": 9, "model_version": "m"}  # fmt: skip
+    head = {
+        "list_hash": name,
+        "county_code": county,
+        "cycle": cycle,
+        "as_of": as_of,
+        "capacity": 9,
+        "model_version": "m",
+    }
     notes = [["全县4户因部门规则列入候补", "4 households of the county are on standby"]]
     head |= {"settings": "{}", "notes": json.dumps(notes), "issued_at": audit.now(), "issued_number": number}
     connection.execute(lists.insert().values(head))
@@ -44,15 +51,36 @@ def give_out(connection, as_of, county, number):
     rows = []
     for place, (household, village) in enumerate(sorted(here.items())):
         content = dict.fromkeys(COLUMNS) | {
-            "cycle": cycle, "as_of": as_of.isoformat(), "number": place, "household_id": household, "township_code": village[:9],
-            "village_code": village, "grade": "none", "probability": 0.1, "risk_kinds": "illness", "listed_as": "model",
-            "times_carried": 0, "inclusion_probability": 1.0, "grade_reasons_zh": "", "grade_reasons_en": "",
-        }  # fmt: skip
+            "cycle": cycle,
+            "as_of": as_of.isoformat(),
+            "number": place,
+            "household_id": household,
+            "township_code": village[:9],
+            "village_code": village,
+            "grade": "none",
+            "probability": 0.1,
+            "risk_kinds": "illness",
+            "listed_as": "model",
+            "times_carried": 0,
+            "inclusion_probability": 1.0,
+            "grade_reasons_zh": "",
+            "grade_reasons_en": "",
+        }
         rows.append(
-            {"list_hash": name, "household_id": household, "number": place, "place": place, "township_code": village[:9],
-             "village_code": village, "grade": "none", "listed_as": "model", "inclusion_probability": 1.0, "risk_kinds": "illness",
-             "content": json.dumps(content)}
-        )  # fmt: skip
+            {
+                "list_hash": name,
+                "household_id": household,
+                "number": place,
+                "place": place,
+                "township_code": village[:9],
+                "village_code": village,
+                "grade": "none",
+                "listed_as": "model",
+                "inclusion_probability": 1.0,
+                "risk_kinds": "illness",
+                "content": json.dumps(content),
+            }
+        )
     connection.execute(list_rows.insert(), rows)
     return name
 
@@ -63,12 +91,19 @@ def fill_book(book):
     for as_of, homes in HOMES.items():
         frame = pl.DataFrame(
             {
-                "household_id": list(homes), "as_of": [as_of] * len(homes), "horizon_months": [12] * len(homes),
-                "model_version": ["m"] * len(homes), "margin": [1.0] * len(homes), "probability": [0.1] * len(homes),
-                "rank": list(range(1, len(homes) + 1)), "village_code": list(homes.values()), "grade": ["none"] * len(homes),
-                "risk_kinds": ["illness"] * len(homes), "reasons_zh": [f"{village}的理由" for village in homes.values()],
+                "household_id": list(homes),
+                "as_of": [as_of] * len(homes),
+                "horizon_months": [12] * len(homes),
+                "model_version": ["m"] * len(homes),
+                "margin": [1.0] * len(homes),
+                "probability": [0.1] * len(homes),
+                "rank": list(range(1, len(homes) + 1)),
+                "village_code": list(homes.values()),
+                "grade": ["none"] * len(homes),
+                "risk_kinds": ["illness"] * len(homes),
+                "reasons_zh": [f"{village}的理由" for village in homes.values()],
             }
-        )  # fmt: skip
+        )
         book.keep_scores(frame)
         with writing(book.engine) as connection:
             names = {}
@@ -78,11 +113,18 @@ def fill_book(book):
         day = as_of + dt.timedelta(days=5)
         some = [
             Result(
-                line=4, list_hash=names[village[:6]], household_id=household, visited_on=day, outcome="risk_confirmed", risk_kinds="illness",
-                disagreement="", visitor=f"team-{village[:6]}", note=f"note of {village}",
+                line=4,
+                list_hash=names[village[:6]],
+                household_id=household,
+                visited_on=day,
+                outcome="risk_confirmed",
+                risk_kinds="illness",
+                disagreement="",
+                visitor=f"team-{village[:6]}",
+                note=f"note of {village}",
             )
             for household, village in homes.items()
-        ]  # fmt: skip
+        ]
         book.take_in(some, known_on=day, by="tests")
 
 
@@ -162,8 +204,11 @@ def test_the_list_maker_of_a_county_does_not_see_visits_of_another(moved):
     for county, months in ((A, 2), (B, 1)):
         home = {"household_id": pl.lit("mover"), "county_code": pl.lit(county)}
         tables = from_frames(
-            {"households": base["households"].with_columns(**home), "members": base["members"].with_columns(household_id=pl.lit("mover"))}
-        )  # fmt: skip
+            {
+                "households": base["households"].with_columns(**home),
+                "members": base["members"].with_columns(household_id=pl.lit("mover")),
+            }
+        )
         assert moved.with_results(tables).get("verifications").height == months
 
 
@@ -180,9 +225,19 @@ def test_a_township_key_is_not_told_the_countys_totals(moved):
 
 def test_stored_scores_of_one_county_are_not_hidden_by_a_later_scoring_of_another(moved):
     frame = pl.DataFrame(
-        {"household_id": ["other"], "as_of": [JANUARY], "horizon_months": [12], "model_version": ["n"], "margin": [1.0],
-         "probability": [0.2], "rank": [1], "village_code": [B1], "grade": ["none"], "risk_kinds": [""]}
-    )  # fmt: skip
+        {
+            "household_id": ["other"],
+            "as_of": [JANUARY],
+            "horizon_months": [12],
+            "model_version": ["n"],
+            "margin": [1.0],
+            "probability": [0.2],
+            "rank": [1],
+            "village_code": [B1],
+            "grade": ["none"],
+            "risk_kinds": [""],
+        }
+    )
     moved.keep_scores(frame)
     asked = {"as_of": JANUARY, "horizon_months": 12, "areas": (A,)}
     assert list(lookups.stored_scores(moved.engine, ["whole"], **asked).scores) == ["whole"]

@@ -60,9 +60,17 @@ def test_a_random_check_with_a_lead_reads_like_a_lead_before_and_after_its_visit
         row = screener.get(f"/v1/lists/{CYCLE}?q={drawn}&listed_as=lead").json()["rows"][0]
         assert row["listed_as"] == "lead" and not row["standby"]
         body = {
-            "list_hash": service.county.visit_list.hash, "idempotency_key": "unmarked-0001",
-            "results": [{"household_id": drawn, "visited_on": "2026-01-08", "outcome": "unreachable", "visitor": "unmarked"}],
-        }  # fmt: skip
+            "list_hash": service.county.visit_list.hash,
+            "idempotency_key": "unmarked-0001",
+            "results": [
+                {
+                    "household_id": drawn,
+                    "visited_on": "2026-01-08",
+                    "outcome": "unreachable",
+                    "visitor": "unmarked",
+                }
+            ],
+        }
         assert screener.post("/v1/verifications", json=body).json()["accepted"] == 1
         household = screener.get(f"/v1/households/{drawn}").json()
         assert [visit["origin"] for visit in household["visits"]] == ["lead"]

@@ -30,9 +30,16 @@ def result(name="h1", outcome="no_risk", team="T1", day="2026-01-05", kinds="", 
     kinds = kinds or ("illness" if outcome == "risk_confirmed" else "")
     day = dt.date.fromisoformat(day)
     return Result(
-        line=line, list_hash=on, household_id=name, visited_on=day, outcome=outcome, risk_kinds=kinds,
-        disagreement="", visitor=team, note=note,
-    )  # fmt: skip
+        line=line,
+        list_hash=on,
+        household_id=name,
+        visited_on=day,
+        outcome=outcome,
+        risk_kinds=kinds,
+        disagreement="",
+        visitor=team,
+        note=note,
+    )
 
 
 def take(book, *results, known="2026-01-06"):
@@ -79,10 +86,22 @@ def later_list(book, as_of=dt.date(2026, 1, 31), cycle="2026-02", name=FEBRUARY,
     with writing(book.engine) as connection:
         opened = {"county_code": "522301", "cycle": cycle, "opened_at": audit.now()}
         connection.execute(cycles.insert().values(opened))
-        head = {"list_hash": name, "county_code": "522301", "cycle": cycle, "as_of": as_of, "capacity": 9, "model_version": "m"}  # fmt: skip
+        head = {
+            "list_hash": name,
+            "county_code": "522301",
+            "cycle": cycle,
+            "as_of": as_of,
+            "capacity": 9,
+            "model_version": "m",
+        }
         head |= {"settings": "{}", "notes": "[]", "issued_at": audit.now(), "issued_number": int(name[0])}
         connection.execute(lists.insert().values(head))
-        row = {"list_hash": name, "grade": "none", "inclusion_probability": 1.0, "content": '{"probability": 0.1}'}  # fmt: skip
+        row = {
+            "list_hash": name,
+            "grade": "none",
+            "inclusion_probability": 1.0,
+            "content": '{"probability": 0.1}',
+        }
         connection.execute(
             list_rows.insert(),
             [
@@ -147,9 +166,7 @@ def test_a_result_without_a_team_is_corrected_by_the_next_one_without_a_team(boo
 
 def test_a_visit_on_the_wrong_household_is_withdrawn_and_counts_nowhere(drawn):
     take(drawn, result("o0", "risk_confirmed"), result("h1", "risk_confirmed"))
-    said = drawn.withdraw(
-        "o0", "2026-01", reason="走访的是邻户", by="office", on=dt.date(2026, 1, 9)
-    )  # fmt: skip
+    said = drawn.withdraw("o0", "2026-01", reason="走访的是邻户", by="office", on=dt.date(2026, 1, 9))
     assert "2026-01-05" in str(said) and drawn.recall(JANUARY).checks == 0
     assert outcomes(drawn) == {"o0": "unreachable", "h1": "risk_confirmed"}
     then = drawn.verifications().filter(pl.col("household_id") == "o0").sort("known_on")
@@ -188,7 +205,13 @@ def test_a_result_that_was_withdrawn_on_the_day_it_came_was_never_known(book):
 )
 def test_what_cannot_be_withdrawn_is_refused_in_words(book, change, fault):
     take(book, result(), result(team="T2"))
-    asked = {"household_id": "h1", "cycle": "2026-01", "reason": "wrong", "by": "office", "on": dt.date(2026, 1, 9)}  # fmt: skip
+    asked = {
+        "household_id": "h1",
+        "cycle": "2026-01",
+        "reason": "wrong",
+        "by": "office",
+        "on": dt.date(2026, 1, 9),
+    }
     with pytest.raises(UserError, match=fault):
         book.withdraw(**asked | change)
     assert len(outcomes(book)) == 1
@@ -244,7 +267,13 @@ def test_a_contradiction_counts_neither_in_recall_nor_as_a_label(drawn):
 
 
 def test_a_cycle_with_a_contradiction_closes_only_when_it_is_cleared_or_waived_by_name(book):
-    take(book, result(), result("h1", "risk_confirmed", team="T2"), result("h2"), result("h2", "risk_confirmed", team="T2"))  # fmt: skip
+    take(
+        book,
+        result(),
+        result("h1", "risk_confirmed", team="T2"),
+        result("h2"),
+        result("h2", "risk_confirmed", team="T2"),
+    )
     close = {"by": "office"}
     with pytest.raises(UserError) as refused:
         book.close_cycle("522301", "2026-01", **close)
@@ -280,7 +309,9 @@ def test_a_random_check_counts_for_its_draw_up_to_the_end_of_carry_over(drawn, d
     assert drawn.recall(JANUARY).checks == checks
 
 
-@pytest.mark.parametrize(("listed_as", "checks"), [("random_check", 1), ("lead", 0), ("model", 0), ("standby", 0)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("listed_as", "checks"), [("random_check", 1), ("lead", 0), ("model", 0), ("standby", 0)]
+)
 def test_only_a_check_that_was_carried_over_counts_from_a_later_list(drawn, listed_as, checks):
     later_list(drawn, o0=listed_as)
     take(drawn, result("o0", "risk_confirmed", day="2026-02-05", on=FEBRUARY), known="2026-02-06")
@@ -307,14 +338,18 @@ def test_a_visit_of_december_that_comes_in_january_counts_on_januarys_list(book)
 @pytest.mark.parametrize(
     ("day", "known", "counts"),
     [
-        ("2025-12-30", "2025-12-31", 0),  # known when the list was made: the list chose to see the household all the same
+        (
+            "2025-12-30",
+            "2025-12-31",
+            0,
+        ),  # known when the list was made: the list chose to see the household all the same
         ("2025-12-30", "2026-01-05", 1),
         ("2025-10-03", "2026-01-05", 1),  # 89 days before
         ("2025-10-02", "2026-01-05", 0),  # 90 days before: longer ago than a visit keeps a household quiet
         ("2026-01-31", "2026-02-05", 1),
         ("2026-02-01", "2026-02-05", 0),  # after the cycle
     ],
-)  # fmt: skip
+)
 def test_which_visits_of_another_cycle_count_on_a_list(book, day, known, counts):
     other = "3" * 64
     later_list(book, dt.date(2025, 9, 30), "2025-10", other, h1="model")
@@ -346,12 +381,27 @@ def test_making_a_list_says_how_many_results_came_too_late_for_it(own, visits, t
 @pytest.mark.parametrize(
     ("team", "outcome", "zh", "en"),
     [
-        ("8", "no_risk", "12月30日已走访（8组）：未发现风险", "visited on 2025-12-30 (team 8): no risk found"),
-        ("2组", "no_risk", "12月30日已走访（2组）：未发现风险", "visited on 2025-12-30 (team 2组): no risk found"),
-        ("", "risk_confirmed", "12月30日已走访：存在风险，建议纳入监测程序", "visited on 2025-12-30: risk found, proposed for monitoring"),
+        (
+            "8",
+            "no_risk",
+            "12月30日已走访（8组）：未发现风险",
+            "visited on 2025-12-30 (team 8): no risk found",
+        ),
+        (
+            "2组",
+            "no_risk",
+            "12月30日已走访（2组）：未发现风险",
+            "visited on 2025-12-30 (team 2组): no risk found",
+        ),
+        (
+            "",
+            "risk_confirmed",
+            "12月30日已走访：存在风险，建议纳入监测程序",
+            "visited on 2025-12-30: risk found, proposed for monitoring",
+        ),
         ("8", "unreachable", "12月30日已上门（8组）：未能见到", "called on 2025-12-30 (team 8): nobody met"),
     ],
-)  # fmt: skip
+)
 def test_a_visit_reads_the_same_everywhere(team, outcome, zh, en):
     assert visit_in_words(dt.date(2025, 12, 30), team, outcome) == (zh, en)
 
@@ -489,4 +539,7 @@ def test_the_settings_of_a_list_keep_its_name_whatever_the_time_zone(own, visits
 
     moved = replace(visits, settings=visits.settings.model_copy(update={"timezone": "Asia/Urumqi"}))
     assert moved.hash == visits.hash
-    assert replace(visits, settings=visits.settings.model_copy(update={"leads": Leads(rule_share=0.1)})).hash != visits.hash  # fmt: skip
+    assert (
+        replace(visits, settings=visits.settings.model_copy(update={"leads": Leads(rule_share=0.1)})).hash
+        != visits.hash
+    )

@@ -69,16 +69,36 @@ def test_what_was_kept_in_the_usual_way_fits_the_audit(sealed):
         ),
         ("DELETE FROM withdrawals", "it is missing"),
         ("UPDATE withdrawals SET reason = 'another'", "withdrawal of result"),
-        ("UPDATE scores SET probability = 0.9 WHERE household_id = 'whole' AND scoring = 3", "scores as of 2025-12-31 (scoring 3): changed: the score of whole"),
-        ("UPDATE said SET content = (SELECT content FROM said WHERE household_id = 'whole' AND scoring = 1) WHERE household_id = 'split'", "changed: the reasons of split"),
-        ("DELETE FROM said WHERE household_id = 'stays' AND scoring = 2", "scores as of 2025-11-30 (scoring 2): 1 rows were taken out"),
-        ("UPDATE list_rows SET grade = 'red' WHERE household_id = 'towner' AND list_hash = '" + "2".rjust(64, "0") + "'", "changed: the row of towner"),
-        ("UPDATE lists SET as_of = '2025-01-01' WHERE issued_number = 1", "list 2025-11 of 522301 (000000000000): changed: the list itself"),
-        ("DELETE FROM list_rows WHERE household_id = 'whole' AND list_hash = '" + "1".rjust(64, "0") + "'", "1 rows were taken out"),
+        (
+            "UPDATE scores SET probability = 0.9 WHERE household_id = 'whole' AND scoring = 3",
+            "scores as of 2025-12-31 (scoring 3): changed: the score of whole",
+        ),
+        (
+            "UPDATE said SET content = (SELECT content FROM said WHERE household_id = 'whole' AND scoring = 1) WHERE household_id = 'split'",
+            "changed: the reasons of split",
+        ),
+        (
+            "DELETE FROM said WHERE household_id = 'stays' AND scoring = 2",
+            "scores as of 2025-11-30 (scoring 2): 1 rows were taken out",
+        ),
+        (
+            "UPDATE list_rows SET grade = 'red' WHERE household_id = 'towner' AND list_hash = '"
+            + "2".rjust(64, "0")
+            + "'",
+            "changed: the row of towner",
+        ),
+        (
+            "UPDATE lists SET as_of = '2025-01-01' WHERE issued_number = 1",
+            "list 2025-11 of 522301 (000000000000): changed: the list itself",
+        ),
+        (
+            "DELETE FROM list_rows WHERE household_id = 'whole' AND list_hash = '" + "1".rjust(64, "0") + "'",
+            "1 rows were taken out",
+        ),
         ("UPDATE keys SET areas = '52' WHERE revoked_at IS NULL", ": changed"),
         ("UPDATE keys SET revoked_at = NULL, revoked_by = NULL", ": in force, but it was revoked"),
     ],
-)  # fmt: skip
+)
 def test_a_row_that_was_changed_added_or_taken_out_is_named(sealed, statement, fault):
     off = ["PRAGMA foreign_keys=OFF"] if sealed.engine.dialect.name == "sqlite" else []
     without_triggers(sealed, *off, statement)
@@ -121,7 +141,9 @@ def test_an_entry_that_was_rewritten_with_its_own_hash_breaks_the_link_of_the_ne
     with reading(book.engine) as connection:
         (entry,) = [entry for entry in audit.entries(connection) if entry["number"] == 2]
     entry["actor"] = "nobody"
-    anew = audit.chained(audit.Head(1, entry["previous"]), [entry | {"details": json.loads(entry["details"])}])[0]  # fmt: skip
+    anew = audit.chained(
+        audit.Head(1, entry["previous"]), [entry | {"details": json.loads(entry["details"])}]
+    )[0]
     without_triggers(book, f"UPDATE audit SET actor = 'nobody', hash = '{anew['hash']}' WHERE number = 2")
     assert book.audit_faults() == ["entry 3 does not follow the entry before it"]
 
@@ -137,7 +159,7 @@ def test_an_entry_that_was_rewritten_with_its_own_hash_breaks_the_link_of_the_ne
         "known_on, recorded_at, recorded_by, origin, 'no_risk', '', disagreement, visitor, note FROM visits",
         "REPLACE INTO withdrawals SELECT visit_number, withdrawn_on, withdrawn_at, withdrawn_by, 'another' FROM withdrawals",
     ],
-)  # fmt: skip
+)
 def test_nothing_that_was_recorded_can_be_replaced_in_sqlite(tmp_path, statement):
     book = Casebook(connect(make_url(f"sqlite:///{tmp_path / 'c.db'}")))
     from tests.casebook.test_results import later_list

@@ -192,16 +192,29 @@ def swept(villages, confirmed=(), day=dt.date(2026, 1, 15)):
     """Tables of a county in which the sweep saw the households of some villages; o0 to o19 live in village 201, o20 to o39 in 202."""
     home = {f"o{n}": "201" if n < 20 else "202" for n in range(40)}
     rows = [
-        {"household_id": name, "known_on": dt.date(2022, 1, 1), "county_code": "522301", "township_code": "522301101",
-         "village_code": f"522301101{home[name]}", "category": "general", "relocated": False}
+        {
+            "household_id": name,
+            "known_on": dt.date(2022, 1, 1),
+            "county_code": "522301",
+            "township_code": "522301101",
+            "village_code": f"522301101{home[name]}",
+            "category": "general",
+            "relocated": False,
+        }
         for name in home
-    ]  # fmt: skip
+    ]
     seen = [name for name, village in home.items() if village in villages]
     visits = [
-        {"event_id": name, "household_id": name, "occurred_on": day, "known_on": day, "origin": "sweep",
-         "outcome": "risk_confirmed" if name in confirmed else "no_risk"}
+        {
+            "event_id": name,
+            "household_id": name,
+            "occurred_on": day,
+            "known_on": day,
+            "origin": "sweep",
+            "outcome": "risk_confirmed" if name in confirmed else "no_risk",
+        }
         for name in seen
-    ]  # fmt: skip
+    ]
     schema = dict.fromkeys(("event_id", "household_id"), pl.String) | dict.fromkeys(
         ("occurred_on", "known_on"), pl.Date
     )

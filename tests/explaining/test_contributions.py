@@ -269,9 +269,13 @@ def model_of(*boosters) -> Model:
     columns = boosters[0].num_feature()
     names = tuple(f"column_{place}" for place in range(columns))
     return Model(
-        "lightgbm", names, (12,), tuple(TreeMember(booster.model_to_string()) for booster in boosters),
-        BetaCalibration(1.0, 1.0, (0.0,), (12,)), (0,) * columns,
-    )  # fmt: skip
+        "lightgbm",
+        names,
+        (12,),
+        tuple(TreeMember(booster.model_to_string()) for booster in boosters),
+        BetaCalibration(1.0, 1.0, (0.0,), (12,)),
+        (0,) * columns,
+    )
 
 
 def test_tables_come_back_from_a_folder_bit_for_bit_and_without_pickle(tmp_path):

@@ -55,10 +55,29 @@ ROOMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "returns": (("visits/returns.py",), ("tests/visits/test_returns.py",)),
 }
 # One or two replacements of each operator: every boundary from both sides, without eleven variants of every sum.
-BINARY = {"Add": ["Sub"], "Sub": ["Add"], "Mul": ["Div"], "Div": ["Mul"], "FloorDiv": ["Mul"], "Mod": ["Add"], "BitAnd": ["BitOr"],
-          "BitOr": ["BitAnd"], "Pow": ["Mul"], "LShift": ["RShift"], "RShift": ["LShift"]}  # fmt: skip
-COMPARISON = {"Lt": ["LtE", "GtE"], "LtE": ["Lt", "Gt"], "Gt": ["GtE", "LtE"], "GtE": ["Gt", "Lt"], "Eq": ["NotEq"], "NotEq": ["Eq"],
-              "Is": ["IsNot"], "IsNot": ["Is"]}  # fmt: skip
+BINARY = {
+    "Add": ["Sub"],
+    "Sub": ["Add"],
+    "Mul": ["Div"],
+    "Div": ["Mul"],
+    "FloorDiv": ["Mul"],
+    "Mod": ["Add"],
+    "BitAnd": ["BitOr"],
+    "BitOr": ["BitAnd"],
+    "Pow": ["Mul"],
+    "LShift": ["RShift"],
+    "RShift": ["LShift"],
+}
+COMPARISON = {
+    "Lt": ["LtE", "GtE"],
+    "LtE": ["Lt", "Gt"],
+    "Gt": ["GtE", "LtE"],
+    "GtE": ["Gt", "Lt"],
+    "Eq": ["NotEq"],
+    "NotEq": ["Eq"],
+    "Is": ["IsNot"],
+    "IsNot": ["Is"],
+}
 OPERATORS = (
     *(f"core/ReplaceBinaryOperator_{old}_{new}" for old, others in BINARY.items() for new in others),
     *(f"core/ReplaceComparisonOperator_{old}_{new}" for old, others in COMPARISON.items() for new in others),
@@ -75,8 +94,23 @@ OPERATORS = (
     "core/ReplaceContinueWithBreak",
     "core/ZeroIterationForLoop",
 )
-LOADED = ("numpy", "pandas", "polars", "pyarrow", "pyarrow.parquet", "pydantic", "yaml", "numba", "pytest", "hypothesis", "rich", "typer",
-          "openpyxl", "xlsxwriter", "python_calamine")  # fmt: skip
+LOADED = (
+    "numpy",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "pyarrow.parquet",
+    "pydantic",
+    "yaml",
+    "numba",
+    "pytest",
+    "hypothesis",
+    "rich",
+    "typer",
+    "openpyxl",
+    "xlsxwriter",
+    "python_calamine",
+)
 # Parts of the package that are loaded before the forks.
 PRELOADED = ("tables", "features", "explaining", "training", "screening", "visits")
 

@@ -75,9 +75,24 @@ def scored(
     rank[order] = np.arange(1, n + 1)
     probability = 1 / (1 + np.exp(3 - margin))
     return Scores(
-        day, horizon, version, "c", "p", matrix, matrix_values, reasons, 0.0, reference, order, margin, probability, probability,
-        probability, rank, np.array(["none"] * n, dtype=object),
-    )  # fmt: skip
+        day,
+        horizon,
+        version,
+        "c",
+        "p",
+        matrix,
+        matrix_values,
+        reasons,
+        0.0,
+        reference,
+        order,
+        margin,
+        probability,
+        probability,
+        probability,
+        rank,
+        np.array(["none"] * n, dtype=object),
+    )
 
 
 def both_ways(before, now, name="h000"):
@@ -98,8 +113,11 @@ def both_ways(before, now, name="h000"):
 def test_a_household_that_moved_up_is_told_the_new_value_and_the_one_before(book):
     before = scored(book, THEN, values={"self_paid_12m": 605.0, "self_paid_income_share_12m": 0.02})
     now = scored(
-        book, NOW, values={"self_paid_12m": 17_234.0, "self_paid_income_share_12m": 1.7}, given={"self_paid_12m": 0.8}
-    )  # fmt: skip
+        book,
+        NOW,
+        values={"self_paid_12m": 17_234.0, "self_paid_income_share_12m": 1.7},
+        given={"self_paid_12m": 0.8},
+    )
     table, kept = both_ways(before, now)
     assert table == (
         "up",
@@ -186,9 +204,11 @@ def test_of_a_whole_and_its_part_one_is_told_and_of_one_topic_one(book):
         values={"self_paid_12m": 100.0, "self_paid_income_share_12m": 0.01, "rigid_share_12m": 0.01},
     )
     now = scored(
-        book, NOW, values={"self_paid_12m": 15_000.0, "self_paid_income_share_12m": 0.9, "rigid_share_12m": 0.95},
+        book,
+        NOW,
+        values={"self_paid_12m": 15_000.0, "self_paid_income_share_12m": 0.9, "rigid_share_12m": 0.95},
         given={"self_paid_12m": 0.4, "self_paid_income_share_12m": 0.5, "rigid_share_12m": 0.3},
-    )  # fmt: skip
+    )
     assert both_ways(before, now)[0][1] == "近12个月自付医疗费相当于纯收入的90%（上次1%）"
 
 

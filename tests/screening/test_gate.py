@@ -19,10 +19,19 @@ NAMES = ("income", "stays", "dropout", "wage")
 def said(unit, sources):
     words = {"zh": "某", "en": "some"}
     return {
-        "label": words, "family": "income", "topic": unit, "unit": unit, "manner": "amount", "sources": sources, "window": "12m", "missing": words,
-        "riskier_when": "unclear", "risk_kind": "other", "status": "active",
+        "label": words,
+        "family": "income",
+        "topic": unit,
+        "unit": unit,
+        "manner": "amount",
+        "sources": sources,
+        "window": "12m",
+        "missing": words,
+        "riskier_when": "unclear",
+        "risk_kind": "other",
+        "status": "active",
         "sentence": {"zh": {"value": "某{value}"}, "en": {"value": "some {value}"}},
-    }  # fmt: skip
+    }
 
 
 CATALOGUE = Catalogue.model_validate(
@@ -155,5 +164,9 @@ def test_households_that_somebody_picked_may_be_far_from_the_county(times):
 def test_another_unit_is_seen_among_picked_households_too(times):
     with pytest.raises(GateError, match="times what the model learned from"):
         pass_value_gate(
-            changed(county(), "income", lambda column: column * times), NAMES, CATALOGUE, profile=PROFILE, picked=True
-        )  # fmt: skip
+            changed(county(), "income", lambda column: column * times),
+            NAMES,
+            CATALOGUE,
+            profile=PROFILE,
+            picked=True,
+        )

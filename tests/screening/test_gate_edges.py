@@ -19,10 +19,19 @@ WORDS = {"zh": "某", "en": "some"}
 
 def entry(unit, source="income"):
     return {
-        "label": WORDS, "family": "income", "topic": unit, "unit": unit, "manner": "amount", "sources": [source], "window": "12m", "missing": WORDS,
-        "riskier_when": "unclear", "risk_kind": "other", "status": "active",
+        "label": WORDS,
+        "family": "income",
+        "topic": unit,
+        "unit": unit,
+        "manner": "amount",
+        "sources": [source],
+        "window": "12m",
+        "missing": WORDS,
+        "riskier_when": "unclear",
+        "risk_kind": "other",
+        "status": "active",
         "sentence": {"zh": {"value": "某{value}"}, "en": {"value": "some {value}"}},
-    }  # fmt: skip
+    }
 
 
 CATALOGUE = Catalogue.model_validate({unit: entry(unit) for unit in gate.RANGES})

@@ -57,23 +57,56 @@ def book(declared) -> Wordbook:
         {
             "self_paid": feature("自付医疗费", "self-paid medical cost", topic="medical cost", unit="yuan"),
             "self_paid_share": feature(
-                "自付医疗费占收入", "self-paid cost of income", topic="medical cost", unit="share", amount="self_paid",
+                "自付医疗费占收入",
+                "self-paid cost of income",
+                topic="medical cost",
+                unit="share",
+                amount="self_paid",
                 said=("自付医疗费相当于收入的{value}", "self-paid cost comes to {value} of income"),
                 after=("相当于收入的{value}", "{value} of income"),
             ),
             "stays": feature("住院", "hospital stays", topic="stays", unit="times"),
             "income": feature(
-                "人均收入", "income", topic="income", unit="yuan", riskier_when="lower", sources=["income"], risk_kind="other"
+                "人均收入",
+                "income",
+                topic="income",
+                unit="yuan",
+                riskier_when="lower",
+                sources=["income"],
+                risk_kind="other",
             ),
-            "pupils": feature("在读", "in school", topic="school", unit="people", sources=["members"], risk_kind="education"),
+            "pupils": feature(
+                "在读", "in school", topic="school", unit="people", sources=["members"], risk_kind="education"
+            ),
             "months_worked": feature(
-                "务工", "worked", topic="work", unit="months", riskier_when="lower", sources=["employment"], risk_kind="employment"
+                "务工",
+                "worked",
+                topic="work",
+                unit="months",
+                riskier_when="lower",
+                sources=["employment"],
+                risk_kind="employment",
             ),
-            "dropout": feature("疑似辍学", "a possible dropout", topic="dropout", unit="flag", said=("疑似辍学", "a possible dropout"),
-                               zero=("无人辍学", "nobody left school"), sources=["members"], risk_kind="education"),
-            "age": feature("档案时间", "age of the register", topic="age", unit="days", family="freshness", riskier_when="unclear"),
+            "dropout": feature(
+                "疑似辍学",
+                "a possible dropout",
+                topic="dropout",
+                unit="flag",
+                said=("疑似辍学", "a possible dropout"),
+                zero=("无人辍学", "nobody left school"),
+                sources=["members"],
+                risk_kind="education",
+            ),
+            "age": feature(
+                "档案时间",
+                "age of the register",
+                topic="age",
+                unit="days",
+                family="freshness",
+                riskier_when="unclear",
+            ),
         }
-    )  # fmt: skip
+    )
     return Wordbook.load(declared, catalogue)
 
 
@@ -257,8 +290,14 @@ def test_a_source_that_delivered_nothing_is_said(book):
 
 
 def test_what_is_counted_about_neighbours_is_told_coarsely_and_not_in_small_villages(declared):
-    neighbours = feature("本村有{value}的其他农户正在监测", "monitored neighbours", topic="village", unit="share", family="area",
-                         said=("本村有{value}的其他农户正在监测", "{value} of the other households are monitored"))  # fmt: skip
+    neighbours = feature(
+        "本村有{value}的其他农户正在监测",
+        "monitored neighbours",
+        topic="village",
+        unit="share",
+        family="area",
+        said=("本村有{value}的其他农户正在监测", "{value} of the other households are monitored"),
+    )
     book = Wordbook.load(declared, Catalogue.model_validate({"village_monitored_share": neighbours}))
     n = 90
     village = np.array(
@@ -269,7 +308,7 @@ def test_what_is_counted_about_neighbours_is_told_coarsely_and_not_in_small_vill
     matrix = FeatureMatrix(DAY, ids, village, ("village_monitored_share",), values)
     table = give_reasons(
         book, matrix.names, values, np.ones((n, 1)), village, Reference.of(matrix), as_of=DAY
-    )  # fmt: skip
+    )
     texts = table.sentences("zh")[:, 0]
     assert (texts[60:] == "").all(), "ten households are too few"
     assert set(texts[:60]) - {""} <= {

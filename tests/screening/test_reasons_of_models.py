@@ -82,9 +82,14 @@ def explained(request, project):
     contributions, _ = Explainer.from_booster_texts([booster.model_to_string()]).contributions(matrix.values)
     book = Wordbook.load(project, catalogue)
     table = give_reasons(
-        book, matrix.names, matrix.values, contributions, matrix.village_code, Reference.of(matrix), as_of=DAY,
-
-    )  # fmt: skip
+        book,
+        matrix.names,
+        matrix.values,
+        contributions,
+        matrix.village_code,
+        Reference.of(matrix),
+        as_of=DAY,
+    )
     return catalogue, matrix, table
 
 

@@ -64,17 +64,30 @@ def trained(project, county) -> Model:
         outcomes.append(known.sort("household_id")["label"].to_numpy())
     X, y = np.vstack(inputs), np.concatenate(outcomes)
     parameters = {
-        "objective": "binary", "num_leaves": 8, "min_data_in_leaf": 20, "learning_rate": 0.1, "verbose": -1, "num_threads": 1,
-        "feature_fraction": 0.5, "deterministic": True, "force_row_wise": True,
-    }  # fmt: skip
+        "objective": "binary",
+        "num_leaves": 8,
+        "min_data_in_leaf": 20,
+        "learning_rate": 0.1,
+        "verbose": -1,
+        "num_threads": 1,
+        "feature_fraction": 0.5,
+        "deterministic": True,
+        "force_row_wise": True,
+    }
     members = tuple(
         TreeMember(lgb.train(parameters | {"seed": seed}, lgb.Dataset(X, y), 40).model_to_string())
         for seed in (1, 2)
     )
     calibration = BetaCalibration(1.0, 1.0, (0.0,), (12,))
     return Model(
-        "lightgbm", tuple(names), (12,), members, calibration, (0,) * len(names), {"profile": usual_values(names, X)}
-    )  # fmt: skip
+        "lightgbm",
+        tuple(names),
+        (12,),
+        members,
+        calibration,
+        (0,) * len(names),
+        {"profile": usual_values(names, X)},
+    )
 
 
 @pytest.fixture(scope="module")

@@ -150,8 +150,15 @@ def test_sentences_are_written_once_for_equal_values_and_small_ones_are_not_call
 
 @pytest.mark.parametrize(
     ("days", "zh", "en"),
-    [(1, "1天", "1 day"), (45, "45天", "45 days"), (60, "2个月", "2 months"), (92, "3个月", "3 months"), (730, "1年", "1 year"), (1200, "3年", "3 years")],
-)  # fmt: skip
+    [
+        (1, "1天", "1 day"),
+        (45, "45天", "45 days"),
+        (60, "2个月", "2 months"),
+        (92, "3个月", "3 months"),
+        (730, "1年", "1 year"),
+        (1200, "3年", "3 years"),
+    ],
+)
 def test_a_gap_is_said_as_people_say_it(days, zh, en):
     assert (wording.gap(days, "zh"), wording.gap(days, "en")) == (zh, en)
 

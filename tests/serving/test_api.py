@@ -52,8 +52,12 @@ def test_nothing_in_a_row_tells_who_was_drawn_for_a_random_check(screener, rows)
     modelled = set(rows.filter(pl.col("listed_as") == "model")["household_id"])
     found, _ = whole(screener, f"/v1/lists/{CYCLE}")
     assert drawn and "random" not in json.dumps(found)
-    said = {name: {(row["listed_as"], row["standby"], row["rank"]) for row in found if row["household_id"] in group}
-            for name, group in (("drawn", drawn), ("modelled", modelled))}  # fmt: skip
+    said = {
+        name: {
+            (row["listed_as"], row["standby"], row["rank"]) for row in found if row["household_id"] in group
+        }
+        for name, group in (("drawn", drawn), ("modelled", modelled))
+    }
     assert said["drawn"] == said["modelled"] == {("screening", False, None)}
     household = screener.get(f"/v1/households/{sorted(drawn)[0]}").json()
     assert "random" not in json.dumps(household)
@@ -229,8 +233,13 @@ def test_the_shape_of_a_request_is_refused_with_every_fault_at_once(screener, se
     answer = screener.post("/v1/verifications", json=body)
     assert answer.status_code == 400 and answer.headers["content-type"] == "application/problem+json"
     assert {fault["where"] for fault in answer.json()["faults"]} == {
-        "list_hash", "results.0.visited_on", "results.0.outcome", "results.0.extra", "surprise", "idempotency_key",
-    }  # fmt: skip
+        "list_hash",
+        "results.0.visited_on",
+        "results.0.outcome",
+        "results.0.extra",
+        "surprise",
+        "idempotency_key",
+    }
     assert "maybe" not in answer.text and "soon" not in answer.text
     for content, kind, status in [
         (b"{", "application/json", 400),

@@ -57,10 +57,15 @@ def test_a_key_that_stands_twice_is_refused_and_never_scored_by_one_of_the_two(
 
 
 def test_a_result_with_a_key_that_stands_twice_is_refused(screener, service):
-    body = json.dumps({
-        "list_hash": service.county.visit_list.hash, "idempotency_key": "bodies-0001",
-        "results": [{"household_id": service.county.household(), "visited_on": "2026-01-09", "outcome": "no_risk"}],
-    })  # fmt: skip
+    body = json.dumps(
+        {
+            "list_hash": service.county.visit_list.hash,
+            "idempotency_key": "bodies-0001",
+            "results": [
+                {"household_id": service.county.household(), "visited_on": "2026-01-09", "outcome": "no_risk"}
+            ],
+        }
+    )
     twice = body.replace('"outcome": ', '"outcome": "unreachable", "outcome": ')
     assert screener.post("/v1/verifications", content=twice, headers=JSON).status_code == 400
 
@@ -151,11 +156,16 @@ def test_an_id_with_a_null_character_is_refused_before_it_gets_to_a_database(cas
 @pytest.mark.parametrize(
     ("method", "path", "role"),
     [
-        ("POST", "/v1/scores", "case_system"), ("POST", "/v1/verifications", "screener"), ("POST", "/v1/session", "screener"),
-        ("GET", "/v1/session", "screener"), ("DELETE", "/v1/session", "screener"), ("GET", "/v1/lists", "screener"),
-        ("GET", "/v1/model", "screener"), ("GET", "/openapi.json", "screener"),
+        ("POST", "/v1/scores", "case_system"),
+        ("POST", "/v1/verifications", "screener"),
+        ("POST", "/v1/session", "screener"),
+        ("GET", "/v1/session", "screener"),
+        ("DELETE", "/v1/session", "screener"),
+        ("GET", "/v1/lists", "screener"),
+        ("GET", "/v1/model", "screener"),
+        ("GET", "/openapi.json", "screener"),
     ],
-)  # fmt: skip
+)
 def test_a_query_that_a_route_does_not_take_is_refused(service, method, path, role):
     answer = service.client(service.county.own[role]).request(
         method, f"{path}?surprise=1", content=b"{}", headers=JSON

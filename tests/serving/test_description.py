@@ -167,9 +167,24 @@ def test_a_generated_client_asks_for_a_list_and_a_household(live, tmp_path):
     )
     program = Path(sys.executable).with_name("openapi-python-client")
     done = subprocess.run(
-        [program, "generate", "--path", "openapi.json", "--config", "config.yml", "--output-path", "client", "--fail-on-warning"],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, "NO_COLOR": "1"},
-    )  # fmt: skip
+        [
+            program,
+            "generate",
+            "--path",
+            "openapi.json",
+            "--config",
+            "config.yml",
+            "--output-path",
+            "client",
+            "--fail-on-warning",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     sys.path.insert(0, str(tmp_path / "client"))
     try:
@@ -191,9 +206,15 @@ def test_a_walk_along_the_links_meets_no_answer_that_is_not_described(live):
     schema = schemathesis.openapi.from_dict(
         description(), config=SchemathesisConfig.from_dict({"seed": 1, "generation": {"deterministic": True}})
     )
-    reading = schema.include(operation_id=[
-        "get_v1_lists", "get_v1_lists_cycle", "get_v1_households_household_id", "get_v1_areas_cycle", "get_v1_lists_cycle_download",
-    ])  # fmt: skip
+    reading = schema.include(
+        operation_id=[
+            "get_v1_lists",
+            "get_v1_lists_cycle",
+            "get_v1_households_household_id",
+            "get_v1_areas_cycle",
+            "get_v1_lists_cycle_download",
+        ]
+    )
     followed = []
     key = live.county.own["screener"]
 
@@ -211,8 +232,14 @@ def test_a_walk_along_the_links_meets_no_answer_that_is_not_described(live):
                 )
             )
 
-    Walk.run(settings=settings(
-        max_examples=12, stateful_step_count=4, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
-    ))  # fmt: skip
+    Walk.run(
+        settings=settings(
+            max_examples=12,
+            stateful_step_count=4,
+            derandomize=True,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+    )
     reached = {name for name, cycle, status in followed if cycle == CYCLE and status in (200, 404)}
     assert reached & {"get_v1_lists_cycle", "get_v1_areas_cycle"}, "the cycle came from the answer before"

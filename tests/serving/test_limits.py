@@ -274,9 +274,14 @@ def test_a_large_body_is_parsed_beside_the_event_loop(service):
         async def body(self):
             return self.content
 
-    body = {"list_hash": "0" * 64, "idempotency_key": "k" * 8, "results": [
-        {"household_id": f"h{n}", "visited_on": "2026-01-05", "outcome": "no_risk", "note": "x" * 400} for n in range(20)
-    ]}  # fmt: skip
+    body = {
+        "list_hash": "0" * 64,
+        "idempotency_key": "k" * 8,
+        "results": [
+            {"household_id": f"h{n}", "visited_on": "2026-01-05", "outcome": "no_risk", "note": "x" * 400}
+            for n in range(20)
+        ],
+    }
     asyncio.run(api.body(Asked(json.dumps(body).encode()), Seen))
     assert all(name.startswith("bodies") for name in threads) and threads
 

@@ -148,10 +148,16 @@ def record_for_withdrawal(county):
     book = Casebook.of(county.project)
     try:
         result = Result(
-            line=0, list_hash=county.visit_list.hash, household_id=county.household(),
-            visited_on=dt.date(2026, 1, 5), outcome="unreachable", risk_kinds="", disagreement="",
-            visitor="to-withdraw", note=f"try {next(TRIES)}",
-        )  # fmt: skip
+            line=0,
+            list_hash=county.visit_list.hash,
+            household_id=county.household(),
+            visited_on=dt.date(2026, 1, 5),
+            outcome="unreachable",
+            risk_kinds="",
+            disagreement="",
+            visitor="to-withdraw",
+            note=f"try {next(TRIES)}",
+        )
         book.take_in([result], known_on=dt.date(2026, 1, 5), by="tests")
     finally:
         book.close()

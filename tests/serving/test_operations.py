@@ -294,9 +294,18 @@ def test_sigterm_finishes_what_is_in_the_house(screened_county):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [Path(sys.executable).with_name("riskmodel"), "serve", "--port", str(port), "--project", screened_county.project.root],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+        [
+            Path(sys.executable).with_name("riskmodel"),
+            "serve",
+            "--port",
+            str(port),
+            "--project",
+            screened_county.project.root,
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(600):

@@ -36,10 +36,27 @@ def proxy(project, live, tmp_path_factory):
         pytest.skip("nginx or openssl is not on this machine")
     folder = tmp_path_factory.mktemp("proxy")
     subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-         "-keyout", folder / "server.key", "-out", folder / "server.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            openssl,
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-keyout",
+            folder / "server.key",
+            "-out",
+            folder / "server.pem",
+        ],
+        check=True,
+        capture_output=True,
+    )
     port = free_port()
     text = (project.root / "serving" / "deploy" / "nginx.conf").read_text()
     for old, new in {

@@ -166,9 +166,23 @@ def test_numbers_are_read_to_the_last_bit(of_one, ids, number):
 
 
 WRONG = [
-    "-1", "NaN", "1e999", "01", "1.", ".5", "true", '"1"', "null", "[]", "{}", "1e11", "Infinity", "0x10", "1_0",
+    "-1",
+    "NaN",
+    "1e999",
+    "01",
+    "1.",
+    ".5",
+    "true",
+    '"1"',
+    "null",
+    "[]",
+    "{}",
+    "1e11",
+    "Infinity",
+    "0x10",
+    "1_0",
     "9007199254740993",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("number", WRONG)
@@ -182,10 +196,21 @@ def test_what_is_no_amount_is_refused(of_one, ids, number):
 
 def test_texts_that_may_be_a_person_get_a_closer_look(of_one, ids):
     for topic, plain in [
-        ("务工不稳定", True), ("住房问题", True), ("王小明", False), ("13812345678", False), ("致电13812345678", False), ("#N/A", True),
-        ("110101199003077758", False), (" 住房", False), ("住房\u3000问题", False), ("522301102200", True), ("x" * 201, False),
-        ("a:b", True), ('a"b:c', True), ("a\\:b", True),
-    ]:  # fmt: skip
+        ("务工不稳定", True),
+        ("住房问题", True),
+        ("王小明", False),
+        ("13812345678", False),
+        ("致电13812345678", False),
+        ("#N/A", True),
+        ("110101199003077758", False),
+        (" 住房", False),
+        ("住房\u3000问题", False),
+        ("522301102200", True),
+        ("x" * 201, False),
+        ("a:b", True),
+        ('a"b:c', True),
+        ("a\\:b", True),
+    ]:
         tables = of_one | {"leads": [LEAD | {"household_id": ids[0], "topic": topic}]}
         for ascii_only in (True, False):
             body = json.dumps({"as_of": "2025-12-31", "tables": tables}, ensure_ascii=ascii_only).encode()
@@ -217,9 +242,12 @@ def test_a_key_that_comes_twice_is_refused_wherever_it_is_and_colons_in_texts_ar
     body = body_of(of_one | {"leads": [lead]}, horizon_months=12)
     assert read_plain(body) is not None
     for key, old in [
-        ("topic", b'"topic":"a:b::"'), ("channel", b'"channel":"cadre"'), ("horizon_months", b'"horizon_months":12'),
-        ("as_of", b'"as_of":"2025-12-31"'), ("leads", b'"leads":['),
-    ]:  # fmt: skip
+        ("topic", b'"topic":"a:b::"'),
+        ("channel", b'"channel":"cadre"'),
+        ("horizon_months", b'"horizon_months":12'),
+        ("as_of", b'"as_of":"2025-12-31"'),
+        ("leads", b'"leads":['),
+    ]:
         first = b'"leads":null,"leads":[' if key == "leads" else old + b"," + old
         for twice in (first, first.replace(key[0].encode(), b"\\u%04x" % ord(key[0]), 1)):
             refusal = faults_of(body.replace(old, twice, 1))
@@ -233,9 +261,15 @@ def test_a_key_that_comes_twice_is_refused_wherever_it_is_and_colons_in_texts_ar
 
 def test_a_diagnosis_group_counts_by_its_letter_as_in_the_tables(of_one):
     row = {
-        "event_id": "m1", "member_id": of_one["members"][0]["member_id"], "occurred_on": "2025-03-01", "known_on": "2025-03-05",
-        "kind": "inpatient", "total_cost": 1, "reimbursed": 0, "self_paid": 1,
-    }  # fmt: skip
+        "event_id": "m1",
+        "member_id": of_one["members"][0]["member_id"],
+        "occurred_on": "2025-03-01",
+        "known_on": "2025-03-05",
+        "kind": "inpatient",
+        "total_cost": 1,
+        "reimbursed": 0,
+        "self_paid": 1,
+    }
     for text, letter in [("J", 9), ("j44", 9), ("Ｊ", 9), ("9", -1), (None, -1)]:
         tables = of_one | {"medical": [row | {"diagnosis_group": text}]}
         assert prepared_of(tables).rows["medical"]["diagnosis_group"].tolist() == [letter]
@@ -252,10 +286,19 @@ def test_every_fault_is_named_with_its_place_and_nothing_that_was_sent_is_repeat
     refusal = faults_of(body_of(tables, horizon_months=7, note="n"))
     assert refusal.status == 400 and refusal.detail.startswith(f"{len(refusal.faults)} faults in the request")
     assert {fault.where for fault in refusal.faults} == {
-        "horizon_months", "note", "tables.savings", "tables.income.1.amount", "tables.income.2.source", "tables.income.3.household_id",
-        "tables.income.3.occurred_on", "tables.income.3.known_on", "tables.income.3.source", "tables.income.3.amount", "tables.income.4",
+        "horizon_months",
+        "note",
+        "tables.savings",
+        "tables.income.1.amount",
+        "tables.income.2.source",
+        "tables.income.3.household_id",
+        "tables.income.3.occurred_on",
+        "tables.income.3.known_on",
+        "tables.income.3.source",
+        "tables.income.3.amount",
+        "tables.income.4",
         "tables.leads.0.…",
-    }  # fmt: skip
+    }
     assert "Zhang" not in str(refusal.faults) and "110101" not in str(refusal.faults)
     assert any("one of wage, business" in fault.expected for fault in refusal.faults)
 

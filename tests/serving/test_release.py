@@ -54,9 +54,18 @@ def test_a_release_holds_what_it_says_and_no_pickle(home):
     folder = newest_release(home)
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert names >= {
-        "manifest.json", "signature.json", "golden.json", "explanation_tables.npz", "reference.npz", "area_context.json", "policy.json",
-        "model/model.json", "model/member_0.txt", "features/catalogue.yaml", "serving/screening.yaml",
-    }  # fmt: skip
+        "manifest.json",
+        "signature.json",
+        "golden.json",
+        "explanation_tables.npz",
+        "reference.npz",
+        "area_context.json",
+        "policy.json",
+        "model/model.json",
+        "model/member_0.txt",
+        "features/catalogue.yaml",
+        "serving/screening.yaml",
+    }
     assert not [name for name in names if name.endswith((".pem", ".pkl", ".joblib")) or "trusted" in name]
     for path in folder.rglob("*.npz"):
         with np.load(path, allow_pickle=False) as stored:
@@ -110,7 +119,7 @@ def test_an_unsigned_release_and_one_signed_with_a_foreign_key_are_refused(home,
 
 
 def test_trusted_keys_come_from_the_file_and_from_the_environment(home, monkeypatch):
-    (name, public), = seal.trusted_keys(home).items()  # fmt: skip
+    ((name, public),) = seal.trusted_keys(home).items()
     (home.root / "serving" / "trusted_keys.yaml").unlink()
     assert seal.trusted_keys(home) == {}
     monkeypatch.setenv("RISKMODEL_TRUSTED_KEYS", base64.b64encode(public).decode())
@@ -227,9 +236,19 @@ def test_a_pointer_that_leads_out_of_the_folder_is_not_followed(home):
 def test_releases_that_were_spoilt_and_sealed_again_end_no_process(home):
     """The reduced form of `python benchmarks/bad_releases.py`: opened in one process, as a service that starts does."""
     done = subprocess.run(
-        [sys.executable, Path(__file__).resolve().parents[2] / "benchmarks" / "bad_releases.py", "--project", home.root, "--cases", "48"],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            Path(__file__).resolve().parents[2] / "benchmarks" / "bad_releases.py",
+            "--project",
+            home.root,
+            "--cases",
+            "48",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "none ended the process" in done.stdout and "refused" in done.stdout
 

@@ -34,8 +34,12 @@ def test_the_running_service_hands_out_the_description_that_is_tried_here(live):
 
 @schema.parametrize()
 @settings(
-    max_examples=12, derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
-)  # fmt: skip
+    max_examples=12,
+    derandomize=True,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 def test_no_request_gets_an_answer_that_is_not_described(case, live):
     operation = description()["paths"][case.operation.path].get(
         case.method.lower(), {"x-roles": ["operator"]}

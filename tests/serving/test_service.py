@@ -167,8 +167,10 @@ def test_all_faults_of_a_request_are_told_at_once_with_the_path_of_each(live):
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
     assert {fault["where"] for fault in answer.json()["faults"]} == {
-        "horizon_months", "tables.households.0.surprise", "tables.members.0.sex",
-    }  # fmt: skip
+        "horizon_months",
+        "tables.households.0.surprise",
+        "tables.members.0.sex",
+    }
 
 
 def test_what_the_contract_says_about_rows_is_refused_without_repeating_an_id(live):
@@ -176,10 +178,16 @@ def test_what_the_contract_says_about_rows_is_refused_without_repeating_an_id(li
     orphan = scores_request(county.tables, [county.household()], AS_OF)
     orphan["tables"].setdefault("medical", []).append(
         {
-            "event_id": "x1", "member_id": "nobody77", "occurred_on": "2025-01-01", "known_on": "2025-01-02", "kind": "inpatient",
-            "total_cost": 1.0, "reimbursed": 0.0, "self_paid": 1.0,
+            "event_id": "x1",
+            "member_id": "nobody77",
+            "occurred_on": "2025-01-01",
+            "known_on": "2025-01-02",
+            "kind": "inpatient",
+            "total_cost": 1.0,
+            "reimbursed": 0.0,
+            "self_paid": 1.0,
         }
-    )  # fmt: skip
+    )
     with live.client(county.own["case_system"]) as client:
         answer = client.post("/v1/scores", json=orphan)
         assert answer.status_code == 422 and answer.json()["faults"]
@@ -208,8 +216,13 @@ def good(live):
 
 def _rows(good, number):
     body = copy.deepcopy(good)
-    row = {"household_id": body["tables"]["households"][0]["household_id"], "source": "wage", "occurred_on": "2025-03-01",
-           "known_on": "2025-03-05", "amount": 1.0}  # fmt: skip
+    row = {
+        "household_id": body["tables"]["households"][0]["household_id"],
+        "source": "wage",
+        "occurred_on": "2025-03-01",
+        "known_on": "2025-03-05",
+        "amount": 1.0,
+    }
     have = sum(len(rows) for rows in body["tables"].values()) - len(body["tables"]["income"])
     body["tables"]["income"] = [row | {"event_id": f"i{place}"} for place in range(number - have)]
     return orjson.dumps(body)
@@ -219,7 +232,7 @@ def _households(good, number):
     body = copy.deepcopy(good)
     body["tables"]["households"] = [
         body["tables"]["households"][0] | {"household_id": f"h{place}"} for place in range(number)
-    ]  # fmt: skip
+    ]
     return orjson.dumps(body)
 
 
@@ -312,8 +325,14 @@ def test_metrics_and_logs_count_without_naming_anybody(live, good):
         assert client.get("/metrics").status_code == 403
     with live.client(live.county.own["operator"]) as client:
         said = client.get("/metrics").text
-    for name in ("riskmodel_households_scored_total", 'riskmodel_answers_total{route="POST /v1/scores",status="200"}', "riskmodel_model_age_days",
-                 'riskmodel_data_age_days{table="medical"}', 'riskmodel_refusals_total{status="403"}', "riskmodel_answer_seconds_bucket"):  # fmt: skip
+    for name in (
+        "riskmodel_households_scored_total",
+        'riskmodel_answers_total{route="POST /v1/scores",status="200"}',
+        "riskmodel_model_age_days",
+        'riskmodel_data_age_days{table="medical"}',
+        'riskmodel_refusals_total{status="403"}',
+        "riskmodel_answer_seconds_bucket",
+    ):
         assert name in said, name
     log = live.log.read_text()
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]

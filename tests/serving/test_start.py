@@ -240,9 +240,18 @@ def started(project: Project) -> tuple[subprocess.Popen, str, Path]:
     log = project.root / "service.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [Path(sys.executable).with_name("riskmodel"), "serve", "--port", str(port), "--project", project.root],
-            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            [
+                Path(sys.executable).with_name("riskmodel"),
+                "serve",
+                "--port",
+                str(port),
+                "--project",
+                project.root,
+            ],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     return process, f"http://127.0.0.1:{port}", log
 
 

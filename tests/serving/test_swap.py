@@ -121,9 +121,26 @@ def test_a_storm_of_requests_under_swaps_gets_right_answers_or_quick_refusals(
     home = tmp_path / "project"
     shutil.copytree(project.root, home)
     done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "load.py", "--project", home, "--tables", county_folder, "--other", second.name,
-         "--requests", "300", "--in-flight", "24", "--swaps", "2"],
-        capture_output=True, text=True, timeout=500, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            ROOT / "benchmarks" / "load.py",
+            "--project",
+            home,
+            "--tables",
+            county_folder,
+            "--other",
+            second.name,
+            "--requests",
+            "300",
+            "--in-flight",
+            "24",
+            "--swaps",
+            "2",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "2 swaps" in done.stdout and f"right, {first.name.split('-')[0]}" in done.stdout

@@ -16,25 +16,46 @@ MOVE = "2024-06-01"
 
 def home(name, known="2023-01-01"):
     return {
-        "household_id": name, "known_on": known, "county_code": "522301", "township_code": "522301001",
-        "village_code": "522301001201", "category": "lifted", "relocated": False,
-    }  # fmt: skip
+        "household_id": name,
+        "known_on": known,
+        "county_code": "522301",
+        "township_code": "522301001",
+        "village_code": "522301001201",
+        "category": "lifted",
+        "relocated": False,
+    }
 
 
 def person(name, household, known="2023-01-01"):
     return {
-        "member_id": name, "household_id": household, "known_on": known, "birth_date": "1980-01-01", "sex": "male", "relation": "head",
-        "education": "junior", "schooling": "none", "chronic_ill": False, "seriously_ill": False, "labour": "ordinary",
-        "medical_insured": True, "pension_insured": True, "dibao": False, "tekun": False,
-    }  # fmt: skip
+        "member_id": name,
+        "household_id": household,
+        "known_on": known,
+        "birth_date": "1980-01-01",
+        "sex": "male",
+        "relation": "head",
+        "education": "junior",
+        "schooling": "none",
+        "chronic_ill": False,
+        "seriously_ill": False,
+        "labour": "ordinary",
+        "medical_insured": True,
+        "pension_insured": True,
+        "dibao": False,
+        "tekun": False,
+    }
 
 
 def visit(household, day, outcome):
     classed = {"object_class": "sudden", "risk_kinds": "illness"} if outcome == "risk_confirmed" else {}
     return {
-        "event_id": f"{household}-{day}", "household_id": household, "occurred_on": day, "known_on": day, "origin": "lead",
+        "event_id": f"{household}-{day}",
+        "household_id": household,
+        "occurred_on": day,
+        "known_on": day,
+        "origin": "lead",
         "outcome": outcome,
-    } | classed  # fmt: skip
+    } | classed
 
 
 def county(*moves, visits=(), homes=("old", "other")):
@@ -70,9 +91,10 @@ def test_a_monitored_household_that_merges_into_another_keeps_its_status_under_i
 def test_the_household_that_took_them_in_is_in_the_cohort_until_a_visit_decides_on_it(merged):
     assert ids(cohort(merged, AFTER)) == ["other"]
     decided = county(
-        person("A", "other", MOVE), person("B", "other", MOVE),
+        person("A", "other", MOVE),
+        person("B", "other", MOVE),
         visits=[visit("old", "2023-10-01", "risk_confirmed"), visit("other", "2024-06-20", "risk_confirmed")],
-    )  # fmt: skip
+    )
     assert ids(cohort(decided, AFTER)) == [] and ids(monitored(decided, AFTER)) == ["old", "other"]
 
 

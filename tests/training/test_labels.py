@@ -21,16 +21,30 @@ def county(verifications=(), *, households=("A",), members=None, **more):
     """Tables with these households, one grown-up each unless `members` says otherwise, and verification rows
     (household, occurred_on, known_on, outcome[, event_id])."""
     homes = [
-        {"household_id": name, "known_on": dt.date(2022, 1, 1), "county_code": "522301", "township_code": "522301100",
-         "village_code": "522301100201", "category": "general", "relocated": False, "distance_km": 1.0}
+        {
+            "household_id": name,
+            "known_on": dt.date(2022, 1, 1),
+            "county_code": "522301",
+            "township_code": "522301100",
+            "village_code": "522301100201",
+            "category": "general",
+            "relocated": False,
+            "distance_km": 1.0,
+        }
         for name in households
-    ]  # fmt: skip
+    ]
     people = members if members is not None else [person(f"{name}1", name) for name in households]
     visits = [
-        {"event_id": row[4] if len(row) > 4 else f"V{place}", "household_id": row[0], "occurred_on": dt.date.fromisoformat(row[1]),
-         "known_on": dt.date.fromisoformat(row[2]), "origin": "sweep", "outcome": row[3]}
+        {
+            "event_id": row[4] if len(row) > 4 else f"V{place}",
+            "household_id": row[0],
+            "occurred_on": dt.date.fromisoformat(row[1]),
+            "known_on": dt.date.fromisoformat(row[2]),
+            "origin": "sweep",
+            "outcome": row[3],
+        }
         for place, row in enumerate(verifications)
-    ]  # fmt: skip
+    ]
     empty = {
         "event_id": pl.String,
         "household_id": pl.String,
@@ -49,10 +63,24 @@ def county(verifications=(), *, households=("A",), members=None, **more):
 
 def person(name, household, **changes):
     row = {
-        "member_id": name, "known_on": dt.date(2022, 1, 1), "household_id": household, "birth_date": dt.date(1980, 1, 1), "sex": "male",
-        "relation": "head", "education": "junior", "schooling": "none", "chronic_ill": False, "seriously_ill": False, "labour": "ordinary",
-        "medical_insured": True, "pension_insured": True, "dibao": False, "tekun": False, "ethnic_minority": None, "left_on": None,
-    }  # fmt: skip
+        "member_id": name,
+        "known_on": dt.date(2022, 1, 1),
+        "household_id": household,
+        "birth_date": dt.date(1980, 1, 1),
+        "sex": "male",
+        "relation": "head",
+        "education": "junior",
+        "schooling": "none",
+        "chronic_ill": False,
+        "seriously_ill": False,
+        "labour": "ordinary",
+        "medical_insured": True,
+        "pension_insured": True,
+        "dibao": False,
+        "tekun": False,
+        "ethnic_minority": None,
+        "left_on": None,
+    }
     return row | changes
 
 
@@ -66,27 +94,87 @@ def label_of(tables, horizon=12, known_until=LATER, household="A", as_of=T):
     [
         ([("A", "2024-03-02", "2024-03-20", "risk_confirmed")], 1, "the first day of the window counts"),
         ([("A", "2025-03-01", "2025-03-20", "risk_confirmed")], 1, "the last day, T + 12 months, counts"),
-        ([("A", "2025-03-02", "2025-03-20", "risk_confirmed")], None, "a day later it does not, and nobody cleared it"),
-        ([("A", "2025-02-20", "2025-03-20", "risk_confirmed")], 1, "known after the window, but it happened in it"),
+        (
+            [("A", "2025-03-02", "2025-03-20", "risk_confirmed")],
+            None,
+            "a day later it does not, and nobody cleared it",
+        ),
+        (
+            [("A", "2025-02-20", "2025-03-20", "risk_confirmed")],
+            1,
+            "known after the window, but it happened in it",
+        ),
         ([("A", "2024-09-01", "2024-09-20", "no_risk")], 0, "cleared in the window"),
-        ([("A", "2024-02-01", "2024-02-20", "no_risk")], None, "cleared before the window says nothing about it"),
+        (
+            [("A", "2024-02-01", "2024-02-20", "no_risk")],
+            None,
+            "cleared before the window says nothing about it",
+        ),
         ([("A", "2024-03-01", "2024-03-20", "no_risk")], None, "cleared on T itself is not in (T, T + H]"),
         ([("A", "2025-03-01", "2025-03-20", "no_risk")], 0, "cleared on the last day"),
         ([("A", "2024-09-01", "2024-09-20", "unreachable")], None, "nobody was met"),
-        ([("A", "2024-05-01", "2024-05-20", "no_risk"), ("A", "2024-11-01", "2024-11-20", "risk_confirmed")], 1, "confirmed later in the window"),
-        ([("A", "2024-05-01", "2024-05-20", "risk_confirmed"), ("A", "2024-11-01", "2024-11-20", "risk_eliminated")], 1, "eliminated again, still a relapse"),
-        ([("A", "2024-05-01", "2024-05-20", "risk_confirmed"), ("A", "2024-11-01", "2024-11-20", "no_risk")], 1, "a clearing does not undo a confirmation"),
+        (
+            [
+                ("A", "2024-05-01", "2024-05-20", "no_risk"),
+                ("A", "2024-11-01", "2024-11-20", "risk_confirmed"),
+            ],
+            1,
+            "confirmed later in the window",
+        ),
+        (
+            [
+                ("A", "2024-05-01", "2024-05-20", "risk_confirmed"),
+                ("A", "2024-11-01", "2024-11-20", "risk_eliminated"),
+            ],
+            1,
+            "eliminated again, still a relapse",
+        ),
+        (
+            [
+                ("A", "2024-05-01", "2024-05-20", "risk_confirmed"),
+                ("A", "2024-11-01", "2024-11-20", "no_risk"),
+            ],
+            1,
+            "a clearing does not undo a confirmation",
+        ),
         ([("A", "2024-05-01", "2024-05-20", "risk_eliminated")], None, "an elimination is no clearing"),
         ([], None, "never visited is unlabelled, not 0"),
-        ([("A", "2024-02-20", "2024-03-10", "risk_confirmed"), ("A", "2024-10-01", "2024-10-20", "no_risk")], None, "confirmed before T, known only after T"),
-        ([("A", "2024-03-01", "2024-03-10", "risk_confirmed"), ("A", "2024-10-01", "2024-10-20", "risk_confirmed")], None, "confirmed on T, known after T"),
+        (
+            [
+                ("A", "2024-02-20", "2024-03-10", "risk_confirmed"),
+                ("A", "2024-10-01", "2024-10-20", "no_risk"),
+            ],
+            None,
+            "confirmed before T, known only after T",
+        ),
+        (
+            [
+                ("A", "2024-03-01", "2024-03-10", "risk_confirmed"),
+                ("A", "2024-10-01", "2024-10-20", "risk_confirmed"),
+            ],
+            None,
+            "confirmed on T, known after T",
+        ),
         ([("A", "2024-02-20", "2024-02-25", "risk_confirmed")], "not in the cohort", "monitored at T"),
-        ([("A", "2023-01-01", "2023-01-05", "risk_confirmed"), ("A", "2023-12-01", "2023-12-05", "risk_eliminated"),
-          ("A", "2024-10-01", "2024-10-20", "risk_confirmed")], 1, "eliminated, then confirmed again: it re-entered"),
-        ([("A", "2023-01-01", "2023-01-05", "risk_confirmed"), ("A", "2024-02-01", "2024-03-05", "risk_eliminated")], "not in the cohort",
-         "the elimination was not known at T"),
+        (
+            [
+                ("A", "2023-01-01", "2023-01-05", "risk_confirmed"),
+                ("A", "2023-12-01", "2023-12-05", "risk_eliminated"),
+                ("A", "2024-10-01", "2024-10-20", "risk_confirmed"),
+            ],
+            1,
+            "eliminated, then confirmed again: it re-entered",
+        ),
+        (
+            [
+                ("A", "2023-01-01", "2023-01-05", "risk_confirmed"),
+                ("A", "2024-02-01", "2024-03-05", "risk_eliminated"),
+            ],
+            "not in the cohort",
+            "the elimination was not known at T",
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_edge_of_the_label(visits, expected, why):
     assert label_of(county(visits)) == expected, why
 
@@ -218,11 +306,17 @@ def disability(*rows):
     """Certificates (member, known_on)."""
     return pl.DataFrame(
         [
-            {"event_id": f"D{place}", "member_id": member, "occurred_on": dt.date(2022, 1, 1), "known_on": dt.date.fromisoformat(known),
-             "kind": "physical", "level": 3}
+            {
+                "event_id": f"D{place}",
+                "member_id": member,
+                "occurred_on": dt.date(2022, 1, 1),
+                "known_on": dt.date.fromisoformat(known),
+                "kind": "physical",
+                "level": 3,
+            }
             for place, (member, known) in enumerate(rows)
         ]
-    )  # fmt: skip
+    )
 
 
 def groups_of(tables):

@@ -51,9 +51,16 @@ def test_no_other_file_compares_the_names_of_learners():
 
 def test_rules_are_baselines_and_what_learns_can_be_tuned():
     assert {name for name, spec in LEARNERS.items() if spec.baseline} == {"income_rule", "department_rules"}
-    assert {name for name, spec in LEARNERS.items() if spec.learns} == {name for name, spec in LEARNERS.items() if spec.trials} == {
-        "logistic", "lightgbm", "boosting", "hazard",
-    }  # fmt: skip
+    assert (
+        {name for name, spec in LEARNERS.items() if spec.learns}
+        == {name for name, spec in LEARNERS.items() if spec.trials}
+        == {
+            "logistic",
+            "lightgbm",
+            "boosting",
+            "hazard",
+        }
+    )
     assert [name for name, spec in LEARNERS.items() if spec.for_tables] == [
         "income_rule",
         "logistic",

@@ -36,10 +36,16 @@ def simulated(day, seed, households=1500, base=-3.5):
     village = np.array([f"52230110020{number % 40:02d}" for number in range(households)], dtype=object)
     interval = np.where(label == 1, chance.integers(0, 3, households), -1).astype(np.int8)
     return Sample(
-        NAMES, ids, village, np.full(households, "522301100", dtype=object), np.full(households, day, dtype=object),
-        np.ascontiguousarray(np.column_stack([1000 * income, 500 * cost, noise, event])), label, interval,
+        NAMES,
+        ids,
+        village,
+        np.full(households, "522301100", dtype=object),
+        np.full(households, day, dtype=object),
+        np.ascontiguousarray(np.column_stack([1000 * income, 500 * cost, noise, event])),
+        label,
+        interval,
         pl.DataFrame({"category": ["general"] * households}),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")

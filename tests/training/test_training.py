@@ -119,9 +119,18 @@ def test_a_run_keeps_all_that_is_needed_to_judge_and_repeat_it(own, runs):
     folder = runs["quick"].folder.parent
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {
-        "model/model.json", "model/member_0.txt", "predictions.parquet", "plan.yaml", "catalogue.yaml", "folds.txt", "folds.json", "record.md",
-        "metrics.csv", "plots/folds.png", "plots/calibration.png",
-    } <= there  # fmt: skip
+        "model/model.json",
+        "model/member_0.txt",
+        "predictions.parquet",
+        "plan.yaml",
+        "catalogue.yaml",
+        "folds.txt",
+        "folds.json",
+        "record.md",
+        "metrics.csv",
+        "plots/folds.png",
+        "plots/calibration.png",
+    } <= there
     assert not [name for name in there if name.endswith((".pkl", ".pickle", ".skops"))]
     record = Model.load(runs["quick"].folder).record
     for key in (
@@ -266,8 +275,12 @@ def test_promotion_names_every_failed_check_and_takes_waivers_only_with_reasons(
 
 
 def test_champion_history_and_rollback(own, runs):
-    waive = {name: f"a county of 2,000 households is too small for {name}" for name in
-             {check.name for run in runs.values() for check in examine(own, run.id) if not check.passed}}  # fmt: skip
+    waive = {
+        name: f"a county of 2,000 households is too small for {name}"
+        for name in {
+            check.name for run in runs.values() for check in examine(own, run.id) if not check.passed
+        }
+    }
     first = promote(own, runs["department_rules"].id, by="Li Na", because="a start", waive=waive)
     assert load_model_folder(own) == runs["department_rules"].folder
     assert set(first.waived) <= set(waive)  # only failed checks are recorded as waived

@@ -267,11 +267,16 @@ def test_a_row_of_a_ready_made_table_gets_reasons_under_its_own_column_names(own
 
     rng = np.random.default_rng(3)
     rows = [
-        {"id": f"h{number}", "wave": wave, "net_income": (income := float(rng.normal(20_000, 8_000))), "rooms": float(rng.integers(1, 6)),
-         "fell": int(rng.random() < 1 / (1 + np.exp((income - 6_000) / 2_500)))}
+        {
+            "id": f"h{number}",
+            "wave": wave,
+            "net_income": (income := float(rng.normal(20_000, 8_000))),
+            "rooms": float(rng.integers(1, 6)),
+            "fell": int(rng.random() < 1 / (1 + np.exp((income - 6_000) / 2_500))),
+        }
         for number in range(1500)
         for wave in (1, 2, 3)
-    ]  # fmt: skip
+    ]
     pl.DataFrame(rows).write_csv(tmp_path / "panel.csv")
     (own_project.root / "training" / "plans" / "own_table.yaml").write_text(
         "title: {zh: 自有宽表, en: A table of one's own}\nsource: table\nhorizon_months: 12\n"

@@ -356,9 +356,21 @@ def test_semicolons_instead_of_commas_are_said(visits, tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["2026-01-09", "2026/1/9", "2026/1/9 0:00", "2026/1/9 0:00:00", "2026年1月9日", "2026年01月09日 00:00:00",
-     "2026.1.9", "2026-1-9", "20260109", "２０２６－０１－０９", "2026-01-09T00:00:00", "46031"],
-)  # fmt: skip
+    [
+        "2026-01-09",
+        "2026/1/9",
+        "2026/1/9 0:00",
+        "2026/1/9 0:00:00",
+        "2026年1月9日",
+        "2026年01月09日 00:00:00",
+        "2026.1.9",
+        "2026-1-9",
+        "20260109",
+        "２０２６－０１－０９",
+        "2026-01-09T00:00:00",
+        "46031",
+    ],
+)
 def test_a_day_is_read_in_every_form_that_spreadsheets_write(visits, tmp_path, text):
     done = judged(visits, workbook(visits, tmp_path / "a.xlsx", {1: fine(visited_on=text)}))
     assert [one.visited_on for one in done.accepted] == [dt.date(2026, 1, 9)], why(done)

@@ -174,9 +174,15 @@ def test_every_answer_has_words_in_both_languages(code):
 
 def moved(tables, household, code="522399"):
     households = tables["households"].with_columns(
-        pl.when(pl.col("household_id") == household).then(pl.lit(code + "101201")).otherwise("village_code").alias("village_code"),
-        pl.when(pl.col("household_id") == household).then(pl.lit(code + "101")).otherwise("township_code").alias("township_code"),
-    )  # fmt: skip
+        pl.when(pl.col("household_id") == household)
+        .then(pl.lit(code + "101201"))
+        .otherwise("village_code")
+        .alias("village_code"),
+        pl.when(pl.col("household_id") == household)
+        .then(pl.lit(code + "101"))
+        .otherwise("township_code")
+        .alias("township_code"),
+    )
     return type(tables)({**tables.frames, "households": households}, tables.hashes)
 
 

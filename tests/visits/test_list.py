@@ -376,11 +376,17 @@ def test_grades_come_from_leads_capacity_and_probability_with_the_reason_in_word
     visits = screening_list(scores, tables, AS_OF, capacity=10, settings=PLAIN)
     grades = dict(visits.rows.select("household_id", "grade").iter_rows())
     assert grades == {
-        "h039": "red", "h038": "yellow",
-        "h000": "orange", "h001": "orange",  # the first fifth of ten visits
-        "h002": "yellow", "h003": "yellow", "h004": "yellow", "h005": "yellow",  # up to six tenths
-        "h006": "none", "h007": "none",
-    }  # fmt: skip
+        "h039": "red",
+        "h038": "yellow",
+        "h000": "orange",
+        "h001": "orange",  # the first fifth of ten visits
+        "h002": "yellow",
+        "h003": "yellow",
+        "h004": "yellow",
+        "h005": "yellow",  # up to six tenths
+        "h006": "none",
+        "h007": "none",
+    }
     words = dict(visits.rows.select("household_id", "grade_reasons_zh").iter_rows())
     assert words["h039"] == "线索：保障未达标" and words["h000"] == "评分位列前2户"
 
@@ -412,9 +418,14 @@ def test_every_row_carries_its_reasons_model_and_day(small_county, falling):
 
 @pytest.mark.parametrize(
     ("day", "length", "name"),
-    [("2025-12-31", "month", "2026-01"), ("2026-01-01", "month", "2026-01"), ("2026-01-31", "month", "2026-02"),
-     ("2025-12-31", "quarter", "2026-Q1"), ("2026-01-31", "week", "2026-W05")],
-)  # fmt: skip
+    [
+        ("2025-12-31", "month", "2026-01"),
+        ("2026-01-01", "month", "2026-01"),
+        ("2026-01-31", "month", "2026-02"),
+        ("2025-12-31", "quarter", "2026-Q1"),
+        ("2026-01-31", "week", "2026-W05"),
+    ],
+)
 def test_a_cycle_is_named_after_the_visits_that_follow_the_day(day, length, name):
     assert cycle_of(dt.date.fromisoformat(day), length) == name
 

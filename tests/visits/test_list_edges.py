@@ -523,11 +523,17 @@ def test_scores_that_are_wrong_are_all_named_at_once(small_county, falling):
 @pytest.mark.parametrize(
     ("day", "length", "name"),
     [
-        ("2025-12-31", "month", "2026-01"), ("2026-01-30", "month", "2026-01"), ("2026-01-31", "month", "2026-02"), ("2025-12-31", "quarter", "2026-Q1"),
-        ("2026-03-30", "quarter", "2026-Q1"), ("2026-03-31", "quarter", "2026-Q2"), ("2025-12-30", "quarter", "2025-Q4"), ("2025-12-28", "week", "2026-W01"),
+        ("2025-12-31", "month", "2026-01"),
+        ("2026-01-30", "month", "2026-01"),
+        ("2026-01-31", "month", "2026-02"),
+        ("2025-12-31", "quarter", "2026-Q1"),
+        ("2026-03-30", "quarter", "2026-Q1"),
+        ("2026-03-31", "quarter", "2026-Q2"),
+        ("2025-12-30", "quarter", "2025-Q4"),
+        ("2025-12-28", "week", "2026-W01"),
         ("2025-12-27", "week", "2025-W52"),
     ],
-)  # fmt: skip
+)
 def test_the_cycle_is_that_of_the_day_after(day, length, name):
     assert cycle_of(dt.date.fromisoformat(day), length) == name
 

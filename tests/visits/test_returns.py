@@ -328,9 +328,15 @@ def test_refused_rows_come_back_as_a_workbook_that_can_be_handed_in_again(tmp_pa
     path.write_bytes(returns.returned_bytes([refusal, refusal], SETTINGS))
     [row, second] = read_filled(path).rows
     assert row.list_hash == LIST and row.line == 2 and second.line == 3
-    assert {name: row.cells[name] for name in ("household_id", "visited_on", "outcome", "visitor", "note")} == {
-        "household_id": "h001", "visited_on": "2026-02-05", "outcome": "no_risk", "visitor": "3", "note": "=1",
-    }  # fmt: skip
+    assert {
+        name: row.cells[name] for name in ("household_id", "visited_on", "outcome", "visitor", "note")
+    } == {
+        "household_id": "h001",
+        "visited_on": "2026-02-05",
+        "outcome": "no_risk",
+        "visitor": "3",
+        "note": "=1",
+    }
     sheet = openpyxl.load_workbook(io.BytesIO(path.read_bytes()))["退回 Returned"]
     assert sheet.cell(2, 1).value == "2" and "after today" in sheet.cell(2, 2).value
     assert isinstance(
@@ -343,9 +349,17 @@ def test_refused_rows_come_back_as_a_workbook_that_can_be_handed_in_again(tmp_pa
         for place in range(3, 13)
     }
     assert locked == {
-        "户编号": False, "村": True, "走访日期": False, "核实结果": False, "风险一": False, "风险二": False, "风险三": False,
-        "与理由不符": False, "走访组": False, "备注": False,
-    }  # fmt: skip
+        "户编号": False,
+        "村": True,
+        "走访日期": False,
+        "核实结果": False,
+        "风险一": False,
+        "风险二": False,
+        "风险三": False,
+        "与理由不符": False,
+        "走访组": False,
+        "备注": False,
+    }
 
 
 def returned(*refusals):

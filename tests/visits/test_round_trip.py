@@ -37,13 +37,21 @@ TYPED = {
     9: {"visitor": "3", "visited_on": "2026-01-07", "outcome": NONE, "note": "电话13812345678"},
 }
 SAID = {
-    4: "'好' is not one of", 5: "after today", 6: "no date such as", 7: "give at least one risk kind", 8: "no risk was found",
+    4: "'好' is not one of",
+    5: "after today",
+    6: "no date such as",
+    7: "give at least one risk kind",
+    8: "no risk was found",
     9: "identity or a phone number",
-}  # fmt: skip
+}
 MENDED = {
-    4: {"outcome": NONE}, 5: {"visited_on": "2026-01-15"}, 6: {"visited_on": "2026-01-24"}, 7: {"risk_1": "因学"}, 8: {"risk_1": ""},
+    4: {"outcome": NONE},
+    5: {"visited_on": "2026-01-15"},
+    6: {"visited_on": "2026-01-24"},
+    7: {"risk_1": "因学"},
+    8: {"risk_1": ""},
     9: {"note": "已外出"},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

@@ -298,7 +298,12 @@ class Casebook:
                 known = results.recorded_in(connection, row.county_code, row.cycle)
             households = frozenset(named.get(row.list_hash, ()))
             found[row.list_hash] = OpenList(
-                row.list_hash, row.cycle, row.as_of, bool(row.closed_at), households, known
+                list_hash=row.list_hash,
+                cycle=row.cycle,
+                as_of=row.as_of,
+                closed=bool(row.closed_at),
+                households=households,
+                recorded=known,
             )
         return found
 

@@ -307,10 +307,14 @@ def keep_answer(
     )
     connection.execute(
         idempotency.insert().values(
-            key_id=key_id, route=route, idempotency_key=idempotency_key, request_hash=request_hash, answer=answer,
+            key_id=key_id,
+            route=route,
+            idempotency_key=idempotency_key,
+            request_hash=request_hash,
+            answer=answer,
             answered_at=audit.now(),
         )
-    )  # fmt: skip
+    )
 
 
 class _Prefixed:
@@ -328,18 +332,42 @@ def _key(row: Any, now: dt.datetime) -> Key:
     state = "revoked" if row.revoked_at else "expired" if expired else "in force"
     areas = tuple(area for area in row.areas.split(";") if area)
     return Key(
-        row.key_id, row.name, row.role, areas, row.purpose, row.created_at, row.expires_at, row.revoked_at, state
-    )  # fmt: skip
+        key_id=row.key_id,
+        name=row.name,
+        role=row.role,
+        areas=areas,
+        purpose=row.purpose,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        state=state,
+    )
 
 
 def _who(key: Key) -> Who:
-    return Who(key.key_id, key.name, key.role, key.areas, key.purpose, key.expires_at)
+    return Who(
+        key_id=key.key_id,
+        name=key.name,
+        role=key.role,
+        areas=key.areas,
+        purpose=key.purpose,
+        expires_at=key.expires_at,
+    )
 
 
 def _in_session(who: Who, secret: str, created: dt.datetime) -> Who:
     token = hmac.new(secret.encode(), b"csrf", hashlib.sha256).hexdigest()
     ends = min(_stamp(created + ABSOLUTE), who.expires_at)
-    return Who(who.key_id, who.name, who.role, who.areas, who.purpose, ends, token, secret)
+    return Who(
+        key_id=who.key_id,
+        name=who.name,
+        role=who.role,
+        areas=who.areas,
+        purpose=who.purpose,
+        expires_at=ends,
+        csrf=token,
+        session=secret,
+    )
 
 
 def _stamp(moment: dt.datetime) -> str:

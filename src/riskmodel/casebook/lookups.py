@@ -285,10 +285,16 @@ def scored_page(
             "last_visit": None,
         }
         own = {
-            "household_id": row.household_id, "village_code": row.village_code, "grade": content.get("grade") or row.grade or "none",
-            "township_code": (row.village_code or "")[:TOWNSHIP_DIGITS] or None, "probability": row.probability, "low": row.low,
-            "high": row.high, "risk_kinds": row.risk_kinds, "rank": row.rank,
-        }  # fmt: skip
+            "household_id": row.household_id,
+            "village_code": row.village_code,
+            "grade": content.get("grade") or row.grade or "none",
+            "township_code": (row.village_code or "")[:TOWNSHIP_DIGITS] or None,
+            "probability": row.probability,
+            "low": row.low,
+            "high": row.high,
+            "risk_kinds": row.risk_kinds,
+            "rank": row.rank,
+        }
         mine = visited.get(row.household_id)
         shown = plain | content | own
         rows.append(
@@ -712,10 +718,18 @@ def _on_list(
     state = None if mine is None else int(mine.met)
     shown = _visited(mine, {"last_visit": None})
     return {
-        "cycle": row.cycle, "county_code": row.county_code, "list_hash": row.list_hash, "number": row.number, "as_of": row.as_of,
-        "status": _STATUS_OF[state], "standby": row.listed_as == "standby", "closed": bool(row.closed_at), "grade": row.grade,
-        "content": json.loads(row.content), **{name: shown[name] for name in ("visit_zh", "visit_en", "contradicted")},
-    }  # fmt: skip
+        "cycle": row.cycle,
+        "county_code": row.county_code,
+        "list_hash": row.list_hash,
+        "number": row.number,
+        "as_of": row.as_of,
+        "status": _STATUS_OF[state],
+        "standby": row.listed_as == "standby",
+        "closed": bool(row.closed_at),
+        "grade": row.grade,
+        "content": json.loads(row.content),
+        **{name: shown[name] for name in ("visit_zh", "visit_en", "contradicted")},
+    }
 
 
 def area_counts(engine: Engine, areas: Sequence[str], head: ListHead) -> dict[str, dict[str, int]]:

@@ -97,13 +97,11 @@ def in_force(areas: Sequence[str] | None = None) -> Select[Any]:
         list_rows.c.list_hash == visits.c.list_hash, list_rows.c.household_id == visits.c.household_id
     )
     wanted = (
-        select(
-            visits, lists.c.county_code, lists.c.cycle, list_rows.c.village_code, list_rows.c.listed_as
-        )
+        select(visits, lists.c.county_code, lists.c.cycle, list_rows.c.village_code, list_rows.c.listed_as)
         .join(lists, lists.c.list_hash == visits.c.list_hash)
         .join(list_rows, on_list)
         .where(~newer.exists(), ~taken_back.exists())
-    )  # fmt: skip
+    )
     return wanted if areas is None else wanted.where(within(list_rows.c.village_code, areas))
 
 
@@ -203,7 +201,13 @@ def take(
         corrected += newest is not None
         touched.add((at.county_code, at.cycle, result.household_id))
     contradicting = conflicts(connection, touched)
-    return Intake(accepted, corrected, unchanged, tuple(superseded), contradicting)
+    return Intake(
+        accepted=accepted,
+        corrected=corrected,
+        unchanged=unchanged,
+        superseded=tuple(superseded),
+        conflicts=contradicting,
+    )
 
 
 def _insert(

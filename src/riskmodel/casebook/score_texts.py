@@ -157,7 +157,12 @@ def plain_score_texts(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, 
             ]
         met = [name for name, value in row.items() if name.startswith(RULE) and value == 1]
         texts: dict[str, Any] = {
-            "reasons": reasons, "notes_zh": row.get("notes_zh") or "", "notes_en": row.get("notes_en") or "", "checks_zh": "",
-            "checks_en": "", "rules": met, "ages": {},
-        }  # fmt: skip
+            "reasons": reasons,
+            "notes_zh": row.get("notes_zh") or "",
+            "notes_en": row.get("notes_en") or "",
+            "checks_zh": "",
+            "checks_en": "",
+            "rules": met,
+            "ages": {},
+        }
         yield row["household_id"], orjson.dumps(texts)

@@ -69,9 +69,13 @@ def keep_scoring(connection: Connection, scores: Scored, *, by: str) -> int:
             "seals": {str(number): seal_of_scoring(connection, number) for number in touched},
         }
         audit.append(
-            connection, actor=by, action="scores kept", subject=first["as_of"].isoformat(), model_version=str(first["model_version"]),
+            connection,
+            actor=by,
+            action="scores kept",
+            subject=first["as_of"].isoformat(),
+            model_version=str(first["model_version"]),
             details=details,
-        )  # fmt: skip
+        )
     return new
 
 
@@ -102,12 +106,20 @@ def _scoring(connection: Connection, scores: Scored, frame: pl.DataFrame, key: t
     )
     connection.execute(
         scorings.insert().values(
-            number=number, as_of=as_of, horizon_months=horizon, model_version=version, households=0,
-            data_dates=json.dumps(dates, default=str), sources=json.dumps(score_texts.sources_of(whole) if whole is not None else {}, ensure_ascii=False),
+            number=number,
+            as_of=as_of,
+            horizon_months=horizon,
+            model_version=version,
+            households=0,
+            data_dates=json.dumps(dates, default=str),
+            sources=json.dumps(
+                score_texts.sources_of(whole) if whole is not None else {}, ensure_ascii=False
+            ),
             rules=json.dumps(score_texts.rules_of(whole) if whole is not None else {}, ensure_ascii=False),
-            dictionary=score_texts.dictionary_of([text for _, text in some]), kept_at=audit.now(),
+            dictionary=score_texts.dictionary_of([text for _, text in some]),
+            kept_at=audit.now(),
         )
-    )  # fmt: skip
+    )
     return number
 
 

@@ -82,7 +82,14 @@ class Explainer:
             tables = build_tables(forest, bits=bits, deepest=deepest, most_bytes=most_bytes)
         except TablesTooLarge as reason:
             note = f"Explained by LightGBM itself, which is slower and gives the same values: {reason}."
-            return cls(forest.n_features, forest.base, None, ensemble_hash(texts), tuple(texts), note)
+            return cls(
+                n_features=forest.n_features,
+                base=forest.base,
+                tables=None,
+                trees=ensemble_hash(texts),
+                texts=tuple(texts),
+                note=note,
+            )
         return cls(forest.n_features, forest.base, tables, ensemble_hash(texts))
 
     def contributions(self, values: npt.ArrayLike) -> tuple[Floats, float]:
@@ -186,7 +193,14 @@ class Explainer:
             raise ModelError(_not_tables(path, "tables that were made of other trees than this model's"))
         if note:
             forest = read_forest(texts)
-            return cls(forest.n_features, forest.base, None, trees, tuple(texts), note)
+            return cls(
+                n_features=forest.n_features,
+                base=forest.base,
+                tables=None,
+                trees=trees,
+                texts=tuple(texts),
+                note=note,
+            )
         tables = ContributionTables.from_arrays(arrays)
         return cls(tables.forest.n_features, tables.forest.base, tables, trees)
 

@@ -40,10 +40,16 @@ from riskmodel.explaining.tree_kernels import (
 # A node: left and right are a node of the same tree, or ~leaf; cover counts the training rows that passed.
 NODE: Final = np.dtype(
     [
-        ("feature", np.int64), ("threshold", np.float64), ("question", np.int64), ("left", np.int64), ("right", np.int64),
-        ("cover", np.float64), ("category_start", np.int64), ("category_stop", np.int64),
+        ("feature", np.int64),
+        ("threshold", np.float64),
+        ("question", np.int64),
+        ("left", np.int64),
+        ("right", np.int64),
+        ("cover", np.float64),
+        ("category_start", np.int64),
+        ("category_stop", np.int64),
     ]
-)  # fmt: skip
+)
 LEAF: Final = np.dtype([("value", np.float64), ("cover", np.float64)])
 
 ZERO: Final = float(np.float32(1e-35))  # LightGBM's kZeroThreshold: nearer to zero than this is zero
@@ -89,7 +95,13 @@ class Forest:
     @property
     def trees(self) -> Trees:
         """The record that the kernels take."""
-        return Trees(self.node_start, self.leaf_start, self.nodes, self.leaves, self.weight)
+        return Trees(
+            node_start=self.node_start,
+            leaf_start=self.leaf_start,
+            nodes=self.nodes,
+            leaves=self.leaves,
+            weight=self.weight,
+        )
 
     def shaped(self) -> bool:
         """Whether the nodes of each tree form a tree.
@@ -435,7 +447,20 @@ def build_tables(
     """Work out the tables. Raises TablesTooLarge beyond `deepest` conditions on a path or `most_bytes` of tables."""
     trees, none = forest.trees, np.zeros(0, np.int64)
     counts, groups_of = lay_out(
-        trees, bits, deepest, False, Groups(none, none, none, none, none, none, none), none
+        trees,
+        bits,
+        deepest,
+        False,
+        Groups(
+            group_start=none,
+            bit_start=none,
+            condition_start=none,
+            condition=none,
+            feature_start=none,
+            group_feature=none,
+            table_start=none,
+        ),
+        none,
     )
     n_groups, n_bits, n_conditions, n_features, cells = (int(count) for count in counts)
     if n_groups < 0:

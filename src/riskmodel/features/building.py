@@ -164,7 +164,11 @@ def build_dates(
         values = out[start:stop] if columns is None else np.ascontiguousarray(out[start:stop, columns])
         homes = prepared.household_id[targets.of_day[place]]
         area = prepared.rows["households"]["village"][targets.versions[place]]
-        matrices.append(FeatureMatrix(day, homes, villages[area], wanted, values))
+        matrices.append(
+            FeatureMatrix(
+                as_of=day, household_id=homes, village_code=villages[area], names=wanted, values=values
+            )
+        )
     return matrices
 
 
@@ -236,7 +240,14 @@ class _Targets:
         for place, households in enumerate(of_day):
             rows = slice(None) if len(days) == 1 else np.searchsorted(union, households)
             places[rows, place] = np.arange(edges[place], edges[place + 1])
-        return cls(days, of_day, tuple(versions for _, versions in found), union, places, edges)
+        return cls(
+            days=days,
+            of_day=of_day,
+            versions=tuple(versions for _, versions in found),
+            union=union,
+            places=places,
+            edges=edges,
+        )
 
 
 def _versions(prepared: Prepared, targets: Places, as_of: dt.date) -> Places:

@@ -104,12 +104,24 @@ def leaks(
 def _differences(right: FeatureMatrix, other: FeatureMatrix, day: dt.date, hand: str) -> list[Leak]:
     if list(right.household_id) != list(other.household_id):
         apart = sorted(set(right.household_id) ^ set(other.household_id)) or list(right.household_id[:1])
-        return [Leak("the households themselves", day, hand, len(apart), str(apart[0]))]
+        return [
+            Leak(
+                feature="the households themselves",
+                as_of=day,
+                hand=hand,
+                households=len(apart),
+                example=str(apart[0]),
+            )
+        ]
     differs = right.values.view(np.uint64) != other.values.view(np.uint64)
     differs &= ~(np.isnan(right.values) & np.isnan(other.values))
     return [
         Leak(
-            name, day, hand, int(differs[:, place].sum()), str(right.household_id[differs[:, place].argmax()])
+            feature=name,
+            as_of=day,
+            hand=hand,
+            households=int(differs[:, place].sum()),
+            example=str(right.household_id[differs[:, place].argmax()]),
         )
         for place, name in enumerate(right.names)
         if differs[:, place].any()

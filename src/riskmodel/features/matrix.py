@@ -47,12 +47,24 @@ class FeatureMatrix:
             return self
         places = [self.names.index(name) for name in names]
         values = np.ascontiguousarray(self.values[:, places])
-        return FeatureMatrix(self.as_of, self.household_id, self.village_code, tuple(names), values)
+        return FeatureMatrix(
+            as_of=self.as_of,
+            household_id=self.household_id,
+            village_code=self.village_code,
+            names=tuple(names),
+            values=values,
+        )
 
     def rows(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> FeatureMatrix:
         """Only these households (mask or positions)."""
         values = np.ascontiguousarray(self.values[keep])
-        return FeatureMatrix(self.as_of, self.household_id[keep], self.village_code[keep], self.names, values)
+        return FeatureMatrix(
+            as_of=self.as_of,
+            household_id=self.household_id[keep],
+            village_code=self.village_code[keep],
+            names=self.names,
+            values=values,
+        )
 
     def pandas(self) -> pd.DataFrame:
         """household_id, as_of, village_code and the features, one row a household."""

@@ -230,7 +230,15 @@ class _Case:
             }
             others = {level: _others(context, code, given, full) for level, code in codes.items()}
             given |= {level: SimpleNamespace(**counts) for level, counts in others.items()}
-        return cls(given, frames, ours, village, asked, household_id, as_of)
+        return cls(
+            given=given,
+            frames=frames,
+            ours=ours,
+            village=village,
+            asked=asked,
+            household_id=household_id,
+            as_of=as_of,
+        )
 
     def readable(self, definition: Definition) -> bool:
         """Assets need an authorisation in force."""
@@ -264,20 +272,20 @@ class _Case:
             keep = [item for item in frame.columns if item in read or item in _ALWAYS_SHOWN]
             shown[name] = frame.select(keep).with_columns(counts=pl.Series("counts", marks, dtype=pl.Boolean))
         return ValueTrace(
-            self.household_id,
-            self.as_of,
-            definition.name,
-            {"zh": entry.label.zh, "en": entry.label.en},
-            value,
-            entry.unit,
-            definition.formula,
-            _window(entry.window, policy, self.village, self.as_of),
-            entry.missing.en,
-            definition.tables,
-            absent,
-            shown,
-            seen,
-            {
+            household_id=self.household_id,
+            as_of=self.as_of,
+            feature=definition.name,
+            label={"zh": entry.label.zh, "en": entry.label.en},
+            value=value,
+            unit=entry.unit,
+            formula=definition.formula,
+            window=_window(entry.window, policy, self.village, self.as_of),
+            missing=entry.missing.en,
+            sources=definition.tables,
+            absent=absent,
+            rows=shown,
+            policy=seen,
+            neighbours={
                 level: {name: count for name, count in vars(self.given[level]).items() if name in read}
                 for level in ("village", "township", "county")
                 if level in definition.takes

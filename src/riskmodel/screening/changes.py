@@ -71,9 +71,15 @@ class Standing:
         """From a scoring. Raises DataError for a household that was not scored."""
         place = scores.place(household_id)
         return cls(
-            household_id, scores.as_of, scores.horizon, scores.model_version, float(scores.margin[place]),
-            float(scores.probability[place]), int(scores.rank[place]), tuple(scores.table.of(place)),
-        )  # fmt: skip
+            household_id=household_id,
+            as_of=scores.as_of,
+            horizon_months=scores.horizon,
+            model_version=scores.model_version,
+            margin=float(scores.margin[place]),
+            probability=float(scores.probability[place]),
+            rank=int(scores.rank[place]),
+            reasons=tuple(scores.table.of(place)),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: plain text, numbers and lists; the date as YYYY-MM-DD. `from_dict` reads it back."""
@@ -270,10 +276,12 @@ def _refuse_unlike(before: tuple[str, int], now: tuple[str, int]) -> None:
     if before[0] != now[0]:
         faults.append(
             Fault(
-                "model", f"{before[0]}, then {now[0]}", "one model for both scorings",
+                "model",
+                f"{before[0]}, then {now[0]}",
+                "one model for both scorings",
                 "Score the earlier day again with the model in force: `load_model().score(tables, earlier_day)`.",
             )
-        )  # fmt: skip
+        )
     if before[1] != now[1]:
         faults.append(
             Fault(

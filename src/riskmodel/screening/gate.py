@@ -76,9 +76,14 @@ def pass_value_gate(
     there = set(matrix.names)
     absent = [name for name in names if name not in there]
     faults += [
-        Fault(f"feature {name}", "not among the features", "every feature of the model", "Build the features with the model's catalogue.")
+        Fault(
+            f"feature {name}",
+            "not among the features",
+            "every feature of the model",
+            "Build the features with the model's catalogue.",
+        )
         for name in absent
-    ]  # fmt: skip
+    ]
     doubled = (
         []
         if len(there) == len(matrix.names)
@@ -126,10 +131,20 @@ def _limits(
         ranges = [RANGES.get(unit, (-np.inf, np.inf)) for unit in units]
         usual = [(profile or {}).get(name) for name in names]
         limits = _Limits(
-            np.array([low for low, _ in ranges]), np.array([high for _, high in ranges]), np.array([unit == "flag" for unit in units], np.bool_),
-            np.array([item is not None and item["known"] >= USUALLY_KNOWN for item in usual], np.bool_),
-            np.array([(item or {}).get("typical") or np.nan if unit in MONEY else np.nan for item, unit in zip(usual, units, strict=True)], np.float64),
-        )  # fmt: skip
+            low=np.array([low for low, _ in ranges]),
+            high=np.array([high for _, high in ranges]),
+            flag=np.array([unit == "flag" for unit in units], np.bool_),
+            usually_known=np.array(
+                [item is not None and item["known"] >= USUALLY_KNOWN for item in usual], np.bool_
+            ),
+            typical=np.array(
+                [
+                    (item or {}).get("typical") or np.nan if unit in MONEY else np.nan
+                    for item, unit in zip(usual, units, strict=True)
+                ],
+                np.float64,
+            ),
+        )
         _LIMITS.clear()
         _LIMITS[key] = known = (catalogue, profile, limits)
     return known[2]
@@ -175,9 +190,11 @@ def _of_column(
     infinite = np.isinf(column)
     if infinite.any():
         yield Fault(
-            f"{where}, {_households(household_id, infinite)}", "an infinite value", "a number, or unknown",
+            f"{where}, {_households(household_id, infinite)}",
+            "an infinite value",
+            "a number, or unknown",
             "Mend the source; a division by zero is unknown, not infinite.",
-        )  # fmt: skip
+        )
     entry = catalogue.root.get(name)
     if entry is not None:
         low, high = RANGES[entry.unit]
@@ -192,9 +209,11 @@ def _of_column(
                 else f"between {low:,.0f} and {high:,.0f} ({entry.unit})"
             )
             yield Fault(
-                f"{where}, {_households(household_id, out)}", f"{column[out][0]:,.6g}", expected,
+                f"{where}, {_households(household_id, out)}",
+                f"{column[out][0]:,.6g}",
+                expected,
                 "Correct the value at its source, then deliver the table again.",
-            )  # fmt: skip
+            )
     if usual is None or len(column) < FEWEST:
         return
     there = column[~np.isnan(column) & ~infinite]

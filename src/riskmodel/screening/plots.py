@@ -173,11 +173,15 @@ class Interactions:
         names, zh, en = self.table.names, labels(self.table, "zh"), labels(self.table, "en")
         rows = [
             {
-                "first": names[i], "second": names[j], "zh": f"{zh[i]} × {zh[j]}", "en": f"{en[i]} × {en[j]}",
-                "importance": 2 * float(size[i, j]), "share": 2 * float(size[i, j]) / total,
+                "first": names[i],
+                "second": names[j],
+                "zh": f"{zh[i]} × {zh[j]}",
+                "en": f"{en[i]} × {en[j]}",
+                "importance": 2 * float(size[i, j]),
+                "share": 2 * float(size[i, j]) / total,
             }
             for i, j in pairs[:most]
-        ]  # fmt: skip
+        ]
         schema = {
             "first": pl.String,
             "second": pl.String,

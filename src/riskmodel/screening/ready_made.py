@@ -56,7 +56,13 @@ def score_table(project: Project, run: str, folder: Path, as_of: dt.date) -> Sco
     order = np.argsort(now.household_id.astype(str), kind="stable")
     villages = np.full(len(order), NO_VILLAGE, dtype=object)
     values = np.ascontiguousarray(now.features[order])
-    matrix = FeatureMatrix(as_of, now.household_id[order], villages, tuple(model.feature_names), values)
+    matrix = FeatureMatrix(
+        as_of=as_of,
+        household_id=now.household_id[order],
+        village_code=villages,
+        names=tuple(model.feature_names),
+        values=values,
+    )
     signs = [SIGNS[plan.table.riskier_when.get(name, "unclear")] for name in matrix.names]
     entries = {name: plain_entry(name, sign) for name, sign in zip(matrix.names, signs, strict=True)}
     catalogue = Catalogue.model_construct(root=entries)

@@ -85,9 +85,17 @@ class Reference:
             uptos.append(upto)
         empty = [np.zeros(0)]
         return cls(
-            matrix.as_of, matrix.names, tuple(areas), start, known, np.concatenate(cuts or empty),
-            np.concatenate(belows or empty), np.concatenate(uptos or empty), dict(data_dates or {}), villages,
-        )  # fmt: skip
+            as_of=matrix.as_of,
+            names=matrix.names,
+            areas=tuple(areas),
+            start=start,
+            known=known,
+            cut=np.concatenate(cuts or empty),
+            below=np.concatenate(belows or empty),
+            upto=np.concatenate(uptos or empty),
+            data_dates=dict(data_dates or {}),
+            households=villages,
+        )
 
     @classmethod
     def nothing(
@@ -96,8 +104,17 @@ class Reference:
         """A reference without areas: reasons then have no comparison."""
         p = len(names)
         none = np.zeros(0)
-        shape = np.zeros((0, p + 1), np.int64), np.zeros((0, p), np.int64)
-        return cls(as_of, tuple(names), (), *shape, none, none, none, dict(data_dates or {}))
+        return cls(
+            as_of=as_of,
+            names=tuple(names),
+            areas=(),
+            start=np.zeros((0, p + 1), np.int64),
+            known=np.zeros((0, p), np.int64),
+            cut=none,
+            below=none,
+            upto=none,
+            data_dates=dict(data_dates or {}),
+        )
 
     @cached_property
     def hash(self) -> str:
@@ -120,7 +137,9 @@ class Reference:
     @property
     def distributions(self) -> Distributions:
         """The record that the kernels take."""
-        return Distributions(self.start, self.known, self.cut, self.below, self.upto)
+        return Distributions(
+            start=self.start, known=self.known, cut=self.cut, below=self.below, upto=self.upto
+        )
 
     def select(self, names: Sequence[str]) -> Reference:
         """The same areas with these features, in this order. A feature that is not known here has nothing to
@@ -144,9 +163,17 @@ class Reference:
             start[area, len(names)] = at
         rows = np.concatenate(parts) if parts else np.zeros(0, np.int64)
         return Reference(
-            self.as_of, tuple(names), self.areas, start, known, self.cut[rows], self.below[rows], self.upto[rows], self.data_dates,
-            self.households,
-        )  # fmt: skip
+            as_of=self.as_of,
+            names=tuple(names),
+            areas=self.areas,
+            start=start,
+            known=known,
+            cut=self.cut[rows],
+            below=self.below[rows],
+            upto=self.upto[rows],
+            data_dates=self.data_dates,
+            households=self.households,
+        )
 
     def places(
         self, village_code: npt.NDArray[np.object_]
@@ -171,8 +198,15 @@ class Reference:
         text = np.frombuffer(self._words(), np.uint8)
         with path.open("wb") as file:
             np.savez(
-                file, allow_pickle=False, words=text, start=self.start, known=self.known, cut=self.cut, below=self.below, upto=self.upto
-            )  # fmt: skip
+                file,
+                allow_pickle=False,
+                words=text,
+                start=self.start,
+                known=self.known,
+                cut=self.cut,
+                below=self.below,
+                upto=self.upto,
+            )
         return path
 
     @classmethod
@@ -189,11 +223,36 @@ class Reference:
             as_of = dt.date.fromisoformat(words["as_of"])
             households = {str(code): int(number) for code, number in words["households"].items()}
         except Exception as error:  # a damaged file fails in many ways; the answer is one
-            raise ModelError(Fault(str(path), str(error) or type(error).__name__, "comparison distributions", "Write the release again.")) from None  # fmt: skip
+            raise ModelError(
+                Fault(
+                    str(path),
+                    str(error) or type(error).__name__,
+                    "comparison distributions",
+                    "Write the release again.",
+                )
+            ) from None
         shapes = start.shape == (len(areas), len(names) + 1) and known.shape == (len(areas), len(names))
         within = not start.size or (
             start.min() >= 0 and start.max() <= len(cut) and (np.diff(start, axis=1) >= 0).all()
         )
         if not (shapes and within and len(cut) == len(below) == len(upto)):
-            raise ModelError(Fault(str(path), "arrays that do not fit each other", "comparison distributions", "Write the release again."))  # fmt: skip
-        return cls(as_of, names, areas, start, known, cut, below, upto, dates, households)
+            raise ModelError(
+                Fault(
+                    str(path),
+                    "arrays that do not fit each other",
+                    "comparison distributions",
+                    "Write the release again.",
+                )
+            )
+        return cls(
+            as_of=as_of,
+            names=names,
+            areas=areas,
+            start=start,
+            known=known,
+            cut=cut,
+            below=below,
+            upto=upto,
+            data_dates=dates,
+            households=households,
+        )

@@ -293,10 +293,12 @@ class Scores:
         except KeyError:
             raise DataError(
                 Fault(
-                    f"household {household_id}", f"not in the cohort as of {self.as_of}", "a household of the cohort",
+                    f"household {household_id}",
+                    f"not in the cohort as of {self.as_of}",
+                    "a household of the cohort",
                     "Check the id. Households without members in force, and monitored ones, are not scored.",
                 )
-            ) from None  # fmt: skip
+            ) from None
 
     def row(self, household_id: str) -> dict[str, Any]:
         """The columns of one household. Raises DataError when it was not scored."""
@@ -465,10 +467,18 @@ class ScreeningModel:
             explainer = Explainer.from_booster_texts(model.booster_texts)
         profile = model.record.get("profile")
         return cls(
-            model, explainer, catalogue, Policy.load(project), Wordbook.load(project, catalogue), load_settings(project), project,
-            project.hash(*catalogue_files(project), "features/codelists"), project.hash("features/policy"), reference,
-            profile if isinstance(profile, Mapping) else None,
-        )  # fmt: skip
+            model=model,
+            explainer=explainer,
+            catalogue=catalogue,
+            policy=Policy.load(project),
+            wordbook=Wordbook.load(project, catalogue),
+            settings=load_settings(project),
+            project=project,
+            catalogue_hash=project.hash(*catalogue_files(project), "features/codelists"),
+            policy_hash=project.hash("features/policy"),
+            reference=reference,
+            profile=profile if isinstance(profile, Mapping) else None,
+        )
 
     @cached_property
     def version(self) -> str:
@@ -526,9 +536,13 @@ class ScreeningModel:
                 )
             )
         return self.score_matrix(
-            self.features(tables, as_of, households), horizon, reference=reference, dates=data_dates(tables, as_of),
-            accept_missing=accept_missing, policy_hash=self.policy_hash_with(tables),
-        )  # fmt: skip
+            self.features(tables, as_of, households),
+            horizon,
+            reference=reference,
+            dates=data_dates(tables, as_of),
+            accept_missing=accept_missing,
+            policy_hash=self.policy_hash_with(tables),
+        )
 
     def score_matrix(
         self,
@@ -639,7 +653,13 @@ class ScreeningModel:
         else:
             return matrix
         values = np.ascontiguousarray(matrix.values[:, places])
-        return FeatureMatrix(matrix.as_of, matrix.household_id, matrix.village_code, names, values)
+        return FeatureMatrix(
+            as_of=matrix.as_of,
+            household_id=matrix.household_id,
+            village_code=matrix.village_code,
+            names=names,
+            values=values,
+        )
 
     @cached_property
     def _catalogue_names(self) -> tuple[str, ...]:

@@ -68,7 +68,15 @@ def warm_up() -> float:
     walker.margins(values)
     households = np.array([str(place) for place in range(FEWEST)], dtype=object)
     villages = np.full(FEWEST, "0" * 12, dtype=object)
-    reference = Reference.of(FeatureMatrix(dt.date(2025, 1, 1), households, villages, names, values))
+    reference = Reference.of(
+        FeatureMatrix(
+            as_of=dt.date(2025, 1, 1),
+            household_id=households,
+            village_code=villages,
+            names=names,
+            values=values,
+        )
+    )
     book = Wordbook(Catalogue.model_construct(root={name: plain_entry(name, 1) for name in names}), {}, {})
     give_reasons(book, names, values, contributions, villages, reference, as_of=reference.as_of)
     return perf_counter() - start

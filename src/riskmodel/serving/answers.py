@@ -30,9 +30,13 @@ def amount(faults: Sequence[Fault]) -> str:
 def session(state: ServiceState, who: Who) -> dict[str, Any]:
     return {
         "timezone": state.settings.screening.timezone,
-        "role": who.role, "areas": list(who.areas), "purpose": who.purpose, "name": who.name, "csrf": who.csrf,
+        "role": who.role,
+        "areas": list(who.areas),
+        "purpose": who.purpose,
+        "name": who.name,
+        "csrf": who.csrf,
         "expires_at": who.expires_at,
-    }  # fmt: skip
+    }
 
 
 def coded(words: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
@@ -52,11 +56,17 @@ def form_codes(state: ServiceState) -> dict[str, list[dict[str, str]]]:
 def list_summary(state: ServiceState, head: ListHead) -> dict[str, Any]:
     everything = head.listed + head.standby
     return state.carried(head.model_version, head.as_of, head.data_dates) | {
-        "cycle": head.cycle, "county_code": head.county_code, "issued_at": head.issued_at, "capacity": head.capacity,
-        "listed": head.listed, "standby": head.standby, "visited": head.visited,
+        "cycle": head.cycle,
+        "county_code": head.county_code,
+        "issued_at": head.issued_at,
+        "capacity": head.capacity,
+        "listed": head.listed,
+        "standby": head.standby,
+        "visited": head.visited,
         "contradictory": head.contradictory,
-        "open": everything - head.visited - head.unreachable, "closed": head.closed,
-    }  # fmt: skip
+        "open": everything - head.visited - head.unreachable,
+        "closed": head.closed,
+    }
 
 
 def list_page(
@@ -77,13 +87,17 @@ def list_page(
     return (
         state.carried(head.model_version, head.as_of, head.data_dates)
         | {
-            "cycle": head.cycle, "county_code": head.county_code, "closed": head.closed, "total": page.total,
-            "next_cursor": None if page.last is None else str(page.last), "filters": filters,
+            "cycle": head.cycle,
+            "county_code": head.county_code,
+            "closed": head.closed,
+            "total": page.total,
+            "next_cursor": None if page.last is None else str(page.last),
+            "filters": filters,
             "notes": [{"zh": zh, "en": en} for zh, en in head.notes],
             "rows": [list_row(row, everybody=everybody) for row in page.rows],
         }
         | form_codes(state)
-    )  # fmt: skip
+    )
 
 
 def _counted(words: Mapping[str, tuple[str, str]], counts: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -98,14 +112,33 @@ def list_row(row: Mapping[str, Any], *, everybody: bool) -> dict[str, Any]:
     grade, first_zh, first_en = row["grade"], *_first(row)
     listed_as = row["listed_as"] and ("lead" if row.get("lead_kinds") else "screening")
     return {
-        "number": row["number"], "household_id": row["household_id"], "list_hash": row["list_hash"],
-        "on_list": row["number"] is not None, "township_code": row["township_code"], "village_code": row["village_code"],
-        "grade": grade, "grade_zh": GRADES[grade][0], "grade_en": GRADES[grade][1], "why_zh": row["grade_reasons_zh"],
-        "why_en": row["grade_reasons_en"], "probability": row["probability"], "low": row["low"], "high": row["high"],
-        "rank": row["rank"] if everybody else None, "first_reason_zh": first_zh, "first_reason_en": first_en,
-        "risk_kinds": _kinds(row["risk_kinds"]), "listed_as": listed_as, "last_visit": _day(row["last_visit"]), "team": row["team"],
-        "visit_zh": row["visit_zh"], "visit_en": row["visit_en"], "contradicted": row["contradicted"], "status": row["status"], "standby": row["listed_as"] == "standby",
-    }  # fmt: skip
+        "number": row["number"],
+        "household_id": row["household_id"],
+        "list_hash": row["list_hash"],
+        "on_list": row["number"] is not None,
+        "township_code": row["township_code"],
+        "village_code": row["village_code"],
+        "grade": grade,
+        "grade_zh": GRADES[grade][0],
+        "grade_en": GRADES[grade][1],
+        "why_zh": row["grade_reasons_zh"],
+        "why_en": row["grade_reasons_en"],
+        "probability": row["probability"],
+        "low": row["low"],
+        "high": row["high"],
+        "rank": row["rank"] if everybody else None,
+        "first_reason_zh": first_zh,
+        "first_reason_en": first_en,
+        "risk_kinds": _kinds(row["risk_kinds"]),
+        "listed_as": listed_as,
+        "last_visit": _day(row["last_visit"]),
+        "team": row["team"],
+        "visit_zh": row["visit_zh"],
+        "visit_en": row["visit_en"],
+        "contradicted": row["contradicted"],
+        "status": row["status"],
+        "standby": row["listed_as"] == "standby",
+    }
 
 
 def _first(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -250,19 +283,38 @@ def _reason(reason: Mapping[str, Any]) -> dict[str, Any]:
 def _visit(row: Mapping[str, Any], *, notes: bool) -> dict[str, Any]:
     zh, en = OUTCOMES[row["outcome"]]
     return {
-        "visited_on": row["visited_on"], "origin": "lead" if row["led"] else "screening", "outcome": row["outcome"],
-        "outcome_zh": zh, "outcome_en": en, "risk_kinds": _kinds(row["risk_kinds"]), "cycle": row["cycle"],
-        "list_hash": row["list_hash"], "team": row["visitor"], "recorded_on": row["known_on"], "zh": row["words"][0],
-        "en": row["words"][1], "contradicted": row["contradicted"], "disagreement": row["disagreement"] or None,
+        "visited_on": row["visited_on"],
+        "origin": "lead" if row["led"] else "screening",
+        "outcome": row["outcome"],
+        "outcome_zh": zh,
+        "outcome_en": en,
+        "risk_kinds": _kinds(row["risk_kinds"]),
+        "cycle": row["cycle"],
+        "list_hash": row["list_hash"],
+        "team": row["visitor"],
+        "recorded_on": row["known_on"],
+        "zh": row["words"][0],
+        "en": row["words"][1],
+        "contradicted": row["contradicted"],
+        "disagreement": row["disagreement"] or None,
         "note": row["note"] if notes else None,
-    }  # fmt: skip
+    }
 
 
 def _on_list(state: ServiceState, row: Mapping[str, Any]) -> dict[str, Any]:
     names = (
-        "cycle", "county_code", "list_hash", "number", "as_of", "status", "standby", "closed", "visit_zh", "visit_en",
+        "cycle",
+        "county_code",
+        "list_hash",
+        "number",
+        "as_of",
+        "status",
+        "standby",
+        "closed",
+        "visit_zh",
+        "visit_en",
         "contradicted",
-    )  # fmt: skip
+    )
     content = row["content"]
     why = {f"why_{language}": _why(content, language) for language in ("zh", "en")}
     return {name: row[name] for name in names} | why | form_codes(state)
@@ -332,9 +384,15 @@ def _standing(row: Mapping[str, Any], said: Mapping[str, Any]) -> Standing | Non
     if any("weight" not in reason for reason in reasons):
         return None
     return Standing(
-        row["household_id"], row["as_of"], row["horizon_months"], row["model_version"], row["margin"], row["probability"], row["rank"],
-        tuple(Reason.from_dict(reason) for reason in reasons),
-    )  # fmt: skip
+        household_id=row["household_id"],
+        as_of=row["as_of"],
+        horizon_months=row["horizon_months"],
+        model_version=row["model_version"],
+        margin=row["margin"],
+        probability=row["probability"],
+        rank=row["rank"],
+        reasons=tuple(Reason.from_dict(reason) for reason in reasons),
+    )
 
 
 def areas(state: ServiceState, head: ListHead, counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
@@ -356,8 +414,11 @@ def areas(state: ServiceState, head: ListHead, counts: Mapping[str, Mapping[str,
             _hide(cells, whole, name)
         told.append(whole | {"villages": cells})
     return state.carried(head.model_version, head.as_of, head.data_dates) | {
-        "cycle": head.cycle, "county_code": head.county_code, "hidden_below": HIDDEN_BELOW, "townships": told,
-    }  # fmt: skip
+        "cycle": head.cycle,
+        "county_code": head.county_code,
+        "hidden_below": HIDDEN_BELOW,
+        "townships": told,
+    }
 
 
 def _cell(code: str, numbers: Mapping[str, int]) -> dict[str, Any]:
@@ -387,32 +448,48 @@ def _hide(cells: list[dict[str, Any]], whole: dict[str, Any], name: str) -> None
 # name of a figure -> its label and its sentence in zh and en; {value}, {low}, {high} as written by `_figure`.
 FIGURES: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "recall_at_3%": (
-        "前3%覆盖率", "recall at 3 %",
+        "前3%覆盖率",
+        "recall at 3 %",
         "走访排在前3%的农户，大约能找到全部后来确认风险农户的{value}（95%区间{low}至{high}）",
         "visiting the first 3 % of households would have found about {value} of all that were confirmed later (95 % interval {low} to {high})",
     ),
     "precision_at_3%": (
-        "前3%命中率", "precision at 3 %",
+        "前3%命中率",
+        "precision at 3 %",
         "排在前3%的农户中，约{value}后来确认有风险（95%区间{low}至{high}）；其余的走访没有发现风险",
         "of the first 3 % about {value} were confirmed later (95 % interval {low} to {high}); the other visits found no risk",
     ),
     "observed_expected": (
-        "实际与预期之比", "observed over expected",
+        "实际与预期之比",
+        "observed over expected",
         "实际确认数是模型预期的{value}倍（95%区间{low}至{high}）；1表示概率如实",
         "{value} times as many were confirmed as the model expected (95 % interval {low} to {high}); 1 means honest probabilities",
     ),
     "auc": (
-        "排序能力（AUC）", "order (AUC)",
+        "排序能力（AUC）",
+        "order (AUC)",
         "任取一户后来确认风险的和一户没有的，前者排得更靠前的可能是{value}（95%区间{low}至{high}）；0.5等于抛硬币",
         "of one household confirmed later and one that was not, the first stands ahead in {value} of pairs (95 % interval {low} to {high}); 0.5 is tossing a coin",
     ),
-}  # fmt: skip
+}
 LIMITS: Final = (
-    ("只安排核实的先后，不认定任何人；最终以入户核实为准。", "It puts visits in order and says nothing about what anybody is: only a person's visit does."),
-    ("分数低不代表没有风险：申报、干部上报、保障缺失和部门规则的线索一律在清单上。", "A low score closes nothing: declared, reported, guarantee and rule leads are on the list whatever the score."),
-    ("只用于训练时的县和口径；政策、数据来源变化后应重新评估。", "It is made for the county and the records it learned from; it must be looked at again when policy or sources change."),
-    ("数据里没有的情况（亲属汇款、未登记的债务、家庭财产），模型看不到。", "It cannot see what no record holds: gifts from relatives, unrecorded debt, household assets."),
-)  # fmt: skip
+    (
+        "只安排核实的先后，不认定任何人；最终以入户核实为准。",
+        "It puts visits in order and says nothing about what anybody is: only a person's visit does.",
+    ),
+    (
+        "分数低不代表没有风险：申报、干部上报、保障缺失和部门规则的线索一律在清单上。",
+        "A low score closes nothing: declared, reported, guarantee and rule leads are on the list whatever the score.",
+    ),
+    (
+        "只用于训练时的县和口径；政策、数据来源变化后应重新评估。",
+        "It is made for the county and the records it learned from; it must be looked at again when policy or sources change.",
+    ),
+    (
+        "数据里没有的情况（亲属汇款、未登记的债务、家庭财产），模型看不到。",
+        "It cannot see what no record holds: gifts from relatives, unrecorded debt, household assets.",
+    ),
+)
 
 
 def model(facts: ReleaseFacts, settings_hash: str) -> dict[str, Any]:
@@ -428,17 +505,39 @@ def model(facts: ReleaseFacts, settings_hash: str) -> dict[str, Any]:
             key: _figure(name, number) for key, number in (("value", value), ("low", low), ("high", high))
         }
         metrics.append(
-            {"name": name, "zh": zh, "en": en, "value": value, "low": low, "high": high, "text_zh": text_zh.format(**words), "text_en": text_en.format(**words)}
-        )  # fmt: skip
+            {
+                "name": name,
+                "zh": zh,
+                "en": en,
+                "value": value,
+                "low": low,
+                "high": high,
+                "text_zh": text_zh.format(**words),
+                "text_en": text_en.format(**words),
+            }
+        )
     title = record.get("title", {})
     return {
-        "model_version": facts.model_version, "as_of": facts.as_of, "data_dates": dict(facts.data_dates), "valid_until": facts.valid_until,
-        "signal_not_determination": True, "signal_zh": SIGNAL_ZH, "signal_en": SIGNAL_EN, "learner": record.get("learner", ""),
-        "title": {"zh": title.get("zh", ""), "en": title.get("en", "")}, "trained_until": str(record.get("facts", {}).get("until", "")),
-        "horizon_months": _horizons(record), "metrics": metrics, "groups": [_group(row) for row in record.get("groups", [])],
-        "waivers": [_waiver(row) for row in record.get("waivers", [])], "limits_zh": [zh for zh, _ in LIMITS],
-        "limits_en": [en for _, en in LIMITS], "statement": record.get("statement", ""), "settings_hash": settings_hash, "not_taken": facts.not_taken,
-    }  # fmt: skip
+        "model_version": facts.model_version,
+        "as_of": facts.as_of,
+        "data_dates": dict(facts.data_dates),
+        "valid_until": facts.valid_until,
+        "signal_not_determination": True,
+        "signal_zh": SIGNAL_ZH,
+        "signal_en": SIGNAL_EN,
+        "learner": record.get("learner", ""),
+        "title": {"zh": title.get("zh", ""), "en": title.get("en", "")},
+        "trained_until": str(record.get("facts", {}).get("until", "")),
+        "horizon_months": _horizons(record),
+        "metrics": metrics,
+        "groups": [_group(row) for row in record.get("groups", [])],
+        "waivers": [_waiver(row) for row in record.get("waivers", [])],
+        "limits_zh": [zh for zh, _ in LIMITS],
+        "limits_en": [en for _, en in LIMITS],
+        "statement": record.get("statement", ""),
+        "settings_hash": settings_hash,
+        "not_taken": facts.not_taken,
+    }
 
 
 def _figure(name: str, number: float | None) -> str:
@@ -454,10 +553,14 @@ def _horizons(record: Mapping[str, Any]) -> list[int]:
 
 def _group(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "group": str(row.get("group", "")), "zh": str(row.get("zh") or row.get("group", "")),
-        "en": str(row.get("en") or row.get("group", "")), "recall": row.get("recall"), "low": row.get("low"), "high": row.get("high"),
+        "group": str(row.get("group", "")),
+        "zh": str(row.get("zh") or row.get("group", "")),
+        "en": str(row.get("en") or row.get("group", "")),
+        "recall": row.get("recall"),
+        "low": row.get("low"),
+        "high": row.get("high"),
         "verdict": str(row.get("verdict", "")),
-    }  # fmt: skip
+    }
 
 
 def _waiver(row: Mapping[str, Any]) -> dict[str, Any]:

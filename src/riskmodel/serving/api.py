@@ -251,9 +251,18 @@ async def verifications(state: ServiceState, request: Request) -> Response:
     if taken is None:
         raise Refused(404, "no such list lies in the areas of this key")
     if isinstance(taken, results.OtherRequest):
-        raise Refused(409, "this idempotency key was used for another request", [
-            Fault("idempotency_key", "used before with another body", "a key of its own for every request", "Make a new key for new results.")
-        ])  # fmt: skip
+        raise Refused(
+            409,
+            "this idempotency key was used for another request",
+            [
+                Fault(
+                    "idempotency_key",
+                    "used before with another body",
+                    "a key of its own for every request",
+                    "Make a new key for new results.",
+                )
+            ],
+        )
     return Response(taken, media_type="application/json")
 
 

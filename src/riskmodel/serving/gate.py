@@ -25,14 +25,17 @@ from riskmodel.serving.state import ServiceState
 log = logging.getLogger("riskmodel.serving")
 
 HEADERS: Final = (
-    (b"content-security-policy", b"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+    ),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
     (b"cache-control", b"no-store"),
-)  # fmt: skip
+)
 AUDITED_REFUSALS: Final = (403, 404, 409)  # of somebody who is signed in
 ASK_AGAIN: Final = [(b"retry-after", b"5")]
 

@@ -132,4 +132,10 @@ def _ordered(state: ServiceState, who: Who, body: bytes) -> Order:
         "valid_until": state.valid_until(release.as_of),
         "horizon_months": asked.horizon,
     }
-    return Order(asked, release, carried, hashlib.sha256(body).hexdigest(), scorer.tally)
+    return Order(
+        asked=asked,
+        release=release,
+        carried=carried,
+        body_hash=hashlib.sha256(body).hexdigest(),
+        tally=scorer.tally,
+    )

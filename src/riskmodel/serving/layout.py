@@ -375,7 +375,12 @@ def _records(columns: kernel.Columns, owners: Sequence[int]) -> tuple[int, dict[
     buffer = np.zeros(int(at[-1]) + 8, np.uint8)
     starts = np.zeros(int(start_at[-1]), np.int64)
     records = kernel.Records(
-        buffer.view(np.float64), buffer.view(np.int32), buffer.view(np.int8), at, starts, start_at
+        as_f8=buffer.view(np.float64),
+        as_i4=buffer.view(np.int32),
+        as_i1=buffer.view(np.int8),
+        at=at,
+        starts=starts,
+        start_at=start_at,
     )
     status = kernel.lay_out(made.arrays, columns, records)
     if status != kernel.DONE:

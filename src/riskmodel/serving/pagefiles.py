@@ -15,9 +15,16 @@ from typing import Final
 WORKER: Final = "worker.js"
 FIRST: Final = "index.html"
 KINDS: Final = {
-    ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png",
-    ".json": "application/json", ".woff2": "font/woff2", ".ico": "image/x-icon", ".webmanifest": "application/manifest+json",
-}  # fmt: skip
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".json": "application/json",
+    ".woff2": "font/woff2",
+    ".ico": "image/x-icon",
+    ".webmanifest": "application/manifest+json",
+}
 ZIPPED: Final = ("text/", "image/svg")
 
 

@@ -167,7 +167,14 @@ def _open_list(connection: Connection, who: Who, asked: shapes.Verifications) ->
     if not households:
         return None
     known = recorded_in(connection, row.county_code, row.cycle) if row.closed_at else frozenset[str]()
-    return OpenList(asked.list_hash, row.cycle, row.as_of, bool(row.closed_at), households, known)
+    return OpenList(
+        list_hash=asked.list_hash,
+        cycle=row.cycle,
+        as_of=row.as_of,
+        closed=bool(row.closed_at),
+        households=households,
+        recorded=known,
+    )
 
 
 def _as_filled(asked: shapes.Verifications) -> FilledFile:
@@ -176,9 +183,14 @@ def _as_filled(asked: shapes.Verifications) -> FilledFile:
     for place, result in enumerate(asked.results):
         risks = dict(zip(RISK_COLUMNS, result.risk_kinds, strict=False))
         cells = {
-            "household_id": result.household_id, "visited_on": result.visited_on.isoformat(), "outcome": result.outcome,
-            "disagreement": result.disagreement or "", "visitor": result.visitor.strip(), "note": result.note.strip(), **risks,
-        }  # fmt: skip
+            "household_id": result.household_id,
+            "visited_on": result.visited_on.isoformat(),
+            "outcome": result.outcome,
+            "disagreement": result.disagreement or "",
+            "visitor": result.visitor.strip(),
+            "note": result.note.strip(),
+            **risks,
+        }
         rows.append(FilledRow(place, asked.list_hash, cells))
     return FilledFile(Path("results"), tuple(rows), {}, "")
 

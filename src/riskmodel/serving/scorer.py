@@ -60,16 +60,27 @@ class Scorer:
             warm.join()
         counts = tally or Tally()
         counts.refused_releases += chosen.not_taken is not None
-        return cls(chosen.release, settings, counts, chosen.not_taken, chosen.seen)
+        return cls(
+            release=chosen.release,
+            settings=settings,
+            tally=counts,
+            not_taken=chosen.not_taken,
+            seen=chosen.seen,
+        )
 
 
 def facts_of(scorer: Scorer) -> ReleaseFacts:
     """What the other routes say of the release in force."""
     release, not_taken = scorer.release, scorer.not_taken
     return ReleaseFacts(
-        release.version, release.as_of, release.valid_until, release.data_dates, release.record, release.folder,
-        None if not_taken is None else {"release": not_taken.name, "why": not_taken.why},
-    )  # fmt: skip
+        model_version=release.version,
+        as_of=release.as_of,
+        valid_until=release.valid_until,
+        data_dates=release.data_dates,
+        record=release.record,
+        folder=release.folder,
+        not_taken=None if not_taken is None else {"release": not_taken.name, "why": not_taken.why},
+    )
 
 
 def warm_up_reading() -> None:

@@ -317,7 +317,17 @@ def admit(engine: Engine, name: str, rights: Rights, purpose: str) -> tuple[str,
             engine, name=label, role=rights.role, areas=rights.areas, purpose=purpose, days=1, by=BY
         ).key
     )
-    return open_session(engine, Who(key.key_id, key.name, key.role, key.areas, key.purpose, key.expires_at))
+    return open_session(
+        engine,
+        Who(
+            key_id=key.key_id,
+            name=key.name,
+            role=key.role,
+            areas=key.areas,
+            purpose=key.purpose,
+            expires_at=key.expires_at,
+        ),
+    )
 
 
 def _by_us(engine: Engine, key: Key) -> bool:

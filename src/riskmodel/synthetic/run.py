@@ -184,19 +184,19 @@ def make_world(
         [dynamics.lack, dynamics.sudden, dynamics.gaps, dynamics.rest, dynamics.rest], dtype=np.float64
     )
     return life.World(
-        moy,
-        season,
-        wage_level,
-        prices,
-        line,
-        slack,
-        sweep,
-        intake,
-        level,
-        np.array(dynamics.stress_weights, dtype=np.float64),
-        float(dynamics.illnesses),
-        float(dynamics.found),
-        float(dynamics.luck),
+        moy=moy,
+        season=season,
+        wage_level=wage_level,
+        prices=prices,
+        line=line,
+        slack=slack,
+        sweep=sweep,
+        intake=intake,
+        level=level,
+        stress=np.array(dynamics.stress_weights, dtype=np.float64),
+        illnesses=float(dynamics.illnesses),
+        found=float(dynamics.found),
+        luck=float(dynamics.luck),
     )
 
 

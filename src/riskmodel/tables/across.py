@@ -369,7 +369,14 @@ def _complain(sheet: Sheet, name: str, rows: pl.Series, found: str = "", zh: str
     if not rows.len():
         return
     rule = RULES[name]
-    complaint = Complaint(name, rows.sort(), found or rule.found, rule.expected, rule.remedy, zh or rule.zh)
+    complaint = Complaint(
+        check=name,
+        rows=rows.sort(),
+        found=found or rule.found,
+        expected=rule.expected,
+        remedy=rule.remedy,
+        zh=zh or rule.zh,
+    )
     sheet.add(rule.level, rule.column, complaint)
 
 

@@ -75,17 +75,17 @@ class Sheet:
     ) -> Finding:
         severity = "error" if level == "error" else "warning"
         return Finding(
-            severity,  # type: ignore[arg-type]
-            complaint.check,
-            self.table.name,
-            file,
-            column,
-            rows,
-            count,
-            complaint.found,
-            complaint.expected,
-            complaint.remedy,
-            complaint.zh,
+            level=severity,  # type: ignore[arg-type]
+            check=complaint.check,
+            table=self.table.name,
+            file=file,
+            column=column,
+            rows=rows,
+            count=count,
+            found=complaint.found,
+            expected=complaint.expected,
+            remedy=complaint.remedy,
+            zh=complaint.zh,
         )
 
     def refused_rows(self) -> pl.Series:
@@ -97,7 +97,7 @@ class Sheet:
 
 def whole(check: str, found: str, expected: str, remedy: str, zh: str = "") -> Complaint:
     """A complaint about a whole column or table: it names no rows. Arguments as the fields of `Complaint`."""
-    return Complaint(check, _NOBODY, found, expected, remedy, zh)
+    return Complaint(check=check, rows=_NOBODY, found=found, expected=expected, remedy=remedy, zh=zh)
 
 
 def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:
@@ -108,16 +108,16 @@ def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:
     for trouble in source.troubles:
         sheet.findings.append(
             Finding(
-                "error" if trouble.level == "error" else "warning",
-                trouble.check,
-                table.name,
-                trouble.file,
-                "",
-                trouble.rows,
-                trouble.count,
-                trouble.found,
-                trouble.expected,
-                trouble.remedy,
+                level="error" if trouble.level == "error" else "warning",
+                check=trouble.check,
+                table=table.name,
+                file=trouble.file,
+                column="",
+                rows=trouble.rows,
+                count=trouble.count,
+                found=trouble.found,
+                expected=trouble.expected,
+                remedy=trouble.remedy,
             )
         )
         sheet.whole_table_refused = sheet.whole_table_refused or trouble.level == "error"
@@ -165,7 +165,13 @@ def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:
                 sheet.add(
                     "error",
                     column.name,
-                    Complaint("missing_value", gone.arg_true(), "an empty cell", "a value", remedy),
+                    Complaint(
+                        check="missing_value",
+                        rows=gone.arg_true(),
+                        found="an empty cell",
+                        expected="a value",
+                        remedy=remedy,
+                    ),
                 )
         columns.append(converted.values.rename(column.name))
     sheet.frame = pl.DataFrame(columns)
@@ -276,7 +282,11 @@ def _identities(sheet: Sheet, raw: pl.DataFrame, theirs_of: Mapping[str, list[st
         text = clean_text(text.cast(pl.String)) if kind is None or text.dtype != pl.String else text
         for check, rows, found in identity.identities(text, free_text=kind != "id"):
             complaint = Complaint(
-                check, rows, found, "pseudonymous ids and texts without identities", identity.REMEDY_VALUES
+                check=check,
+                rows=rows,
+                found=found,
+                expected="pseudonymous ids and texts without identities",
+                remedy=identity.REMEDY_VALUES,
             )
             sheet.add("error", mask_identity(theirs), complaint)
 
@@ -296,22 +306,22 @@ def check_rows(sheet: Sheet) -> None:
                 "error",
                 "known_on",
                 Complaint(
-                    "known_before_occurred",
-                    early.arg_true(),
-                    found,
-                    "known_on on or after occurred_on",
-                    remedy,
+                    check="known_before_occurred",
+                    rows=early.arg_true(),
+                    found=found,
+                    expected="known_on on or after occurred_on",
+                    remedy=remedy,
                 ),
             )
     if ("birth_date", "known_on") in table.in_order:
         unborn = (frame["birth_date"] > frame["known_on"]).fill_null(False)
         if unborn.any():
             complaint = Complaint(
-                "birth_in_future",
-                unborn.arg_true(),
-                "a birth after the day it was known",
-                "a birth on or before known_on",
-                "Correct birth_date.",
+                check="birth_in_future",
+                rows=unborn.arg_true(),
+                found="a birth after the day it was known",
+                expected="a birth on or before known_on",
+                remedy="Correct birth_date.",
             )
             sheet.add("error", "birth_date", complaint)
     for outer, inner in table.nested:
@@ -322,7 +332,11 @@ def check_rows(sheet: Sheet) -> None:
                 "Correct the code that is wrong; after a change of boundaries give all codes of one year."
             )
             complaint = Complaint(
-                "areas_not_nested", loose.arg_true(), found, f"a code that begins with {outer}", remedy
+                check="areas_not_nested",
+                rows=loose.arg_true(),
+                found=found,
+                expected=f"a code that begins with {outer}",
+                remedy=remedy,
             )
             sheet.add("error", inner, complaint)
     if table.one_of:
@@ -333,11 +347,11 @@ def check_rows(sheet: Sheet) -> None:
         if nowhere.any():
             found = "neither a household nor an area"
             complaint = Complaint(
-                "missing_value",
-                nowhere.arg_true(),
-                found,
-                "household_id or area_code",
-                "Give the household or area of the event.",
+                check="missing_value",
+                rows=nowhere.arg_true(),
+                found=found,
+                expected="household_id or area_code",
+                remedy="Give the household or area of the event.",
             )
             sheet.add("error", "household_id", complaint)
     _check_versions(sheet)
@@ -363,11 +377,11 @@ def _check_versions(sheet: Sheet) -> None:
     if repeated.len():
         found = "rows that occur twice, equal in every column"
         complaint = Complaint(
-            "exact_duplicate",
-            repeated,
-            found,
-            "each row once",
-            "Nothing: each counts once. Tell the department.",
+            check="exact_duplicate",
+            rows=repeated,
+            found=found,
+            expected="each row once",
+            remedy="Nothing: each counts once. Tell the department.",
         )
         sheet.add("warning", "", complaint)
         sheet.repeated = repeated.cast(pl.UInt32)
@@ -381,7 +395,13 @@ def _check_versions(sheet: Sheet) -> None:
         remedy = "Keep the right one; a correction is a new row with a later known_on."
         if table.form == "values":
             remedy = "Keep the right one."
-        complaint = Complaint("two_versions", conflicting, found, f"one row for each {words}", remedy)
+        complaint = Complaint(
+            check="two_versions",
+            rows=conflicting,
+            found=found,
+            expected=f"one row for each {words}",
+            remedy=remedy,
+        )
         sheet.add("error", table.key, complaint)
 
 
@@ -412,7 +432,13 @@ def check_owners(sheets: Mapping[str, Sheet]) -> None:
                 sheet.add(
                     "error",
                     name,
-                    Complaint("orphan", orphan.arg_true(), found, f"a {name} of {home}", remedy),
+                    Complaint(
+                        check="orphan",
+                        rows=orphan.arg_true(),
+                        found=found,
+                        expected=f"a {name} of {home}",
+                        remedy=remedy,
+                    ),
                 )
 
 
@@ -435,14 +461,32 @@ def absent_tables(present: Mapping[str, object]) -> list[Finding]:
             remedy = "Put it into the folder; nothing can be scored without it."
             findings.append(
                 Finding(
-                    "error", "missing_table", table.name, "", "", (), 0, "no such table", expected, remedy
+                    level="error",
+                    check="missing_table",
+                    table=table.name,
+                    file="",
+                    column="",
+                    rows=(),
+                    count=0,
+                    found="no such table",
+                    expected=expected,
+                    remedy=remedy,
                 )
             )
         else:
             remedy = "Scoring goes on without it; put it there before training."
             findings.append(
                 Finding(
-                    "warning", "missing_table", table.name, "", "", (), 0, "no such table", expected, remedy
+                    level="warning",
+                    check="missing_table",
+                    table=table.name,
+                    file="",
+                    column="",
+                    rows=(),
+                    count=0,
+                    found="no such table",
+                    expected=expected,
+                    remedy=remedy,
                 )
             )
     return findings

@@ -229,9 +229,26 @@ def _parsed(data: bytes, offset: int, headings: Sequence[str], named: tuple[str,
     elif not data.endswith((b"\n", b"\r")) and frame.height:
         remedy = "Compare the number of rows with the department's; the file may have been cut."
         found = "no line break after the last row"
-        troubles.append(Trouble("no_last_line_break", file, (), 0, found, "a line break", remedy, "warning"))
+        troubles.append(
+            Trouble(
+                check="no_last_line_break",
+                file=file,
+                rows=(),
+                count=0,
+                found=found,
+                expected="a line break",
+                remedy=remedy,
+                level="warning",
+            )
+        )
     frame, kept, gone = without_blank_rows(frame, numbers)
-    source = Source(table, frame, [Part(file, 0, frame.height, 2, kept)], read_as, troubles)
+    source = Source(
+        table=table,
+        frame=frame,
+        parts=[Part(file=file, start=0, height=frame.height, first=2, rows=kept)],
+        read_as=read_as,
+        troubles=troubles,
+    )
     source.empty, source.unreadable = gone + len(blank), len(ragged)
     return source
 
@@ -246,17 +263,23 @@ def _ragged(file: str, ragged: Sequence[tuple[int, int]], width: int, last: int)
             "The file was cut: export or copy it again. If it is a note below the table, delete the note."
         )
         return Trouble(
-            "truncated_file",
-            file,
-            rows,
-            1,
-            f"a last row that breaks off after {found}",
-            f"{width} cells",
-            remedy,
+            check="truncated_file",
+            file=file,
+            rows=rows,
+            count=1,
+            found=f"a last row that breaks off after {found}",
+            expected=f"{width} cells",
+            remedy=remedy,
         )
     remedy = "Look for commas or quote marks inside values; export with quotes around text."
     return Trouble(
-        "ragged_row", file, rows[:10], len(rows), found, f"{width} cells, as in the header", remedy
+        check="ragged_row",
+        file=file,
+        rows=rows[:10],
+        count=len(rows),
+        found=found,
+        expected=f"{width} cells, as in the header",
+        remedy=remedy,
     )
 
 

@@ -124,14 +124,14 @@ def receive(folder: Path, *, warn: bool = False, today: dt.date | None = None) -
             remedy = "Put the table there, or delete its entry."
             troubles.append(
                 Trouble(
-                    "no_file",
-                    MAPPING_FILE,
-                    (),
-                    0,
-                    f"an entry for {name}, which is not there",
-                    "tables that are there",
-                    remedy,
-                    "warning",
+                    check="no_file",
+                    file=MAPPING_FILE,
+                    rows=(),
+                    count=0,
+                    found=f"an entry for {name}, which is not there",
+                    expected="tables that are there",
+                    remedy=remedy,
+                    level="warning",
                 )
             )
     delivery = check_sources(str(folder), sources, mappings, troubles, warn=warn, today=today)
@@ -171,7 +171,9 @@ def check_sources(
         look_for_suspicions(sheets, register, today=today or calendar.today())
     for sheet in sheets.values():
         findings += sheet.findings
-    return Delivery(folder, sheets, findings, list(sources), unreadable)
+    return Delivery(
+        folder=folder, sheets=sheets, findings=findings, order=list(sources), unreadable=unreadable
+    )
 
 
 def _summary(sheet: Sheet) -> TableSummary:
@@ -209,14 +211,14 @@ def _summary_of_nothing(name: str, source: Source) -> TableSummary:
 def _of_trouble(table: str, trouble: Trouble) -> Finding:
     level = "error" if trouble.level == "error" else "warning"
     return Finding(
-        level,  # type: ignore[arg-type]
-        trouble.check,
-        table,
-        trouble.file,
-        "",
-        trouble.rows,
-        trouble.count,
-        trouble.found,
-        trouble.expected,
-        trouble.remedy,
+        level=level,  # type: ignore[arg-type]
+        check=trouble.check,
+        table=table,
+        file=trouble.file,
+        column="",
+        rows=trouble.rows,
+        count=trouble.count,
+        found=trouble.found,
+        expected=trouble.expected,
+        remedy=trouble.remedy,
     )

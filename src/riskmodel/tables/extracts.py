@@ -98,8 +98,16 @@ def refused(
     table: str, file: str, read_as: str, check: str, found: str, expected: str, remedy: str, *, read: int = 0
 ) -> Source:
     """A file of which nothing can be used. read: its rows, where they can be counted."""
-    trouble = Trouble(check, file, (), 0, found, expected, remedy)
-    return Source(table, None, [Part(file, 0, 0, 1)], read_as, [trouble], read=read, unreadable=read)
+    trouble = Trouble(check=check, file=file, rows=(), count=0, found=found, expected=expected, remedy=remedy)
+    return Source(
+        table=table,
+        frame=None,
+        parts=[Part(file, 0, 0, 1)],
+        read_as=read_as,
+        troubles=[trouble],
+        read=read,
+        unreadable=read,
+    )
 
 
 def lost_rows(file: str, counted: int, got: int) -> Trouble:
@@ -109,7 +117,15 @@ def lost_rows(file: str, counted: int, got: int) -> Trouble:
     """
     found = f"{counted:,} rows in the file, of which {got:,} could be read"
     remedy = "Save the file as .xlsx or CSV again in the spreadsheet; look for quote marks inside cells."
-    return Trouble("rows_lost", file, (), 0, found, "as many rows as the file has", remedy)
+    return Trouble(
+        check="rows_lost",
+        file=file,
+        rows=(),
+        count=0,
+        found=found,
+        expected="as many rows as the file has",
+        remedy=remedy,
+    )
 
 
 def blank_rows(frame: pl.DataFrame) -> pl.Series:

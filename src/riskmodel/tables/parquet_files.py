@@ -33,13 +33,13 @@ def read_parquet(folder: Path, table: str, files: list[Path]) -> Source:
             check = "empty_file" if path.stat().st_size == 0 else "truncated_file"
             troubles.append(
                 Trouble(
-                    check,
-                    file,
-                    (),
-                    0,
-                    found,
-                    "a complete Parquet file",
-                    "Export or copy it again; compare the sizes.",
+                    check=check,
+                    file=file,
+                    rows=(),
+                    count=0,
+                    found=found,
+                    expected="a complete Parquet file",
+                    remedy="Export or copy it again; compare the sizes.",
                 )
             )
             continue
@@ -64,18 +64,26 @@ def read_parquet(folder: Path, table: str, files: list[Path]) -> Source:
                 found = f"rows of another {key} than that of the folder's name"
                 remedy = "Move the rows into their own folder, or correct the code."
                 troubles.append(
-                    Trouble("wrong_partition", file, shown, int(other.sum()), found, f"{key} {value}", remedy)
+                    Trouble(
+                        check="wrong_partition",
+                        file=file,
+                        rows=shown,
+                        count=int(other.sum()),
+                        found=found,
+                        expected=f"{key} {value}",
+                        remedy=remedy,
+                    )
                 )
         frames.append(frame)
-        parts.append(Part(file, start, frame.height, 1, numbers))
+        parts.append(Part(file=file, start=start, height=frame.height, first=1, rows=numbers))
         start += frame.height
     if not frames:
         return Source(
-            table,
-            None,
-            parts or [Part(files[0].relative_to(folder).as_posix(), 0, 0, 1)],
-            "Parquet",
-            troubles,
+            table=table,
+            frame=None,
+            parts=parts or [Part(files[0].relative_to(folder).as_posix(), 0, 0, 1)],
+            read_as="Parquet",
+            troubles=troubles,
             typed=True,
         )
     if len(frames) == 1:
@@ -85,7 +93,16 @@ def read_parquet(folder: Path, table: str, files: list[Path]) -> Source:
         if trouble:
             troubles.append(trouble)
     read_as = "Parquet" if len(files) == 1 else f"Parquet, {len(files)} files"
-    return Source(table, whole, parts, read_as, troubles, typed=True, read=counted, empty=empty)
+    return Source(
+        table=table,
+        frame=whole,
+        parts=parts,
+        read_as=read_as,
+        troubles=troubles,
+        typed=True,
+        read=counted,
+        empty=empty,
+    )
 
 
 def _one_frame(frames: list[pl.DataFrame], parts: list[Part]) -> tuple[pl.DataFrame, Trouble | None]:
@@ -98,7 +115,13 @@ def _one_frame(frames: list[pl.DataFrame], parts: list[Part]) -> tuple[pl.DataFr
             remedy = "Export the partitions from one source, with the same columns."
             found = "without the columns " + ", ".join(gone)
             trouble = Trouble(
-                "partitions_differ", part.file, (), 0, found, "the columns of the other files", remedy
+                check="partitions_differ",
+                file=part.file,
+                rows=(),
+                count=0,
+                found=found,
+                expected="the columns of the other files",
+                remedy=remedy,
             )
     aligned = []
     for name in columns:

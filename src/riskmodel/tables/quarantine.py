@@ -107,7 +107,13 @@ def refuse_dependants(sheets: dict[str, Sheet]) -> None:
                 sheet.add(
                     "error",
                     key,
-                    Complaint("owner_refused", alone.arg_true(), found, f"a {key} of {home}", remedy),
+                    Complaint(
+                        check="owner_refused",
+                        rows=alone.arg_true(),
+                        found=found,
+                        expected=f"a {key} of {home}",
+                        remedy=remedy,
+                    ),
                 )
 
 

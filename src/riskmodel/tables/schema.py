@@ -167,7 +167,7 @@ def _id(name: str, zh: str, optional: bool = False) -> Column:
 
 
 def _code(name: str, zh: str, codes: str, optional: bool = False) -> Column:
-    return Column(name, "code", zh, optional, _codes(codes))
+    return Column(name, "code", zh, optional=optional, codes=_codes(codes))
 
 
 def _flag(name: str, zh: str, optional: bool = False) -> Column:
@@ -211,11 +211,11 @@ RISKS: Final = (
 
 _ALL: Final = (
     Table(
-        "households",
-        "农户",
-        "state",
-        "household_id",
-        (
+        name="households",
+        zh="农户",
+        form="state",
+        key="household_id",
+        columns=(
             HOUSEHOLD,
             KNOWN,
             _area("county_code", "县级区划代码", COUNTY_DIGITS),
@@ -233,11 +233,11 @@ _ALL: Final = (
         nested=(("county_code", "township_code"), ("township_code", "village_code")),
     ),
     Table(
-        "members",
-        "家庭成员",
-        "state",
-        "member_id",
-        (
+        name="members",
+        zh="家庭成员",
+        form="state",
+        key="member_id",
+        columns=(
             MEMBER,
             KNOWN,
             HOUSEHOLD,
@@ -285,11 +285,11 @@ _ALL: Final = (
         in_order=(("birth_date", "known_on"),),
     ),
     Table(
-        "income",
-        "收入",
-        "event",
-        "event_id",
-        (
+        name="income",
+        zh="收入",
+        form="event",
+        key="event_id",
+        columns=(
             EVENT,
             HOUSEHOLD,
             _id("member_id", "人员编号", True),
@@ -300,11 +300,11 @@ _ALL: Final = (
         ),
     ),
     Table(
-        "expenditure",
-        "支出",
-        "event",
-        "event_id",
-        (
+        name="expenditure",
+        zh="支出",
+        form="event",
+        key="event_id",
+        columns=(
             EVENT,
             HOUSEHOLD,
             OCCURRED,
@@ -321,11 +321,11 @@ _ALL: Final = (
         ),
     ),
     Table(
-        "medical",
-        "医疗费用",
-        "event",
-        "event_id",
-        (
+        name="medical",
+        zh="医疗费用",
+        form="event",
+        key="event_id",
+        columns=(
             EVENT,
             MEMBER,
             OCCURRED,
@@ -340,11 +340,11 @@ _ALL: Final = (
         ),
     ),
     Table(
-        "disability",
-        "残疾",
-        "event",
-        "event_id",
-        (
+        name="disability",
+        zh="残疾",
+        form="event",
+        key="event_id",
+        columns=(
             EVENT,
             MEMBER,
             OCCURRED,
@@ -362,11 +362,11 @@ _ALL: Final = (
         ),
     ),
     Table(
-        "employment",
-        "务工就业",
-        "event",
-        "event_id",
-        (
+        name="employment",
+        zh="务工就业",
+        form="event",
+        key="event_id",
+        columns=(
             EVENT,
             MEMBER,
             replace(OCCURRED, month_end=True),
@@ -380,11 +380,11 @@ _ALL: Final = (
         ),
     ),
     Table(
-        "shocks",
-        "灾害与突发事件",
-        "event",
-        "event_id",
-        (
+        name="shocks",
+        zh="灾害与突发事件",
+        form="event",
+        key="event_id",
+        columns=(
             EVENT,
             _id("household_id", "户编号", True),
             _area("area_code", "区划代码", COUNTY_DIGITS, TOWNSHIP_DIGITS, VILLAGE_DIGITS, optional=True),
@@ -405,11 +405,11 @@ _ALL: Final = (
         one_of=("household_id", "area_code"),
     ),
     Table(
-        "guarantees",
-        "保障状况",
-        "state",
-        "household_id",
-        (
+        name="guarantees",
+        zh="保障状况",
+        form="state",
+        key="household_id",
+        columns=(
             HOUSEHOLD,
             KNOWN,
             _flag("food_clothing_ok", "吃穿不愁"),
@@ -420,11 +420,11 @@ _ALL: Final = (
         ),
     ),
     Table(
-        "assistance",
-        "帮扶措施",
-        "event",
-        "event_id",
-        (
+        name="assistance",
+        zh="帮扶措施",
+        form="event",
+        key="event_id",
+        columns=(
             EVENT,
             HOUSEHOLD,
             OCCURRED,
@@ -436,11 +436,11 @@ _ALL: Final = (
         announced=True,
     ),
     Table(
-        "leads",
-        "线索",
-        "event",
-        "event_id",
-        (
+        name="leads",
+        zh="线索",
+        form="event",
+        key="event_id",
+        columns=(
             EVENT,
             HOUSEHOLD,
             OCCURRED,
@@ -454,11 +454,11 @@ _ALL: Final = (
         ),
     ),
     Table(
-        "authorisations",
-        "授权",
-        "event",
-        "event_id",
-        (
+        name="authorisations",
+        zh="授权",
+        form="event",
+        key="event_id",
+        columns=(
             EVENT,
             HOUSEHOLD,
             OCCURRED,
@@ -468,11 +468,11 @@ _ALL: Final = (
         ),
     ),
     Table(
-        "assets",
-        "财产",
-        "event",
-        "event_id",
-        (
+        name="assets",
+        zh="财产",
+        form="event",
+        key="event_id",
+        columns=(
             EVENT,
             HOUSEHOLD,
             OCCURRED,
@@ -486,11 +486,11 @@ _ALL: Final = (
         ),
     ),
     Table(
-        "verifications",
-        "入户核实",
-        "event",
-        "event_id",
-        (
+        name="verifications",
+        zh="入户核实",
+        form="event",
+        key="event_id",
+        columns=(
             EVENT,
             HOUSEHOLD,
             OCCURRED,
@@ -507,16 +507,16 @@ _ALL: Final = (
                 "unstable_lifted=脱贫不稳定户 marginal=边缘易致贫户 sudden=突发严重困难户",
                 True,
             ),
-            Column("risk_kinds", "codes", "风险类型", True, _codes(RISKS)),
+            Column("risk_kinds", "codes", "风险类型", optional=True, codes=_codes(RISKS)),
         ),
         for_training=True,
     ),
     Table(
-        "policy",
-        "政策值",
-        "values",
-        "area_code",
-        (
+        name="policy",
+        zh="政策值",
+        form="values",
+        key="area_code",
+        columns=(
             _area("area_code", "区划代码", PROVINCE_DIGITS, COUNTY_DIGITS, TOWNSHIP_DIGITS, VILLAGE_DIGITS),
             _code(
                 "name",

@@ -35,7 +35,15 @@ def find_sources(
     if not folder.is_dir():
         remedy = "Name the folder that holds households.parquet (or .csv, .xlsx) and the other tables."
         return {}, [
-            Trouble("no_folder", str(folder), (), 0, "no such folder", "a folder with the tables", remedy)
+            Trouble(
+                check="no_folder",
+                file=str(folder),
+                rows=(),
+                count=0,
+                found="no such folder",
+                expected="a folder with the tables",
+                remedy=remedy,
+            )
         ]
     named = {mapping.file for mapping in mappings.values() if mapping.file}
     for name, mapping in mappings.items():
@@ -59,7 +67,17 @@ def find_sources(
             other = found[called][0]
             both = f"both {other.relative_to(folder)} and {path.name}"
             remedy = "Move one of the two away."
-            troubles.append(Trouble("two_files", path.name, (), 0, both, f"one entry for {called}", remedy))
+            troubles.append(
+                Trouble(
+                    check="two_files",
+                    file=path.name,
+                    rows=(),
+                    count=0,
+                    found=both,
+                    expected=f"one entry for {called}",
+                    remedy=remedy,
+                )
+            )
             continue
         found[called] = _files(path)
     return found, troubles
@@ -72,10 +90,24 @@ def _named_files(folder: Path, table: str, file: str) -> tuple[list[Path], Troub
     remedy = f"Put it there, or correct `file` of {table} in {MAPPING_FILE}."
     if not path.resolve().is_relative_to(folder.resolve()):
         return [], Trouble(
-            "no_file", file, (), 0, "a file outside the folder", "a file of this folder", remedy
+            check="no_file",
+            file=file,
+            rows=(),
+            count=0,
+            found="a file outside the folder",
+            expected="a file of this folder",
+            remedy=remedy,
         )
     if not path.exists():
-        return [], Trouble("no_file", file, (), 0, "no such file", expected, remedy)
+        return [], Trouble(
+            check="no_file",
+            file=file,
+            rows=(),
+            count=0,
+            found="no such file",
+            expected=expected,
+            remedy=remedy,
+        )
     if path.is_dir():
         trouble = _wrong_folder(folder, path)
         return ([], trouble) if trouble else (_files(path), None)
@@ -87,7 +119,15 @@ def _named_files(folder: Path, table: str, file: str) -> tuple[list[Path], Troub
 def _unread(path: Path) -> Trouble:
     remedy = "Save it as .xlsx, .csv or .parquet."
     found = f"a {path.suffix} file" if path.suffix else "a file without an ending"
-    return Trouble("unknown_form", path.name, (), 0, found, "one of " + ", ".join(ENDINGS), remedy)
+    return Trouble(
+        check="unknown_form",
+        file=path.name,
+        rows=(),
+        count=0,
+        found=found,
+        expected="one of " + ", ".join(ENDINGS),
+        remedy=remedy,
+    )
 
 
 def _passed_over(path: Path) -> Trouble | None:
@@ -99,13 +139,13 @@ def _passed_over(path: Path) -> Trouble | None:
     if path.name.lower() in (MAPPING_FILE, "tables.yml"):
         remedy = f"Rename it to {MAPPING_FILE}."
         return Trouble(
-            "unknown_file",
-            path.name,
-            (),
-            0,
-            "a mapping under another name, which is not read",
-            MAPPING_FILE,
-            remedy,
+            check="unknown_file",
+            file=path.name,
+            rows=(),
+            count=0,
+            found="a mapping under another name, which is not read",
+            expected=MAPPING_FILE,
+            remedy=remedy,
         )
     if _table_called(_plain_stem(path.name)) and not path.name.lower().endswith(BESIDE):
         return _unread(path)
@@ -113,7 +153,16 @@ def _passed_over(path: Path) -> Trouble | None:
         return None
     remedy = f"Rename it, or name it under `file` in {MAPPING_FILE}; it is not read."
     expected = "a file named after a table: " + ", ".join(TABLES)
-    return Trouble("unknown_file", path.name, (), 0, "a file of no table", expected, remedy, "warning")
+    return Trouble(
+        check="unknown_file",
+        file=path.name,
+        rows=(),
+        count=0,
+        found="a file of no table",
+        expected=expected,
+        remedy=remedy,
+        level="warning",
+    )
 
 
 def _wrong_folder(folder: Path, path: Path) -> Trouble | None:
@@ -123,7 +172,15 @@ def _wrong_folder(folder: Path, path: Path) -> Trouble | None:
     name = path.relative_to(folder).as_posix()
     if not _files(path):
         remedy = "Put the table's Parquet files there, or give one file for the table."
-        return Trouble("unknown_form", name, (), 0, "a folder without Parquet files", "Parquet files", remedy)
+        return Trouble(
+            check="unknown_form",
+            file=name,
+            rows=(),
+            count=0,
+            found="a folder without Parquet files",
+            expected="Parquet files",
+            remedy=remedy,
+        )
     others = [
         item.relative_to(path).as_posix()
         for item in sorted(path.rglob("*"))
@@ -135,7 +192,15 @@ def _wrong_folder(folder: Path, path: Path) -> Trouble | None:
             f" and {len(others) - 5} more" if others[5:] else ""
         )
         remedy = "Move them away, or save them as Parquet."
-        return Trouble("unknown_form", name, (), 0, found, "Parquet files only", remedy)
+        return Trouble(
+            check="unknown_form",
+            file=name,
+            rows=(),
+            count=0,
+            found=found,
+            expected="Parquet files only",
+            remedy=remedy,
+        )
     return None
 
 

@@ -58,7 +58,13 @@ def kept_as_is(store: Path) -> Stored:
     """A store in which nothing had to be written."""
     tables = _manifest(store)["tables"]
     parts = tuple(part for table in tables.values() for part in table["parts"])
-    return Stored(store, (), parts, (), {name: table["hash"] for name, table in tables.items()})
+    return Stored(
+        store=store,
+        written=(),
+        kept=parts,
+        removed=(),
+        hashes={name: table["hash"] for name, table in tables.items()},
+    )
 
 
 def is_store(folder: Path) -> bool:
@@ -143,7 +149,9 @@ def write_store(
     for path in removed:
         (store / path).unlink(missing_ok=True)
     hashes = {name: table["hash"] for name, table in manifest["tables"].items()}
-    return Stored(store, tuple(written), tuple(kept), tuple(removed), hashes)
+    return Stored(
+        store=store, written=tuple(written), kept=tuple(kept), removed=tuple(removed), hashes=hashes
+    )
 
 
 def read_store(store: Path) -> Tables:

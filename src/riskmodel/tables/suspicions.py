@@ -95,7 +95,16 @@ def look_for_suspicions(sheets: Mapping[str, Sheet], register: Register | None, 
             if mask.any():
                 column, found, expected, zh = AUDIT_RULES[rule]
                 sheet.add(
-                    "warning", column, Complaint("contradiction", mask.arg_true(), found, expected, KEPT, zh)
+                    "warning",
+                    column,
+                    Complaint(
+                        check="contradiction",
+                        rows=mask.arg_true(),
+                        found=found,
+                        expected=expected,
+                        remedy=KEPT,
+                        zh=zh,
+                    ),
                 )
         _known_in_future(sheet, today)
         _missing_shares(sheet)
@@ -406,7 +415,14 @@ def _known_in_future(sheet: Sheet, today: dt.date) -> None:
         sheet.add(
             "warning",
             "known_on",
-            Complaint("known_in_future", future.arg_true(), found, "known_on on or before today", remedy, zh),
+            Complaint(
+                check="known_in_future",
+                rows=future.arg_true(),
+                found=found,
+                expected="known_on on or before today",
+                remedy=remedy,
+                zh=zh,
+            ),
         )
 
 
@@ -651,6 +667,10 @@ def _households_without_members(sheets: Mapping[str, Sheet]) -> None:
     if alone.len():
         remedy = "Such a household is in no cohort. Deliver its members, or ask whether it still exists."
         complaint = Complaint(
-            "no_members", alone, "households without any member", "at least one member", remedy
+            check="no_members",
+            rows=alone,
+            found="households without any member",
+            expected="at least one member",
+            remedy=remedy,
         )
         sheets["households"].add("warning", "household_id", complaint)

@@ -173,7 +173,11 @@ def convert(series: pl.Series, column: Column, manner: Manner | None = None) -> 
         found = f"a column of type {dtype}"
         remedy = "Write the column in that type, or as text."
         complaint = Complaint(
-            "wrong_type", pl.Series([], dtype=pl.UInt32), found, expected_of(column), remedy
+            check="wrong_type",
+            rows=pl.Series([], dtype=pl.UInt32),
+            found=found,
+            expected=expected_of(column),
+            remedy=remedy,
         )
         return Converted(pl.Series(series.name, [None] * len(series), dtype=target), [complaint])
     return _from_typed(series, column, manner)
@@ -500,7 +504,15 @@ def _bounded(values: pl.Series, column: Column, text: pl.Series, strange: pl.Ser
             if mask.any():
                 shown = f"{found} ({_show(text.filter(mask).str.replace(_WHOLE, '$1'))})"
                 remedy = "Correct it at its source, or leave the row out."
-                complaints.append(Complaint(check, mask.arg_true(), shown, expected_of(column), remedy))
+                complaints.append(
+                    Complaint(
+                        check=check,
+                        rows=mask.arg_true(),
+                        found=shown,
+                        expected=expected_of(column),
+                        remedy=remedy,
+                    )
+                )
                 values = _only(values, ~mask)
     target = dtype_of(column)
     return Converted(values if values.dtype == target else values.cast(target), complaints)
@@ -527,7 +539,9 @@ def _explain(refused: pl.Series, column: Column, text: pl.Series) -> list[Compla
             remedy = remedy.replace(
                 "{cell}", mask_identity(str(bad.drop_nulls()[0])) if bad.drop_nulls().len() else ""
             )
-            complaints.append(Complaint(check, mask.arg_true(), shown, expected, remedy))
+            complaints.append(
+                Complaint(check=check, rows=mask.arg_true(), found=shown, expected=expected, remedy=remedy)
+            )
             left = left & ~mask
 
     as_missing = (

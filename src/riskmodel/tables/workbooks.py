@@ -385,7 +385,9 @@ def _source_of(
     )
     numbers = pl.int_range(start + 2, start + 2 + frame.height, dtype=pl.UInt32, eager=True)
     frame, kept, empty = without_blank_rows(frame, numbers)
-    source = Source(table, frame, [Part(file, 0, frame.height, 2, kept)], read_as)
+    source = Source(
+        table, frame, [Part(file=file, start=0, height=frame.height, first=2, rows=kept)], read_as
+    )
     source.read, source.empty, source.header = read, empty, start + 1
     source.numbers_as_ids = tuple(sorted(numeric))
     source.letters = {name: letters_of(place + 1) for place, name in enumerate(names)}

@@ -131,7 +131,9 @@ def compare(
     listed = {name: run["id"] for name, run in zip(names, runs, strict=True)}
     capacity = capacities_of(plan)[0]
     details = in_detail(project, result, predictions, listed, capacity)
-    return Comparison(listed, result, predictions, capacity, notes, details)
+    return Comparison(
+        runs=listed, result=result, predictions=predictions, capacity=capacity, notes=notes, details=details
+    )
 
 
 def share_of_truth(result: ModelComparison, names: Sequence[str]) -> tuple[str, ...]:

@@ -128,7 +128,15 @@ def county_rows(
         ),
     }
     outcomes = current_outcomes(bench, folds.evaluation.test, plan.horizon_months, until)
-    return PlanRows(evaluation.train.names, signs, (evaluation,), final, folds, facts, outcomes)
+    return PlanRows(
+        names=evaluation.train.names,
+        signs=signs,
+        evaluations=(evaluation,),
+        final=final,
+        folds=folds,
+        facts=facts,
+        outcomes=outcomes,
+    )
 
 
 def _refuse_unfit_tables(name: str, plan: Plan, tables: Tables) -> None:

@@ -163,13 +163,13 @@ def make_folds(
     if evaluation is None or final is None:
         raise PlanError(_too_short(plan, first_day, until, days, before, left_out))
     folds = Folds(
-        plan.horizon_months,
-        plan.label.reporting_lag_days,
-        first_day,
-        until,
-        evaluation,
-        final,
-        tuple(reversed(left_out)),
+        horizon_months=plan.horizon_months,
+        reporting_lag_days=plan.label.reporting_lag_days,
+        first_day=first_day,
+        until=until,
+        evaluation=evaluation,
+        final=final,
+        left_out=tuple(reversed(left_out)),
     )
     check_clock(folds)
     return folds
@@ -186,7 +186,7 @@ def _fold(
     train = tuple(reversed(days[plan.as_of.calibrate : plan.as_of.calibrate + plan.as_of.train_at_most]))
     if len(calibrate) < plan.as_of.calibrate or len(train) < plan.as_of.train_at_least:
         return None
-    return Fold(name, train, calibrate, test, known_until)
+    return Fold(name=name, train=train, calibrate=calibrate, test=test, known_until=known_until)
 
 
 def check_clock(folds: Folds) -> None:

@@ -101,7 +101,14 @@ def stability(before: Frame, after: Frame, *, capacity: float) -> Stability:
         float(np.nanmean(by_date[name].to_numpy())) for name in ("overlap", "jaccard", "correlation")
     )
     by_date = by_date.select("as_of", "visits", "shared", "overlap", "jaccard")
-    return Stability(capacity_name(capacity), overlap, jaccard, correlation, by_date, changes)
+    return Stability(
+        capacity=capacity_name(capacity),
+        overlap=overlap,
+        jaccard=jaccard,
+        rank_correlation=correlation,
+        by_date=by_date,
+        changes=changes,
+    )
 
 
 @dataclass(frozen=True)
@@ -220,7 +227,11 @@ def months_earlier(
         *(["first_rule", "rule_months"] if rules is not None else []),
     ]
     return MonthsEarlier(
-        capacity_name(capacity), lookback_months, cases.height, figures, cases.select(columns)
+        capacity=capacity_name(capacity),
+        lookback_months=lookback_months,
+        confirmations=cases.height,
+        figures=figures,
+        cases=cases.select(columns),
     )
 
 

@@ -248,9 +248,19 @@ def calibration_plot(evaluations: Evaluation | Sequence[Evaluation], *, language
         )
         label = f"{evaluation.name}   O/E {evaluation.cell('observed_expected')}"
         axes.errorbar(
-            x[seen], y[seen], yerr=np.maximum(0, spans[:, seen]), fmt=style["marker"], color=style["color"], markersize=6.5,
-            markeredgecolor="white", markeredgewidth=0.8, elinewidth=1.5, capsize=0, label=label, zorder=3,
-        )  # fmt: skip
+            x[seen],
+            y[seen],
+            yerr=np.maximum(0, spans[:, seen]),
+            fmt=style["marker"],
+            color=style["color"],
+            markersize=6.5,
+            markeredgecolor="white",
+            markeredgewidth=0.8,
+            elinewidth=1.5,
+            capsize=0,
+            label=label,
+            zorder=3,
+        )
         bare = ~seen & np.isfinite(top) & (top > 0)
         if bare.any():
             nothing = True
@@ -348,15 +358,27 @@ def recall_plot(
         _apart([end[0] for end in ends], 0.045 * axes.get_ylim()[1]), ends, strict=True
     ):
         axes.annotate(
-            name, (right, height), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9.5, color=colour, annotation_clip=False
-        )  # fmt: skip
+            name,
+            (right, height),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9.5,
+            color=colour,
+            annotation_clip=False,
+        )
     if capacity is not None:
         visits_here = capacity * households if isinstance(capacity, (float, np.floating)) else float(capacity)
         axes.axvline(visits_here, color=INK, linewidth=1, linestyle=(0, (1, 2)))
         axes.annotate(
-            f"{pen.say('capacity')} {visits_here:,.0f}", (visits_here, axes.get_ylim()[1]), xytext=(4, -4), textcoords="offset points",
-            va="top", fontsize=9, color=INK,
-        )  # fmt: skip
+            f"{pen.say('capacity')} {visits_here:,.0f}",
+            (visits_here, axes.get_ylim()[1]),
+            xytext=(4, -4),
+            textcoords="offset points",
+            va="top",
+            fontsize=9,
+            color=INK,
+        )
     axes.xaxis.set_major_formatter(lambda visits, _: f"{visits:,.0f}")
 
     def share_of(visits: Any) -> Any:
@@ -376,9 +398,15 @@ def recall_plot(
     _bare(axes)
     figure.suptitle(pen.say("recall_title"), x=0.01, ha="left", fontsize=12.5, color=INK)
     axes.annotate(
-        f"{focus}: {pen.say('interval')}", (1, 0), xycoords="axes fraction", xytext=(-6, 6), textcoords="offset points", ha="right",
-        fontsize=8.5, color="#555B63",
-    )  # fmt: skip
+        f"{focus}: {pen.say('interval')}",
+        (1, 0),
+        xycoords="axes fraction",
+        xytext=(-6, 6),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8.5,
+        color="#555B63",
+    )
     return pen.finish(figure)
 
 
@@ -461,11 +489,15 @@ def folds_plot(
     """
     pen = _Pen(language)
     faults = [
-        Fault(f"folds[{place}]", f"part {fold.get('part')!r} with {len(fold.get('as_of', ()))} dates", f"{', '.join(PARTS)}, with its as-of dates",
-              "Give each part its name and dates.")
+        Fault(
+            f"folds[{place}]",
+            f"part {fold.get('part')!r} with {len(fold.get('as_of', ()))} dates",
+            f"{', '.join(PARTS)}, with its as-of dates",
+            "Give each part its name and dates.",
+        )
         for place, fold in enumerate(folds)
         if fold.get("part") not in PARTS or not len(fold.get("as_of", ()))
-    ]  # fmt: skip
+    ]
     if faults or not folds:
         raise DataError(faults or [Fault("folds", "none", "at least one part", "Make the folds first.")])
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
@@ -492,16 +524,30 @@ def folds_plot(
         label = pen.say(word) if word not in labelled else None
         labelled.add(word)
         axes.plot(
-            days, np.full(len(days), row), linestyle="", marker="o", markersize=5.5, color=colour, markeredgecolor="white",
-            markeredgewidth=0.7, label=label,
-        )  # fmt: skip
+            days,
+            np.full(len(days), row),
+            linestyle="",
+            marker="o",
+            markersize=5.5,
+            color=colour,
+            markeredgecolor="white",
+            markeredgewidth=0.7,
+            label=label,
+        )
     axes.barh([np.nan], [0], color=GREY, alpha=0.3, label=pen.say("outcome_window"))
     if until is not None:
         axes.axvline(float(date2num(until)), color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
         axes.annotate(
-            pen.say("cut", day=until.isoformat()), (float(date2num(until)), 0), xycoords=("data", "axes fraction"), xytext=(-5, 5),
-            textcoords="offset points", ha="right", va="bottom", fontsize=9, color=INK,
-        )  # fmt: skip
+            pen.say("cut", day=until.isoformat()),
+            (float(date2num(until)), 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(-5, 5),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=9,
+            color=INK,
+        )
     axes.set_yticks(range(len(names)), [pen.say("fold", fold=name) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.use_sticky_edges = False
@@ -553,8 +599,14 @@ def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
             solid_capstyle="round",
         )
         axes.plot(
-            row["recall"], place, marker="D" if row["verdict"] == FLAGGED else "o", color=colour, markersize=8, markeredgecolor="white", zorder=4
-        )  # fmt: skip
+            row["recall"],
+            place,
+            marker="D" if row["verdict"] == FLAGGED else "o",
+            color=colour,
+            markersize=8,
+            markeredgecolor="white",
+            zorder=4,
+        )
         if np.isfinite(row["recall_others"]):
             axes.plot(
                 row["recall_others"], place, marker="|", markersize=17, markeredgewidth=2, color=INK, zorder=3
@@ -563,9 +615,16 @@ def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
         if row["verdict"] == NO_GAP and np.isfinite(row["detectable"]):
             said += f" · {pen.say('would_find', points=100 * row['detectable'])}"
         axes.annotate(
-            said, (1, place), xycoords=("axes fraction", "data"), xytext=(8, 0), textcoords="offset points", va="center", fontsize=9,
-            color=colour if row["verdict"] == FLAGGED else "#3A3F45", annotation_clip=False,
-        )  # fmt: skip
+            said,
+            (1, place),
+            xycoords=("axes fraction", "data"),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=colour if row["verdict"] == FLAGGED else "#3A3F45",
+            annotation_clip=False,
+        )
     labels = [
         f"{group_label(row['group'], row['value'], pen.language)}   ({pen.say('confirmed', count=row['confirmed'])})"
         for row in rows
@@ -684,9 +743,15 @@ def forest_plot(
                 axes.plot([low, high], [place, place], color=colour, linewidth=2.4, solid_capstyle="round")
             sure = row["verdict"] != "not certain"
             axes.plot(
-                value, place, marker={"better": "o", "worse": "D"}.get(str(row["verdict"]), "o"), markersize=7.5, color=colour,
-                markerfacecolor=colour if sure else "white", markeredgewidth=1.6, zorder=4,
-            )  # fmt: skip
+                value,
+                place,
+                marker={"better": "o", "worse": "D"}.get(str(row["verdict"]), "o"),
+                markersize=7.5,
+                color=colour,
+                markerfacecolor=colour if sure else "white",
+                markeredgewidth=1.6,
+                zorder=4,
+            )
             ends += [end for end in (low, value, high) if np.isfinite(end)]
         room = 0.12 * (max(ends) - min(ends)) or 1.0
         axes.set_xlim(min(ends) - room, max(ends) + room)

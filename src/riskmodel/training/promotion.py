@@ -197,7 +197,15 @@ def promote(
             "waived": waived,
         },
     )
-    return Promotion(run["id"], version, by, because, tuple(checks), waived, changes)
+    return Promotion(
+        run_id=run["id"],
+        version=version,
+        by=by,
+        because=because,
+        checks=tuple(checks),
+        waived=waived,
+        list_changes=changes,
+    )
 
 
 def rollback(project: Project, *, by: str, because: str) -> dict[str, Any]:
@@ -345,7 +353,9 @@ def _beats(
     expected = f"better than {wanted.baseline} in {METRICS[wanted.metric].en}{at}, with the paired 95 % interval beside 0"
     remedy = f"Improve the plan, or promote {wanted.baseline}, which is easier to explain."
     if run["plan"] == wanted.baseline:
-        return AcceptanceCheck(name, True, f"it is {wanted.baseline} itself", expected, remedy)
+        return AcceptanceCheck(
+            name=name, passed=True, found=f"it is {wanted.baseline} itself", expected=expected, remedy=remedy
+        )
     tables = run["tags"].get("riskmodel.tables_hash")
     same = [
         item
@@ -356,11 +366,11 @@ def _beats(
     ]
     if not same:
         return AcceptanceCheck(
-            name,
-            False,
-            f"no run of {wanted.baseline} on the same tables",
-            expected,
-            f"`riskmodel train {wanted.baseline} --tables DIR`",
+            name=name,
+            passed=False,
+            found=f"no run of {wanted.baseline} on the same tables",
+            expected=expected,
+            remedy=f"`riskmodel train {wanted.baseline} --tables DIR`",
         )
     capacity = wanted.capacity or 0.05
     both = compare_predictions(
@@ -372,7 +382,11 @@ def _beats(
     better = METRICS[wanted.metric].better
     passed = bool(low > 0) if better > 0 else bool(high < 0)
     return AcceptanceCheck(
-        name, passed, f"difference {value:+.4g} [{low:+.4g}, {high:+.4g}]", expected, remedy
+        name=name,
+        passed=passed,
+        found=f"difference {value:+.4g} [{low:+.4g}, {high:+.4g}]",
+        expected=expected,
+        remedy=remedy,
     )
 
 
@@ -380,11 +394,11 @@ def _within(name: str, value: float, interval: tuple[float, float], bounds: Rati
     low, high = interval
     passed = bool(bounds.lowest <= value <= bounds.highest) or bool(low <= 1 <= high)
     return AcceptanceCheck(
-        name,
-        passed,
-        f"{value:.2f} [{low:.2f}, {high:.2f}] confirmed for each one expected",
-        f"{bounds.lowest} to {bounds.highest}, or an interval around 1",
-        "Look at the reliability plot and at the as-of dates: has the base rate moved since calibration?",
+        name=name,
+        passed=passed,
+        found=f"{value:.2f} [{low:.2f}, {high:.2f}] confirmed for each one expected",
+        expected=f"{bounds.lowest} to {bounds.highest}, or an interval around 1",
+        remedy="Look at the reliability plot and at the as-of dates: has the base rate moved since calibration?",
     )
 
 
@@ -433,16 +447,18 @@ def _no_gap(
     )
     if not groups:
         return AcceptanceCheck(
-            "no_group_gap",
-            False,
-            "no audit groups in the predictions",
-            expected,
-            "Name them in the plan (groups).",
+            name="no_group_gap",
+            passed=False,
+            found="no audit groups in the predictions",
+            expected=expected,
+            remedy="Name them in the plan (groups).",
         )
     audit = audit_groups(predictions, groups=groups, capacity=gap.capacity, draws=draws, name=name)
     unsaid = f"; too few confirmed to say: {', '.join(audit.insufficient)}" if audit.insufficient else ""
     found = f"flagged: {', '.join(audit.flagged)}" if audit.flagged else "none flagged"
-    return AcceptanceCheck("no_group_gap", not audit.flagged, found + unsaid, expected, remedy)
+    return AcceptanceCheck(
+        name="no_group_gap", passed=not audit.flagged, found=found + unsaid, expected=expected, remedy=remedy
+    )
 
 
 def _leaks(
@@ -468,12 +484,12 @@ def _leaks(
         if item["share"] > hunt.gain_share_at_most
     ]
     return AcceptanceCheck(
-        "leak_hunt",
-        not suspicious,
-        ", ".join(suspicious)
+        name="leak_hunt",
+        passed=not suspicious,
+        found=", ".join(suspicious)
         or f"AUC {auc:.3f}, lift of the first 1 % {lift[0]:.0f}, no single feature stands out",
-        "nothing better than the field allows",
-        "Ask of each feature named whether it was written at or after identification; leave it out (`features.leave_out`) and train again.",
+        expected="nothing better than the field allows",
+        remedy="Ask of each feature named whether it was written at or after identification; leave it out (`features.leave_out`) and train again.",
     )
 
 
@@ -483,25 +499,31 @@ def _stability(wanted: StabilityCheck, found: Mapping[str, Any]) -> AcceptanceCh
     if value is None:
         same = found.get("members") == 1
         return AcceptanceCheck(
-            "stability",
-            same,
-            "nothing random in it" if same else "not measured at this share",
-            expected,
-            "Train again.",
+            name="stability",
+            passed=same,
+            found="nothing random in it" if same else "not measured at this share",
+            expected=expected,
+            remedy="Train again.",
         )
     return AcceptanceCheck(
-        "stability",
-        value >= wanted.overlap_at_least,
-        f"{value:.0%} in common between two halves of the ensemble",
-        expected,
-        "Raise `members` in the plan.",
+        name="stability",
+        passed=value >= wanted.overlap_at_least,
+        found=f"{value:.0%} in common between two halves of the ensemble",
+        expected=expected,
+        remedy="Raise `members` in the plan.",
     )
 
 
 def _signs(wanted: MonotoneSigns, found: Mapping[str, Any]) -> AcceptanceCheck:
     expected = f"no broken sign on {wanted.rows} rows × {wanted.points} points"
     if not found.get("promised"):
-        return AcceptanceCheck("monotone_signs", True, "the plan promises no signs", expected, "")
+        return AcceptanceCheck(
+            name="monotone_signs",
+            passed=True,
+            found="the plan promises no signs",
+            expected=expected,
+            remedy="",
+        )
     broken = found.get("broken", [])
     measured = found.get("rows", 0) >= wanted.rows and found.get("points", 0) >= wanted.points
     text = (
@@ -510,11 +532,11 @@ def _signs(wanted: MonotoneSigns, found: Mapping[str, Any]) -> AcceptanceCheck:
         else f"holds on {found.get('rows')} rows × {found.get('points')} points"
     )
     return AcceptanceCheck(
-        "monotone_signs",
-        not broken and measured,
-        text,
-        expected,
-        "Report it: LightGBM should not break a declared sign.",
+        name="monotone_signs",
+        passed=not broken and measured,
+        found=text,
+        expected=expected,
+        remedy="Report it: LightGBM should not break a declared sign.",
     )
 
 

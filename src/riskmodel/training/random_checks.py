@@ -202,7 +202,15 @@ def recall_from_checks(
 
     def none(why: str) -> CheckedRecall:
         empty = Estimate(None, None, None, why)
-        return CheckedRecall(empty, empty, empty, confirmed_listed, empty, count, confirmed)
+        return CheckedRecall(
+            recall=empty,
+            miss_rate=empty,
+            observed_expected=empty,
+            confirmed_listed=confirmed_listed,
+            missed=empty,
+            checks=count,
+            checks_confirmed=confirmed,
+        )
 
     if not frame.height:
         return none("There is no list yet.")

@@ -151,14 +151,14 @@ def train(
     folder = registry.artifact(project, log.id, "model")
     notes = tuple(plan_rows.facts.get("policy_not_verified", ()))
     return Run(
-        log.id,
-        plan_name,
-        folder,
-        model.version,
-        metrics,
-        plan_rows.folds.text(),
-        time.perf_counter() - started,
-        notes,
+        id=log.id,
+        plan=plan_name,
+        folder=folder,
+        version=model.version,
+        metrics=metrics,
+        folds=plan_rows.folds.text(),
+        seconds=time.perf_counter() - started,
+        notes=notes,
     )
 
 

@@ -94,15 +94,15 @@ def stack(samples: Sequence[Sample]) -> Sample:
     if len(samples) == 1:
         return first
     return Sample(
-        first.names,
-        np.concatenate([sample.household_id for sample in samples]),
-        np.concatenate([sample.village for sample in samples]),
-        np.concatenate([sample.township for sample in samples]),
-        np.concatenate([sample.as_of for sample in samples]),
-        np.concatenate([sample.features for sample in samples]),
-        np.concatenate([sample.label for sample in samples]),
-        np.concatenate([sample.interval for sample in samples]),
-        pl.concat([sample.groups for sample in samples]),
+        names=first.names,
+        household_id=np.concatenate([sample.household_id for sample in samples]),
+        village=np.concatenate([sample.village for sample in samples]),
+        township=np.concatenate([sample.township for sample in samples]),
+        as_of=np.concatenate([sample.as_of for sample in samples]),
+        features=np.concatenate([sample.features for sample in samples]),
+        label=np.concatenate([sample.label for sample in samples]),
+        interval=np.concatenate([sample.interval for sample in samples]),
+        groups=pl.concat([sample.groups for sample in samples]),
     )
 
 
@@ -222,15 +222,15 @@ class Workbench:
         if as_of not in self._groups:
             self._groups[as_of] = audit_groups(self.tables, as_of).drop("household_id")
         return Sample(
-            tuple(names),
-            matrix.household_id,
-            households["village_code"].to_numpy().astype(object),
-            households["township_code"].to_numpy().astype(object),
-            np.full(len(matrix), as_of, dtype=object),
-            matrix.values,
-            outcome["label"].cast(pl.Float64).fill_null(float("nan")).to_numpy(),
-            interval_of(outcome["first_confirmed_on"], as_of),
-            self._groups[as_of],
+            names=tuple(names),
+            household_id=matrix.household_id,
+            village=households["village_code"].to_numpy().astype(object),
+            township=households["township_code"].to_numpy().astype(object),
+            as_of=np.full(len(matrix), as_of, dtype=object),
+            features=matrix.values,
+            label=outcome["label"].cast(pl.Float64).fill_null(float("nan")).to_numpy(),
+            interval=interval_of(outcome["first_confirmed_on"], as_of),
+            groups=self._groups[as_of],
         )
 
 

@@ -134,7 +134,14 @@ def table_rows(project: Project, name: str, plan: Plan, folder: Path | None) -> 
         "file": wide.file,
         "rows": len(sample),
     }
-    return PlanRows(sample.names, signs, tuple(evaluations), final, WaveFolds(tuple(entries)), facts)
+    return PlanRows(
+        names=sample.names,
+        signs=signs,
+        evaluations=tuple(evaluations),
+        final=final,
+        folds=WaveFolds(tuple(entries)),
+        facts=facts,
+    )
 
 
 def _never_predictors(project: Project, name: str, wide: WideTable) -> list[Fault]:
@@ -288,15 +295,15 @@ def sample_of(frame: pl.DataFrame, wide: WideTable) -> Sample:
     village = frame[wide.village or wide.household].cast(pl.String).fill_null("").to_numpy().astype(object)
     label = frame["label"].fill_null(float("nan")).to_numpy()
     return Sample(
-        tuple(columns),
-        household,
-        village,
-        village,
-        np.array([wave_date(wave) for wave in frame[wide.time]], dtype=object),
-        np.ascontiguousarray(values, dtype=np.float64),
-        label,
-        np.where(label == 1, 0, -1).astype(np.int8),
-        frame.select(wave=pl.col(wide.time)),
+        names=tuple(columns),
+        household_id=household,
+        village=village,
+        township=village,
+        as_of=np.array([wave_date(wave) for wave in frame[wide.time]], dtype=object),
+        features=np.ascontiguousarray(values, dtype=np.float64),
+        label=label,
+        interval=np.where(label == 1, 0, -1).astype(np.int8),
+        groups=frame.select(wave=pl.col(wide.time)),
     )
 
 

@@ -42,12 +42,27 @@ _HEADS: Final = (
     ("复核笔记", "Reviewer's note", 24.0),
 )
 _NOTES: Final = (
-    ("性质 Nature", "本表只建议由人复核，不消除任何监测，也不改变任何帮扶。", "This proposes that people look again. It ends no monitoring and changes no help."),
-    ("条件 Conditions", "最近几次评分均低；扣除合规自付后收入持续高于监测线；“三保障”和饮水安全均达标；已落实帮扶措施；纳入监测满规定月数。任一未知或不符，即不建议。",
-     "The last scorings low; income after compliant cost lastingly above the line; all guarantees and safe water in place; a measure delivered; monitored long enough. One unknown or unmet, and nothing is proposed."),
-    ("无劳动力 No labour", "家中无劳动力的，不作风险消除，单列持续跟踪。", "Households without labour are never proposed; they are listed apart, to be kept in view."),
-    ("结果 Result", "复核按本县程序办理，结果随核实数据返回。", "A review goes the county's own way; its result comes back with the verifications."),
-)  # fmt: skip
+    (
+        "性质 Nature",
+        "本表只建议由人复核，不消除任何监测，也不改变任何帮扶。",
+        "This proposes that people look again. It ends no monitoring and changes no help.",
+    ),
+    (
+        "条件 Conditions",
+        "最近几次评分均低；扣除合规自付后收入持续高于监测线；“三保障”和饮水安全均达标；已落实帮扶措施；纳入监测满规定月数。任一未知或不符，即不建议。",
+        "The last scorings low; income after compliant cost lastingly above the line; all guarantees and safe water in place; a measure delivered; monitored long enough. One unknown or unmet, and nothing is proposed.",
+    ),
+    (
+        "无劳动力 No labour",
+        "家中无劳动力的，不作风险消除，单列持续跟踪。",
+        "Households without labour are never proposed; they are listed apart, to be kept in view.",
+    ),
+    (
+        "结果 Result",
+        "复核按本县程序办理，结果随核实数据返回。",
+        "A review goes the county's own way; its result comes back with the verifications.",
+    ),
+)
 
 
 def write_excel(review: ExitReview, path: Path) -> Path:

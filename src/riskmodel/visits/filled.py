@@ -179,7 +179,7 @@ def _from_workbook(path: Path, content: bytes) -> _Content:
             else:
                 blank += 1
         notes += _unread_columns(book[name], heading, columns)
-    return _Content(rows, technical, read, blank, notes)
+    return _Content(rows=rows, technical=technical, read=read, blank=blank, notes=notes)
 
 
 def _no_headings(where: str, found: str) -> Fault:
@@ -344,7 +344,9 @@ def _from_csv(path: Path, content: bytes) -> _Content:
         for at, name in enumerate(plain)
         if at not in known and name not in ("cycle", "turn")
     ]
-    return _Content(rows, {}, _rows_by_line_ends(text) - place - 1, blank, notes)
+    return _Content(
+        rows=rows, technical={}, read=_rows_by_line_ends(text) - place - 1, blank=blank, notes=notes
+    )
 
 
 def _is_heading(cells: Sequence[str]) -> bool:
@@ -371,7 +373,9 @@ def _csv_row(line: int, cells: list[str], columns: Mapping[str, int], width: int
             f"该行只有{len(cells)}格，表头有{width}格：行不完整，或某一格内有换行",
             f"{len(cells)} cells, where the heading has {width}: the row is cut, or a cell holds a line break without quotation marks",
         )
-    return FilledRow(line, own, kept, "", (fault,), ",".join(cells[first:]))
+    return FilledRow(
+        line=line, list_hash=own, cells=kept, sheet="", faults=(fault,), raw=",".join(cells[first:])
+    )
 
 
 def _decoded(path: Path, content: bytes) -> str:

@@ -72,14 +72,18 @@ def screening_list(
     if rows_of_leads.too_old:
         days = settings.leads.look_back_days
         notes.append(
-            (f"另有{rows_of_leads.too_old}条线索超过{days}天无核实记录，未列入；请补录核实结果。",
-             f"{rows_of_leads.too_old} leads without a visit are older than {days} days and not listed; enter their visits.")
-        )  # fmt: skip
+            (
+                f"另有{rows_of_leads.too_old}条线索超过{days}天无核实记录，未列入；请补录核实结果。",
+                f"{rows_of_leads.too_old} leads without a visit are older than {days} days and not listed; enter their visits.",
+            )
+        )
     if rows_of_leads.not_asked:
         notes.append(
-            (f"另有{rows_of_leads.not_asked}条线索的来源未启用（leads.channels），未列入。",
-             f"{rows_of_leads.not_asked} leads come from channels that the settings leave out (leads.channels) and are not listed.")
-        )  # fmt: skip
+            (
+                f"另有{rows_of_leads.not_asked}条线索的来源未启用（leads.channels），未列入。",
+                f"{rows_of_leads.not_asked} leads come from channels that the settings leave out (leads.channels) and are not listed.",
+            )
+        )
     leads = leads.join(elsewhere, on="household_id", how="anti", maintain_order="left")
     unknown = leads.join(now, on="household_id", how="anti")["household_id"].n_unique()
     if unknown:
@@ -129,13 +133,20 @@ def screening_list(
 
     left_out = pl.concat(
         [
-            _why(everybody.filter(pl.col("fate") == "gone"), "去世、迁出或无在册成员", "died, moved away, or no member in force"),
-            _why(everybody.filter(pl.col("fate") == "recent").sort("place").head(capacity),
-                 "近期已走访且无新情况", "visited a short time ago and nothing new"),
+            _why(
+                everybody.filter(pl.col("fate") == "gone"),
+                "去世、迁出或无在册成员",
+                "died, moved away, or no member in force",
+            ),
+            _why(
+                everybody.filter(pl.col("fate") == "recent").sort("place").head(capacity),
+                "近期已走访且无新情况",
+                "visited a short time ago and nothing new",
+            ),
             _why(withdrawn, "结转到期或排位已下降", "carried over long enough, or its score has fallen"),
             _why(waiting, "超出走访能力或名额", "beyond the capacity or the quota"),
         ]
-    )  # fmt: skip
+    )
     versions = (
         sorted(set(scored["model_version"].drop_nulls().to_list()))
         if "model_version" in scored.columns
@@ -147,10 +158,12 @@ def screening_list(
     counts |= {fate: int((everybody["fate"] == fate).sum()) for fate in ("gone", "monitored", "recent")}
     if counts["recent"]:
         notes.append(
-            (f"{counts['recent']}户近期已走访（{peace.days}天内，集中排查后{peace.sweep_days}天内）且无新情况，本期不再上门。",
-             f"{counts['recent']} households were visited a short time ago ({peace.days} days, {peace.sweep_days} after a sweep) "
-                "and nothing new is known: not visited again.")
-        )  # fmt: skip
+            (
+                f"{counts['recent']}户近期已走访（{peace.days}天内，集中排查后{peace.sweep_days}天内）且无新情况，本期不再上门。",
+                f"{counts['recent']} households were visited a short time ago ({peace.days} days, {peace.sweep_days} after a sweep) "
+                "and nothing new is known: not visited again.",
+            )
+        )
     return VisitList(
         cycle=cycle,
         as_of=as_of,
@@ -214,10 +227,14 @@ def _scored(scores: Scored, as_of: dt.date, capacity: int) -> pl.DataFrame:
         | ~pl.col("probability").is_between(0, 1).fill_null(False)
     )
     faults += [
-        Fault(f"scores, household {row['household_id']}", f"margin {row['margin']}, probability {row['probability']}",
-              "a finite margin and a probability from 0 to 1", "Score the household again.")
+        Fault(
+            f"scores, household {row['household_id']}",
+            f"margin {row['margin']}, probability {row['probability']}",
+            "a finite margin and a probability from 0 to 1",
+            "Score the household again.",
+        )
         for row in without.head(20).iter_rows(named=True)
-    ]  # fmt: skip
+    ]
     if "as_of" in frame.columns:
         others = {str(day)[:10] for day in frame["as_of"].unique().to_list()} - {as_of.isoformat()}
         if others:
@@ -498,10 +515,12 @@ def _choose(
     room = max(0, capacity - checks - people.height)
     if people.height + checks > capacity:
         notes.append(
-            (f"必须核实的线索{people.height}户、随机抽查{checks}户，合计超过走访能力{capacity}户：线索全部列入，本期没有模型排序名额。",
-             f"{people.height} households with leads and {checks} random checks exceed the capacity of {capacity}: every lead is listed, "
-             "and no visit is left for the model's order.")
-        )  # fmt: skip
+            (
+                f"必须核实的线索{people.height}户、随机抽查{checks}户，合计超过走访能力{capacity}户：线索全部列入，本期没有模型排序名额。",
+                f"{people.height} households with leads and {checks} random checks exceed the capacity of {capacity}: every lead is listed, "
+                "and no visit is left for the model's order.",
+            )
+        )
     ruled = by_rule.head(min(room, int(settings.leads.rule_share * capacity)))
     room -= ruled.height
     leads = pl.concat([people, ruled])
@@ -549,9 +568,11 @@ def _choose(
     standby = drawable.filter(~pl.col("drawn") & (pl.col("fate") == "lead")).drop("drawn")
     if standby.height:
         notes.append(
-            (f"另有{standby.height}户仅因部门规则列入候补：不占本期名额，顺路或下期核实。",
-             f"{standby.height} more households are on standby by department rules alone: listed beyond the capacity, to be seen on the way or next.")
-        )  # fmt: skip
+            (
+                f"另有{standby.height}户仅因部门规则列入候补：不占本期名额，顺路或下期核实。",
+                f"{standby.height} more households are on standby by department rules alone: listed beyond the capacity, to be seen on the way or next.",
+            )
+        )
     sure = {"stratum": pl.lit(None, pl.String), "inclusion_probability": pl.lit(1.0)}
     listed = pl.concat(
         [
@@ -587,9 +608,11 @@ def _say_tie(rest: pl.DataFrame, chosen: set[str], notes: list[tuple[str, str]])
     outside = same.filter(~pl.col("household_id").is_in(chosen)).height
     if outside:
         notes.append(
-            (f"截断处有{same.height}户原始分相同，其中{same.height - outside}户入列，由密钥散列决定先后。",
-             f"The cut goes through {same.height} households with the same score: {same.height - outside} are listed, chosen by the keyed hash.")
-        )  # fmt: skip
+            (
+                f"截断处有{same.height}户原始分相同，其中{same.height - outside}户入列，由密钥散列决定先后。",
+                f"The cut goes through {same.height} households with the same score: {same.height - outside} are listed, chosen by the keyed hash.",
+            )
+        )
 
 
 def _number(rows: pl.DataFrame, settings: ScreeningSettings) -> pl.DataFrame:

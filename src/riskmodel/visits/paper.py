@@ -24,9 +24,21 @@ from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
 # On paper the township and the team stand above the table, and the risk kinds share a column. Widths are
 # parts of the sheet.
 _WIDTHS: Final = {
-    "number": 6, "village_code": 15, "household_id": 12, "grade": 8, "because": 18, "probability": 11, "reasons": 62, "check": 42,
-    "last_visit": 13, "visited_on": 12, "outcome": 12, "risks": 12, "disagreement": 13, "note": 14,
-}  # fmt: skip
+    "number": 6,
+    "village_code": 15,
+    "household_id": 12,
+    "grade": 8,
+    "because": 18,
+    "probability": 11,
+    "reasons": 62,
+    "check": 42,
+    "last_visit": 13,
+    "visited_on": 12,
+    "outcome": 12,
+    "risks": 12,
+    "disagreement": 13,
+    "note": 14,
+}
 _KNOWN: Final = {column.name: column for column in (*READ, *FILL)} | {
     "risks": FormColumn("risks", "风险类型", "Risk kinds", _WIDTHS["risks"], fill=True)
 }

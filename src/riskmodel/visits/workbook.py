@@ -244,9 +244,12 @@ def _cell(
 
 # Columns of the form with a drop-down, the kind of its words, and their column on the hidden sheet CODES.
 _DROP_DOWNS: Final = {
-    "outcome": ("outcome", "A"), "risk_1": ("risk", "B"), "risk_2": ("risk", "B"), "risk_3": ("risk", "B"),
+    "outcome": ("outcome", "A"),
+    "risk_1": ("risk", "B"),
+    "risk_2": ("risk", "B"),
+    "risk_3": ("risk", "B"),
     "disagreement": ("disagreement", "C"),
-}  # fmt: skip
+}
 
 
 def drop_downs(
@@ -258,10 +261,17 @@ def drop_downs(
     for name, (kind, letter) in _DROP_DOWNS.items():
         place = list(columns).index(name)
         sheet.data_validation(
-            first_row, place, last_row, place,
-            {"validate": "list", "source": f"='{CODES}'!${letter}$1:${letter}${len(words[kind])}",
-             "error_title": "请从列表中选择", "error_message": "请从列表中选择。 Please choose from the list."},
-        )  # fmt: skip
+            first_row,
+            place,
+            last_row,
+            place,
+            {
+                "validate": "list",
+                "source": f"='{CODES}'!${letter}$1:${letter}${len(words[kind])}",
+                "error_title": "请从列表中选择",
+                "error_message": "请从列表中选择。 Please choose from the list.",
+            },
+        )
 
 
 def _ranges(sheet: Any, visits: VisitList, columns: Sequence[FormColumn], last_row: int) -> None:
@@ -269,15 +279,32 @@ def _ranges(sheet: Any, visits: VisitList, columns: Sequence[FormColumn], last_r
     first = HEADER_ROW + 1
     places = {column.name: place for place, column in enumerate(columns)}
     sheet.data_validation(
-        first, places["visited_on"], last_row, places["visited_on"],
-        {"validate": "date", "criteria": "between", "minimum": dt.datetime.combine(visits.as_of, dt.time()),
-         "maximum": dt.datetime.combine(visits.as_of + dt.timedelta(days=366), dt.time()),
-         "error_title": "日期", "error_message": f"{visits.as_of.isoformat()} 之后的日期，写作 2026-01-31。 A date after the as-of date."},
-    )  # fmt: skip
+        first,
+        places["visited_on"],
+        last_row,
+        places["visited_on"],
+        {
+            "validate": "date",
+            "criteria": "between",
+            "minimum": dt.datetime.combine(visits.as_of, dt.time()),
+            "maximum": dt.datetime.combine(visits.as_of + dt.timedelta(days=366), dt.time()),
+            "error_title": "日期",
+            "error_message": f"{visits.as_of.isoformat()} 之后的日期，写作 2026-01-31。 A date after the as-of date.",
+        },
+    )
     sheet.data_validation(
-        first, places["note"], last_row, places["note"],
-        {"validate": "length", "criteria": "<=", "value": 500, "input_title": "备注", "input_message": "请勿填写姓名、证件号码、电话。 No names, numbers or phones."},
-    )  # fmt: skip
+        first,
+        places["note"],
+        last_row,
+        places["note"],
+        {
+            "validate": "length",
+            "criteria": "<=",
+            "value": 500,
+            "input_title": "备注",
+            "input_message": "请勿填写姓名、证件号码、电话。 No names, numbers or phones.",
+        },
+    )
 
 
 def _mark_missing(
@@ -326,24 +353,46 @@ def notes_of(visits: VisitList) -> list[tuple[str, str, str]]:
     grades = visits.settings.grades
     guide = [
         ("性质 Nature", SIGNAL_ZH, SIGNAL_EN),
-        ("概率 Probability", "模型估计今后12个月内经核实确认风险的可能性；0.100 表示类似的100户中约有10户。",
-         "The model's estimate that a risk is confirmed within the horizon; 0.100 means about 10 of 100 such households."),
-        ("填写 Filling in", "每户填写走访日期和核实结果；存在风险的，至少选一类风险；与理由不符的，选择不符之处。其余单元格已锁定。",
-         "Give the date and the outcome for each household; where a risk is found, at least one risk kind; where the visit disagrees with the reasons, say in what. All other cells are locked."),
+        (
+            "概率 Probability",
+            "模型估计今后12个月内经核实确认风险的可能性；0.100 表示类似的100户中约有10户。",
+            "The model's estimate that a risk is confirmed within the horizon; 0.100 means about 10 of 100 such households.",
+        ),
+        (
+            "填写 Filling in",
+            "每户填写走访日期和核实结果；存在风险的，至少选一类风险；与理由不符的，选择不符之处。其余单元格已锁定。",
+            "Give the date and the outcome for each household; where a risk is found, at least one risk kind; where the visit disagrees with the reasons, say in what. All other cells are locked.",
+        ),
         ("备注 Note", "请勿填写姓名、证件号码、电话。", "No names, identity numbers or phone numbers."),
-        ("交回 Return", "将填好的文件交回；每一行都会被收下，或连同原因退回。", "Hand the filled file back: every row is taken in, or comes back with the reason."),
-        ("未列入 Not listed", "未列入本表不代表没有风险；随时可以申报和上报线索。", "Not being listed says nothing: everybody can declare or be reported at any time."),
-        ("优先级 Grades",
-         f"红、橙、黄、无：由线索、走访能力（{visits.capacity}户）和概率决定的走访先后。橙：前{grades.orange.capacity_share:.0%}或概率≥{grades.orange.probability:.0%}；黄：前{grades.yellow.capacity_share:.0%}或概率≥{grades.yellow.probability:.0%}。",
-         f"Red, orange, yellow, none: the order of visits, from leads, the capacity ({visits.capacity}) and the probability. Orange: the first {grades.orange.capacity_share:.0%} or a probability from {grades.orange.probability:.0%}; yellow: the first {grades.yellow.capacity_share:.0%} or from {grades.yellow.probability:.0%}."),
+        (
+            "交回 Return",
+            "将填好的文件交回；每一行都会被收下，或连同原因退回。",
+            "Hand the filled file back: every row is taken in, or comes back with the reason.",
+        ),
+        (
+            "未列入 Not listed",
+            "未列入本表不代表没有风险；随时可以申报和上报线索。",
+            "Not being listed says nothing: everybody can declare or be reported at any time.",
+        ),
+        (
+            "优先级 Grades",
+            f"红、橙、黄、无：由线索、走访能力（{visits.capacity}户）和概率决定的走访先后。橙：前{grades.orange.capacity_share:.0%}或概率≥{grades.orange.probability:.0%}；黄：前{grades.yellow.capacity_share:.0%}或概率≥{grades.yellow.probability:.0%}。",
+            f"Red, orange, yellow, none: the order of visits, from leads, the capacity ({visits.capacity}) and the probability. Orange: the first {grades.orange.capacity_share:.0%} or a probability from {grades.orange.probability:.0%}; yellow: the first {grades.yellow.capacity_share:.0%} or from {grades.yellow.probability:.0%}.",
+        ),
         ("模型 Model", visits.model_version or "—", visits.model_version or "—"),
-    ]  # fmt: skip
+    ]
     days = sorted(visits.data_dates.items(), key=lambda item: list(TABLES).index(item[0]))
-    known = [
-        ("数据截至 Data to",
-         "；".join(f"{TABLES[name].zh} {day.isoformat()}" for name, day in days),
-         "; ".join(f"{name} {day.isoformat()}" for name, day in days))
-    ] if days else []  # fmt: skip
+    known = (
+        [
+            (
+                "数据截至 Data to",
+                "；".join(f"{TABLES[name].zh} {day.isoformat()}" for name, day in days),
+                "; ".join(f"{name} {day.isoformat()}" for name, day in days),
+            )
+        ]
+        if days
+        else []
+    )
     return guide + known + [("提示 Please note", zh, en) for zh, en in visits.notes]
 
 

@@ -332,7 +332,15 @@ def _load(folder: Path, as_of: dt.date) -> Release:
         if fitted.booster_texts
         else None
     )
-    release = Release(folder, as_of, model, context, policy, valid_until(as_of, model.settings), walker)
+    release = Release(
+        folder=folder,
+        as_of=as_of,
+        model=model,
+        context=context,
+        policy=policy,
+        valid_until=valid_until(as_of, model.settings),
+        walker=walker,
+    )
     _replay(release)
     return release
 

@@ -142,7 +142,13 @@ def prepare_inputs(features: Floats, winsorise: float) -> Preparation:
         distinct.setdefault(np.packbits(unknown[:, place]).tobytes(), place)
     kept = np.array(sorted(distinct.values()), dtype=np.intp)
     return Preparation(
-        low, high, median, filled.mean(axis=0), np.where(scale > 1e-12, scale, 1.0), kept, share[kept]
+        low=low,
+        high=high,
+        median=median,
+        centre=filled.mean(axis=0),
+        scale=np.where(scale > 1e-12, scale, 1.0),
+        indicators=kept,
+        share_missing=share[kept],
     )
 
 

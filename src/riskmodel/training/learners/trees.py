@@ -282,7 +282,14 @@ def _started(task: Task, data: Any, prior: Prior | None, pool: ThreadPoolExecuto
         parameters = parameters_of(task, number)
         inputs = np.ascontiguousarray(later.features[places])
         members.append(
-            _Growing(None, share, lgb.Booster(parameters, part), inputs, later.label[places], begun)
+            _Growing(
+                told=None,
+                share=share,
+                outcomes=lgb.Booster(parameters, part),
+                inputs=inputs,
+                label=later.label[places],
+                margin=begun,
+            )
         )
         if prior is None:
             tellers.append(None)
