@@ -493,9 +493,8 @@ def main() -> None:
 
     small = tables if given.households <= 7500 else county(7500, 1_000_000, given.seed)
     days = [dt.date(2025, month, 1) for month in range(1, 13)]
-    twelve_dates(
-        "12 dates, 7,500 households", small, prepare(small), days, catalogue, few, policy, line, given.repeat
-    )
+    asked = Asked(days=days, catalogue=catalogue, few=few, policy=policy, line=line)
+    twelve_dates("12 dates, 7,500 households", small, asked, given.repeat)
     if small is not tables:
         memory, same = memory_of(
             lambda: timed(
@@ -514,18 +513,19 @@ def main() -> None:
     one_household(small, "H0000042", as_of, catalogue, policy, line)
 
 
-def twelve_dates(
-    what: str,
-    tables: Tables,
-    ready: Prepared,
-    days: list[dt.date],
-    catalogue: Catalogue,
-    few: Catalogue,
-    policy: Policy,
-    line: float,
-    repeat: int,
-) -> None:
-    frames = pandas_tables(tables)
+class Asked(NamedTuple):
+    """What is worked out on each date, by the kernel and by pandas."""
+
+    days: list[dt.date]
+    catalogue: Catalogue
+    few: Catalogue  # the features that the pandas program has as well
+    policy: Policy
+    line: float
+
+
+def twelve_dates(what: str, tables: Tables, asked: Asked, repeat: int) -> None:
+    days, catalogue, few, policy, line = asked
+    frames, ready = pandas_tables(tables), prepare(tables)
     theirs = timed(lambda: [pandas_features(frames, day, line) for day in days], repeat)
     same = timed(lambda: build_dates(ready, days, catalogue=few, policy=policy, trim=True), repeat)
     ours = timed(lambda: build_dates(ready, days, catalogue=catalogue, policy=policy), repeat)

@@ -129,12 +129,9 @@ CELLS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("table", "column", "cell", "check", "found", "remedy"), CELLS, ids=[f"{c[3]}-{c[2]}" for c in CELLS]
-)
-def test_a_wrong_cell_is_refused_with_its_row_and_what_to_do(
-    tmp_path, records, as_csv, table, column, cell, check, found, remedy
-):
+@pytest.mark.parametrize("wrong", CELLS, ids=[f"{c[3]}-{c[2]}" for c in CELLS])
+def test_a_wrong_cell_is_refused_with_its_row_and_what_to_do(tmp_path, records, as_csv, wrong):
+    table, column, cell, check, found, remedy = wrong
     folder = as_csv(tmp_path / "csv", {name: records[name] for name in {"households", "members", table}})
     change_text(folder, table, column, 1, cell)
     report = check_tables(folder)
