@@ -6,6 +6,7 @@ import ast
 import io
 import os
 import tokenize
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -172,12 +173,6 @@ SHORT = {
     "lightgbm": "lgb",
     "pyplot": "plt",
 }
-# Renamed so far; take a line away when the name is.
-STILL_RENAMED = {
-    "today": "county_day",
-    "layout_kernel": "kernel",
-    "quarantine": "set_aside",
-}
 
 
 def test_a_function_is_called_by_its_own_name(project):
@@ -186,7 +181,7 @@ def test_a_function_is_called_by_its_own_name(project):
     for path in (project.root / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
-                if alias.asname not in (None, alias.name, (SHORT | STILL_RENAMED).get(alias.name)):
+                if alias.asname not in (None, alias.name, SHORT.get(alias.name)):
                     renamed[f"{path.name}:{node.lineno}"] = f"{alias.name} as {alias.asname}"
     assert renamed == {}
 
@@ -273,3 +268,14 @@ def test_a_layout_by_hand_is_kept_for_tables_of_numbers_only(project):
                 if 2 * len(numbers) <= len(values):
                     kept.append(f"{path.name}:{line}")
     assert kept == []
+
+
+def test_a_class_name_means_one_thing(project):
+    """No two classes of the package have the same name: a reader who searches for one finds the other nowhere."""
+    places = defaultdict(list)
+    for path in sorted((project.root / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(f"{path.relative_to(project.root)}:{node.lineno}")
+    assert len(places) > 100
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}

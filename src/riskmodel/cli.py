@@ -342,9 +342,9 @@ def train(
     project: ProjectOption = None,
 ) -> None:
     """Train a plan, evaluate it on later dates and log the run; prints the run's id last."""
-    with _progress() as tell:
+    with _progress() as progress:
         data = tables if quarantine is None else rm.read_tables(tables, aside=quarantine)
-        run = rm.train(plan, data, until=until, project=project, progress=tell)
+        run = rm.train(plan, data, until=until, project=project, progress=progress)
     _note(run.text())
     print(run.id)
 

@@ -146,7 +146,7 @@ class Grades(Settings):
         return self
 
 
-class Workbook(Settings):
+class WorkbookSettings(Settings):
     language: Literal["zh", "en"] = "zh"
 
 
@@ -208,7 +208,7 @@ class ScreeningSettings(Settings):
     grades: Grades = Grades()
     route: dict[str, tuple[str, ...]] = {}
     teams: tuple[Annotated[str, Field(min_length=1, max_length=40)], ...] = ()
-    workbook: Workbook = Workbook()
+    workbook: WorkbookSettings = WorkbookSettings()
     disagreements: dict[str, Label] = {
         "other": Label(zh="其他（请在备注说明）", en="other (say so in the note)")
     }

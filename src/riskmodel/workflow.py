@@ -140,16 +140,15 @@ def build_features(
 ) -> pd.DataFrame:
     """The features of the cohort (or of everybody in force) on a day, one row a household; units and
     meanings: `features/catalogue.yaml`."""
-    from riskmodel.features import build, load_catalogue
+    from riskmodel import features, training
     from riskmodel.policy import Policy
-    from riskmodel.training import cohort
 
     here, data = open_project(project), _tables(tables)
-    households = None if everybody else cohort(data, day(as_of))["household_id"].to_list()
-    matrix = build(
+    households = None if everybody else training.cohort(data, day(as_of))["household_id"].to_list()
+    matrix = features.build(
         data,
         day(as_of),
-        catalogue=load_catalogue(here),
+        catalogue=features.load_catalogue(here),
         policy=Policy.load(here, data),
         households=households,
     )
@@ -179,15 +178,14 @@ def trace_features(
 ) -> list[ValueTrace]:
     """How a household's feature values came about: formula, window, rows, policy values. features: which; all
     by default."""
-    from riskmodel.features import load_catalogue
-    from riskmodel.features.tracing import explain_values
+    from riskmodel.features import catalogue, tracing
     from riskmodel.policy import Policy
 
     here, data = open_project(project), _tables(tables)
-    catalogue = load_catalogue(here)
-    names = features or catalogue.names
-    return explain_values(
-        data, household, names, day(as_of), catalogue=catalogue, policy=Policy.load(here, data)
+    known = catalogue.load_catalogue(here)
+    names = features or known.names
+    return tracing.explain_values(
+        data, household, names, day(as_of), catalogue=known, policy=Policy.load(here, data)
     )
 
 
@@ -202,13 +200,16 @@ def hunt_leaks(
 
     as_of: by default the days 18 and 6 months before the newest `known_on`.
     """
-    from riskmodel.calendar import months_before
-    from riskmodel.features import leaks, load_catalogue
+    from riskmodel import calendar, features
     from riskmodel.policy import Policy
 
     here, data = open_project(project), _tables(tables)
-    days = [day(one) for one in as_of] or [months_before(data.newest_known_on, months) for months in (18, 6)]
-    return leaks(data, days, catalogue=load_catalogue(here), policy=Policy.load(here, data), seed=seed)
+    days = [day(one) for one in as_of] or [
+        calendar.months_before(data.newest_known_on, months) for months in (18, 6)
+    ]
+    return features.leaks(
+        data, days, catalogue=features.load_catalogue(here), policy=Policy.load(here, data), seed=seed
+    )
 
 
 def train(
@@ -311,15 +312,16 @@ def keep_importance(scores: Scores, *, run: str | Run = "champion", project: Pro
     """
     import tempfile
 
+    from riskmodel import training
     from riskmodel.errors import ModelError
     from riskmodel.explaining.contributions import Explainer
-    from riskmodel.screening.plots import save_importance
-    from riskmodel.training import load_model_folder, registry
+    from riskmodel.screening import plots
+    from riskmodel.training import registry
     from riskmodel.training.model import Model
 
     here = open_project(project)
     name = run if isinstance(run, str) else run.id
-    folder = load_model_folder(here, name)  # raises UserError without a champion or such a run
+    folder = training.load_model_folder(here, name)  # raises UserError without a champion or such a run
     now = registry.champion(here) if name == "champion" else None
     found = registry.find_run(here, now["run_id"] if now else name)
     if found["tags"].get("riskmodel.version") != scores.model_version:
@@ -335,7 +337,10 @@ def keep_importance(scores: Scores, *, run: str | Run = "champion", project: Pro
     explainer = Explainer.from_booster_texts(texts) if texts else None
     with tempfile.TemporaryDirectory() as draft:
         registry.attach(
-            here, found["id"], save_importance(scores.table, Path(draft), explainer=explainer), "importance"
+            here,
+            found["id"],
+            plots.save_importance(scores.table, Path(draft), explainer=explainer),
+            "importance",
         )
     return registry.artifact(here, found["id"], "importance")
 
@@ -528,7 +533,7 @@ def withdraw(
     The row stays in the casebook and no reader counts it any more. team, county: needed where several teams
     or counties have a result of the household in the cycle. by, because: kept; the reason names no person.
     """
-    from riskmodel.settings import load_settings, today
+    from riskmodel import settings
 
     here = open_project(project)
     with _casebook(here) as book:
@@ -539,7 +544,7 @@ def withdraw(
             by=by,
             team=team,
             county_code=county,
-            on=today(load_settings(here)),
+            on=settings.today(settings.load_settings(here)),
         )
     return f"Withdrawn: {found}. The row is kept; it counts nowhere any more."
 
@@ -549,18 +554,20 @@ def disagreements(*, project: ProjectLike = None) -> pd.DataFrame:
     far, by no village and no person."""
     import pandas as pd
 
-    from riskmodel.settings import load_settings
+    from riskmodel import settings
 
     here = open_project(project)
-    words = load_settings(here).disagreements
+    words = settings.load_settings(here).disagreements
     with _casebook(here) as book:
         counts = book.disagreements()
-    told = [
+    counted = [
         (kind, words[kind].zh if kind in words else kind, words[kind].en if kind in words else kind)
         for kind in counts
     ]
     columns = ["kind", "zh", "en"]
-    return pd.DataFrame(told, columns=columns).assign(count=list(counts.values())).astype({"count": "int64"})
+    return (
+        pd.DataFrame(counted, columns=columns).assign(count=list(counts.values())).astype({"count": "int64"})
+    )
 
 
 def recall(
@@ -576,8 +583,8 @@ def recall(
     tables: of the county; villages that its yearly sweep saw whole in a list's cycle are counted instead of
     estimated. county: only lists of this county (6 digits). since: only lists as of this day or later.
     """
-    from riskmodel.settings import load_settings
-    from riskmodel.visits.visit_list import cycle_length
+    from riskmodel import settings
+    from riskmodel.visits import visit_list
 
     here = open_project(project)
     with _casebook(here) as book:
@@ -585,7 +592,7 @@ def recall(
             county_code=county,
             since=None if since is None else day(since),
             sweeps=None if tables is None else _tables(tables),
-            length=cycle_length(load_settings(here).cycle),
+            length=visit_list.cycle_length(settings.load_settings(here).cycle),
         )
 
 
@@ -605,11 +612,11 @@ def exit_review(
 
     Visits that the casebook knows count as well. Conditions: `exits` in `serving/screening.yaml`.
     """
-    from riskmodel.settings import load_settings
+    from riskmodel import settings
     from riskmodel.visits import exits
 
     here, date = open_project(project), day(as_of)
-    rules = load_settings(here).exits
+    rules = settings.load_settings(here).exits
     with _casebook(here) as book:
         known = book.with_results(_tables(tables))
     return exits.exit_review(

@@ -18,7 +18,7 @@ from riskmodel.errors import UserError
 from riskmodel.settings import Leads, ScreeningSettings, load_settings, today
 from riskmodel.tables import from_frames
 from riskmodel.visits.forms import team_key
-from riskmodel.visits.leads import standing
+from riskmodel.visits.leads import household_states
 from riskmodel.visits.returns import Result
 from tests.casebook.test_record import AS_OF, county, fill, fine, found, household, own, scores, visits  # noqa: F401
 from tests.casebook.test_steps import give_out, riskmodel
@@ -236,18 +236,18 @@ def test_contradictory_results_make_nobody_monitored_until_they_are_cleared(book
     tables = home_of("h1", book)
     day = dt.date(2026, 1, 8)
     assert (
-        standing(tables, day)["monitored"].to_list() == [False]
-        and standing(tables, day)["last_visit"].is_null().all()
+        household_states(tables, day)["monitored"].to_list() == [False]
+        and household_states(tables, day)["last_visit"].is_null().all()
     )
-    assert standing(tables, dt.date(2026, 1, 6))["last_outcome"].to_list() == ["no_risk"]
+    assert household_states(tables, dt.date(2026, 1, 6))["last_outcome"].to_list() == ["no_risk"]
     if clear == "withdraw":
         book.withdraw("h1", "2026-01", team="T1", reason="wrong house", by="office", on=dt.date(2026, 1, 9))
     else:
         take(book, result(team="T1", outcome=second, day="2026-01-08"), known="2026-01-09")
     tables = home_of("h1", book)
     monitored = second == "risk_confirmed"
-    assert standing(tables, dt.date(2026, 1, 9))["monitored"].to_list() == [monitored]
-    assert standing(tables, dt.date(2026, 1, 8))["monitored"].to_list() == [False]
+    assert household_states(tables, dt.date(2026, 1, 9))["monitored"].to_list() == [monitored]
+    assert household_states(tables, dt.date(2026, 1, 8))["monitored"].to_list() == [False]
 
 
 def home_of(name, book):

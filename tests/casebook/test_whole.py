@@ -21,7 +21,7 @@ from riskmodel.training.labels import labels
 from riskmodel.training.learners.trees import TreeMember
 from riskmodel.training.model import Model
 from riskmodel.visits.exits import exit_review, looks_back
-from riskmodel.visits.leads import standing
+from riskmodel.visits.leads import household_states
 from riskmodel.visits.workbook import write_excel
 
 NOW = dt.date(2025, 12, 31)
@@ -81,8 +81,8 @@ def test_every_lead_by_people_is_on_the_list_and_every_visit_has_words(visits, c
         visits.rows["lead_kinds"].fill_null("").str.contains("self_declared|cadre|petition|guarantee")
     )
     assert (people["listed_as"] == "lead").all()
-    gone = standing(county, NOW).filter(
-        (standing(county, NOW)["people"] == 0) | standing(county, NOW)["monitored"]
+    gone = household_states(county, NOW).filter(
+        (household_states(county, NOW)["people"] == 0) | household_states(county, NOW)["monitored"]
     )
     assert not set(gone["household_id"]) & set(visits.rows["household_id"])
 
@@ -104,7 +104,7 @@ def test_the_casebook_holds_the_list_and_the_scores(visits, own):
 
 def test_the_exit_review_covers_everybody_who_is_monitored(model, county):
     review = exit_review(county, NOW, looks_back(model, county, NOW, Exits()))
-    now = standing(county, NOW)
+    now = household_states(county, NOW)
     assert (
         sorted(review.rows["household_id"])
         == now.filter(now["monitored"] & (now["people"] > 0))["household_id"].to_list()

@@ -13,7 +13,7 @@ import pytest
 from riskmodel.errors import DataError
 from riskmodel.features.catalogue import load_catalogue
 from riskmodel.features.matrix import FeatureMatrix
-from riskmodel.screening.changes import MOVED, Standing, moved_between, said, what_changed
+from riskmodel.screening.changes import MOVED, HouseholdScoring, move_text, moved_between, what_changed
 from riskmodel.screening.reasons import give_reasons
 from riskmodel.screening.reference import Reference
 from riskmodel.screening.scoring import Scores
@@ -99,7 +99,9 @@ def both_ways(before, now, name="h000"):
     """(from the two scorings, from what was kept of them as JSON): moved, zh, en each."""
     row = what_changed(before, now).filter(pl.col("household_id") == name).row(0, named=True)
     kept = [
-        Standing.from_dict(json.loads(json.dumps(Standing.of(scores, name).as_dict(), allow_nan=False)))
+        HouseholdScoring.from_dict(
+            json.loads(json.dumps(HouseholdScoring.of(scores, name).as_dict(), allow_nan=False))
+        )
         for scores in (before, now)
     ]
     move = moved_between(*kept)
@@ -194,7 +196,7 @@ def test_what_does_not_speak_for_the_move_is_not_told(book, name, old, new):
     now = scored(book, NOW, values={name: new}, given={name: 0.8})
     moved, zh, en = both_ways(before, now)[0]
     assert (moved, zh, en) == ("up", "", "")
-    assert said(moved, zh, "zh") == "上升：记录中没有可说明的变化"
+    assert move_text(moved, zh, "zh") == "上升：记录中没有可说明的变化"
 
 
 def test_of_a_whole_and_its_part_one_is_told_and_of_one_topic_one(book):
@@ -241,9 +243,9 @@ def test_same_new_and_left_are_said_plainly(book):
     frame = what_changed(before, now)
     moved = dict(frame.select("household_id", "moved").iter_rows())
     assert moved["h000"] == "left" and moved["h060"] == "new" and moved["h001"] == "same"
-    assert moved_between(None, Standing.of(now, "h060")).text("zh") == "本次新列入评分"
-    assert moved_between(Standing.of(before, "h000"), None).text("en") == "not scored this time"
-    same = moved_between(Standing.of(before, "h001"), Standing.of(now, "h001"))
+    assert moved_between(None, HouseholdScoring.of(now, "h060")).text("zh") == "本次新列入评分"
+    assert moved_between(HouseholdScoring.of(before, "h000"), None).text("en") == "not scored this time"
+    same = moved_between(HouseholdScoring.of(before, "h001"), HouseholdScoring.of(now, "h001"))
     assert (same.text("zh"), same.text("en")) == ("基本不变", "hardly moved")
     assert set(frame["moved"]) <= set(MOVED)
 
@@ -256,7 +258,7 @@ def test_a_tenth_of_the_odds_is_no_move(book):
 
 def test_scorings_that_cannot_be_compared_are_refused(book):
     before, now = scored(book, THEN), scored(book, NOW)
-    a, b = Standing.of(before, "h001"), Standing.of(now, "h001")
+    a, b = HouseholdScoring.of(before, "h001"), HouseholdScoring.of(now, "h001")
     for other, found in (
         (dataclasses.replace(b, model_version="v2"), "one model"),
         (dataclasses.replace(b, horizon_months=6), "one horizon"),

@@ -93,7 +93,7 @@ def explained(request, project):
     return catalogue, matrix, table
 
 
-def told(matrix, table):
+def reason_when(matrix, table):
     """(row, raises, place of the feature) of every reason."""
     for row, slot in np.argwhere(table.feature >= 0):
         yield int(row), bool(slot < MOST_RAISING), int(table.feature[row, slot])
@@ -104,16 +104,16 @@ def test_no_told_reason_contradicts_the_direction_that_the_catalogue_declares(ex
     townships = matrix.village_code.astype("U9")
     columns = {code: matrix.values[townships == code] for code in np.unique(townships)}
     sentences, seen = table.sentences("zh"), 0
-    for row, raises, place in told(matrix, table):
+    for row, raises, place in reason_when(matrix, table):
         entry, value = catalogue[matrix.names[place]], matrix.values[row, place]
         where = f"{matrix.names[place]} = {value}, raises {raises}: {sentences[row]}"
         assert not np.isnan(value), where
-        assert entry.family not in NEVER_A_REASON and entry.told, where
+        assert entry.family not in NEVER_A_REASON and entry.reason_when, where
         around = columns[townships[row]][:, place]
         around = around[~np.isnan(around)]
         high = (around < value).mean() > (around > value).mean()
         way = "raises" if raises else "lowers"
-        assert f"{'high' if high else 'low'}_{way}" in entry.told, where
+        assert f"{'high' if high else 'low'}_{way}" in entry.reason_when, where
         if entry.riskier_when != "unclear":
             assert high == ((entry.riskier_when == "higher") == raises), where
         assert (around == value).mean() < COMMON, where

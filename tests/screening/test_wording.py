@@ -353,7 +353,7 @@ def test_every_feature_that_may_be_told_has_a_sentence_for_nothing_or_cannot_be_
 
     for name, feature in load_catalogue(project).root.items():
         if (
-            feature.told
+            feature.reason_when
             and feature.unit in ("people", "times", "items", "visits", "yuan", "months", "quarters", "flag")
             and name != "household_size"
         ):

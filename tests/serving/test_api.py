@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from riskmodel.screening.changes import Standing, moved_between
+from riskmodel.screening.changes import HouseholdScoring, moved_between
 from riskmodel.serving import answers
 from riskmodel.visits.filled import read_filled
 from tests.serving.conftest import AS_OF, CYCLE, EARLIER
@@ -146,7 +146,8 @@ def test_a_household_has_its_history_what_moved_it_and_how_fresh_the_data_are(sc
             moved.add(said["changes"]["moved"])
             # What was kept of both scorings says the same as the scorings themselves.
             move = moved_between(
-                Standing.of(service.county.earlier, household), Standing.of(service.county.scores, household)
+                HouseholdScoring.of(service.county.earlier, household),
+                HouseholdScoring.of(service.county.scores, household),
             )
             assert [said["changes"][name] for name in ("moved", "zh", "en")] == [
                 move.moved,

@@ -17,7 +17,7 @@ from riskmodel.errors import UserError
 from riskmodel.features import prepare, prepare_records
 from riskmodel.features.rows import OF_HOUSEHOLD, OF_PERSON
 from riskmodel.serving.layout_kernel import TIES_AT_MOST, strange_ids
-from riskmodel.serving.reading import Refused, read, read_plain, without_stays_elsewhere
+from riskmodel.serving.reading import BodyRefused, read, read_plain, without_stays_elsewhere
 from riskmodel.serving.request_faults import FAULTS_AT_MOST, SEARCHED_AT_MOST
 from riskmodel.serving.requests import scores_request
 from riskmodel.serving.row_types import READ
@@ -61,7 +61,7 @@ def prepared_of(tables):
 
 
 def faults_of(body):
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(BodyRefused) as refusal:
         read(body)
     return refusal.value
 
@@ -440,7 +440,7 @@ def outcome_of(function, *arguments):
     """What a function returns, and its refusal: one of the two is None."""
     try:
         return function(*arguments), None
-    except (Refused, UserError) as refusal:
+    except (BodyRefused, UserError) as refusal:
         return None, refusal
 
 
@@ -560,7 +560,7 @@ def test_rows_that_contradict_each_other_are_refused(one_person, rule, broken):
     assert read_plain(orjson.dumps(whole)) is not None
     broken(one_person)
     assert read_plain(orjson.dumps(whole)) is None
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(BodyRefused) as refusal:
         read(orjson.dumps(whole))
     assert refusal.value.status == 422
     assert any(fault.found.startswith(RULES[rule].found) for fault in refusal.value.faults), (

@@ -50,7 +50,7 @@ def test_refused_rows_are_written_with_file_row_and_reason(folder, tmp_path):
 
 
 def test_the_other_rows_go_on_and_the_tables_know_how_many_were_set_aside(folder, tmp_path):
-    tables = read_tables(folder, quarantine=tmp_path / "set_aside")
+    tables = read_tables(folder, aside=tmp_path / "set_aside")
     assert tables["income"].height == 318 - 2
     assert tables.refused == {"income": 2, "leads": 1}
     assert tables.known_by(tables.newest_known_on).refused == tables.refused

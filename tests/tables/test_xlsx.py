@@ -13,7 +13,7 @@ import pytest
 
 from riskmodel.errors import DataError
 from riskmodel.tables import check_tables
-from riskmodel.tables.xlsx import Bounds, CellFault, address, is_date_format, read_workbook
+from riskmodel.tables.xlsx import CellFault, WorkbookBounds, address, is_date_format, read_workbook
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 
@@ -103,10 +103,10 @@ def test_entities_are_refused_by_name():
 @pytest.mark.parametrize(
     ("bounds", "found"),
     [
-        (Bounds(file_bytes=1000), "bytes; expected at most 1,000 bytes"),
-        (Bounds(members=3), "an archive of too many parts"),
-        (Bounds(unpacked_bytes=2000), "parts that unpack to more"),
-        (Bounds(cells=99), "more filled cells"),
+        (WorkbookBounds(file_bytes=1000), "bytes; expected at most 1,000 bytes"),
+        (WorkbookBounds(members=3), "an archive of too many parts"),
+        (WorkbookBounds(unpacked_bytes=2000), "parts that unpack to more"),
+        (WorkbookBounds(cells=99), "more filled cells"),
     ],
 )
 def test_each_bound_is_held_and_said(bounds, found):
@@ -126,7 +126,7 @@ def test_a_part_that_is_larger_than_its_entry_says_is_cut_off_while_it_is_unpack
     while size in content:
         content[content.index(size) : content.index(size) + 4] = small
     with pytest.raises(DataError):
-        read_workbook("x", bytes(content), Bounds(unpacked_bytes=200_000))
+        read_workbook("x", bytes(content), WorkbookBounds(unpacked_bytes=200_000))
 
 
 def test_a_text_longer_than_a_cell_can_hold_is_refused():

@@ -272,13 +272,13 @@ def test_both_parts_of_a_member_are_joined_in_their_shares(rows, share):
 
 
 def test_a_regression_is_told_from_rows_of_every_date():
-    from riskmodel.training.learners.prior import ROWS, told_rows
+    from riskmodel.training.learners.prior import ROWS, distilled_rows
 
     rows = np.arange(10, 130_010)
-    few = told_rows(rows)
+    few = distilled_rows(rows)
     assert len(few) == len(set(few.tolist())) == ROWS and few[0] == 10 and few[-1] == 130_009
     assert np.diff(few).max() <= 7
-    np.testing.assert_array_equal(told_rows(rows[:500]), rows[:500])
+    np.testing.assert_array_equal(distilled_rows(rows[:500]), rows[:500])
 
 
 def test_household_weights_reach_lightgbm(rows, monkeypatch):

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from riskmodel.settings import Leads
-from riskmodel.visits.leads import open_leads, rule_hits, standing
+from riskmodel.visits.leads import household_states, open_leads, rule_hits
 
 AS_OF = dt.date(2025, 12, 31)
 NAMES = {
@@ -20,7 +20,7 @@ OK = dict.fromkeys(["food_clothing_ok", "schooling_ok", "insured_ok", "housing_o
 
 
 def leads_of(tables, settings=None, hits=NO_RULES):
-    now = standing(tables, AS_OF)
+    now = household_states(tables, AS_OF)
     frame, counts = open_leads(tables, AS_OF, settings or Leads(), now=now, hits=hits, names=NAMES)
     assert counts.read == counts.open + counts.answered + counts.too_old + counts.not_asked + counts.unknown
     return frame, counts.too_old
@@ -149,7 +149,7 @@ def test_settings_say_which_leads_count(small_county):
 
 
 def test_a_household_whose_members_left_has_nobody_and_who_never_was_visited_has_no_visit(small_county):
-    now = standing(
+    now = household_states(
         small_county(2, members=[{"household_id": "h001", "left_on": dt.date(2025, 12, 31)}]), AS_OF
     )
     assert now["people"].to_list() == [1, 0] and now["last_visit"].to_list() == [None, None]
@@ -166,7 +166,7 @@ def test_the_newest_visit_that_met_somebody_counts_and_on_a_tie_the_one_known_la
             visit("h001", "2025-10-01", "risk_confirmed", "sweep", known_on="2025-10-04"),
         ],
     )
-    now = standing(tables, AS_OF)
+    now = household_states(tables, AS_OF)
     assert now.select("last_visit", "last_outcome", "last_origin").rows() == [
         (dt.date(2025, 10, 1), "no_risk", "sweep"),
         (dt.date(2025, 10, 1), "no_risk", "lead"),
@@ -190,7 +190,9 @@ def test_a_spell_begins_with_the_first_confirmation_on_or_after_the_last_elimina
             else visit("h000", "2025-06-01", "no_risk"),
         ],
     )
-    assert standing(tables, AS_OF)["monitored_since"].to_list() == [since and dt.date.fromisoformat(since)]
+    assert household_states(tables, AS_OF)["monitored_since"].to_list() == [
+        since and dt.date.fromisoformat(since)
+    ]
 
 
 # Since when a rule is met.

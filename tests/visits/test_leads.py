@@ -9,7 +9,7 @@ import pytest
 
 from riskmodel.features import load_catalogue
 from riskmodel.settings import Leads
-from riskmodel.visits.leads import RULE_TABLES, open_leads, rule_hits, standing
+from riskmodel.visits.leads import RULE_TABLES, household_states, open_leads, rule_hits
 from riskmodel.vocabulary import LEAD_KINDS
 
 AS_OF = dt.date(2025, 12, 31)
@@ -17,7 +17,7 @@ NO_RULES = pl.DataFrame(schema={"household_id": pl.String, "rule": pl.String, "s
 
 
 def leads_of(tables, settings=None, hits=NO_RULES, as_of=AS_OF):
-    now = standing(tables, as_of)
+    now = household_states(tables, as_of)
     frame, counts = open_leads(tables, as_of, settings or Leads(), now=now, hits=hits, names={})
     assert counts.read == counts.open + counts.answered + counts.too_old + counts.not_asked + counts.unknown
     return {(row["household_id"], row["kind"]) for row in frame.iter_rows(named=True)}, counts.too_old
@@ -85,7 +85,9 @@ def test_a_failed_guarantee_is_a_lead_that_names_what_failed(small_county):
     }
     guarantees |= {"insured_ok": False, "housing_ok": True, "water_ok": False}
     tables = small_county(4, guarantees=[guarantees])
-    frame, _ = open_leads(tables, AS_OF, Leads(), now=standing(tables, AS_OF), hits=NO_RULES, names={})
+    frame, _ = open_leads(
+        tables, AS_OF, Leads(), now=household_states(tables, AS_OF), hits=NO_RULES, names={}
+    )
     assert frame["kind"].to_list() == ["guarantee"]
     assert "基本医疗、饮水安全" in frame["zh"][0] and "medical cover, safe drinking water" in frame["en"][0]
 
@@ -157,7 +159,7 @@ def test_monitored_means_that_the_newest_decisive_visit_confirmed(small_county):
             visit("h002", "2025-03-03", "risk_eliminated"),  # on a tie a confirmation wins
         ],
     )
-    now = standing(tables, AS_OF)
+    now = household_states(tables, AS_OF)
     assert now.filter("monitored")["household_id"].to_list() == ["h000", "h002"]
     assert now["monitored_since"].to_list() == [dt.date(2024, 1, 5), None, dt.date(2025, 3, 3), None]
 
@@ -172,7 +174,7 @@ def test_a_rule_is_called_what_the_catalogue_calls_it(small_county):
     """`names` is what the catalogue says; no second name for a rule is written in the code."""
     tables = small_county(4)
     scored = pl.DataFrame({"household_id": ["h000"], "rule_dropout": [1.0]})
-    hits, now = rule_hits(scored, tables, AS_OF), standing(tables, AS_OF)
+    hits, now = rule_hits(scored, tables, AS_OF), household_states(tables, AS_OF)
     names = {"rule_dropout": ("教育规则：疑似辍学", "Education rule: a possible dropout")}
     frame, _ = open_leads(tables, AS_OF, Leads(), now=now, hits=hits, names=names)
     assert frame["zh"].to_list() == ["教育规则：疑似辍学（2022-01-01）"] and frame["en"].to_list() == [
@@ -196,7 +198,9 @@ def test_every_row_of_the_leads_table_is_open_answered_too_old_not_asked_for_or_
         verifications=[visit("h001", "2025-11-01")],
     )
     settings = Leads(channels=("self_declared", "cadre"))
-    frame, counts = open_leads(tables, AS_OF, settings, now=standing(tables, AS_OF), hits=NO_RULES, names={})
+    frame, counts = open_leads(
+        tables, AS_OF, settings, now=household_states(tables, AS_OF), hits=NO_RULES, names={}
+    )
     assert frame["household_id"].to_list() == ["h000", "h999"]
     assert (counts.read, counts.open, counts.answered) == (7, 2, 2)
     assert (counts.too_old, counts.not_asked, counts.unknown) == (1, 1, 1)

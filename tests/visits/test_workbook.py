@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskmodel.errors import UserError
-from riskmodel.settings import RandomChecks, ScreeningSettings, Workbook
+from riskmodel.settings import RandomChecks, ScreeningSettings, WorkbookSettings
 from riskmodel.visits.forms import FILL, READ, as_written, choices, harmless
 from riskmodel.visits.listing import screening_list
 from riskmodel.visits.workbook import excel_bytes, write_excel, write_excels
@@ -221,7 +221,9 @@ def test_no_text_begins_like_a_formula_and_none_is_lost(text):
 
 
 def test_the_english_workbook_speaks_english(small_county, falling):
-    settings = ScreeningSettings(workbook=Workbook(language="en"), random_checks=RandomChecks(share=0))
+    settings = ScreeningSettings(
+        workbook=WorkbookSettings(language="en"), random_checks=RandomChecks(share=0)
+    )
     visits = screening_list(falling(10), small_county(10), AS_OF, capacity=3, settings=settings)
     sheet = open_(excel_bytes(visits))[SHEET]
     assert sheet.cell(4, headings(sheet)["优先级"]).value in {"red", "orange", "yellow", "none"}

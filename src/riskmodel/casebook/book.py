@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, Engine, func, select
 
+from riskmodel import settings
 from riskmodel.casebook import audit, checks, results, schema, seals
 from riskmodel.casebook.beside import open_casebook
 from riskmodel.casebook.lookups import visits_found
@@ -28,8 +29,6 @@ from riskmodel.files import write_bytes
 from riskmodel.policy import Policy
 from riskmodel.project import Project
 from riskmodel.screening.scored import Scored, frame_of
-from riskmodel.settings import load_settings
-from riskmodel.settings import today as county_day
 from riskmodel.tables import Tables, from_frames
 from riskmodel.training.random_checks import CheckedRecall, recall_from_checks
 from riskmodel.visits.draws import strata_of
@@ -511,8 +510,8 @@ def next_list(
     capacity: visits that can be given; by default that of the settings. county: code of the county, where the tables hold several. `issue`: keep
     it as given out, so that its results can be taken in; the scores are kept with the grades of the list.
     """
-    settings = load_settings(project)
-    capacity = settings.capacity if capacity is None else capacity
+    screening = settings.load_settings(project)
+    capacity = screening.capacity if capacity is None else capacity
     book = Casebook.of(project)
     try:
         known = book.with_results(tables)
@@ -521,13 +520,13 @@ def next_list(
         # The first list has no list before it to compare with: the rules are computed for the day a cycle ago.
         ruled = any(name.startswith("rule_") for name in frame_of(scores).columns)
         first = previous is None and ruled
-        before = rules_on(project, known, as_of - cycle_length(settings.cycle)) if first else None
+        before = rules_on(project, known, as_of - cycle_length(screening.cycle)) if first else None
         visit_list = screening_list(
             scores,
             known,
             as_of,
             capacity=capacity,
-            settings=settings,
+            settings=screening,
             previous=previous,
             rules_before=before,
             county=county,
@@ -582,19 +581,19 @@ def record(
     """
     path = Path(file)
     filled = read_filled(path)
-    settings = load_settings(project)
+    screening = settings.load_settings(project)
     book = Casebook.of(project)
     try:
         known_lists = book.open_lists(row.list_hash for row in filled.rows)
-        known_on = today or county_day(settings)
-        judged: Judged = judge(filled, known_lists, settings, known_on)
+        known_on = today or settings.today(screening)
+        judged: Judged = judge(filled, known_lists, screening, known_on)
         source = f"{path.name} {filled.hash[:16]}"
         intake = book.take_in(judged.accepted, known_on=known_on, by=by, source=source)
     finally:
         book.close()
     returned = path.with_name(f"{path.stem}-returned.xlsx") if judged.refused else None
     if returned is not None:
-        write_bytes(returned, returned_bytes(judged.refused, settings))
+        write_bytes(returned, returned_bytes(judged.refused, screening))
     return Recorded(
         file=path,
         accepted=intake.accepted,

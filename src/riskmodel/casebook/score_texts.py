@@ -97,7 +97,7 @@ def score_texts(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> I
                 "risk_kind": entries[place].risk_kind,
                 "raises": slot < MOST_RAISING,
                 "effect": effects[row][slot],
-                # What a later scoring is compared with (`screening.changes.Standing`); not shown.
+                # What a later scoring is compared with (`screening.changes.HouseholdScoring`); not shown.
                 "feature": table.names[place],
                 "topic": entries[place].topic,
                 "unit": entries[place].unit,
@@ -106,7 +106,7 @@ def score_texts(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> I
                 "strength": abs(weights[row][slot]) / (whole[row] or 1.0),
                 "level": LEVELS[level[row][slot]],
                 "sources": entries[place].sources,
-                "told": entries[place].told,
+                "told": entries[place].reason_when,
                 "manner": entries[place].manner,
             }
             for slot, place in enumerate(feature[row])

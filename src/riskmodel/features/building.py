@@ -374,7 +374,7 @@ def _uncompiled(own: OwnFunctions) -> list[Fault]:
         try:
             _run_on_nobody(nobody, (name,), own)
         except (NumbaError, KeyError) as error:
-            said = [
+            declared = [
                 line.strip()
                 for line in str(error).splitlines()
                 if line.strip() and "Failed in nopython" not in line
@@ -383,7 +383,7 @@ def _uncompiled(own: OwnFunctions) -> list[Fault]:
             faults.append(
                 Fault(
                     f"{OWN_FOLDER}/{one.family}.py ({name})",
-                    "; ".join(said[:2]),
+                    "; ".join(declared[:2]),
                     expected,
                     "Correct the function.",
                 )

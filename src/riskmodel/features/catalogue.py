@@ -59,7 +59,7 @@ Family = Literal[
 
 
 Telling = Literal["high_raises", "low_raises", "high_lowers", "low_lowers"]
-TOLD: dict[str, tuple[Telling, ...]] = {
+REASON_WHEN: dict[str, tuple[Telling, ...]] = {
     "higher": ("high_raises", "low_lowers"),
     "lower": ("low_raises", "high_lowers"),
     "unclear": (),
@@ -110,8 +110,8 @@ class Sentence(Strict):
     def texts(self) -> tuple[str, ...]:
         """All its texts, in the order of the catalogue."""
         texts: list[str | None] = []
-        for said in (self.value, self.zero, self.negative, self.missing, self.after):
-            texts += said.model_dump().values() if isinstance(said, PartOfWhole) else [said]
+        for sentence in (self.value, self.zero, self.negative, self.missing, self.after):
+            texts += sentence.model_dump().values() if isinstance(sentence, PartOfWhole) else [sentence]
         return tuple(text for text in texts if text)
 
 
@@ -149,9 +149,9 @@ class Feature(Strict):
     label_names_unit: bool = False
 
     @property
-    def told(self) -> tuple[Telling, ...]:
+    def reason_when(self) -> tuple[Telling, ...]:
         """The directions (high, low, …) in which a value may be given as a reason."""
-        return TOLD[self.riskier_when] if self.tell is None else self.tell
+        return REASON_WHEN[self.riskier_when] if self.tell is None else self.tell
 
     @model_validator(mode="after")
     def _known_kind(self) -> Feature:
@@ -160,8 +160,8 @@ class Feature(Strict):
         return self
 
     @model_validator(mode="after")
-    def _tells_what_it_declares(self) -> Feature:
-        allowed = TOLD[self.riskier_when]
+    def _reasons_fit_declaration(self) -> Feature:
+        allowed = REASON_WHEN[self.riskier_when]
         if self.tell is not None and allowed and not set(self.tell) <= set(allowed):
             raise ValueError(
                 f"tell may only narrow riskier_when: {self.riskier_when}, that is, {' and '.join(allowed)}"

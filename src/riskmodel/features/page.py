@@ -190,10 +190,12 @@ def _row(name: str, feature: Feature, formula: str, language: Language) -> str:
         else ", ".join(feature.sources)
     )
     if language == "zh":
-        said = feature.sentence.zh
-        last = said.general
-        if said.negative:
-            negative = said.negative.share if isinstance(said.negative, PartOfWhole) else said.negative
+        sentence = feature.sentence.zh
+        last = sentence.general
+        if sentence.negative:
+            negative = (
+                sentence.negative.share if isinstance(sentence.negative, PartOfWhole) else sentence.negative
+            )
             last += f"（为负时：{negative}）"
         last = last.replace("{value}", "…").replace("{yuan}", "…")
         label = f"{feature.label.zh}<br>`{name}`"

@@ -1,7 +1,7 @@
 """What changed: against an earlier scoring, which of a household's circumstances moved it up or down.
 
 From two scorings of a county (`what_changed`, which compares every feature), or from what was kept of two
-scorings of one household (`Standing`, `moved_between`, which compare the reasons given then and now).
+scorings of one household (`HouseholdScoring`, `moved_between`, which compare the reasons given then and now).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ MOVED: Final[Mapping[str, tuple[str, str]]] = {
 
 
 @dataclass(frozen=True)
-class Standing:
+class HouseholdScoring:
     """What is kept of one scoring of one household, so that a later one can be compared with it.
 
     margin: the raw margin, by which moves are measured; it is not shown. reasons: those given then.
@@ -67,7 +67,7 @@ class Standing:
     reasons: tuple[Reason, ...]
 
     @classmethod
-    def of(cls, scores: Scores, household_id: str) -> Standing:
+    def of(cls, scores: Scores, household_id: str) -> HouseholdScoring:
         """From a scoring. Raises DataError for a household that was not scored."""
         place = scores.place(household_id)
         return cls(
@@ -87,7 +87,7 @@ class Standing:
         return {**self.__dict__, "as_of": self.as_of.isoformat(), "reasons": reasons}
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Standing:
+    def from_dict(cls, stored: Mapping[str, Any]) -> HouseholdScoring:
         """What `as_dict` gave, from JSON too."""
         reasons = tuple(Reason.from_dict(reason) for reason in stored["reasons"])
         return cls(**{**stored, "as_of": dt.date.fromisoformat(stored["as_of"]), "reasons": reasons})
@@ -105,10 +105,10 @@ class Move:
 
     def text(self, language: Language) -> str:
         """One line: how it moved, and what moved it."""
-        return said(self.moved, wording.join(getattr(self, f"changes_{language}"), language), language)
+        return move_text(self.moved, wording.join(getattr(self, f"changes_{language}"), language), language)
 
 
-def said(moved: str, changes: str, language: Language) -> str:
+def move_text(moved: str, changes: str, language: Language) -> str:
     """How a household moved and what moved it, in one line; without changes, that no recorded value explains
     it."""
     way = MOVED[moved][0 if language == "zh" else 1]
@@ -117,7 +117,7 @@ def said(moved: str, changes: str, language: Language) -> str:
     return way + (("：" if language == "zh" else ": ") + changes if changes else "")
 
 
-def moved_between(before: Standing | None, now: Standing | None) -> Move:
+def moved_between(before: HouseholdScoring | None, now: HouseholdScoring | None) -> Move:
     """What moved a household between two kept scorings; None where it was not scored. See `what_changed` for
     `moved`.
 
@@ -142,20 +142,22 @@ def moved_between(before: Standing | None, now: Standing | None) -> Move:
         )
     _refuse_unlike((before.model_version, before.horizon_months), (now.model_version, now.horizon_months))
     direction = _direction(now.margin - before.margin)
-    old, new = ({reason.topic: reason for reason in standing.reasons} for standing in (before, now))
+    old, new = ({reason.topic: reason for reason in scoring.reasons} for scoring in (before, now))
     gains = {
         topic: direction
         * ((new[topic].weight if topic in new else 0.0) - (old[topic].weight if topic in old else 0.0))
         for topic in {**new, **old}
     }
-    told: list[tuple[str, str]] = []
+    changes: list[tuple[str, str]] = []
     for topic in sorted(gains, key=lambda topic: (-gains[topic], topic)):
-        if direction == 0 or gains[topic] < LEAST or len(told) == MOST:
+        if direction == 0 or gains[topic] < LEAST or len(changes) == MOST:
             break
         words = _of_reasons(old.get(topic), new.get(topic), direction)
         if words is not None:
-            told.append(words)
-    return Move(now.household_id, _WAYS[direction], tuple(zh for zh, _ in told), tuple(en for _, en in told))
+            changes.append(words)
+    return Move(
+        now.household_id, _WAYS[direction], tuple(zh for zh, _ in changes), tuple(en for _, en in changes)
+    )
 
 
 def _of_reasons(old: Reason | None, new: Reason | None, direction: int) -> tuple[str, str] | None:
@@ -171,7 +173,7 @@ def _of_reasons(old: Reason | None, new: Reason | None, direction: int) -> tuple
     if old.feature != new.feature:
         return (_NOW[0] + new.zh, _NOW[1] + new.en) if pulls else None
     if new.manner in ("change", "since", "age") or not _fits(
-        new.told, float(np.sign(new.value - old.value)), direction
+        new.reason_when, float(np.sign(new.value - old.value)), direction
     ):
         return None
     if old.value * new.value < 0:
@@ -200,9 +202,11 @@ def last_time(unit: str, manner: str, old: float, new: float, language: Language
     first, second = (float(wording.shown(value, unit)) for value in (old, new))
     if first == second or first * second < 0 or (second == 0 and unit in wording.PARTS):
         return ""
-    say = wording.part if unit in wording.PARTS and manner != "uncompared" else None
+    write_part = wording.part if unit in wording.PARTS and manner != "uncompared" else None
     before, now = (
-        say(abs(value), language) if say else wording.briefly(abs(value), unit, manner, language)
+        write_part(abs(value), language)
+        if write_part
+        else wording.briefly(abs(value), unit, manner, language)
         for value in (first, second)
     )
     if before == now:
@@ -232,7 +236,7 @@ def what_changed(previous: Scores, current: Scores) -> pl.DataFrame:
     step = current.margin[both_now] - previous.margin[both_before]
     direction = np.array([_direction(part) for part in step], np.int64)
     zh, en = _changes(before, now, both_before, both_now, direction)
-    told: dict[str, dict[str, Any]] = {
+    moves: dict[str, dict[str, Any]] = {
         name: {"moved": _WAYS[int(way)], "changes_zh": first, "changes_en": second}
         for name, way, first, second in zip(ids, direction, zh, en, strict=True)
     }
@@ -258,7 +262,7 @@ def what_changed(previous: Scores, current: Scores) -> pl.DataFrame:
                 "changes_zh": "",
                 "changes_en": "",
             }
-            | told.get(name, {})
+            | moves.get(name, {})
         )
     return pl.DataFrame(rows, schema=SCHEMA)
 
@@ -295,11 +299,11 @@ def _refuse_unlike(before: tuple[str, int], now: tuple[str, int]) -> None:
         raise DataError(faults)
 
 
-def _fits(told: tuple[str, ...], way: float, direction: int) -> bool:
+def _fits(reason_when: tuple[str, ...], way: float, direction: int) -> bool:
     """Whether a value that rose (way 1) or fell (-1) can explain a move up (1) or down (-1), by the
     directions in which its values are reasons."""
     riskier = {"high_raises": 1, "low_lowers": 1, "low_raises": -1, "high_lowers": -1}
-    return any(way * riskier[when] * direction > 0 for when in told)
+    return any(way * riskier[when] * direction > 0 for when in reason_when)
 
 
 def _changes(
@@ -319,7 +323,7 @@ def _changes(
     # A change explains a move only if its direction is a reason for it; a value that became known or unknown
     # does not.
     rose, fell = (
-        np.array([[_fits(entry.told, way, side) for entry in entries] for side in (-1, 0, 1)])
+        np.array([[_fits(entry.reason_when, way, side) for entry in entries] for side in (-1, 0, 1)])
         for way in (1, -1)
     )
     fits = np.where(new > old, rose[direction + 1], np.where(new < old, fell[direction + 1], False))
@@ -334,25 +338,25 @@ def _changes(
     weight = np.where(fits, gained, 0.0)
     texts: dict[Language, list[str]] = {"zh": [], "en": []}
     for row in range(len(rows_now)):
-        told: dict[str, int] = {}
+        places: dict[str, int] = {}
         if (weight[row] >= LEAST).any():
             for place in np.argsort(-weight[row], kind="stable"):
-                if weight[row, place] < LEAST or len(told) == MOST:
+                if weight[row, place] < LEAST or len(places) == MOST:
                     break
                 entry, first, second = entries[place], float(old[row, place]), float(new[row, place])
                 # once a topic, and not the whole beside its part
-                said_already = any(
+                covered = any(
                     entry.topic == entries[other].topic
                     or entry.topic in entries[other].covers
                     or topic in entry.covers
-                    for topic, other in told.items()
+                    for topic, other in places.items()
                 )
-                if not said_already and _change(entry, first, second, "en"):
-                    told[entry.topic] = int(place)
+                if not covered and _change(entry, first, second, "en"):
+                    places[entry.topic] = int(place)
         for language in wording.LANGUAGES:
             parts = [
                 _change(entries[place], float(old[row, place]), float(new[row, place]), language)
-                for place in told.values()
+                for place in places.values()
             ]
             texts[language].append(wording.join(parts, language))
     return texts["zh"], texts["en"]

@@ -23,10 +23,10 @@ def frequent_reasons(scores: Scores, households: Collection[str] | None = None) 
     for place, household in enumerate(scores.matrix.household_id):
         if wanted is not None and household not in wanted:
             continue
-        said = {table.names[index] for index in table.feature[place, :MOST_RAISING].tolist() if index >= 0}
-        for name in said:
+        raising = {table.names[index] for index in table.feature[place, :MOST_RAISING].tolist() if index >= 0}
+        for name in raising:
             features[table.wordbook.catalogue[name].topic][name] += 1
-        topics.update({table.wordbook.catalogue[name].topic for name in said})
+        topics.update({table.wordbook.catalogue[name].topic for name in raising})
     rows = []
     for topic, count in sorted(topics.items(), key=lambda item: (-item[1], item[0])):
         commonest = min(features[topic].items(), key=lambda item: (-item[1], item[0]))[0]

@@ -293,22 +293,30 @@ def frequent_reasons(scores: Scores, language: Language = "zh", most: int = 12, 
         share = {}
         for place, name in enumerate(table.names):
             share[name] = ((head == place).any(axis=1).mean(), (all_rows == place).any(axis=1).mean())
-        told = sorted(share, key=lambda name: share[name][0], reverse=True)[:most][::-1]
+        topics_shown = sorted(share, key=lambda name: share[name][0], reverse=True)[:most][::-1]
         figure: Figure
-        figure, axes = plt.subplots(figsize=(9, 0.42 * len(told) + 1.6), layout="constrained")
-        rows = np.arange(len(told))
+        figure, axes = plt.subplots(figsize=(9, 0.42 * len(topics_shown) + 1.6), layout="constrained")
+        rows = np.arange(len(topics_shown))
         words = (
             (f"前{first:,}户", "全部")
             if language == "zh"
             else (f"first {first:,} households", "whole cohort")
         )
         axes.barh(
-            rows + 0.2, [100 * share[name][0] for name in told], height=0.4, color="#b3412f", label=words[0]
+            rows + 0.2,
+            [100 * share[name][0] for name in topics_shown],
+            height=0.4,
+            color="#b3412f",
+            label=words[0],
         )
         axes.barh(
-            rows - 0.2, [100 * share[name][1] for name in told], height=0.4, color="#9aa7b3", label=words[1]
+            rows - 0.2,
+            [100 * share[name][1] for name in topics_shown],
+            height=0.4,
+            color="#9aa7b3",
+            label=words[1],
         )
-        axes.set_yticks(rows, [getattr(catalogue[name].label, language) for name in told])
+        axes.set_yticks(rows, [getattr(catalogue[name].label, language) for name in topics_shown])
         axes.set_xlabel("提到该理由的农户（%）" if language == "zh" else "households with this reason (%)")
         axes.set_title(SIGNAL_ZH if language == "zh" else SIGNAL_EN, fontsize=9, color="0.35")
         axes.legend()

@@ -48,7 +48,7 @@ class Traits(NamedTuple):
     raises_when: Ints
     lowers_when: Ints
     is_flag: Flags
-    zero_said: Flags
+    zero_sentence: Flags
     counted: Flags
     change: Flags
     compared: Flags
@@ -223,7 +223,7 @@ def choose_reasons(contributions, values, traits, areas, township, county, limit
                     if count == 0:
                         where = 0
                     high = when[column]
-                    nothing = value == 0 and traits.zero_said[column]
+                    nothing = value == 0 and traits.zero_sentence[column]
                     if high != 2:
                         if count > 0 and (here - there) * high <= 0:
                             continue

@@ -60,6 +60,9 @@ LIMITS: Final = Limits(
 )
 
 
+_STORED_AS: Final = "told"  # the key of `reason_when` in what is stored
+
+
 @dataclass(frozen=True)
 class Reason:
     """One reason, self-contained: it can be stored and read again without catalogue and tables.
@@ -67,7 +70,7 @@ class Reason:
     raises: it raised the score. strength: its share of all contributions to this score, from 0 to 1. weight:
     its topic's contribution to the margin (below 0: lowers it), to compare two scorings; neither is shown to
     a visitor. level: the area it was compared with (township, county or nothing). feature: the catalogue's
-    key. told: which values are a reason (the catalogue's `tell`). manner: how values are written and compared
+    key. reason_when: which values are a reason (the catalogue's `tell`). manner: how values are written and compared
     (`features.catalogue.Manner`).
     """
 
@@ -83,7 +86,7 @@ class Reason:
     sources: tuple[str, ...]
     feature: str
     weight: float
-    told: tuple[str, ...]
+    reason_when: tuple[str, ...]
     manner: str
 
     @property
@@ -98,13 +101,15 @@ class Reason:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: plain text, numbers and lists. `from_dict` reads it back."""
-        lists = {name: list(getattr(self, name)) for name in ("zh_parts", "en_parts", "sources", "told")}
-        return {**self.__dict__, **lists}
+        lists = {name: list(getattr(self, name)) for name in ("zh_parts", "en_parts", "sources")}
+        stored = {**self.__dict__, **lists, _STORED_AS: list(self.reason_when)}
+        del stored["reason_when"]
+        return stored
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Reason:
         """What `as_dict` gave, from JSON too. Raises DataError for keys that are missing or foreign."""
-        wanted = {item.name for item in fields(cls)}
+        wanted = {item.name for item in fields(cls)} - {"reason_when"} | {_STORED_AS}
         stored = dict(stored)
         for language in wording.LANGUAGES:  # an older version kept the sentence as one text
             whole = stored.pop(language, None)
@@ -122,7 +127,9 @@ class Reason:
             )
         for name in ("zh_parts", "en_parts"):
             stored[name] = ReasonText(*stored[name])
-        return cls(**{**stored, "sources": tuple(stored["sources"]), "told": tuple(stored["told"])})
+        stored["sources"] = tuple(stored["sources"])
+        stored["reason_when"] = tuple(stored.pop(_STORED_AS))
+        return cls(**stored)
 
 
 @dataclass(frozen=True)
@@ -218,15 +225,17 @@ class ReasonTable:
         parts = pl.DataFrame({"statement": alone, "comparison": comparison, "addition": "", "data": tail})
         if other < 0:
             return parts
-        told = self.wordbook.catalogue[self.names[other]]
-        second = wording.shown(self.values[rows, other], told.unit)
+        second_entry = self.wordbook.catalogue[self.names[other]]
+        second = wording.shown(self.values[rows, other], second_entry.unit)
         between = wording.BETWEEN[language]
         paired = pl.Series(partner >= 0)
         if entry.amount == self.names[other]:  # the amount first, then the share that is compared
-            amount = _written(second, lambda value: wording.sentence(told, float(value), language) + between)
+            amount = _written(
+                second, lambda value: wording.sentence(second_entry, float(value), language) + between
+            )
             share = _written(values, lambda value: wording.after(entry, float(value), language))
             return parts.with_columns(statement=(amount + share).zip_with(paired, alone))
-        share = _written(second, lambda value: wording.after(told, float(value), language))
+        share = _written(second, lambda value: wording.after(second_entry, float(value), language))
         return parts.with_columns(addition=share.zip_with(paired, parts["addition"]))
 
     @cached_property
@@ -268,7 +277,7 @@ class ReasonTable:
 
     def _one_by_one(self, language: Language) -> list[list[ReasonText | None]]:
         arrays = self.wordbook.arrays(self.names)
-        said: list[list[ReasonText | None]] = [[None] * PLACES for _ in range(len(self))]
+        texts: list[list[ReasonText | None]] = [[None] * PLACES for _ in range(len(self))]
         between = wording.BETWEEN[language]
         negative = arrays.negative[language]
         for row, slot, place, partner, value, second, side, percent, level, days in self._cells:
@@ -292,8 +301,8 @@ class ReasonTable:
             else:
                 statement = arrays.piece(place, value, language, "sentence")
                 addition = arrays.piece(partner, second, language, "after")
-            said[row][slot] = ReasonText(statement, comparison, addition, tail)
-        return said
+            texts[row][slot] = ReasonText(statement, comparison, addition, tail)
+        return texts
 
     def _tail(self, source: str, days: int, language: Language) -> str:
         """The date of the data (days 0), or for how long they have not been renewed; nothing for -1."""
@@ -406,7 +415,7 @@ class ReasonTable:
                     sources=entry.sources,
                     feature=self.names[place],
                     weight=float(self.topics[0, topic]),
-                    told=entry.told,
+                    reason_when=entry.reason_when,
                     manner=entry.manner,
                 )
             )
@@ -525,7 +534,7 @@ def give_reasons(
     fitted = reference.select(names)
     township, county, few = fitted.places(village_code)
     n = len(values)
-    told = _without_small_villages(entries, contributions, few)
+    shown = _without_small_villages(entries, contributions, few)
     chosen = Chosen(
         feature=np.full((n, PLACES), -1, np.int16),
         side=np.zeros((n, PLACES), np.int8),
@@ -533,7 +542,7 @@ def give_reasons(
         level=np.zeros((n, PLACES), np.int8),
         partner=np.full((n, PLACES), -1, np.int16),
     )
-    choose_reasons(told, values, arrays.traits, fitted.distributions, township, county, LIMITS, chosen)
+    choose_reasons(shown, values, arrays.traits, fitted.distributions, township, county, LIMITS, chosen)
     topics, kinds = np.zeros((n, len(topic_names))), np.zeros((n, len(KINDS)))
     summed(contributions, arrays.traits.topic, topics)
     summed(contributions, arrays.kind, kinds)
@@ -564,10 +573,10 @@ def _without_small_villages(
     places = [place for place, entry in enumerate(entries) if entry.family == "area"]
     if not places:
         return contributions
-    told = contributions.copy()
+    shown = contributions.copy()
     for place in places:
-        told[few, place] = 0.0
-    return told
+        shown[few, place] = 0.0
+    return shown
 
 
 def _absent(wordbook: Wordbook, read: Collection[str], dates: Mapping[str, dt.date]) -> tuple[str, ...]:

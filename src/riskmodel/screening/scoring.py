@@ -310,7 +310,7 @@ class Scores:
         scored."""
         place = self.place(household_id)
         one = self.table.only(np.array([place]))
-        told = one.of(0)
+        reasons = one.of(0)
         kinds = tuple(kind for kind in one.risk_kinds[0].split(";") if kind)
         labour = self.has_labour(place)
         book = self.table.wordbook
@@ -325,8 +325,8 @@ class Scores:
             high=float(self.high[place]),
             grade=str(self.grade[place]),
             risk_kinds=kinds,
-            raising=tuple(reason for reason in told if reason.raises),
-            lowering=tuple(reason for reason in told if not reason.raises),
+            raising=tuple(reason for reason in reasons if reason.raises),
+            lowering=tuple(reason for reason in reasons if not reason.raises),
             notes_zh=one.notes("zh")[0],
             notes_en=one.notes("en")[0],
             checks_zh=book.to_check(kinds, labour, "zh"),

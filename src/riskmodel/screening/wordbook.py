@@ -159,7 +159,7 @@ class CatalogueArrays:
             raises_when=places(_when(entry, "raises") for entry in entries),
             lowers_when=places(_when(entry, "lowers") for entry in entries),
             is_flag=flags(entry.unit == "flag" for entry in entries),
-            zero_said=flags(bool(entry.sentence.zh.zero and entry.sentence.en.zero) for entry in entries),
+            zero_sentence=flags(bool(entry.sentence.zh.zero and entry.sentence.en.zero) for entry in entries),
             counted=flags(entry.unit in COUNTS for entry in entries),
             change=flags(entry.manner == "change" for entry in entries),
             compared=flags(entry.manner != "uncompared" for entry in entries),
@@ -182,7 +182,7 @@ def _when(entry: Feature, way: str) -> int:
     never."""
     if entry.family in NEVER_A_REASON:
         return 0
-    high, low = f"high_{way}" in entry.told, f"low_{way}" in entry.told
+    high, low = f"high_{way}" in entry.reason_when, f"low_{way}" in entry.reason_when
     return 2 if high and low else 1 if high else -1 if low else 0
 
 

@@ -104,36 +104,36 @@ def sentence(feature: Feature, value: float, language: Language) -> str:
 
     Shares of an area's other households are rounded to steps of 5 %.
     """
-    said = getattr(feature.sentence, language)
+    written = getattr(feature.sentence, language)
     label = getattr(feature.label, language)
     if math.isnan(value):
         general = f"暂无“{label}”的记录" if language == "zh" else f"There is no record for “{label}”"
-        return str(said.missing or general)
-    if value == 0 and said.zero:
-        return str(said.zero)
+        return str(written.missing or general)
+    if value == 0 and written.zero:
+        return str(written.zero)
     if value == 0 and feature.unit == "flag":
         return f"{label}：否" if language == "zh" else f"{label}: no"
-    if value < 0 and said.negative:
-        return _filled(feature, said.negative, -value, language)
-    return _filled(feature, said.value, value, language)
+    if value < 0 and written.negative:
+        return _filled(feature, written.negative, -value, language)
+    return _filled(feature, written.value, value, language)
 
 
 def after(feature: Feature, value: float, language: Language) -> str:
     """What a share adds to the sentence of its amount: 相当于纯收入的61%, 61% of net income."""
-    said = getattr(feature.sentence, language).after
-    assert said is not None, "a share with an amount has `after`: the catalogue checks it"
-    return _filled(feature, said, value, language)
+    written = getattr(feature.sentence, language).after
+    assert written is not None, "a share with an amount has `after`: the catalogue checks it"
+    return _filled(feature, written, value, language)
 
 
-def _filled(feature: Feature, said: str | PartOfWhole, value: float, language: Language) -> str:
+def _filled(feature: Feature, written: str | PartOfWhole, value: float, language: Language) -> str:
     """A sentence of the catalogue with its value, written as its manner and unit ask."""
     how, unit = feature.manner, feature.unit
-    template = form_of(said, value) if isinstance(said, PartOfWhole) else said
+    template = form_of(written, value) if isinstance(written, PartOfWhole) else written
     if feature.levels and value in range(len(feature.levels)):
         text = getattr(feature.levels[int(value)], language)
     elif how == "change" and value >= MUCH and unit == "share":
         text = "10倍以上" if language == "zh" else "more than 1,000%"
-    elif isinstance(said, PartOfWhole):
+    elif isinstance(written, PartOfWhole):
         text = part(value, language)
     else:
         text = briefly(value, unit, how, language)
@@ -142,14 +142,14 @@ def _filled(feature: Feature, said: str | PartOfWhole, value: float, language: L
     return template.replace("{value}", text)
 
 
-def form_of(said: PartOfWhole, value: float) -> str:
+def form_of(written: PartOfWhole, value: float) -> str:
     """The form of a sentence for a part of this size: a multiple, the whole, hardly anything, or a share."""
     if value >= MULTIPLE:
-        return said.times or said.share
+        return written.times or written.share
     percent = value * 100
-    if said.whole and round(percent) == 100:
-        return said.whole
-    return said.least if said.least and 0 < percent < LEAST_PERCENT else said.share
+    if written.whole and round(percent) == 100:
+        return written.whole
+    return written.least if written.least and 0 < percent < LEAST_PERCENT else written.share
 
 
 def part(value: float, language: Language) -> str:

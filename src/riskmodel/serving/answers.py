@@ -11,7 +11,7 @@ from riskmodel.casebook.lookups import STATUSES, ListHead, Page, StoredHousehold
 from riskmodel.casebook.not_listed import Absence
 from riskmodel.casebook.roles import Who
 from riskmodel.errors import Fault
-from riskmodel.screening.changes import Standing, moved_between
+from riskmodel.screening.changes import HouseholdScoring, moved_between
 from riskmodel.screening.reasons import Reason
 from riskmodel.screening.wording import LANGUAGES, ReasonText
 from riskmodel.serving.facts import ReleaseFacts
@@ -375,7 +375,7 @@ def changes(found: StoredHousehold) -> dict[str, Any] | None:
     return {"since": before["as_of"], "moved": move.moved, "zh": move.text("zh"), "en": move.text("en")}
 
 
-def _standing(row: Mapping[str, Any], said: Mapping[str, Any]) -> Standing | None:
+def _standing(row: Mapping[str, Any], said: Mapping[str, Any]) -> HouseholdScoring | None:
     """What was kept of one scoring, as `screening.changes` compares it; None where the score came without its reasons table."""
     reasons = [
         {name: value for name, value in reason.items() if name != "effect"}
@@ -383,7 +383,7 @@ def _standing(row: Mapping[str, Any], said: Mapping[str, Any]) -> Standing | Non
     ]
     if any("weight" not in reason for reason in reasons):
         return None
-    return Standing(
+    return HouseholdScoring(
         household_id=row["household_id"],
         as_of=row["as_of"],
         horizon_months=row["horizon_months"],

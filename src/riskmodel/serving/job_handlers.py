@@ -124,7 +124,7 @@ def _ordered(state: ServiceState, who: Who, body: bytes) -> Order:
             )
         refuse_foreign(who, asked.rows)
         refuse_other_day(release, asked.as_of)
-    except reading.Refused as refusal:
+    except reading.BodyRefused as refusal:
         raise Refused(refusal.status, refusal.detail, list(refusal.faults)) from None
     except UserError as error:
         raise Refused(422, "1 fault in what was sent", list(error.faults)) from None

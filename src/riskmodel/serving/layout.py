@@ -20,7 +20,7 @@ from msgspec.structs import astuple
 from riskmodel.features.lives import may_contradict
 from riskmodel.features.prepared import Prepared
 from riskmodel.features.rows import OF_PERSON, SHAPES
-from riskmodel.serving import layout_kernel as kernel
+from riskmodel.serving import layout_kernel
 from riskmodel.serving.row_types import ABSENT, READ, TEXT_AT_MOST
 from riskmodel.tables.identity import NAME_LIKE, PHONE_LIKE
 from riskmodel.tables.records import MAYBE_IDENTITY
@@ -33,7 +33,11 @@ SCOPE_OF_DIGITS: Final = {12: 1, 9: 2, 6: 3}
 KINDS: Final = (*READ, "area_shocks")
 RISK_KINDS: Final = frozenset(TABLES["verifications"].column("risk_kinds").codes or ())
 _LONG_NUMBER: Final = re.compile(r"\d{15}")
-_WORKED_OUT: Final = {"replaced_on": kernel.REPLACED, "person": kernel.PERSON, "scope": kernel.SCOPE}
+_WORKED_OUT: Final = {
+    "replaced_on": layout_kernel.REPLACED,
+    "person": layout_kernel.PERSON,
+    "scope": layout_kernel.SCOPE,
+}
 _AREAS: Final = (*LEVELS, *(f"{level}_events" for level in LEVELS))
 _SINCE: Final = ("seriously_ill_since", "chronic_ill_since", "dibao_since", "unable_since")
 
@@ -116,7 +120,13 @@ class _Contract:
                     continue
                 dtype, offset = shape.fields[field][:2]  # type: ignore[index]
                 dated = field in place[number] and TABLES[name].column(field).kind == "date"
-                form = kernel.BIRTH if field == "birth_date" else kernel.DAY if dated else kernel.NUMBER
+                form = (
+                    layout_kernel.BIRTH
+                    if field == "birth_date"
+                    else layout_kernel.DAY
+                    if dated
+                    else layout_kernel.NUMBER
+                )
                 fields.append((offset, dtype.itemsize, _source(field, place[number]), form))
             owner = 2 if kind == "area_shocks" else 1 if kind in OF_PERSON else 0
             kinds.append((number, owner, shape.itemsize, first, len(fields)))
@@ -124,16 +134,16 @@ class _Contract:
         self.sizes = np.array([size for _, _, size, _, _ in kinds], np.int64)
         self.owners = [owner for _, owner, _, _, _ in kinds]
         unable_from = list(TABLES["members"].column("labour").codes or ()).index("lost")
-        self.arrays = kernel.Contract(
+        self.arrays = layout_kernel.Contract(
             tables=np.array(
                 [
                     (*(cells.get(column, -1) for column in columns), int(table.form == "event"))
                     for table, cells in zip(tables, place, strict=True)
                 ],
-                kernel.TABLE,
+                layout_kernel.TABLE,
             ),
-            kinds=np.array(kinds, kernel.KIND),
-            fields=np.array(fields, kernel.FIELD),
+            kinds=np.array(kinds, layout_kernel.KIND),
+            fields=np.array(fields, layout_kernel.FIELD),
             pairs=np.array(
                 [
                     (n, place[n][one], place[n][other])
@@ -164,9 +174,9 @@ def _source(field: str, cells: Mapping[str, int]) -> int:
     if field in cells:
         return cells[field]
     if field in _AREAS:
-        return kernel.AREA - _AREAS.index(field)
+        return layout_kernel.AREA - _AREAS.index(field)
     if field in _SINCE:
-        return kernel.SINCE - _SINCE.index(field)
+        return layout_kernel.SINCE - _SINCE.index(field)
     return _WORKED_OUT[field]
 
 
@@ -210,7 +220,7 @@ class _Taken:
                     part[-1] = self._take_ids([row.event_id for row in some])  # type: ignore[attr-defined]
                 self._take_texts(table, some)
             parts.append(tuple(part))
-        self.parts = np.array(parts, kernel.PART)
+        self.parts = np.array(parts, layout_kernel.PART)
 
     def _take_ids(self, ids: list[str]) -> int:
         """Keep event ids; where some are used more than once (corrections) a number for each as key.
@@ -261,7 +271,7 @@ def lay_out(tables: Mapping[str, Rows], *, checked: bool = False, by_id: bool = 
     if not checked and not all(harmless(kind, text) for kind, text in taken.texts):
         raise InDoubt
     areas = _Areas(tables)
-    columns = kernel.Columns(
+    columns = layout_kernel.Columns(
         parts=taken.parts,
         cells=taken.numbers(),
         keys=np.array(taken.keys, np.int64),
@@ -272,15 +282,15 @@ def lay_out(tables: Mapping[str, Rows], *, checked: bool = False, by_id: bool = 
         checked=checked,
     )
     status, rows, starts = _records(columns, [len(taken.homes), len(taken.people), areas.events])
-    if status == kernel.IN_DOUBT:
+    if status == layout_kernel.IN_DOUBT:
         raise InDoubt
-    if status == kernel.TWICE:
+    if status == layout_kernel.TWICE:
         laid_out = lay_out(
             {name: _once(name, some, checked=checked) for name, some in tables.items()},
             checked=checked,
             by_id=by_id,
         )
-    elif status == kernel.MANY_TIES:
+    elif status == layout_kernel.MANY_TIES:
         laid_out = lay_out(
             {name: _by_id(name, some) for name, some in tables.items()}, checked=checked, by_id=True
         )
@@ -311,7 +321,7 @@ def _ids(taken: _Taken, *, checked: bool) -> tuple[Any, Any]:
         raise InDoubt
     ends = np.cumsum(np.fromiter(map(len, names), np.int64, len(names)))
     data = np.frombuffer(text.encode(), np.uint8)
-    for place in kernel.strange_ids(data, ends).tolist():
+    for place in layout_kernel.strange_ids(data, ends).tolist():
         if not is_id(names[place]) or not (checked or MAYBE_IDENTITY.fullmatch(names[place]) is None):
             raise InDoubt
     return data, ends
@@ -363,7 +373,9 @@ def _households(homes: Sequence[str], rows: Any) -> tuple[Household, ...]:
     return tuple(Household(name, newest[name][1]) for name in homes)
 
 
-def _records(columns: kernel.Columns, owners: Sequence[int]) -> tuple[int, dict[str, Any], dict[str, Any]]:
+def _records(
+    columns: layout_kernel.Columns, owners: Sequence[int]
+) -> tuple[int, dict[str, Any], dict[str, Any]]:
     """(status of the kernel, records by kind, first record of each owner by kind). owners: how many
     households, persons, areas."""
     made = contract()
@@ -374,7 +386,7 @@ def _records(columns: kernel.Columns, owners: Sequence[int]) -> tuple[int, dict[
     np.cumsum([owners[owner] + 1 for owner in made.owners], out=start_at[1:])
     buffer = np.zeros(int(at[-1]) + 8, np.uint8)
     starts = np.zeros(int(start_at[-1]), np.int64)
-    records = kernel.Records(
+    records = layout_kernel.Records(
         as_f8=buffer.view(np.float64),
         as_i4=buffer.view(np.int32),
         as_i1=buffer.view(np.int8),
@@ -382,8 +394,8 @@ def _records(columns: kernel.Columns, owners: Sequence[int]) -> tuple[int, dict[
         starts=starts,
         start_at=start_at,
     )
-    status = kernel.lay_out(made.arrays, columns, records)
-    if status != kernel.DONE:
+    status = layout_kernel.lay_out(made.arrays, columns, records)
+    if status != layout_kernel.DONE:
         return status, {}, {}
     rows, first = {}, {}
     for kind, offset, (begin, end) in zip(KINDS, at.tolist(), pairwise(start_at.tolist()), strict=False):

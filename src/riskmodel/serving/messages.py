@@ -108,7 +108,7 @@ class JobRequest(Message):
     tables: HouseholdTables  # type: ignore[valid-type]
 
 
-class Reason(Message):
+class ReasonShape(Message):
     """One reason in words."""
 
     zh: str
@@ -130,19 +130,9 @@ class HouseholdScore(Message):
         description="raw margin, by which lists are ordered; null for a stored score"
     )
     risk_kinds: list[str]
-    reasons: list[Reason]
+    reasons: list[ReasonShape]
     notes_zh: str = Field(description="gaps and stale records in the data, empty when there are none")
     notes_en: str
     feature_hash: str | None = Field(
         description="hash of the feature vector: the same bytes as in a batch run"
     )
-
-
-class Problem(BaseModel):
-    """RFC 9457 problem details: one shape for every refusal, all faults at once."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-    faults: list[dict[str, str]] = []

@@ -121,7 +121,7 @@ def warn_of_versions() -> None:
         log.warning("a version is below its floor", extra={"said": {"fault": str(fault)}})
 
 
-def say_no_start(refusal: UserError) -> None:
+def log_no_start(refusal: UserError) -> None:
     """The last line of a service that cannot start: every fault, each with where, what, what was expected and what to do."""
     log = logging.getLogger("riskmodel.serving")
     log.critical("the service does not start", extra={"said": {"faults": str(refusal).splitlines()}})

@@ -24,8 +24,8 @@ class Ready:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scorer = self.state.scorer if scope["type"] == "http" and scope["path"] == "/readyz" else None
-        said = remarks(scorer, today(self.state.settings.screening)) if scorer is not None else []
-        answer = PlainTextResponse("\n".join(["ready", *said, ""])) if said else self.app
+        notes = remarks(scorer, today(self.state.settings.screening)) if scorer is not None else []
+        answer = PlainTextResponse("\n".join(["ready", *notes, ""])) if notes else self.app
         await answer(scope, receive, send)
 
 

@@ -58,7 +58,7 @@ class Asked:
     ids: Sequence[str] = ()
 
 
-class Refused(Exception):
+class BodyRefused(Exception):
     """The request is refused: status, one sentence, the first faults."""
 
     def __init__(self, status: int, detail: str, faults: Iterable[Fault] = ()) -> None:
@@ -66,14 +66,14 @@ class Refused(Exception):
         self.status, self.detail, self.faults = status, detail, tuple(faults)
 
 
-def refused(status: int, where: str, faults: Sequence[Fault], count: int | None = None) -> Refused:
+def refused(status: int, where: str, faults: Sequence[Fault], count: int | None = None) -> BodyRefused:
     """A refusal with the first faults and their number. where: such as "in the request"; count: how many
     there are, if not all are given."""
     number = len(faults) if count is None else count
     sentence = f"{number:,} fault{'s' if number != 1 else ''} {where}"
     if number > FAULTS_AT_MOST:
         sentence += f"; the first {FAULTS_AT_MOST} are listed"
-    return Refused(status, sentence, faults[:FAULTS_AT_MOST])
+    return BodyRefused(status, sentence, faults[:FAULTS_AT_MOST])
 
 
 def read_plain(body: bytes) -> Asked | None:
@@ -83,7 +83,7 @@ def read_plain(body: bytes) -> Asked | None:
         request = DECODER.decode(body)
         _check_size(request)
         return _asked(request, body, _laid_out(request))
-    except (msgspec.DecodeError, RecursionError, InDoubt, Refused):
+    except (msgspec.DecodeError, RecursionError, InDoubt, BodyRefused):
         return None
 
 
@@ -95,10 +95,10 @@ def read(body: bytes, households: int = HOUSEHOLDS_AT_MOST) -> Asked:
     except msgspec.DecodeError as error:
         faults = faults_of_body(body, error)
         if not isinstance(error, msgspec.ValidationError):
-            raise Refused(400, "the body is not JSON", faults.first) from None
+            raise BodyRefused(400, "the body is not JSON", faults.first) from None
         raise refused(400, "in the request", faults.first, faults.count) from None
     except RecursionError:
-        raise Refused(400, "the body is nested too deeply") from None
+        raise BodyRefused(400, "the body is nested too deeply") from None
     _check_size(request, households)
     try:
         return _asked(request, body, _laid_out(request))
@@ -228,7 +228,7 @@ def _strange_ids(given: Mapping[str, list[dict[str, Any]]]) -> list[Fault]:
     ]
 
 
-def too_many(rows: int, households: int, most: int) -> Refused:
+def too_many(rows: int, households: int, most: int) -> BodyRefused:
     """The refusal of a request that is too large: rows, or ids of households where there are no rows.
     most: households of a request."""
     fault = Fault(
@@ -237,7 +237,7 @@ def too_many(rows: int, households: int, most: int) -> Refused:
         f"at most {most:,} households and {ROWS_AT_MOST:,} rows ({ROWS_A_HOUSEHOLD} a household where that is more)",
         "Send them in several requests.",
     )
-    return Refused(413, "too much at once", [fault])
+    return BodyRefused(413, "too much at once", [fault])
 
 
 def warm_up() -> None:

@@ -197,17 +197,17 @@ def _as_filled(asked: shapes.Verifications) -> FilledFile:
 
 def _refused(judged: Judged, ours: frozenset[str]) -> list[shapes.RefusedResult]:
     """Refused rows. A household that is not on the list is not repeated: what stands there may be anything."""
-    told = []
+    refused = []
     for refusal in judged.refused:
         name = refusal.row.cells["household_id"]
         reasons = [(zh, en) for zh, en in refusal.reasons if name in ours or name not in zh]
         if name not in ours:
             reasons.insert(0, NOT_LISTED)
-        told.append(
+        refused.append(
             shapes.RefusedResult(
                 row=refusal.row.line,
                 household_id=name if name in ours else None,
                 reasons=[shapes.Bilingual(zh=zh, en=en) for zh, en in reasons],
             )
         )
-    return told
+    return refused

@@ -12,7 +12,7 @@ from riskmodel.serving import api, job_handlers, shapes
 from riskmodel.serving.messages import JobRequest, ScoresRequest
 from riskmodel.serving.metrics import Metrics
 from riskmodel.serving.route import EVERYBODY, OPEN, Route
-from riskmodel.serving.scores import Scores, ScoresAnswer
+from riskmodel.serving.scores import ScoresAnswer, ScoresEndpoint
 from riskmodel.serving.structure import BodyBounds
 
 JSON: Final = "application/json"
@@ -159,7 +159,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         method="POST",
         path="/v1/scores",
         roles=SCORERS,
-        application=Scores,
+        application=ScoresEndpoint,
         tag="scores",
         summary="Score households, with reasons",
         description="From their own rows, or by the ids of stored households. Nothing is kept.",

@@ -20,7 +20,7 @@ from riskmodel.serving import reading
 from riskmodel.serving.facts import ReleaseFacts
 from riskmodel.serving.reading import ReadRows
 from riskmodel.serving.releases import seal
-from riskmodel.serving.releases.choice import NotTaken, Seen, choose
+from riskmodel.serving.releases.choice import RefusedRelease, ReleaseFiles, choose
 from riskmodel.serving.releases.release import Release
 from riskmodel.serving.tally import Tally
 from riskmodel.settings import Service, load_settings
@@ -38,8 +38,8 @@ class Scorer:
     release: Release
     settings: Service = field(default_factory=Service)
     tally: Tally = field(default_factory=Tally)
-    not_taken: NotTaken | None = None
-    seen: Seen | None = None
+    not_taken: RefusedRelease | None = None
+    seen: ReleaseFiles | None = None
 
     @classmethod
     def open(cls, project: Project | None = None, tally: Tally | None = None) -> Scorer:

@@ -20,7 +20,7 @@ from riskmodel.errors import Fault, UserError
 from riskmodel.serving.bodies import check_body_headers
 from riskmodel.serving.messages import HouseholdScore
 from riskmodel.serving.problems import refuse
-from riskmodel.serving.reading import Asked, ReadRows, Refused, read, read_plain, refused
+from riskmodel.serving.reading import Asked, BodyRefused, ReadRows, read, read_plain, refused
 from riskmodel.serving.releases.release import Release
 from riskmodel.serving.request_faults import FAULTS_AT_MOST
 from riskmodel.serving.scorer import score_rows
@@ -42,7 +42,7 @@ class ScoresAnswer(Carried):
     scores: list[HouseholdScore]
 
 
-class Scores:
+class ScoresEndpoint:
     """Scores and explains households. The caller is `scope["state"]["who"]`; what was scored goes into `scope["state"]["audit"]`."""
 
     def __init__(self, state: ServiceState) -> None:
@@ -66,7 +66,7 @@ class Scores:
         release, who = self.state.required_scorer.release, scope["state"]["who"]
         try:
             asked, scores, carried = await self._asked(release, who, body)
-        except Refused as refusal:
+        except BodyRefused as refusal:
             wait = [(b"retry-after", b"3")] if refusal.status == 503 else []
             await refuse(send, refusal.status, refusal.detail, refusal.faults, wait)
             return
@@ -91,7 +91,7 @@ class Scores:
         await send({"type": "http.response.body", "body": content})
 
     async def _asked(self, release: Release, who: Who, body: bytes) -> Answered:
-        """Read, score and explain: at once where it is little and plain, in a thread otherwise. Raises Refused."""
+        """Read, score and explain: at once where it is little and plain, in a thread otherwise. Raises BodyRefused."""
         if len(body) <= SMALL:
             async with self._turn:
                 asked = read_plain(body)
@@ -99,7 +99,7 @@ class Scores:
                     return asked, _score(release, who, asked, asked.rows), self._carried(release)
             return await self._in_thread(self._closer, release, who, body)
         if self._large_ones >= self.state.required_scorer.settings.large_at_once:
-            raise Refused(503, "other large requests are being worked on; ask again in a few seconds")
+            raise BodyRefused(503, "other large requests are being worked on; ask again in a few seconds")
         self._large_ones += 1
         try:
             return await self._in_thread(self._large, release, who, body)
@@ -110,7 +110,7 @@ class Scores:
         return await asyncio.get_running_loop().run_in_executor(threads, self._whole, release, who, body)
 
     def _whole(self, release: Release, who: Who, body: bytes) -> Answered:
-        """All of it, in the thread that calls. Raises Refused."""
+        """All of it, in the thread that calls. Raises BodyRefused."""
         asked = read(body)
         if asked.rows is None:
             return asked, *self._stored(release, who, asked)
@@ -143,7 +143,7 @@ class Scores:
         return carried_by(release) | {"valid_until": self.state.valid_until(release.as_of)}
 
     def _refuse_wrong_day(self, who: Who, asked: Asked, found: Mapping[str, Any]) -> None:
-        """Raise Refused where the first household has scores, but none of the day that was asked for."""
+        """Raise BodyRefused where the first household has scores, but none of the day that was asked for."""
         if found:
             return
         known = lookups.household(self.state.book.engine, who.areas, asked.ids[0], None)
@@ -153,11 +153,11 @@ class Scores:
             fault = Fault(
                 "as_of", f"no score of {asked.as_of.isoformat()}", expected, "Ask for one of these days."
             )
-            raise Refused(404, "these households have no score of that day", [fault])
+            raise BodyRefused(404, "these households have no score of that day", [fault])
 
 
 def refuse_foreign(who: Who, given: ReadRows) -> None:
-    """Raise Refused (404) where a household lies outside the areas of the key."""
+    """Raise BodyRefused (404) where a household lies outside the areas of the key."""
     foreign = [
         place for place, household in enumerate(given.households, 1) if not who.sees(household.village_code)
     ]
@@ -186,7 +186,7 @@ def carried_by(release: Release) -> dict[str, Any]:
     }
 
 
-def _not_there(where: str, places: Sequence[int]) -> Refused:
+def _not_there(where: str, places: Sequence[int]) -> BodyRefused:
     faults = [
         Fault(
             f"{where}{'' if where.endswith('.') else ' '}{place}",
@@ -196,7 +196,7 @@ def _not_there(where: str, places: Sequence[int]) -> Refused:
         )
         for place in places[:FAULTS_AT_MOST]
     ]
-    return Refused(404, f"{len(places)} of these households are not there", faults)
+    return BodyRefused(404, f"{len(places)} of these households are not there", faults)
 
 
 async def _body(receive: Receive) -> bytes:

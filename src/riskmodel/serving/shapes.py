@@ -278,7 +278,7 @@ class HouseholdQuery(Message):
     as_of: Day | None = None
 
 
-class ToldReason(Message):
+class HouseholdReason(Message):
     """effect: part of the largest told effect on this score, -1 to 1, for bars only."""
 
     zh: str
@@ -381,7 +381,7 @@ class HouseholdAnswer(Carried):
     of: Count | None
     grade: Coded | None
     risk_kinds: list[RiskKind]
-    reasons: list[ToldReason]
+    reasons: list[HouseholdReason]
     notes_zh: str
     notes_en: str
     checks_zh: str

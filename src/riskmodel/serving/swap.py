@@ -13,7 +13,7 @@ from collections.abc import Callable
 from riskmodel.errors import UserError
 from riskmodel.project import Project
 from riskmodel.serving.releases import seal
-from riskmodel.serving.releases.choice import NotTaken, faults_of, look, say_if_out_of_date, stamps
+from riskmodel.serving.releases.choice import RefusedRelease, faults_of, look, stamps, warn_if_out_of_date
 from riskmodel.serving.releases.release import newest_release, open_release, verify
 from riskmodel.serving.releases.trial import try_release
 from riskmodel.serving.scorer import Scorer
@@ -96,7 +96,7 @@ class Watch:
             release = open_release(folder, trusted)
             settings = load_settings(self.project)
         except UserError as error:
-            scorer.not_taken = NotTaken(folder.name, faults_of(error, folder))
+            scorer.not_taken = RefusedRelease(folder.name, faults_of(error, folder))
             scorer.tally.refused_releases += 1
             faults = [str(fault) for fault in scorer.not_taken.faults][:10]
             log.error("a release was not taken", extra={"said": {"release": folder.name, "faults": faults}})
@@ -112,5 +112,5 @@ class Watch:
             "another release is in force",
             extra={"said": {"release": folder.name, "before": before.folder.name}},
         )
-        say_if_out_of_date(self.project, release)
+        warn_if_out_of_date(self.project, release)
         return True

@@ -143,20 +143,20 @@ def make_county(
     if faults:
         raise DataError(faults)
     dynamics = dynamics or Dynamics()
-    say = progress or (lambda _: None)
+    report = progress or (lambda _: None)
     calendar = Calendar.of(years, end)
     moy = calendar.month_of_year
     quarters = np.array(
         [m for m in range(calendar.begin + 12, calendar.last + 2) if moy[m] % 3 == 0], dtype=np.int64
     )
-    say("who lives in the county")
+    report("who lives in the county")
     areas, people = make_people(households, calendar, seed, seeds.stream(seed, seeds.PEOPLE))
-    say("how they live")
+    report("how they live")
     lived = run.live(areas, people, calendar, seed, quarters, dynamics)
-    say("what the departments write down")
+    report("what the departments write down")
     frames = {name: _typed(name, frame) for name, frame in Departments(lived, seed).tables().items()}
     frames = write_down(frames, dynamics, end, seed)
-    say("the truth")
+    report("the truth")
     truth = _truth(lived, households, years, seed)
     if dynamics != Dynamics():
         usual = Dynamics()

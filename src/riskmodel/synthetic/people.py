@@ -91,7 +91,7 @@ def opaque(prefix: str, seed: int, count: int, digits: int) -> npt.NDArray[np.ob
 
 
 @dataclass(frozen=True)
-class Areas:
+class SyntheticAreas:
     """Villages with what makes them differ. Arrays have one entry a village."""
 
     township: npt.NDArray[np.object_]
@@ -105,7 +105,7 @@ class Areas:
     is_site: Flags  # a resettlement site
 
 
-def make_areas(households: int, rng: np.random.Generator) -> tuple[Areas, Ints]:
+def make_areas(households: int, rng: np.random.Generator) -> tuple[SyntheticAreas, Ints]:
     """Areas, and the village of each household."""
     villages = max(4, round(households / 95))
     townships = int(np.clip(round(villages / 13), 2, 60))
@@ -114,7 +114,7 @@ def make_areas(households: int, rng: np.random.Generator) -> tuple[Areas, Ints]:
     township = np.array([f"{COUNTY}{100 + 2 * t:03d}" for t in range(townships)], dtype=object)[of_township]
     code = np.array([f"{t}{200 + w:03d}" for t, w in zip(township, within, strict=True)], dtype=object)
     far = rng.normal(0, 0.6, townships)[of_township] + rng.normal(0, 0.8, villages)
-    areas = Areas(
+    areas = SyntheticAreas(
         township=township,
         code=code,
         remoteness=far,
@@ -186,7 +186,7 @@ class People:
 
 def make_people(
     households: int, calendar: Calendar, seed: int, rng: np.random.Generator
-) -> tuple[Areas, People]:
+) -> tuple[SyntheticAreas, People]:
     """Draw the county's population as of the first simulated month, and its calendar of changes."""
     n = households
     areas, village = make_areas(n, rng)

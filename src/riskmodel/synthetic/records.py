@@ -1043,8 +1043,8 @@ class Departments:
         # Work lost, as far as somebody reported it.
         pay = self.lived.wages[:, :, c.begin : c.last + 1]
         h, _, m = np.nonzero((pay[:, :, 1:] == 0) & (pay[:, :, :-1] > 0))
-        told = rng.random(len(h)) < 0.12
-        h, m = h[told], m[told] + c.begin + 1
+        reported = rng.random(len(h)) < 0.12
+        h, m = h[reported], m[reported] + c.begin + 1
         lost = self.starts[m] + rng.integers(0, 28, len(h))
         # Weather over villages, some of it announced; prices that fall in the whole county.
         v, storm = np.nonzero(self.lived.sky.flood[:, c.begin :])

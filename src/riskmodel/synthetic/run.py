@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from riskmodel.synthetic import life, seeds
 from riskmodel.synthetic.dynamics import Dynamics
-from riskmodel.synthetic.people import WORKERS, Areas, Calendar, Flags, Floats, Ints, People
+from riskmodel.synthetic.people import WORKERS, Calendar, Flags, Floats, Ints, People, SyntheticAreas
 
 # Monitoring line by year, in force from 1 July, yuan a person and year. Stylised after published lines: 7,300
 # in Guizhou 2023; the national floor of 6,000 in 2021; 8,700 in Yunnan 2025. Years outside go on at 3.5 % a
@@ -32,7 +32,7 @@ class Lived:
     """What happened, month by month. Never shown to anybody but the departments (`records`) and the truth."""
 
     calendar: Calendar
-    areas: Areas
+    areas: SyntheticAreas
     people: People
     fixed: life.Fixed
     world: life.World
@@ -61,7 +61,12 @@ def line_of(year: int, month: int) -> float:
 
 
 def live(
-    areas: Areas, people: People, calendar: Calendar, seed: int, snapshot_months: Ints, dynamics: Dynamics
+    areas: SyntheticAreas,
+    people: People,
+    calendar: Calendar,
+    seed: int,
+    snapshot_months: Ints,
+    dynamics: Dynamics,
 ) -> Lived:
     """Run the county from the first simulated month to the last."""
     rng = seeds.stream(seed, seeds.WORLD)
@@ -145,7 +150,7 @@ def _streams(rng: np.random.Generator, count: int) -> npt.NDArray[np.uint64]:
 
 
 def make_world(
-    areas: Areas,
+    areas: SyntheticAreas,
     calendar: Calendar,
     rng: np.random.Generator,
     dynamics: Dynamics,
@@ -239,7 +244,11 @@ def draw_floods(risk: Floats, moy: Ints, rng: np.random.Generator, draws: int = 
 
 
 def make_traits(
-    areas: Areas, people: People, calendar: Calendar, size: npt.NDArray[np.int16], rng: np.random.Generator
+    areas: SyntheticAreas,
+    people: People,
+    calendar: Calendar,
+    size: npt.NDArray[np.int16],
+    rng: np.random.Generator,
 ) -> tuple[Floats, Floats, Floats]:
     """Traits of the households, (N, life.TRAITS); monthly chance of each worker to lose work and to find it
     again, (N, WORKERS).

@@ -54,8 +54,8 @@ def quality_report(folder: str | Path, *, today: dt.date | None = None) -> str:
         folder=Path(folder).resolve().name,
         ok=report.ok,
         newest=max((day for day in newest if day is not None), default=None),
-        errors=[_told(finding) for finding in report.errors],
-        warnings=[_told(finding) for finding in report.warnings],
+        errors=[_finding_row(finding) for finding in report.errors],
+        warnings=[_finding_row(finding) for finding in report.warnings],
         tables=[_row(delivery, summary.table) for summary in report.tables],
         absent=[
             table
@@ -70,7 +70,7 @@ def _frames(delivery: Delivery) -> dict[str, pl.DataFrame]:
     return {name: sheet.frame for name, sheet in delivery.sheets.items()}
 
 
-def _told(finding: Finding) -> dict[str, Any]:
+def _finding_row(finding: Finding) -> dict[str, Any]:
     """A finding with the Chinese names of its table, column and check."""
     table = TABLES.get(finding.table)
     columns = {column.name: column.zh for column in table.columns} if table else {}

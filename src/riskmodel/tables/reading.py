@@ -13,7 +13,7 @@ from riskmodel.errors import DataError, Fault
 from riskmodel.tables.county import Tables
 from riskmodel.tables.delivery import Delivery, checked_records, receive
 from riskmodel.tables.findings import CheckReport
-from riskmodel.tables.quarantine import quarantine as set_aside
+from riskmodel.tables.quarantine import quarantine
 from riskmodel.tables.records import plain_tables
 from riskmodel.tables.schema import TABLES
 from riskmodel.tables.store import (
@@ -27,15 +27,15 @@ from riskmodel.tables.store import (
 )
 
 
-def read_tables(folder: str | Path, *, quarantine: Path | None = None) -> Tables:
+def read_tables(folder: str | Path, *, aside: Path | None = None) -> Tables:
     """The tables of a folder that keeps `docs/data-contract.md`, checked, in canonical types and order.
 
-    `quarantine`: a folder for refused rows; the rest goes on. Without it one refused row refuses the folder.
+    aside: a folder for refused rows; the rest goes on. Without it one refused row refuses the folder.
     Raises DataError with every fault at once: where, what was found, what was expected, what to do.
     """
     folder = Path(folder)
-    if quarantine is not None:
-        return set_aside(folder, quarantine).tables
+    if aside is not None:
+        return quarantine(folder, aside).tables
     if is_store(folder):
         return read_store(folder)
     return _checked(folder).tables()

@@ -37,13 +37,13 @@ from riskmodel.tables.extracts import (
 from riskmodel.tables.mapping import HEADER_AT_MOST, MAPPING_FILE, TableMapping
 from riskmodel.tables.schema import TABLES
 from riskmodel.tables.values import INVISIBLE, MERGED, NO_VALUE, plain
-from riskmodel.tables.xlsx import Area, Book, Bounds, address, open_archive, place_of
+from riskmodel.tables.xlsx import Area, Book, WorkbookBounds, address, open_archive, place_of
 
 # A filled cell behind so many empty rows or columns is no part of the table.
 FAR_ROWS: Final = 10_000
 FAR_COLUMNS: Final = 200
 CELLS_AT_MOST: Final = 200_000_000
-BOUNDS: Final = Bounds(cells=CELLS_AT_MOST)
+BOUNDS: Final = WorkbookBounds(cells=CELLS_AT_MOST)
 _SAVE_AGAIN: Final = "Open it in the spreadsheet and save it again as .xlsx, without a password."
 
 

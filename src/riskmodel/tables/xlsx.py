@@ -33,7 +33,7 @@ _SAVE_AGAIN: Final = "Open it in the spreadsheet and save it again as .xlsx, wit
 
 
 @dataclass(frozen=True)
-class Bounds:
+class WorkbookBounds:
     """What a workbook may hold at most.
 
     file_bytes: size of the file. unpacked_bytes: all parts that are read, unpacked. members: parts of the
@@ -49,7 +49,7 @@ class Bounds:
 
 
 # A filled visit list of 20,000 households has about 400,000 cells.
-LIST_BOUNDS: Final = Bounds(
+LIST_BOUNDS: Final = WorkbookBounds(
     file_bytes=32 * _MEGABYTE, unpacked_bytes=128 * _MEGABYTE, members=500, cells=1_000_000
 )
 
@@ -82,7 +82,7 @@ class Area:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class WorkbookSheet:
     """rows: row from 1 -> column from 1 -> value, of the cells that hold something, rows in ascending order.
     merged: merged areas."""
 
@@ -100,7 +100,7 @@ def address(row: int, column: int) -> str:
     return f"{letters}{row}"
 
 
-def open_archive(where: str, content: bytes, bounds: Bounds) -> zipfile.ZipFile:
+def open_archive(where: str, content: bytes, bounds: WorkbookBounds) -> zipfile.ZipFile:
     """The zip archive of a workbook, checked before any part of it is unpacked. Raises DataError.
 
     where: name of the file, for the message. content: its bytes.
@@ -129,13 +129,17 @@ def open_archive(where: str, content: bytes, bounds: Bounds) -> zipfile.ZipFile:
     return archive
 
 
-def read_workbook(where: str, content: bytes, bounds: Bounds = LIST_BOUNDS) -> dict[str, Sheet]:
+def read_workbook(
+    where: str, content: bytes, bounds: WorkbookBounds = LIST_BOUNDS
+) -> dict[str, WorkbookSheet]:
     """All sheets of a workbook by name, in their order. Raises DataError for a file that is none, is damaged
     or larger than the bounds."""
     return dict(iter_sheets(where, content, bounds))
 
 
-def iter_sheets(where: str, content: bytes, bounds: Bounds = LIST_BOUNDS) -> Iterator[tuple[str, Sheet]]:
+def iter_sheets(
+    where: str, content: bytes, bounds: WorkbookBounds = LIST_BOUNDS
+) -> Iterator[tuple[str, WorkbookSheet]]:
     """The same, one sheet after another."""
     book = Book(where, open_archive(where, content, bounds), bounds)
     try:
@@ -160,7 +164,7 @@ def _too_large(where: str, found: str, expected: str) -> DataError:
 class Book:
     """The parts of one archive, unpacked in pieces under one limit."""
 
-    def __init__(self, where: str, archive: zipfile.ZipFile, bounds: Bounds) -> None:
+    def __init__(self, where: str, archive: zipfile.ZipFile, bounds: WorkbookBounds) -> None:
         self.where, self.archive, self.bounds = where, archive, bounds
         self.unpacked = self.cells = 0
         self.texts: list[str] = []
@@ -288,11 +292,11 @@ class Book:
         self.parse(part, begin, end=end)
         return [is_date_format(number, codes.get(number)) for number in formats]
 
-    def sheet(self, name: str, part: str) -> Sheet:
+    def sheet(self, name: str, part: str) -> WorkbookSheet:
         """Read the cells of one sheet. part: its path in the archive. Raises an error beyond the bounds."""
         reader = _SheetReader(self)
         self.parse(part, reader.begin, end=reader.end, text=reader.text)
-        return Sheet(name, dict(sorted(reader.rows.items())), tuple(reader.merged))
+        return WorkbookSheet(name, dict(sorted(reader.rows.items())), tuple(reader.merged))
 
     def count_cell(self) -> None:
         """Count one more filled cell of the workbook; raise an error beyond the bound."""

@@ -354,15 +354,20 @@ def _why(changed: pl.DataFrame, reasons: pl.DataFrame | None, change: str, words
     """What most often puts the changed households on the list that has them, and the most moved of them."""
     if reasons is None or not changed.height:
         return []
-    told = changed.join(reasons, on=["household_id", "as_of"], how="inner")
-    if not told.height:
+    explained = changed.join(reasons, on=["household_id", "as_of"], how="inner")
+    if not explained.height:
         return []
-    most = told.explode("because")["because"].drop_nulls().value_counts(sort=True, name="households").head(3)
+    most = (
+        explained.explode("because")["because"]
+        .drop_nulls()
+        .value_counts(sort=True, name="households")
+        .head(3)
+    )
     often = ", ".join(
-        f"{row['because']} ({row['households']} of {told.height})" for row in most.iter_rows(named=True)
+        f"{row['because']} ({row['households']} of {explained.height})" for row in most.iter_rows(named=True)
     )
     shown = "; ".join(
         f"{row['household_id']} as of {row['as_of']}, place {row['rank_before']} to {row['rank_after']}, {' + '.join(row['because'] or ['?'])}"
-        for row in told.head(SHOWN_CHANGES).iter_rows(named=True)
+        for row in explained.head(SHOWN_CHANGES).iter_rows(named=True)
     )
     return [f"    {change}: what {words} most often: {often}", f"      most moved: {shown}"]

@@ -72,7 +72,7 @@ def county_rows(
     plan: Plan,
     bench: Workbench,
     until: dt.date,
-    tell: Callable[[str, float], None] = lambda _, __: None,
+    progress: Callable[[str, float], None] = lambda _, __: None,
 ) -> PlanRows:
     """The plan_rows of a plan on a county's tables. Raises PlanError when the tables are too short or the
     plan names unknown features.
@@ -98,7 +98,7 @@ def county_rows(
 
     if external is None:
         for number, day in enumerate(days):
-            tell(f"features as of {day}", number / len(days))
+            progress(f"features as of {day}", number / len(days))
             bench.features(day)
 
     def rows(fold: Fold) -> FoldRows:

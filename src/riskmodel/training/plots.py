@@ -128,7 +128,7 @@ class _Pen:
         self.language: Language = "zh" if found else "en"
         self.fonts = [*([found] if found else []), *LATIN_FONTS]
 
-    def say(self, word: str, **values: object) -> str:
+    def word(self, word: str, **values: object) -> str:
         return WORDS[word][0 if self.language == "zh" else 1].format(**values)
 
     def metric(self, metric: MetricForm) -> str:
@@ -231,10 +231,12 @@ def calibration_plot(evaluations: Evaluation | Sequence[Evaluation], *, language
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
     axes.fill_between([low, high], [low, high], high, color=VERMILLION, alpha=0.035, linewidth=0)
     axes.fill_between([low, high], low, [low, high], color=BLUE, alpha=0.035, linewidth=0)
-    axes.plot([low, high], [low, high], color=GREY, linewidth=1.2, label=pen.say("perfect"), zorder=1)
-    axes.text(0.03, 0.97, pen.say("too_low"), transform=axes.transAxes, va="top", fontsize=9, color="#8C5A3C")
+    axes.plot([low, high], [low, high], color=GREY, linewidth=1.2, label=pen.word("perfect"), zorder=1)
     axes.text(
-        0.97, 0.03, pen.say("too_high"), transform=axes.transAxes, ha="right", fontsize=9, color="#3C6A8C"
+        0.03, 0.97, pen.word("too_low"), transform=axes.transAxes, va="top", fontsize=9, color="#8C5A3C"
+    )
+    axes.text(
+        0.97, 0.03, pen.word("too_high"), transform=axes.transAxes, ha="right", fontsize=9, color="#3C6A8C"
     )
     nothing = False
     for place, evaluation in enumerate(several):
@@ -276,15 +278,15 @@ def calibration_plot(evaluations: Evaluation | Sequence[Evaluation], *, language
             )
     for axis in (axes.xaxis, axes.yaxis):
         _percent_ticks(axis, low, high)
-    axes.set_xlabel(pen.say("predicted"))
-    axes.set_ylabel(pen.say("observed"))
+    axes.set_xlabel(pen.word("predicted"))
+    axes.set_ylabel(pen.word("observed"))
     axes.set_aspect("equal")
     _bare(axes, "both")
     axes.legend(loc="upper left", bbox_to_anchor=(0.02, 0.93), frameon=False, fontsize=9)
     pen.title(
         axes,
-        pen.say("calibration"),
-        pen.say("interval") + (f"    {pen.say('none_confirmed')}" if nothing else ""),
+        pen.word("calibration"),
+        pen.word("interval") + (f"    {pen.word('none_confirmed')}" if nothing else ""),
     )
     return pen.finish(figure)
 
@@ -329,7 +331,7 @@ def recall_plot(
     ends: list[tuple[float, str, str]] = []
     households = float(comparison[focus].curve["visits"][-1])
     axes.plot([0, most * households], [0, most], color=GREY, linewidth=1.2, linestyle=(0, (2, 2)))
-    ends.append((most, pen.say("chance"), GREY))
+    ends.append((most, pen.word("chance"), GREY))
     others = [name for name in names if name != focus]
     for place, name in enumerate([focus, *others]):
         curve = comparison[name].curve
@@ -371,7 +373,7 @@ def recall_plot(
         visits_here = capacity * households if isinstance(capacity, (float, np.floating)) else float(capacity)
         axes.axvline(visits_here, color=INK, linewidth=1, linestyle=(0, (1, 2)))
         axes.annotate(
-            f"{pen.say('capacity')} {visits_here:,.0f}",
+            f"{pen.word('capacity')} {visits_here:,.0f}",
             (visits_here, axes.get_ylim()[1]),
             xytext=(4, -4),
             textcoords="offset points",
@@ -389,16 +391,16 @@ def recall_plot(
 
     top = axes.secondary_xaxis("top", functions=(share_of, visits_of))
     top.xaxis.set_major_formatter(_percent)
-    top.set_xlabel(pen.say("share_of_cohort"), fontsize=9, color="#555B63")
+    top.set_xlabel(pen.word("share_of_cohort"), fontsize=9, color="#555B63")
     top.spines["top"].set_visible(False)
     top.tick_params(length=3, color="#B9BEC5", labelfontfamily=pen.fonts, labelsize=8.5, labelcolor="#555B63")
     axes.yaxis.set_major_formatter(_percent)
-    axes.set_xlabel(pen.say("visits"))
-    axes.set_ylabel(pen.say("recall"))
+    axes.set_xlabel(pen.word("visits"))
+    axes.set_ylabel(pen.word("recall"))
     _bare(axes)
-    figure.suptitle(pen.say("recall_title"), x=0.01, ha="left", fontsize=12.5, color=INK)
+    figure.suptitle(pen.word("recall_title"), x=0.01, ha="left", fontsize=12.5, color=INK)
     axes.annotate(
-        f"{focus}: {pen.say('interval')}",
+        f"{focus}: {pen.word('interval')}",
         (1, 0),
         xycoords="axes fraction",
         xytext=(-6, 6),
@@ -461,11 +463,11 @@ def reasons_plot(
             color=INK,
         )
     axes.set_xlim(0, max(counts) * 1.18)
-    axes.set_xlabel(pen.say("households"))
+    axes.set_xlabel(pen.word("households"))
     _bare(axes, "x")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    pen.title(axes, pen.say("reasons_title"))
+    pen.title(axes, pen.word("reasons_title"))
     return pen.finish(figure)
 
 
@@ -521,7 +523,7 @@ def folds_plot(
             end = float(date2num(fold["known_until"]))
             axes.barh(row, end - days[0], left=days[0], height=0.18, color=colour, alpha=0.2, linewidth=0)
         axes.plot([days[0], days[-1]], [row, row], color=colour, linewidth=2.2, solid_capstyle="round")
-        label = pen.say(word) if word not in labelled else None
+        label = pen.word(word) if word not in labelled else None
         labelled.add(word)
         axes.plot(
             days,
@@ -534,11 +536,11 @@ def folds_plot(
             markeredgewidth=0.7,
             label=label,
         )
-    axes.barh([np.nan], [0], color=GREY, alpha=0.3, label=pen.say("outcome_window"))
+    axes.barh([np.nan], [0], color=GREY, alpha=0.3, label=pen.word("outcome_window"))
     if until is not None:
         axes.axvline(float(date2num(until)), color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
         axes.annotate(
-            pen.say("cut", day=until.isoformat()),
+            pen.word("cut", day=until.isoformat()),
             (float(date2num(until)), 0),
             xycoords=("data", "axes fraction"),
             xytext=(-5, 5),
@@ -548,7 +550,7 @@ def folds_plot(
             fontsize=9,
             color=INK,
         )
-    axes.set_yticks(range(len(names)), [pen.say("fold", fold=name) for name in names])
+    axes.set_yticks(range(len(names)), [pen.word("fold", fold=name) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.use_sticky_edges = False
     axes.margins(x=0.02)
@@ -563,7 +565,7 @@ def folds_plot(
     _bare(axes, "x")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    pen.title(axes, pen.say("folds_title"))
+    pen.title(axes, pen.word("folds_title"))
     figure.legend(loc="outside lower left", ncols=5, frameon=False, fontsize=9)
     return pen.finish(figure)
 
@@ -611,11 +613,11 @@ def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
             axes.plot(
                 row["recall_others"], place, marker="|", markersize=17, markeredgewidth=2, color=INK, zorder=3
             )
-        said = pen.say(row["verdict"])
+        text = pen.word(row["verdict"])
         if row["verdict"] == NO_GAP and np.isfinite(row["detectable"]):
-            said += f" · {pen.say('would_find', points=100 * row['detectable'])}"
+            text += f" · {pen.word('would_find', points=100 * row['detectable'])}"
         axes.annotate(
-            said,
+            text,
             (1, place),
             xycoords=("axes fraction", "data"),
             xytext=(8, 0),
@@ -626,7 +628,7 @@ def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
             annotation_clip=False,
         )
     labels = [
-        f"{group_label(row['group'], row['value'], pen.language)}   ({pen.say('confirmed', count=row['confirmed'])})"
+        f"{group_label(row['group'], row['value'], pen.language)}   ({pen.word('confirmed', count=row['confirmed'])})"
         for row in rows
     ]
     axes.set_yticks(range(len(rows)), labels)
@@ -646,7 +648,7 @@ def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
         ),
     )
     axes.xaxis.set_major_formatter(_percent)
-    axes.set_xlabel(pen.say("recall"))
+    axes.set_xlabel(pen.word("recall"))
     _bare(axes, "x")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
@@ -661,7 +663,7 @@ def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
             markersize=8,
             markeredgecolor="white",
             linewidth=2.4,
-            label=pen.say("group"),
+            label=pen.word("group"),
         ),
         Line2D(
             [],
@@ -671,7 +673,7 @@ def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
             markersize=15,
             markeredgewidth=2,
             color=INK,
-            label=pen.say("others"),
+            label=pen.word("others"),
         ),
         Line2D(
             [],
@@ -681,7 +683,7 @@ def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
             markersize=8,
             markeredgecolor="white",
             linewidth=2.4,
-            label=pen.say("flagged"),
+            label=pen.word("flagged"),
         ),
         Line2D(
             [],
@@ -691,14 +693,14 @@ def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
             markersize=8,
             markeredgecolor="white",
             linewidth=2.4,
-            label=pen.say("insufficient"),
+            label=pen.word("insufficient"),
         ),
     ]
     figure.legend(handles=keys, loc="outside lower left", ncols=4, frameon=False, fontsize=9)
     pen.title(
         axes,
-        f"{pen.say('audit_title')}  {audit.name}, {pen.say('capacity')} {audit.capacity}",
-        pen.say("audit_note"),
+        f"{pen.word('audit_title')}  {audit.name}, {pen.word('capacity')} {audit.capacity}",
+        pen.word("audit_note"),
     )
     return pen.finish(figure)
 
@@ -758,9 +760,9 @@ def forest_plot(
         _bare(axes, "x")
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
-        said = pen.say("at", metric=pen.metric(form), capacity=name) if name else pen.metric(form)
-        axes.set_title(said + (f"\n{pen.say('points')}" if form.percent else "\n "), fontsize=9.5, color=INK)
-        axes.set_xlabel(pen.say("towards" if form.better == 1 else "away"), fontsize=9)
+        text = pen.word("at", metric=pen.metric(form), capacity=name) if name else pen.metric(form)
+        axes.set_title(text + (f"\n{pen.word('points')}" if form.percent else "\n "), fontsize=9.5, color=INK)
+        axes.set_xlabel(pen.word("towards" if form.better == 1 else "away"), fontsize=9)
         from matplotlib.ticker import MaxNLocator
 
         axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -769,7 +771,7 @@ def forest_plot(
     from matplotlib.lines import Line2D
 
     keys = [
-        Line2D([], [], marker="o", color=BLUE, markersize=7.5, linewidth=2.4, label=pen.say("better")),
+        Line2D([], [], marker="o", color=BLUE, markersize=7.5, linewidth=2.4, label=pen.word("better")),
         Line2D(
             [],
             [],
@@ -778,9 +780,9 @@ def forest_plot(
             markerfacecolor="white",
             markersize=7.5,
             linewidth=2.4,
-            label=pen.say("not certain"),
+            label=pen.word("not certain"),
         ),
-        Line2D([], [], marker="D", color=VERMILLION, markersize=7.5, linewidth=2.4, label=pen.say("worse")),
+        Line2D([], [], marker="D", color=VERMILLION, markersize=7.5, linewidth=2.4, label=pen.word("worse")),
     ]
     figure.legend(
         handles=keys,
@@ -788,9 +790,9 @@ def forest_plot(
         ncols=3,
         frameon=False,
         fontsize=9,
-        title=pen.say("interval"),
+        title=pen.word("interval"),
         title_fontsize=8,
         alignment="left",
     )
-    figure.suptitle(pen.say("forest_title", baseline=base), x=0.01, ha="left", fontsize=12.5, color=INK)
+    figure.suptitle(pen.word("forest_title", baseline=base), x=0.01, ha="left", fontsize=12.5, color=INK)
     return pen.finish(figure)

@@ -163,10 +163,10 @@ def promote(
         )
     checks = examine(project, run["id"], acceptance)
     failed = [check for check in checks if not check.passed]
-    standing = [check for check in failed if check.name not in waive]
-    if standing:
+    unwaived = [check for check in failed if check.name not in waive]
+    if unwaived:
         raise PromotionRefused(
-            Fault(check.name, check.found, check.expected, check.remedy) for check in standing
+            Fault(check.name, check.found, check.expected, check.remedy) for check in unwaived
         )
     waived = {check.name: waive[check.name] for check in failed}
     changes = list_changes(project, run["id"], before["run_id"] if before else None)

@@ -228,7 +228,7 @@ def recall_from_checks(
     if listed.height and not listed["label"].count():
         return none("Nobody on the list was reached.")
     known = looked.drop_nulls("label").join(_response(looked, keys), on=keys, how="left")
-    known = known.with_columns(chance=pl.col("inclusion_probability") / pl.col("stands_for"))
+    known = known.with_columns(chance=pl.col("inclusion_probability") / pl.col("represents"))
     weight = 1 / known["chance"].to_numpy()
     label = known["label"].to_numpy()
     # Layers where everybody was looked at are a count, not a sample.
@@ -273,7 +273,7 @@ def gamma_interval(
 
 def _response(visited: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     """Non-response weight of each layer in which somebody was reached: drawn households for each reached one
-    (`stands_for`, at least 1).
+    (`represents`, at least 1).
 
     Layers in which nobody was reached are distributed over all others. Inclusion probabilities differ within
     a layer, so households count with the inverse of theirs.
@@ -286,7 +286,7 @@ def _response(visited: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
         by_layer["drawn"].to_numpy().sum() / by_layer.filter(pl.col("reached") > 0)["drawn"].to_numpy().sum()
     )
     return by_layer.filter(pl.col("reached") > 0).select(
-        *keys, stands_for=pl.col("drawn") / pl.col("reached") * spread
+        *keys, represents=pl.col("drawn") / pl.col("reached") * spread
     )
 
 
@@ -297,8 +297,8 @@ def _listed_confirmations(listed: pl.DataFrame, keys: list[str]) -> float:
     if not listed["label"].count():
         return 0.0
     everybody = listed.with_columns(inclusion_probability=pl.lit(1.0))
-    stands_for = listed.drop_nulls("label").join(_response(everybody, keys), on=keys, how="left")
-    return float((stands_for["label"] * stands_for["stands_for"]).sum())
+    represents = listed.drop_nulls("label").join(_response(everybody, keys), on=keys, how="left")
+    return float((represents["label"] * represents["represents"]).sum())
 
 
 def _too_few(

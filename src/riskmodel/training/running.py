@@ -81,19 +81,19 @@ def train(
     by an error FAILED: it is never half of one.
     """
     plan = load_plan(project, plan_name)
-    tell = progress or (lambda _, __: None)
+    progress = progress or (lambda _, __: None)
     started = time.perf_counter()
     with registry.logging_run(project, plan_name, {"riskmodel.plan": plan_name}) as log:
         plan_rows = _rows_of_plan(
-            project, plan_name, plan, tables, until, bench, lambda text, share: tell(text, 0.3 * share)
+            project, plan_name, plan, tables, until, bench, lambda text, share: progress(text, 0.3 * share)
         )
         if plan.tuning is not None:
             from riskmodel.training.tuning import tune
 
-            plan = tune(plan, plan_rows, log, lambda text, share: tell(text, 0.3 + 0.1 * share))
-        evaluations, final = _fits(plan, plan_rows, lambda text, share: tell(text, 0.4 + 0.5 * share))
+            plan = tune(plan, plan_rows, log, lambda text, share: progress(text, 0.3 + 0.1 * share))
+        evaluations, final = _fits(plan, plan_rows, lambda text, share: progress(text, 0.4 + 0.5 * share))
         predictions = _predictions(plan, plan_rows, evaluations)
-        tell("evaluation", 0.92)
+        progress("evaluation", 0.92)
         evaluation = judge(predictions, plan, name=plan_name)
         metrics = flat_metrics(evaluation)
         model = Model(
@@ -120,7 +120,7 @@ def train(
             bool(getattr(plan.learner.parameters, "monotone", False)),
         )
         model = Model(**{**model.__dict__, "record": record})
-        tell("writing the run", 0.96)
+        progress("writing the run", 0.96)
         draft = Path(tempfile.mkdtemp(prefix="riskmodel-"))
         try:
             model.save(draft / "model")
@@ -147,7 +147,7 @@ def train(
                 "riskmodel.horizon_months": plan.horizon_months,
             }
         )
-    tell("done", 1.0)
+    progress("done", 1.0)
     folder = registry.artifact(project, log.id, "model")
     notes = tuple(plan_rows.facts.get("policy_not_verified", ()))
     return Run(
@@ -173,7 +173,7 @@ def train_many(
 ) -> list[Run]:
     """Train several plans on the same county; features and labels are made once."""
     bench = bench or Workbench(project, tables)
-    tell = progress or (lambda _, __: None)
+    progress = progress or (lambda _, __: None)
     for name in plans:
         load_plan(project, name)  # a faulty plan is refused before hours of work on the others
     return [
@@ -183,7 +183,7 @@ def train_many(
             tables,
             until=until,
             bench=bench,
-            progress=lambda text, share, place=place, name=name: tell(
+            progress=lambda text, share, place=place, name=name: progress(
                 f"{name}: {text}", (place + share) / len(plans)
             ),  # type: ignore[misc]
         )
@@ -198,7 +198,7 @@ def _rows_of_plan(
     tables: Tables | Path,
     until: dt.date | None,
     bench: Workbench | None,
-    tell: Progress,
+    progress: Progress,
 ) -> PlanRows:
     if plan.source == "table":
         from riskmodel.training.wide import table_rows
@@ -218,10 +218,10 @@ def _rows_of_plan(
                 "Leave --until out, or name an earlier day: outcomes after the newest known_on would seem not to have happened.",
             )
         )
-    return county_rows(name, plan, bench or Workbench(project, tables), until or newest, tell)
+    return county_rows(name, plan, bench or Workbench(project, tables), until or newest, progress)
 
 
-def _fits(plan: Plan, plan_rows: PlanRows, tell: Progress) -> tuple[list[Fit], Fit]:
+def _fits(plan: Plan, plan_rows: PlanRows, progress: Progress) -> tuple[list[Fit], Fit]:
     rounds = [*plan_rows.evaluations, plan_rows.final]
     fits = []
     for place, part in enumerate(rounds):
@@ -232,7 +232,7 @@ def _fits(plan: Plan, plan_rows: PlanRows, tell: Progress) -> tuple[list[Fit], F
         )
 
         def step(text: str, share: float, place: int = place, name: str = name) -> None:
-            tell(f"{name}: {text}", (place + share) / len(rounds))
+            progress(f"{name}: {text}", (place + share) / len(rounds))
 
         fits.append(fit_fold(plan, part, task_of(plan, part, plan_rows.signs, training_threads(), step)))
     return fits[:-1], fits[-1]

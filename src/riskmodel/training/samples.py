@@ -119,7 +119,7 @@ class Workbench:
         self._labels: dict[tuple[dt.date, int, dt.date], pl.DataFrame] = {}
         self._cohorts: dict[dt.date, pl.DataFrame] = {}
         self._groups: dict[dt.date, pl.DataFrame] = {}
-        self._doors: dict[str, Any] = {}
+        self._loaded: dict[str, Any] = {}
         self._hash: str | None = None
 
     @property
@@ -127,18 +127,18 @@ class Workbench:
         """The project's feature catalogue."""
         from riskmodel.features import load_catalogue
 
-        if "catalogue" not in self._doors:
-            self._doors["catalogue"] = load_catalogue(self.project)
-        return self._doors["catalogue"]
+        if "catalogue" not in self._loaded:
+            self._loaded["catalogue"] = load_catalogue(self.project)
+        return self._loaded["catalogue"]
 
     @property
     def policy(self) -> Policy:
         """The project's dated values, with those that the tables bring along."""
         from riskmodel.policy import Policy
 
-        if "policy" not in self._doors:
-            self._doors["policy"] = Policy.load(self.project, self.tables)
-        found: Policy = self._doors["policy"]
+        if "policy" not in self._loaded:
+            self._loaded["policy"] = Policy.load(self.project, self.tables)
+        found: Policy = self._loaded["policy"]
         return found
 
     @property
@@ -189,9 +189,9 @@ class Workbench:
         from riskmodel.features import build, prepare
 
         if as_of not in self._features:
-            if "prepared" not in self._doors:
-                self._doors["prepared"] = prepare(self.tables)
-            matrix = build(self._doors["prepared"], as_of, catalogue=self.catalogue, policy=self.policy)
+            if "prepared" not in self._loaded:
+                self._loaded["prepared"] = prepare(self.tables)
+            matrix = build(self._loaded["prepared"], as_of, catalogue=self.catalogue, policy=self.policy)
             wanted = self.cohort(as_of)["household_id"].to_numpy().astype(object)
             place = np.searchsorted(matrix.household_id.astype(str), wanted.astype(str))
             self._features[as_of] = matrix.rows(place.astype(np.intp))

@@ -43,12 +43,12 @@ def gain_shares(fit: Fit, sample: Sample) -> dict[str, Any]:
 
     Trees distilled from a regression (`learners.prior`) are left out: their gains are squared distances to
     its margin, on another scale."""
-    told = fit.ensemble.notes.get("logistic_trees", [0] * len(fit.ensemble.members))
+    distilled = fit.ensemble.notes.get("logistic_trees", [0] * len(fit.ensemble.members))
     total = np.zeros(len(sample.names))
     measure = "none"
     for number, member in enumerate(fit.ensemble.members):
         if isinstance(member, TreeMember):
-            total += _split_gain(member, told[number])[: len(total)]
+            total += _split_gain(member, distilled[number])[: len(total)]
             measure = "split gain"
         elif isinstance(member, LinearMember):
             parts, _ = member.contributions(sample.features)
@@ -66,13 +66,13 @@ def gain_shares(fit: Fit, sample: Sample) -> dict[str, Any]:
     return {"measure": measure, "features": shares}
 
 
-def _split_gain(member: TreeMember, told: int) -> Floats:
+def _split_gain(member: TreeMember, distilled: int) -> Floats:
     """Split gain of each feature without the first `told` trees; of all trees where there are no others."""
     everything, first = (
         np.asarray(member.booster.feature_importance("gain", iteration=count), dtype=np.float64)
-        for count in (-1, max(told, 1))
+        for count in (-1, max(distilled, 1))
     )
-    return everything - first if told and member.booster.num_trees() > told else everything
+    return everything - first if distilled and member.booster.num_trees() > distilled else everything
 
 
 def stability(fits: Sequence[Fit], tests: Sequence[Sample]) -> dict[str, Any]:

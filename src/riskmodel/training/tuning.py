@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LOG_FACTOR = 10.0
 
 
-def tune(plan: Plan, plan_rows: PlanRows, log: Log, tell: Callable[[str, float], None]) -> Plan:
+def tune(plan: Plan, plan_rows: PlanRows, log: Log, progress: Callable[[str, float], None]) -> Plan:
     """The plan with the parameters that had the lowest log loss on the unseen villages of the calibration
     slice.
 
@@ -72,7 +72,7 @@ def tune(plan: Plan, plan_rows: PlanRows, log: Log, tell: Callable[[str, float],
                 below.tags({"riskmodel.pruned": "yes"})
             else:
                 below.metrics({"log_loss": float(notes["log_loss"]), "trees": float(notes.get("trees", 0))})
-        tell(f"trial {trial.number + 1} of {budget.trials}", (trial.number + 1) / budget.trials)
+        progress(f"trial {trial.number + 1} of {budget.trials}", (trial.number + 1) / budget.trials)
         if notes is None:
             raise optuna.TrialPruned
         return float(notes["log_loss"])

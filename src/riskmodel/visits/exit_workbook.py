@@ -112,8 +112,8 @@ def _sheet(book: Any, review: ExitReview, proposal: str, style: dict[str, Any]) 
     sheet.set_row(0, 27)
     sheet.write_string(0, 0, f"{zh}   {en}", style["title"])
     sheet.set_row(1, 18)
-    told = f"{SIGNAL_ZH}   ·   评分截止日 {review.as_of.isoformat()}   ·   {rows.height}户 households"
-    sheet.write_string(1, 0, told, style["subtitle"])
+    subtitle = f"{SIGNAL_ZH}   ·   评分截止日 {review.as_of.isoformat()}   ·   {rows.height}户 households"
+    sheet.write_string(1, 0, subtitle, style["subtitle"])
     sheet.set_row(HEADER_ROW, 33)
     for place, (head_zh, head_en, width) in enumerate(_HEADS):
         sheet.set_column(place, place, width)

@@ -20,7 +20,7 @@ from riskmodel.calendar import months_before
 from riskmodel.errors import Fault, UserError
 from riskmodel.settings import Exits
 from riskmodel.tables import Tables
-from riskmodel.visits.leads import GUARANTEES, standing
+from riskmodel.visits.leads import GUARANTEES, household_states
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,14 +91,14 @@ def looks_back(
     from riskmodel.features import build
     from riskmodel.policy import Policy
 
-    monitored = standing(tables, as_of).filter("monitored")["household_id"].to_list()
+    monitored = household_states(tables, as_of).filter("monitored")["household_id"].to_list()
     policy = Policy.load(model.project, tables)
     back = sorted({*range(settings.low_scorings), settings.months_above_line}, reverse=True)
     looks = []
     for months in back:
         day = months_before(as_of, months)
         there = (
-            standing(tables, day)
+            household_states(tables, day)
             .filter(pl.col("household_id").is_in(monitored) & (pl.col("people") > 0))["household_id"]
             .to_list()
         )
@@ -150,15 +150,15 @@ def exit_review(
     rows = []
     for fact in facts.iter_rows(named=True):
         name = fact["household_id"]
-        told = [
+        conditions = [
             _low(name, newest, probability, rules),
             _income(name, ordered, gap, as_of, rules),
             _guarantees(fact),
             _measure(fact),
             _time(fact, as_of, rules),
         ]
-        good = [(zh, en) for met, zh, en in told if met]
-        bad = [(zh, en) for met, zh, en in told if not met]
+        good = [(zh, en) for met, zh, en in conditions if met]
+        bad = [(zh, en) for met, zh, en in conditions if not met]
         against = [*bad, *_doubts(fact)]
         proposal = "not_yet" if bad else "review"
         if not fact["labour"]:
@@ -190,12 +190,12 @@ def exit_review(
     return ExitReview(as_of, frame.sort(turn, "township_code", "village_code", "household_id"))
 
 
-Told = tuple[bool, str, str]
+Condition = tuple[bool, str, str]
 
 
 def _low(
     name: str, newest: Sequence[Look], probability: dict[dt.date, dict[str, float]], rules: Exits
-) -> Told:
+) -> Condition:
     values = [probability[look.as_of].get(name) for look in newest]
     limit = f"{rules.probability:.0%}"
     if len(newest) < rules.low_scorings or any(value is None for value in values):
@@ -220,7 +220,7 @@ def _income(
     gap: dict[dt.date, dict[str, float | None]],
     as_of: dt.date,
     rules: Exits,
-) -> Told:
+) -> Condition:
     """Above the line at every look of the period, the first of which lies at its beginning."""
     begin = months_before(as_of, rules.months_above_line)
     inside = [look for look in looks if look.as_of >= begin]
@@ -244,7 +244,7 @@ def _income(
     )
 
 
-def _guarantees(fact: dict[str, Any]) -> Told:
+def _guarantees(fact: dict[str, Any]) -> Condition:
     failed = [pair for name, pair in GUARANTEES.items() if fact[name] is False]
     unknown = [pair for name, pair in GUARANTEES.items() if fact[name] is None]
     if failed:
@@ -262,7 +262,7 @@ def _guarantees(fact: dict[str, Any]) -> Told:
     return True, "“三保障”和饮水安全均达标", "all guarantees and safe water in place"
 
 
-def _measure(fact: dict[str, Any]) -> Told:
+def _measure(fact: dict[str, Any]) -> Condition:
     if fact["measures"]:
         return (
             True,
@@ -272,7 +272,7 @@ def _measure(fact: dict[str, Any]) -> Told:
     return False, "纳入监测后尚无帮扶措施记录", "no measure on record since identification"
 
 
-def _time(fact: dict[str, Any], as_of: dt.date, rules: Exits) -> Told:
+def _time(fact: dict[str, Any], as_of: dt.date, rules: Exits) -> Condition:
     since = fact["monitored_since"]
     if since <= months_before(as_of, rules.months_since_identified):
         return (
@@ -315,7 +315,7 @@ def _facts(tables: Tables, as_of: dt.date) -> pl.DataFrame:
     """One row a monitored household with somebody in force: what the conditions and doubts rest on, known by
     the day."""
     known = tables.known_by(as_of)
-    now = standing(tables, as_of).filter(pl.col("monitored") & (pl.col("people") > 0))
+    now = household_states(tables, as_of).filter(pl.col("monitored") & (pl.col("people") > 0))
     year_ago = months_before(as_of, _RECENT)
     grown = (pl.lit(as_of) - pl.col("birth_date")).dt.total_days() >= WORKING_AGE * 365.25
     able = grown & (pl.col("schooling") == "none") & pl.col("labour").cast(pl.String).is_in(_ABLE)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from riskmodel.errors import DataError, Fault
-from riskmodel.tables.xlsx import LIST_BOUNDS, Area, CellFault, Sheet, address, read_workbook
+from riskmodel.tables.xlsx import LIST_BOUNDS, Area, CellFault, WorkbookSheet, address, read_workbook
 from riskmodel.visits.forms import FILL, READ, RETURNED_HEADINGS, as_written
 from riskmodel.visits.workbook import GUIDE, MONITORED, NOTES, RETURNED, SHEET, STANDBY, TECHNICAL
 
@@ -222,7 +222,7 @@ def _columns(cells: Mapping[int, Any]) -> tuple[dict[str, int], list[str]]:
     return found, list(dict.fromkeys(twice))
 
 
-def _heading_of(sheet: Sheet) -> int | None:
+def _heading_of(sheet: WorkbookSheet) -> int | None:
     """The row with the form's headings: a household and a column to fill in, or two columns to fill in; None:
     the sheet has none."""
     for line in [line for line in sheet.rows if line <= _HEADING_ROWS]:
@@ -234,7 +234,7 @@ def _heading_of(sheet: Sheet) -> int | None:
 
 
 def _row_of(
-    sheet: Sheet, line: int, heading: int, columns: Mapping[str, int], technical: Mapping[str, str]
+    sheet: WorkbookSheet, line: int, heading: int, columns: Mapping[str, int], technical: Mapping[str, str]
 ) -> FilledRow:
     cells = sheet.rows[line]
     texts = {key: _text(cells.get(place)) for key, place in columns.items()}
@@ -279,7 +279,7 @@ def _outside(cell: str) -> Reason:
     )
 
 
-def _unread_columns(sheet: Sheet, heading: int, columns: Mapping[str, int]) -> list[Reason]:
+def _unread_columns(sheet: WorkbookSheet, heading: int, columns: Mapping[str, int]) -> list[Reason]:
     """Columns with a heading of their own, which are not part of the form."""
     notes = []
     for place, cell in sheet.rows[heading].items():

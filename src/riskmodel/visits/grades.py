@@ -14,7 +14,7 @@ from riskmodel.screening.grades import GUARANTEE_RULE, Grading
 from riskmodel.screening.scoring import Scores
 from riskmodel.settings import Leads, ScreeningSettings
 from riskmodel.tables import Tables
-from riskmodel.visits.leads import GUARANTEES, HITS_SCHEMA, open_leads, rules_met, standing
+from riskmodel.visits.leads import GUARANTEES, HITS_SCHEMA, household_states, open_leads, rules_met
 
 GRADE_COLUMNS = ("grade", "grade_reasons_zh", "grade_reasons_en")
 
@@ -73,7 +73,7 @@ def with_leads(
 ) -> Scores:
     """The scores with the grades that a list of this day and capacity gives: open leads and failing
     guarantees count."""
-    now = standing(tables, as_of)
+    now = household_states(tables, as_of)
     hits = rules_met(scores.frame)
     leads, _ = open_leads(
         tables, as_of, settings.leads, now=now, hits=pl.DataFrame(schema=HITS_SCHEMA), names={}

@@ -59,7 +59,7 @@ LEAD_SCHEMA: Final = {
 }
 
 
-def standing(tables: Tables, as_of: dt.date) -> pl.DataFrame:
+def household_states(tables: Tables, as_of: dt.date) -> pl.DataFrame:
     """Where each household stands on the day, one row a household known by then, sorted by household_id.
 
     Columns: household_id, township_code, village_code, people (members in force; 0: dead or moved),
@@ -241,7 +241,7 @@ def open_leads(
 ) -> tuple[pl.DataFrame, LeadCounts]:
     """All leads that wait for a visit on the day, and what became of the rows of the `leads` table.
 
-    `now` is `standing(tables, as_of)`, `hits` is `rule_hits(…)`. names: department rule -> what it is called,
+    `now` is `household_states(tables, as_of)`, `hits` is `rule_hits(…)`. names: department rule -> what it is called,
     in zh and en; a rule that is not in it is shown by its code. Columns out: household_id, kind (a key of
     LEAD_KINDS), since (day known; null for a rule met since an unknown day), zh, en (in words); sorted by
     household, urgency, day. Several a household are possible.
@@ -272,12 +272,12 @@ def open_leads(
         read=every.height,
         **{name: fates.get(name, 0) for name in ("open", "answered", "too_old", "not_asked", "unknown")},
     )
-    told = every.filter(pl.col("fate").is_in(["open", "unknown"])).select(
+    shown = every.filter(pl.col("fate").is_in(["open", "unknown"])).select(
         "household_id", "kind", "since", "topic"
     )
     words = [
         _lead(row["household_id"], row["kind"], row["since"], row["topic"] or "", row["topic"] or "")
-        for row in told.iter_rows(named=True)
+        for row in shown.iter_rows(named=True)
     ]
 
     # A failed guarantee stays a lead until it is mended; a visit only gives it some quiet.

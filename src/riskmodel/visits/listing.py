@@ -21,7 +21,7 @@ from riskmodel.tables import Tables
 from riskmodel.tables.staleness import stale_note
 from riskmodel.visits.draws import draw_checks, strata_of, tie_order
 from riskmodel.visits.grades import GRADE_COLUMNS, grades_of, on_record
-from riskmodel.visits.leads import open_leads, rule_hits, standing
+from riskmodel.visits.leads import household_states, open_leads, rule_hits
 from riskmodel.visits.not_listed import not_listed, quiet_days
 from riskmodel.visits.quotas import fill_visits, quotas_of
 from riskmodel.visits.visit_list import COLUMNS, LISTED_AS, VisitList, cycle_length, cycle_of
@@ -59,7 +59,7 @@ def screening_list(
     settings = settings or ScreeningSettings()
     scored = _scored(scores, as_of, capacity)
     cycle = cycle_of(as_of, settings.cycle)
-    now = standing(tables, as_of)
+    now = household_states(tables, as_of)
     county, scored, elsewhere = _of_one_county(scored, now, county)
     dates = _data_dates(tables, as_of)
     stale = stale_note(dates, as_of)
@@ -119,7 +119,7 @@ def screening_list(
     listed, waiting, drawn_from = _choose(everybody, carried, cycle, capacity, settings, notes)
 
     grades = grades_of(everybody, on_record(tables, as_of, hits, settings.leads), capacity, settings)
-    rows = _told(listed, scores).drop(GRADE_COLUMNS, strict=False)
+    rows = _with_reasons(listed, scores).drop(GRADE_COLUMNS, strict=False)
     rows = rows.join(grades, on="household_id", how="left", maintain_order="left")
     rows = _number(rows, settings)
     rows = rows.with_columns(
@@ -326,7 +326,7 @@ def _everybody(
 ) -> pl.DataFrame:
     """Everybody who is scored or has a lead, in the model's order (`place`; households without a score last),
     with leads in words."""
-    told = leads.group_by("household_id", maintain_order=True).agg(
+    lead_texts = leads.group_by("household_id", maintain_order=True).agg(
         lead_kinds=pl.col("kind").unique(maintain_order=True).str.join(";"),
         leads_zh=pl.col("zh").unique(maintain_order=True).str.join("\n"),
         leads_en=pl.col("en").unique(maintain_order=True).str.join("\n"),
@@ -334,7 +334,7 @@ def _everybody(
     keep = [name for name in scored.columns if name in COLUMNS]
     drop = {"township_code", "village_code", "as_of", "grade", "cycle"}
     own = scored.select(name for name in keep if name not in drop)
-    frame = own.join(told, on="household_id", how="full", coalesce=True).join(
+    frame = own.join(lead_texts, on="household_id", how="full", coalesce=True).join(
         now, on="household_id", how="left"
     )
     # A scored household that the tables do not hold on this day has no village: it is gone, and falls out
@@ -386,19 +386,19 @@ def _checks(language: str) -> pl.Expr:
     return pl.when(text.str.len_chars() > 0).then(lead + text)
 
 
-def _told(listed: pl.DataFrame, scores: Scored) -> pl.DataFrame:
+def _with_reasons(listed: pl.DataFrame, scores: Scored) -> pl.DataFrame:
     """Reasons a line each, and the reviewed texts of what to check, of the listed households; from scores
     that can explain themselves."""
     if not isinstance(scores, ExplainedScores):
         return listed
     checks = scores.table.wordbook.checks
-    told = []
+    texts = []
     for name in listed.filter(pl.col("margin").is_not_null())["household_id"].to_list():
         explained = scores.reasons(name)
         up = [reason for reason in explained if reason.raises]
         down = [reason for reason in explained if not reason.raises]
         kinds = explained.risk_kinds
-        told.append(
+        texts.append(
             (
                 name,
                 "\n".join([*(reason.zh for reason in up), *(f"另一方面：{reason.zh}" for reason in down)])
@@ -414,7 +414,7 @@ def _told(listed: pl.DataFrame, scores: Scored) -> pl.DataFrame:
     names = ("reasons_zh", "reasons_en", "check_zh", "check_en")
     schema = {"household_id": pl.String} | {f"told_{name}": pl.String for name in names}
     listed = listed.join(
-        pl.DataFrame(told, schema=schema, orient="row"), on="household_id", how="left", maintain_order="left"
+        pl.DataFrame(texts, schema=schema, orient="row"), on="household_id", how="left", maintain_order="left"
     )
     listed = listed.with_columns(pl.coalesce(f"told_{name}", name).alias(name) for name in names)
     return listed.drop(f"told_{name}" for name in names)
@@ -531,7 +531,7 @@ def _choose(
     first = ahead.sort("place").head(int(settings.carry_over.share * room))["household_id"].to_list()
     chosen = fill_visits(ahead, rest, leads, first, room, quotas, settings)
     picks = pl.concat([ahead, rest]).filter(pl.col("household_id").is_in(chosen))
-    _say_tie(rest, set(chosen), notes)
+    _note_tie(rest, set(chosen), notes)
 
     # Everybody who gets no visit in this cycle can be drawn, also who waits by a rule: else misses among them
     # would stay unseen.
@@ -598,7 +598,7 @@ def _choose(
     return listed, waiting, population
 
 
-def _say_tie(rest: pl.DataFrame, chosen: set[str], notes: list[tuple[str, str]]) -> None:
+def _note_tie(rest: pl.DataFrame, chosen: set[str], notes: list[tuple[str, str]]) -> None:
     """Say it when the cut goes through households with the same score."""
     inside = rest.filter(pl.col("household_id").is_in(chosen))
     if not inside.height:

@@ -112,12 +112,12 @@ def page_of(visits: VisitList) -> str:
         ):
             if rows:
                 parts.append(_section(visits, code, rows, title))
-    told = "".join(
+    rows_of_notes = "".join(
         f"<tr><th>{html.escape(label)}</th><td>{html.escape(zh)}</td><td>{html.escape(en)}</td></tr>"
         for label, zh, en in [*notes_of(visits), *_words(visits)]
     )
     parts.append(
-        f'<section><table class="notes"><colgroup><col style="width:16%"><col><col></colgroup><thead>{_title(visits, "说明", "Notes", 3)}</thead><tbody>{told}</tbody></table></section>'
+        f'<section><table class="notes"><colgroup><col style="width:16%"><col><col></colgroup><thead>{_title(visits, "说明", "Notes", 3)}</thead><tbody>{rows_of_notes}</tbody></table></section>'
     )
     area = f"{visits.cycle} · {visits.county_code} · {visits.as_of.isoformat()}"
     return f"""<!doctype html>

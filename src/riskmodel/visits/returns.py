@@ -58,7 +58,7 @@ class Result:
     @property
     def content(self) -> str:
         """Hash of everything that the visitor said."""
-        said = (
+        findings = (
             self.visited_on.isoformat(),
             self.outcome,
             self.risk_kinds,
@@ -66,7 +66,7 @@ class Result:
             self.visitor,
             self.note,
         )
-        return hashlib.sha256("\x1f".join((self.household_id, *said)).encode()).hexdigest()
+        return hashlib.sha256("\x1f".join((self.household_id, *findings)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

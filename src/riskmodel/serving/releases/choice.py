@@ -3,7 +3,7 @@ pass, the newest other one that does.
 
 A service that starts after a power cut, on a damaged disk or beside a half-copied folder is of more use with
 last month's model than not at all, as
-long as everybody can see it (`NotTaken`). Only releases sealed with a trusted key are looked at, so that nobody
+long as everybody can see it (`RefusedRelease`). Only releases sealed with a trusted key are looked at, so that nobody
 can bring in a model by damaging another;
 what must never serve again is deleted, or its key is.
 """
@@ -36,7 +36,7 @@ log = logging.getLogger("riskmodel.releases")
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReleaseFiles:
     """What lay there at a look: the name in `release/current`, the stamps of that folder's files and of
     the trusted keys. Another one: look again."""
 
@@ -46,7 +46,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class NotTaken:
+class RefusedRelease:
     """The release that `release/current` names and that is not in force. name: its folder ("": the
     pointer names none); faults: why."""
 
@@ -65,15 +65,15 @@ class Choice:
     seen: what the choice was made on."""
 
     release: Release
-    not_taken: NotTaken | None
-    seen: Seen
+    not_taken: RefusedRelease | None
+    seen: ReleaseFiles
 
 
-def look(project: Project) -> Seen:
+def look(project: Project) -> ReleaseFiles:
     """What `release/current` names now, and when its files were last changed. Reads no file but the
     pointer."""
     name = current_name(project)
-    return Seen(
+    return ReleaseFiles(
         name, stamps(project.root / FOLDER / name) if name else (), stamps(project.root / TRUSTED_FILE)
     )
 
@@ -112,10 +112,12 @@ def choose(project: Project, trusted: Mapping[str, bytes], trial_seconds: float)
     seen = look(project)
     try:
         release = open_release(newest_release(project), trusted)
-        say_if_out_of_date(project, release)
+        warn_if_out_of_date(project, release)
         return Choice(release, None, seen)
     except (UserError, OSError) as error:
-        not_taken = NotTaken(seen.name, faults_of(error, project.root / FOLDER / (seen.name or CURRENT)))
+        not_taken = RefusedRelease(
+            seen.name, faults_of(error, project.root / FOLDER / (seen.name or CURRENT))
+        )
     faults = list(not_taken.faults)
     whole: list[tuple[str, float, Path]] = []
     for folder in candidates(project):
@@ -133,22 +135,22 @@ def choose(project: Project, trusted: Mapping[str, bytes], trial_seconds: float)
         except UserError as error:
             faults += faults_of(error, folder)
             continue
-        said = {"meant": seen.name, "faults": [str(fault) for fault in not_taken.faults][:10]}
+        fields = {"meant": seen.name, "faults": [str(fault) for fault in not_taken.faults][:10]}
         until = release.valid_until.isoformat()
         log.error(
             "another release serves in place of the current one",
-            extra={"said": {"release": folder.name, "valid_until": until} | said},
+            extra={"said": {"release": folder.name, "valid_until": until} | fields},
         )
-        say_if_out_of_date(project, release)
+        warn_if_out_of_date(project, release)
         return Choice(release, not_taken, seen)
     raise ModelError(faults)
 
 
-def say_if_out_of_date(project: Project, release: Release) -> None:
+def warn_if_out_of_date(project: Project, release: Release) -> None:
     """A warning in the log where the scores of a release that is taken are past their last valid day."""
     if release.valid_until < today(load_settings(project)):
-        said = {"release": release.folder.name, "valid_until": release.valid_until.isoformat()}
-        log.warning("the release in force is past its last valid day: make a new one", extra={"said": said})
+        fields = {"release": release.folder.name, "valid_until": release.valid_until.isoformat()}
+        log.warning("the release in force is past its last valid day: make a new one", extra={"said": fields})
 
 
 def faults_of(error: Exception, where: Path) -> tuple[Fault, ...]:

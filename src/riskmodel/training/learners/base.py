@@ -57,7 +57,7 @@ class Task:
     threads: int = 1
     progress: Callable[[str, float], None] | None = None
 
-    def tell(self, text: str, share: float) -> None:
+    def report(self, text: str, share: float) -> None:
         """Report progress, if somebody listens: a text and the share done, 0 to 1."""
         if self.progress is not None:
             self.progress(text, share)

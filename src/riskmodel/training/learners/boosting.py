@@ -164,7 +164,7 @@ def fit_boosting(task: Task) -> Ensemble:
             for place, margin in enumerate(model.staged_decision_function(later.features[unseen])):
                 losses[place] += float(log_loss(np.ravel(margin), later.label[unseen]).sum())
         models.append(model)
-        task.tell(f"histogram boosting, member {number + 1} of {task.members}", (number + 1) / task.members)
+        task.report(f"histogram boosting, member {number + 1} of {task.members}", (number + 1) / task.members)
     best = int(np.argmin(losses)) + 1
     return Ensemble(
         tuple(as_arrays(model, best) for model in models),

@@ -176,7 +176,7 @@ def fit_logistic(task: Task) -> Ensemble:
             margin = beta[0] + later_inputs[unseen] @ beta[1:]
             losses[penalty] += float(log_loss(margin, later.label[unseen]).sum())
             done = (len(losses) - 1 + (number + 1) / task.members) / len(task.parameters.penalties)
-            task.tell(
+            task.report(
                 f"logistic regression, penalty {penalty:g}, member {number + 1} of {task.members}", done
             )
         if losses[penalty] > min(losses.values()):

@@ -72,7 +72,7 @@ def fit_prior(task: Task) -> Prior | None:
     return Prior(members, float(fitted.notes["penalty"]), share)
 
 
-def told_rows(rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+def distilled_rows(rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     """At most `ROWS` of a member's rows, evenly over all of them: every as-of date and every part of the
     county has its share.
     """
@@ -81,7 +81,7 @@ def told_rows(rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     return rows[np.linspace(0, len(rows) - 1, ROWS).astype(np.intp)]
 
 
-def tell_regression(data: Any, parameters: dict[str, Any], target: Floats) -> Any:
+def distil_regression(data: Any, parameters: dict[str, Any], target: Floats) -> Any:
     """A Booster whose trees reproduce `target`, the regression's margin, shape (n,). data: the binned rows,
     constructed. parameters: the member's, of which threads, seed, bins and signs are kept.
     """
@@ -94,7 +94,7 @@ def tell_regression(data: Any, parameters: dict[str, Any], target: Floats) -> An
     return booster
 
 
-def joined(told: Any, outcomes: Any, share: float, trees: int) -> str:
+def joined(distilled: Any, outcomes: Any, share: float, trees: int) -> str:
     """One LightGBM model text of both parts: the distilled trees times `share`, then the first `trees` trees
     on the outcomes times 1 − share.
 
@@ -102,7 +102,7 @@ def joined(told: Any, outcomes: Any, share: float, trees: int) -> str:
     """
     import lightgbm as lgb
 
-    head, first, _ = _split(told.model_to_string())
+    head, first, _ = _split(distilled.model_to_string())
     _, second, tail = _split(outcomes.model_to_string(num_iteration=trees))
     blocks = [*(_times(block, share) for block in first), *(_times(block, 1 - share) for block in second)]
     numbered = [f"Tree={number}\n{block}" for number, block in enumerate(blocks)]

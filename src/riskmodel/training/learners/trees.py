@@ -24,7 +24,7 @@ from riskmodel.training.learners.base import (
     household_weights,
     log_loss,
 )
-from riskmodel.training.learners.prior import Prior, fit_prior, joined, tell_regression, told_rows
+from riskmodel.training.learners.prior import Prior, distil_regression, distilled_rows, fit_prior, joined
 from riskmodel.training.samples import INTERVALS, Floats, Sample
 
 # Trees are grown this many at a time before the members are stopped together.
@@ -176,7 +176,7 @@ class _Growing:
     without a split.
     """
 
-    told: Any
+    distilled: Any
     share: float
     outcomes: Any
     inputs: Floats
@@ -184,11 +184,11 @@ class _Growing:
     margin: Floats
     idle: int = 0
 
-    def start(self, trees_of_told: Callable[[], Any] | None) -> None:
+    def start(self, distilled_trees: Callable[[], Any] | None) -> None:
         """Grow the trees distilled from the regression, if the plan asks for them."""
-        if trees_of_told is not None:
-            self.told = trees_of_told()
-            self.margin = self._with(self.told, self.share, 0)
+        if distilled_trees is not None:
+            self.distilled = distilled_trees()
+            self.margin = self._with(self.distilled, self.share, 0)
 
     def grow(self, trees: int) -> float:
         """Add so many trees on the outcomes; the log loss of the unseen rows, summed."""
@@ -212,9 +212,9 @@ class _Growing:
 
     def text(self, trees: int) -> str:
         """The member as LightGBM writes it, with its first `trees` trees on the outcomes."""
-        if self.told is None:
+        if self.distilled is None:
             return str(self.outcomes.model_to_string(num_iteration=trees))
-        return joined(self.told, self.outcomes, self.share, trees)
+        return joined(self.distilled, self.outcomes, self.share, trees)
 
 
 def fit_lightgbm(
@@ -247,7 +247,7 @@ def fit_lightgbm(
                 best_trees = [max(1, member.outcomes.current_iteration()) for member in members]
             if report is not None:
                 report(grown, loss)
-            task.tell(
+            task.report(
                 f"LightGBM, {grown} trees × {task.members} members", min(0.99, grown / wanted.rounds_at_most)
             )
             if grown - best_at >= wanted.patience or all(member.idle >= GIVE_UP for member in members):
@@ -255,8 +255,12 @@ def fit_lightgbm(
     texts = [member.text(trees) for member, trees in zip(members, best_trees, strict=True)]
     notes: dict[str, Any] = {"trees": best_at, "log_loss": best_loss, "grown": grown}
     if prior is not None:
-        told = [member.told.num_trees() for member in members]
-        notes |= {"logistic_share": prior.share, "logistic_penalty": prior.penalty, "logistic_trees": told}
+        distilled = [member.distilled.num_trees() for member in members]
+        notes |= {
+            "logistic_share": prior.share,
+            "logistic_penalty": prior.penalty,
+            "logistic_trees": distilled,
+        }
     return Ensemble(tuple(TreeMember(text) for text in texts), notes)
 
 
@@ -294,10 +298,10 @@ def _started(task: Task, data: Any, prior: Prior | None, pool: ThreadPoolExecuto
         if prior is None:
             tellers.append(None)
         else:
-            few = told_rows(rows)
+            few = distilled_rows(rows)
             target = prior.members[number].margin(train.features[few]) - level
             tellers.append(
-                partial(tell_regression, data.subset(few.tolist()).construct(), parameters, target)
+                partial(distil_regression, data.subset(few.tolist()).construct(), parameters, target)
             )
     list(pool.map(_Growing.start, members, tellers))
     return members
