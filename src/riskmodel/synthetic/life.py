@@ -167,7 +167,7 @@ class Step(NamedTuple):
     village: Any  # where the household lives in that month
 
 
-class Log(NamedTuple):
+class EventLog(NamedTuple):
     """The events of a run. Those beyond `events` are counted and not kept: the caller makes room, and runs
     again.
     """
@@ -677,7 +677,7 @@ def futures(state: Any, rng: Any, county: Any, start: int, stop: int, draws: int
     as three numbers. The `sky` of the county holds the draws side by side.
     """
     fixed = county.fixed
-    log = Log(events=np.zeros((0, EVENT)), count=np.zeros(1, np.int64), recording=False)
+    log = EventLog(events=np.zeros((0, EVENT)), count=np.zeros(1, np.int64), recording=False)
     out = np.zeros(8)
     pay = np.zeros(4)
     s = np.zeros(state.shape[1])

@@ -103,7 +103,7 @@ def live(
     room = n * months // 12 + 1_000
     while True:
         events, count = np.zeros((room, life.EVENT)), np.zeros(1, np.int64)
-        log = life.Log(events, count, recording=True)
+        log = life.EventLog(events, count, recording=True)
         monthly = life.Monthly(wages, farm, snapshots, snapshot_months)
         life.history(state.copy(), streams.copy(), life.County(fixed, world, sky), log, monthly)
         if count[0] <= room:
