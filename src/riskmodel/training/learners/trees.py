@@ -287,7 +287,7 @@ def _started(task: Task, data: Any, prior: Prior | None, pool: ThreadPoolExecuto
         inputs = np.ascontiguousarray(later.features[places])
         members.append(
             _Growing(
-                told=None,
+                distilled=None,
                 share=share,
                 outcomes=lgb.Booster(parameters, part),
                 inputs=inputs,
