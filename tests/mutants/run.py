@@ -20,7 +20,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,9 +43,13 @@ ROOMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "screening/grades.py",
             "visits/grades.py",
             "visits/draws.py",
+            "visits/visit_list.py",
+            "visits/not_listed.py",
         ),
         (
+            "tests/visits/test_list_figures.py",
             "tests/visits/test_list_edges.py",
+            "tests/visits/test_grades.py",
             "tests/visits/test_list.py",
             "tests/visits/test_list_random_checks.py",
         ),
@@ -244,11 +248,16 @@ def put_in(file: str, code: str) -> None:
                 setattr(other, key, vars(module)[key])
 
 
-def run_items(session, seconds: float, mutation: tuple[str, str] | None = None) -> int:
-    """Run the collected tests in a fork up to the first that fails, with a mutated file (name, source) if one is given; the process id."""
+def run_items(
+    items: list, session, seconds: float, mutation: tuple[str, str] | None = None
+) -> tuple[int, int]:
+    """Run the collected tests in a fork up to the first that fails, with a mutated file (name, source) if one is given; the process id, and
+    the end of a pipe from which the name of the test that failed can be read."""
+    reading, writing = os.pipe()
     child = os.fork()
     if child:
-        return child
+        os.close(writing)
+        return child, reading
     try:
         signal.alarm(int(seconds))
         quiet = os.open(os.environ.get("MUTANTS_LOG", os.devnull), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -256,13 +265,31 @@ def run_items(session, seconds: float, mutation: tuple[str, str] | None = None) 
             os.dup2(quiet, stream)
         if mutation is not None:
             put_in(*mutation)
-        for item, after in zip(session.items, [*session.items[1:], None], strict=True):
+        for item, after in zip(items, [*items[1:], None], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
             if session.testsfailed:
+                os.write(writing, item.nodeid.encode())
                 os._exit(1)
         os._exit(0)
     except BaseException:
         os._exit(99)
+
+
+def nearest_first(items: list, mutant: Mutant, noticed: Mapping[str, list[Mutant]]) -> list:
+    """The tests in the order in which they will probably notice a mutant: first those that noticed one of the same file, by the lines
+    between. noticed: name of a test -> mutants that it noticed."""
+
+    def lines_between(item) -> int:
+        return min(
+            (
+                abs(other.line - mutant.line)
+                for other in noticed.get(item.nodeid, ())
+                if other.file == mutant.file
+            ),
+            default=1_000_000,
+        )
+
+    return sorted(items, key=lines_between)
 
 
 class Mutating:
@@ -275,12 +302,15 @@ class Mutating:
 
     def pytest_runtestloop(self, session) -> bool:
         started = time.perf_counter()
-        _, status = os.waitpid(run_items(session, 900), 0)
+        child, reading = run_items(session.items, session, 900)
+        _, status = os.waitpid(child, 0)
+        os.close(reading)
         if status:
             self.failed = True
             return True
         limit = 20 + 6 * (time.perf_counter() - started)
         argued, queue, running = equivalents(), list(self.queue), {}
+        noticed: dict[str, list[Mutant]] = {}
         while queue or running:
             while queue and len(running) < self.processes:
                 mutant = queue.pop(0)
@@ -289,13 +319,18 @@ class Mutating:
                 if (mutant.file, mutant.was, mutant.becomes) in argued:
                     self.outcome[mutant] = "equivalent"
                 else:
-                    running[run_items(session, limit, (mutant.file, code))] = mutant
+                    order = nearest_first(session.items, mutant, noticed)
+                    child, reading = run_items(order, session, limit, (mutant.file, code))
+                    running[child] = mutant, reading
             if running:
                 child, status = os.waitpid(-1, 0)
-                mutant = running.pop(child)
+                mutant, reading = running.pop(child)
+                with open(reading, "rb") as pipe:
+                    if name := pipe.read().decode():
+                        noticed.setdefault(name, []).append(mutant)
                 self.outcome[mutant] = "killed" if status else "survived"
                 if not status:  # shown at once: a room takes minutes
-                    print(f"survived: {mutant.text()}", flush=True)
+                    print(f"survived ({len(self.outcome)} of {len(self.queue)}): {mutant.text()}", flush=True)
         return True
 
 
