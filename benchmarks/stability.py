@@ -57,6 +57,7 @@ def main() -> int:
     print(
         f"{options.plan}, {options.households:,} households, seeds {options.seeds[0]} and {options.seeds[1]}: {found.text()}"
     )
+    print(f"Jaccard {found.jaccard:.4f}; at least {AT_LEAST} is asked for")
     return 0 if found.jaccard >= AT_LEAST else 1
 
 
