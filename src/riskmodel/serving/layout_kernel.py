@@ -340,36 +340,62 @@ def earlier_id(ids, ends, one, other):
 def write(contract, columns, records, number, rows, replaced, since):
     """Write the records of one kind."""
     kind = contract.kinds[number]
-    table, part = contract.tables[kind.table], columns.parts[kind.table]
-    cells = columns.cells
+    values = np.empty(len(rows), np.float64)
     for at in range(kind.first_field, kind.last_field):
         field = contract.fields[at]
-        source, form, width = field.source, field.form, field.width
-        place = records.at[number] + field.offset
-        for row in rows:
-            if source >= 0:
-                value = cells[part.cell + source * part.height + row]
-                if form == DAY:
-                    value = float(NEVER) if np.isnan(value) else value - EPOCH
-                elif form == BIRTH:
-                    value = float(birth_of(np.int64(value) - EPOCH))
-            elif source == REPLACED:
-                value = float(replaced[part.row + row])
-            elif source == PERSON:
-                value = cells[part.cell + table.member * part.height + row]
-            elif source == SCOPE:
-                value = float(columns.wide[row, 1])
-            elif source <= SINCE:
-                value = float(since[row, SINCE - source])
-            else:
-                value = float(columns.areas[row, AREA - source])
-            if width == 8:
-                records.as_f8[place >> 3] = value
-            elif width == 4:
-                records.as_i4[place >> 2] = -1 if np.isnan(value) else np.int64(value)
-            else:
-                records.as_i1[place] = -1 if np.isnan(value) else np.int64(value)
-            place += kind.size
+        gather(values, contract, columns, kind.table, field.source, rows, replaced, since)
+        if field.form == DAY:
+            for place in range(len(values)):
+                values[place] = NEVER if np.isnan(values[place]) else values[place] - EPOCH
+        elif field.form == BIRTH:
+            for place in range(len(values)):
+                values[place] = birth_of(np.int64(values[place]) - EPOCH)
+        first = records.at[number] + field.offset
+        if field.width == 8:
+            fill(records.as_f8, first >> 3, kind.size >> 3, values)
+        elif field.width == 4:
+            fill_whole(records.as_i4, first >> 2, kind.size >> 2, values)
+        else:
+            fill_whole(records.as_i1, first, kind.size, values)
+
+
+@compiled
+def gather(values, contract, columns, number, source, rows, replaced, since):
+    """One field's values of the given rows of a table, into `values`: a column, or what is worked out."""
+    part = columns.parts[number]
+    if source >= 0 or source == PERSON:
+        column = source if source >= 0 else contract.tables[number].member
+        cells = columns.cells[part.cell + column * part.height :]
+        for place in range(len(rows)):
+            values[place] = cells[rows[place]]
+    elif source == REPLACED:
+        days = replaced[part.row :]
+        for place in range(len(rows)):
+            values[place] = days[rows[place]]
+    elif source == SCOPE:
+        for place in range(len(rows)):
+            values[place] = columns.wide[rows[place], 1]
+    elif source <= SINCE:
+        for place in range(len(rows)):
+            values[place] = since[rows[place], SINCE - source]
+    else:
+        for place in range(len(rows)):
+            values[place] = columns.areas[rows[place], AREA - source]
+
+
+@compiled
+def fill(field, first, step, values):
+    """Values into one field of records that are `step` apart."""
+    for place in range(len(values)):
+        field[first + place * step] = values[place]
+
+
+@compiled
+def fill_whole(field, first, step, values):
+    """Whole numbers into one field of records that are `step` apart; -1 for what is missing."""
+    for place in range(len(values)):
+        value = values[place]
+        field[first + place * step] = -1 if np.isnan(value) else np.int64(value)
 
 
 @compiled

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import orjson
 from msgspec import UNSET, Struct
 
@@ -180,7 +181,7 @@ def _asked(request: RequestBody, body: bytes, laid_out: LaidOut | None) -> Asked
         if laid_out is not None:
             keys += sum(getattr(request.tables, name) is not UNSET for name in READ) + laid_out.keys
             colons += laid_out.colons
-        if body.count(b":") != keys + colons or b"\\u003" in body:
+        if _count(body, b":") != keys + colons or (b"\\" in body and b"\\u003" in body):
             raise InDoubt
     key = request.idempotency_key
     return Asked(
@@ -190,6 +191,11 @@ def _asked(request: RequestBody, body: bytes, laid_out: LaidOut | None) -> Asked
         rows=None if laid_out is None else ReadRows(laid_out.prepared, laid_out.households, laid_out.rows),
         ids=ids,
     )
+
+
+def _count(body: bytes, sign: bytes) -> int:
+    """How often one byte occurs; as an array, because `bytes.count` stops at each of a hundred thousand."""
+    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord(sign)))
 
 
 def without_stays_elsewhere(given: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
