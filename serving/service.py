@@ -1,6 +1,8 @@
-"""The BentoML service: it says what runs, in which order, and hands over. No arithmetic here; see src/riskmodel/serving/.
+"""The BentoML service: it says what runs, in which order, and hands over. No arithmetic here; see
+src/riskmodel/serving/.
 
-Start it with `riskmodel serve`. It listens on loopback; in production a reverse proxy stands in front (serving/deploy/).
+Start it with `riskmodel serve`. It listens on loopback; in production a reverse proxy stands in front
+(serving/deploy/).
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ def open_state() -> None:
     name="riskmodel",
     workers=1,
     http={"host": "127.0.0.1"},
-    # Our own bounds, logs and metrics stand inside, behind the keys; BentoML's would cost more than the scoring.
+    # Our own bounds, logs and metrics stand inside, behind the keys; BentoML's would cost more than the
+    # scoring.
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
     tracing={"excluded_urls": ".*"},
@@ -63,7 +66,8 @@ class ScreeningService:
         state.close()
 
 
-# The first one is the outermost: a request id, the caller's address, bounds, who it is, and only then a body is read.
+# The first one is the outermost: a request id, the caller's address, bounds, who it is, and only then a body
+# is read.
 ScreeningService.add_asgi_middleware(Observed, tally=tally)
 ScreeningService.add_asgi_middleware(Forwarded, bounds=state.bounds)
 ScreeningService.add_asgi_middleware(Bounded, bounds=state.bounds)

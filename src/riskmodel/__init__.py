@@ -1,4 +1,5 @@
-"""riskmodel puts rural households in order for human verification of the risk of (re)lapsing into poverty. A signal, never a verdict.
+"""riskmodel puts rural households in order for human verification of the risk of (re)lapsing into poverty. A
+signal, never a verdict.
 
 The public names; each is imported when it is first used, so that `import riskmodel` costs nothing.
 """

@@ -26,7 +26,7 @@ def day(text: dt.date | str) -> dt.date:
         ) from None
 
 
-COUNTY_ZONE: Final = "Asia/Shanghai"  # whose day is today, unless a project says otherwise
+COUNTY_ZONE: Final = "Asia/Shanghai"  # whose day is today, unless a project sets another
 
 
 def today(zone: str = COUNTY_ZONE) -> dt.date:

@@ -1,8 +1,9 @@
 """The command line: it parses, calls one public function of riskmodel a command, and prints what came back.
 
-Exit codes: 0 done, 1 something a person can mend (in plain words, no traceback), 2 the command was written wrongly. Everything that calculates
-is imported by the command that needs it, so that `riskmodel --help` answers at once. `main` is the one place where an error of the system (a full
-disk, a missing permission, a missing extra) becomes a line for people.
+Exit codes: 0 done, 1 something a person can mend (in plain words, no traceback), 2 the command was written
+wrongly. Everything that calculates is imported by the command that needs it, so that `riskmodel --help`
+answers at once. `main` is the one place where an error of the system (a full disk, a missing permission, a
+missing extra) becomes a line for people.
 """
 
 from __future__ import annotations
@@ -112,7 +113,9 @@ def _note(text: str) -> None:
 
 
 def _answer(text: Callable[[], str], document: Callable[[], Any], *, as_json: bool) -> None:
-    """Print an answer: as text for people, or as one JSON document (dates as text, an unknown number as null)."""
+    """Print an answer: as text for people, or as one JSON document (dates as text, an unknown number as
+    null).
+    """
     if not as_json:
         print(text())
         return
@@ -122,7 +125,9 @@ def _answer(text: Callable[[], str], document: Callable[[], Any], *, as_json: bo
 
 
 def _plain(value: Any) -> Any:
-    """A value for JSON: records and frames as objects and lists, dates and paths as text, numbers without a value as null."""
+    """A value for JSON: records and frames as objects and lists, dates and paths as text, numbers without a
+    value as null.
+    """
     if value is None or isinstance(value, (bool, int, str)):
         return str(value) if isinstance(value, StrEnum) else value
     if isinstance(value, float):
@@ -317,7 +322,9 @@ def leaks(
     json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
-    """Hunt for features that look past the as-of date: later rows are removed, added and altered. Exit code 1 when one does."""
+    """Hunt for features that look past the as-of date: later rows are removed, added and altered. Exit code 1
+    when one does.
+    """
     report = rm.hunt_leaks(tables, as_of=as_of or (), seed=seed, project=project)
     _answer(report.text, lambda: {"ok": report.ok} | _plain(report), as_json=json)
     raise typer.Exit(0 if report.ok else 1)
@@ -462,7 +469,10 @@ def visit_list(
         typer.Option(
             "--output",
             metavar="FILE",
-            help="The list of the county as .xlsx or .csv, to be filled in; or as .html or .pdf, to be printed.",
+            help=(
+                "The list of the county as .xlsx or .csv, to be filled in; or as .html or .pdf, "
+                "to be printed."
+            ),
         ),
     ] = None,
     by_township: Annotated[
@@ -482,7 +492,9 @@ def visit_list(
     model: Annotated[str, typer.Option(metavar="RUN|champion", help="Whose scores.")] = "champion",
     project: ProjectOption = None,
 ) -> None:
-    """Give out the visit list of a day: it is kept in the casebook, and what is not done will be carried over to the next one."""
+    """Give out the visit list of a day: it is kept in the casebook, and what is not done will be carried over
+    to the next one.
+    """
     if output is None and by_township is None:
         raise typer.BadParameter("give --output FILE, or --by-township DIR, or both")
     from riskmodel.visits.writers import LIST_WRITERS
@@ -553,7 +565,9 @@ def record(
     ] = "command line",
     project: ProjectOption = None,
 ) -> None:
-    """Take verification results back in. What is refused comes back in FILE-returned.xlsx, which says why; the same file twice changes nothing."""
+    """Take verification results back in. What is refused comes back in FILE-returned.xlsx, which says why;
+    the same file twice changes nothing.
+    """
     print(rm.record(file, by=by, project=project).text())
 
 
@@ -563,7 +577,9 @@ def cycles(
     json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
-    """Show the open cycles: how many visits have come back, and results of two teams that contradict each other."""
+    """Show the open cycles: how many visits have come back, and results of two teams that contradict each
+    other.
+    """
     found = rm.cycles(closed=closed, project=project)
     _answer(found.text, lambda: found.rows, as_json=json)
 
@@ -588,7 +604,9 @@ def close(
     ] = None,
     project: ProjectOption = None,
 ) -> None:
-    """Close a cycle for good: results for it are refused from now on, also corrections. What was recorded stays."""
+    """Close a cycle for good: results for it are refused from now on, also corrections. What was recorded
+    stays.
+    """
     waivers = dict(_waiver(text, "HOUSEHOLD") for text in waive or ())
     print(rm.close_cycle(cycle, by=by, county=county, waive=waivers, project=project))
 
@@ -608,7 +626,9 @@ def withdraw(
     ] = None,
     project: ProjectOption = None,
 ) -> None:
-    """Take back the result of a visit that was recorded on the wrong household. The row is kept and counts nowhere any more."""
+    """Take back the result of a visit that was recorded on the wrong household. The row is kept and counts
+    nowhere any more.
+    """
     print(rm.withdraw(household, cycle, because=because, by=by, team=team, county=county, project=project))
 
 
@@ -631,7 +651,9 @@ def recall(
     json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
-    """Say what the lists missed, from the random checks of all cycles together. Too few found: only an interval, or not_estimable."""
+    """Say what the lists missed, from the random checks of all cycles together. Too few found: only an
+    interval, or not_estimable.
+    """
     found = rm.recall(tables=tables, county=county, since=since, project=project)
     _answer(found.text, lambda: found, as_json=json)
 
@@ -656,7 +678,9 @@ def exits(
     model: Annotated[str, typer.Option(metavar="RUN|champion", help="Whose scores.")] = "champion",
     project: ProjectOption = None,
 ) -> None:
-    """Propose monitored households for a review by people, with what speaks for and against it. It ends no monitoring."""
+    """Propose monitored households for a review by people, with what speaks for and against it. It ends no
+    monitoring.
+    """
     from riskmodel.visits.writers import REVIEW_WRITERS
 
     if output.suffix not in REVIEW_WRITERS:
@@ -676,7 +700,9 @@ def backup(
     ],
     project: ProjectOption = None,
 ) -> None:
-    """Copy a SQLite casebook while it is in use, and check the copy. An older backup of that name is replaced only when all is well."""
+    """Copy a SQLite casebook while it is in use, and check the copy. An older backup of that name is replaced
+    only when all is well.
+    """
     print(rm.backup(target, project=project))
 
 
@@ -693,10 +719,13 @@ def release(
 
 @app.command(name="release-key")
 def release_key(project: ProjectOption = None) -> None:
-    """Make the key that seals releases. Keep it where releases are made; the service needs its public half only (serving/trusted_keys.yaml)."""
+    """Make the key that seals releases. Keep it where releases are made; the service needs its public half
+    only (serving/trusted_keys.yaml).
+    """
     path, name = rm.release_key(project=project)
     print(
-        f"Private key: {path} (mode 0600; back it up, never copy it to the service)\nPublic key:  {name}, added to serving/trusted_keys.yaml"
+        f"Private key: {path} (mode 0600; back it up, never copy it to the service)\n"
+        f"Public key:  {name}, added to serving/trusted_keys.yaml"
     )
 
 
@@ -803,7 +832,9 @@ def audit_verify(
     json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
-    """Look through the whole chain for entries that were changed, removed or cut off. Exit code 1 when something is wrong."""
+    """Look through the whole chain for entries that were changed, removed or cut off. Exit code 1 when
+    something is wrong.
+    """
     found = rm.verify_audit(head, project=project)
     _answer(found.text, lambda: {"ok": found.ok} | _plain(found), as_json=json)
     raise typer.Exit(0 if found.ok else 1)
@@ -822,7 +853,9 @@ def audit_export(
     ] = 0,
     project: ProjectOption = None,
 ) -> None:
-    """Write the audit to a file, and verify it in the same reading. Exit code 1 when something is wrong; the file is written all the same."""
+    """Write the audit to a file, and verify it in the same reading. Exit code 1 when something is wrong; the
+    file is written all the same.
+    """
     found = rm.export_audit(output, since=since, project=project)
     print(f"{found.text()}\n{output}")
     raise typer.Exit(0 if found.ok else 1)
@@ -838,7 +871,9 @@ EXTRAS = {
 
 
 def main() -> None:
-    """Run the command line. Errors that a person can mend are a line each, without a traceback, with exit code 1."""
+    """Run the command line. Errors that a person can mend are a line each, without a traceback, with exit
+    code 1.
+    """
     _standard_streams()
     code = _outcome()
     unwritten = _flushed()
@@ -897,7 +932,9 @@ class _Printed(io.FileIO):
 
 
 def _standard_streams() -> None:
-    """Streams that take every text: a closed one leads nowhere, an encoding without Chinese gets `\\u6838` instead of an error."""
+    """Streams that take every text: a closed one leads nowhere, an encoding without Chinese gets `\\u6838`
+    instead of an error.
+    """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -924,7 +961,9 @@ def _standard_streams() -> None:
 
 
 def _flushed() -> UserError | None:
-    """Hand on what was printed. A UserError where it cannot be written: a full disk behind `>`, a reader that has gone (`| head`)."""
+    """Hand on what was printed. A UserError where it cannot be written: a full disk behind `>`, a reader that
+    has gone (`| head`).
+    """
     try:
         sys.stdout.flush()
     except BrokenPipeError:

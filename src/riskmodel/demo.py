@@ -65,7 +65,8 @@ def run(
             with console.status(f"synthesising {households:,} households, {years} years to {end}"):
                 workflow.synthesise(folder, households=households, years=years, end=end, seed=seed)
             steps.note(
-                f"a synthetic county of {households:,} households, {years} years to {end}, seed {seed}: {folder}"
+                f"a synthetic county of {households:,} households, {years} years to {end}, "
+                f"seed {seed}: {folder}"
             )
             steps.note(
                 "its people have ids, no names; docs/synthetic-county.md lists what it does not imitate"
@@ -80,7 +81,8 @@ def run(
         report, county = checked_tables(folder, today=today(load_settings(project)))
         rows = sum(summary.rows for summary in report.tables)
         steps.note(
-            f"{len(report.tables)} tables, {rows:,} rows: {len(report.errors)} errors, {len(report.warnings)} warnings"
+            f"{len(report.tables)} tables, {rows:,} rows: {len(report.errors)} errors, "
+            f"{len(report.warnings)} warnings"
         )
         for finding in report.warnings[:4]:
             steps.note(f"[dim]{finding.where}: {finding.found}"[:150])
@@ -161,8 +163,10 @@ def next_steps(project: Project, county_code: str) -> str:
     return (
         f"Next: open {' · '.join(opened)}\n"
         f"On your own tables: {again} (docs/data-contract.md of the repository)\n"
-        "The page and the API · 页面和接口: make a key, start the service, sign in at http://127.0.0.1:3000\n"
-        f"  {program} keys add 'screening desk' --role screener --area {county_code} --purpose 'home visits'{here}\n"
+        "The page and the API · 页面和接口: make a key, start the service, sign in at "
+        "http://127.0.0.1:3000\n"
+        f"  {program} keys add 'screening desk' --role screener --area {county_code} --purpose 'home "
+        f"visits'{here}\n"
         f"  {'make serve' if by_make else f'{program} serve{here}'}"
     )
 
@@ -263,7 +267,8 @@ def _promote_best(project: Project, steps: Steps, runs: Sequence[Run], compariso
         best, by="make demo", because="no plan passes; shown for demonstration", waive=waive, project=project
     )
     steps.note(
-        f"[bold red]No plan passes training/acceptance.yaml on these tables.[/] {best.plan} is shown for demonstration only:"
+        f"[bold red]No plan passes training/acceptance.yaml on these tables.[/] {best.plan} is shown for "
+        "demonstration only:"
     )
     steps.note(promotion.text())
     return best

@@ -1,9 +1,9 @@
 """Two families of errors: those that a user can mend, and bugs.
 
 RiskmodelError
-├── UserError        something outside the program is wrong: a message in plain words, no traceback, exit code 1
-│   ├── ProjectError   a file of the project folder (features/, training/, serving/) is missing or invalid
-│   ├── PolicyError    no dated value is in force for this name, area and date
+├── UserError something outside the program is wrong: a message in plain words, no traceback, exit code 1 │
+├── ProjectError a file of the project folder (features/, training/, serving/) is missing or invalid │ ├──
+PolicyError no dated value is in force for this name, area and date
 │   ├── DataError      the tables hold faults; carries all of them
 │   ├── PlanError      a training plan cannot be carried out on these tables
 │   ├── ModelError     a run, a model or a release is missing, damaged or does not fit

@@ -63,7 +63,10 @@ _BY_NUMBER = {
 _BY_TEXT = (
     (
         re.compile(
-            r"no space left on device|database or disk is full|disk quota exceeded|file too large|not enough space",
+            (
+                r"no space left on device|database or disk is full|disk quota exceeded|file too large|not "
+                r"enough space"
+            ),
             re.I,
         ),
         _FULL,

@@ -25,8 +25,8 @@ CHINESE_FONTS: Final = (
 def chinese_font() -> str | None:
     """Name of an installed font with Chinese glyphs, the best first, or None.
 
-    matplotlib keeps its list of fonts in a cache of the user and never renews it: where that list has none, the system's fonts are looked
-    through once more, so that a font installed after the first picture is used.
+    matplotlib keeps its list of fonts in a cache of the user and never renews it: where that list has none,
+    the system's fonts are looked through once more, so that a font installed after the first picture is used.
     """
     return _best() or (_best() if _add_newly_installed() else None)
 

@@ -84,7 +84,8 @@ class Series(Strict):
         for area in values:
             if area != NATIONAL and not (area.isdigit() and len(area) in _WIDTHS):
                 raise ValueError(
-                    f"area `{area}` is neither `{NATIONAL}` nor the first 2, 4, 6, 9 or 12 digits of an area code"
+                    f"area `{area}` is neither `{NATIONAL}` nor the first 2, 4, 6, 9 or 12 digits of an "
+                    "area code"
                 )
         return values
 
@@ -221,8 +222,8 @@ class Policy:
                     continue
                 if not dated.verified:
                     found.add(
-                        f"{self.files[name]} ({name}): {dated.value} ({dated.source}) is not verified. Compare it with what was published, or "
-                        "bring your county's own in the policy table."
+                        f"{self.files[name]} ({name}): {dated.value} ({dated.source}) is not verified. "
+                        "Compare it with what was published, or bring your county's own in the policy table."
                     )
         return sorted(found)
 
@@ -288,7 +289,10 @@ class Policy:
             f"{where} ({name})",
             found,
             f"a value in force on {on} for {area}",
-            f'Add `"{area}": {{{on.replace(day=1)}: {{value: …, source: "…"}}}}` ({unit}) there, or a row to the data folder\'s policy table.',
+            (
+                f'Add `"{area}": {{{on.replace(day=1)}: {{value: …, source: "…"}}}}` ({unit}) there, or a '
+                "row to the data folder's policy table."
+            ),
         )
 
 

@@ -1,4 +1,6 @@
-"""The casebook: which lists were given out, what the visits found, and who saw or did what. In SQL, append-only where it matters."""
+"""The casebook: which lists were given out, what the visits found, and who saw or did what. In SQL,
+append-only where it matters.
+"""
 
 from riskmodel.casebook.book import Casebook, Recorded, issue, next_list, record
 from riskmodel.casebook.results import Conflict

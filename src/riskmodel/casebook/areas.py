@@ -10,7 +10,8 @@ from riskmodel.vocabulary import VILLAGE_DIGITS
 
 
 def within(column: ColumnElement[str], areas: Sequence[str]) -> ColumnElement[bool]:
-    """Rows whose area code lies within one of these prefixes. No areas: no rows; a row without an area code: not within any.
+    """Rows whose area code lies within one of these prefixes. No areas: no rows; a row without an area code:
+    not within any.
 
     Written as ranges of digits, which an index can answer and which every collation orders alike.
     """
@@ -19,7 +20,9 @@ def within(column: ColumnElement[str], areas: Sequence[str]) -> ColumnElement[bo
 
 
 def touches(column: ColumnElement[str], areas: Sequence[str]) -> ColumnElement[bool]:
-    """Rows of a county that lies within one of the prefixes, or holds one of them. What is read of it goes through `within` again."""
+    """Rows of a county that lies within one of the prefixes, or holds one of them. What is read of it goes
+    through `within` again.
+    """
     holding = [column == area[:6] for area in areas if len(area) > 6]
     return or_(within(column, areas), *holding)
 

@@ -1,6 +1,7 @@
 """The audit: append-only, each entry chained to the one before it by its hash.
 
-An edited entry no longer fits its hash, a deleted one leaves a gap; a cut tail is found against a head that was exported before.
+An edited entry no longer fits its hash, a deleted one leaves a gap; a cut tail is found against a head that
+was exported before.
 """
 
 from __future__ import annotations
@@ -70,13 +71,17 @@ def append(
     model_version: str = "",
     details: Mapping[str, Any] | None = None,
 ) -> Head:
-    """Add one entry inside a writing transaction: who, in which role, for which purpose, did what to what, with which model."""
+    """Add one entry inside a writing transaction: who, in which role, for which purpose, did what to what,
+    with which model.
+    """
     entry = {"actor": actor, "action": action, "subject": subject, "role": role, "purpose": purpose}
     return append_all(connection, [entry | {"model_version": model_version, "details": details}])
 
 
 def append_all(connection: Connection, some: Sequence[Mapping[str, Any]]) -> Head:
-    """Add entries in their order, keys as in `append`, with one look at the head and one insert. Returns the new head."""
+    """Add entries in their order, keys as in `append`, with one look at the head and one insert. Returns the
+    new head.
+    """
     rows = chained(head(connection), some)
     if rows:
         connection.execute(audit.insert(), rows)
@@ -128,7 +133,8 @@ def entries(
 ) -> Iterator[dict[str, Any]]:
     """Entries from a number on, oldest first; all, or of one actor or action; at most `limit`.
 
-    The database is asked for no more than that, and hands a long audit over in parts: memory does not grow with it.
+    The database is asked for no more than that, and hands a long audit over in parts: memory does not grow
+    with it.
     """
     wanted = select(audit).where(audit.c.number >= since)
     if actor is not None:
@@ -141,7 +147,9 @@ def entries(
 
 
 def verify(connection: Connection, exported: Head | None = None) -> list[str]:
-    """What is wrong with the chain, in words; empty if it holds. `exported`: a head that was written down before."""
+    """What is wrong with the chain, in words; empty if it holds. `exported`: a head that was written down
+    before.
+    """
     faults = []
     expected, before = 1, BEGINNING
     at_export: str | None = None
@@ -159,7 +167,8 @@ def verify(connection: Connection, exported: Head | None = None) -> list[str]:
     if exported is not None and exported.number > 0:
         if expected - 1 < exported.number:
             faults.append(
-                f"the tail was cut: entry {exported.number} was there when the head was exported, the newest now is {expected - 1}"
+                f"the tail was cut: entry {exported.number} was there when the head was exported, the "
+                f"newest now is {expected - 1}"
             )
         elif at_export != exported.hash:
             faults.append(f"entry {exported.number} is not the one whose hash was exported")

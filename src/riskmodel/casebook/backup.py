@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 
 def backup(book: Casebook, target: str | os.PathLike[str]) -> str:
-    """Copy the casebook to a file by SQLite's own online backup, and read the copy once. Returns what it holds, in a sentence.
+    """Copy the casebook to a file by SQLite's own online backup, and read the copy once. Returns what it
+    holds, in a sentence.
 
-    Raises UserError for PostgreSQL (which has pg_dump), for a full disk, and for a copy whose audit chain does not hold: the old file stays.
+    Raises UserError for PostgreSQL (which has pg_dump), for a full disk, and for a copy whose audit chain
+    does not hold: the old file stays.
     """
     from riskmodel.casebook.book import Casebook
 
@@ -63,4 +65,7 @@ def backup(book: Casebook, target: str | os.PathLike[str]) -> str:
                     remedy,
                 )
             )
-    return f"{target}: every list, result and score, and {head.number} audit entries; the newest has the hash {head.hash}."
+    return (
+        f"{target}: every list, result and score, and {head.number} audit entries; the newest has the hash "
+        f"{head.hash}."
+    )

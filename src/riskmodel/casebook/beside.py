@@ -1,4 +1,5 @@
-"""Notes beside the casebook, in a file of the project: that there is one, and which keys were revoked. A restored backup does not bring them back.
+"""Notes beside the casebook, in a file of the project: that there is one, and which keys were revoked. A
+restored backup does not bring them back.
 
 The file is append-only, a JSON object a line. It holds no secret and no household.
 """
@@ -26,7 +27,9 @@ OPTION: Final = "beside"  # the engine's execution option with the path of the f
 
 @dataclass
 class Notes:
-    """Contents of the file. made: when the casebook was made (empty: there is no file). revoked: key id -> when."""
+    """Contents of the file. made: when the casebook was made (empty: there is no file). revoked: key id ->
+    when.
+    """
 
     made: str = ""
     revoked: dict[str, str] = field(default_factory=dict)
@@ -61,7 +64,10 @@ def read(path: Path) -> Notes:
 
 
 def _damaged(path: Path, line: int) -> UserError:
-    remedy = "Restore the file from a backup of the folder; it names the keys that were revoked (docs/casebook.md)."
+    remedy = (
+        "Restore the file from a backup of the folder; it names the keys that were revoked "
+        "(docs/casebook.md)."
+    )
     return UserError(Fault(f"{path}:{line}", "not readable", "a note as JSON", remedy))
 
 
@@ -81,8 +87,8 @@ def note(path: Path, what: str, **more: Any) -> None:
 def open_casebook(project: Project, url: URL) -> Engine:
     """Connect to a project's casebook. Raises UserError where one is expected and it is missing or empty.
 
-    Expected: the file beside it notes that there was one, or RISKMODEL_CASEBOOK_EXPECTED is set. Keys that the file notes as revoked are revoked
-    again where an older backup was restored.
+    Expected: the file beside it notes that there was one, or RISKMODEL_CASEBOOK_EXPECTED is set. Keys that
+    the file notes as revoked are revoked again where an older backup was restored.
     """
     path = file_of(project)
     notes = read(path)
@@ -134,14 +140,19 @@ def _revoke_again(engine: Engine, notes: Notes) -> None:
 
 
 def note_revocation(engine: Engine, key_id: str) -> None:
-    """Note beside the casebook that a key is revoked, before the database has it. Raises UserError where that cannot be written."""
+    """Note beside the casebook that a key is revoked, before the database has it. Raises UserError where that
+    cannot be written.
+    """
     path = engine.get_execution_options().get(OPTION)
     if path is None:
         return
     try:
         note(Path(path), "key revoked", key_id=key_id)
     except OSError as error:
-        remedy = "The key is revoked. Make the folder writable and revoke it again after restoring an older backup."
+        remedy = (
+            "The key is revoked. Make the folder writable and revoke it again after restoring "
+            "an older backup."
+        )
         raise UserError(
             Fault(str(path), error.strerror or "cannot be written", "a file that can be appended to", remedy)
         ) from error

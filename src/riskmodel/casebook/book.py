@@ -42,9 +42,10 @@ from riskmodel.visits.visit_list import VisitList, cycle_length
 
 @dataclass(frozen=True)
 class Recorded:
-    """What became of a filled file. accepted: new results; corrected: of them, corrections of the same team; unchanged: known already;
-    open: rows without a result; refused: with reasons; conflicts: households whose teams contradict each other; returned: the file of refused
-    rows; superseded: results that were corrected or withdrawn since, and were not taken again; notes: what of the file was not read.
+    """What became of a filled file. accepted: new results; corrected: of them, corrections of the same team;
+    unchanged: known already; open: rows without a result; refused: with reasons; conflicts: households whose
+    teams contradict each other; returned: the file of refused rows; superseded: results that were corrected
+    or withdrawn since, and were not taken again; notes: what of the file was not read.
     """
 
     file: Path
@@ -95,7 +96,8 @@ class Casebook:
     def of(cls, project: Project) -> Casebook:
         """The casebook of a project: SQLite in its folder, or the database that RISKMODEL_DATABASE_URL names.
 
-        Raises UserError where the project had one and it is missing or empty: no new one takes its place unseen.
+        Raises UserError where the project had one and it is missing or empty: no new one takes its place
+        unseen.
         """
         return cls(open_casebook(project, address(project)))
 
@@ -104,7 +106,9 @@ class Casebook:
         self.engine.dispose()
 
     def issue(self, visit_list: VisitList, *, by: str = "command line", purpose: str = "visit list") -> bool:
-        """Keep a list that is given out. False: the same list is there already. Raises UserError for a closed cycle."""
+        """Keep a list that is given out. False: the same list is there already. Raises UserError for a closed
+        cycle.
+        """
         name = visit_list.hash
         with writing(self.engine) as connection:
             if connection.execute(select(lists.c.list_hash).where(lists.c.list_hash == name)).first():
@@ -166,7 +170,8 @@ class Casebook:
         return True
 
     def keep_scores(self, scores: Scored, *, by: str = "command line") -> int:
-        """Keep scores (a Scores, or a frame with its columns) for a household's history. Scores that are there already stay as they are.
+        """Keep scores (a Scores, or a frame with its columns) for a household's history. Scores that are
+        there already stay as they are.
 
         Returns how many are new.
         """
@@ -174,7 +179,9 @@ class Casebook:
             return keep_scoring(connection, scores, by=by)
 
     def history(self, household_id: str) -> pl.DataFrame:
-        """The kept scores of a household, oldest first: as_of, horizon_months, model_version, probability, low, high, rank."""
+        """The kept scores of a household, oldest first: as_of, horizon_months, model_version, probability,
+        low, high, rank.
+        """
         names = ("as_of", "horizon_months", "model_version", "probability", "low", "high", "rank")
         with reading(self.engine) as connection:
             wanted = select(*(schema.scores.c[name] for name in names)).where(
@@ -208,7 +215,9 @@ class Casebook:
             raise UserError(fault)
 
     def county(self, cycle: str) -> str:
-        """The county of a cycle that is given out in one county only. Raises UserError where several have it, or there is none."""
+        """The county of a cycle that is given out in one county only. Raises UserError where several have it,
+        or there is none.
+        """
         with reading(self.engine) as connection:
             found = sorted(
                 connection.execute(select(cycles.c.county_code).where(cycles.c.cycle == cycle)).scalars()
@@ -238,8 +247,9 @@ class Casebook:
     ) -> None:
         """Close a cycle: its results are refused from now on.
 
-        waive: household -> reason, for each household whose results contradict each other. Raises UserError for a cycle that is not there or is
-        closed already, and for a contradiction that is neither cleared up nor waived.
+        waive: household -> reason, for each household whose results contradict each other. Raises UserError
+        for a cycle that is not there or is closed already, and for a contradiction that is neither cleared up
+        nor waived.
         """
         key = (cycles.c.county_code == county_code) & (cycles.c.cycle == cycle)
         with writing(self.engine) as connection:
@@ -271,7 +281,9 @@ class Casebook:
             )
 
     def open_lists(self, named: Iterable[str] | None = None) -> dict[str, OpenList]:
-        """Every list that was given out, by hash. `named`: only these come with their households, which saves reading years of them."""
+        """Every list that was given out, by hash. `named`: only these come with their households, which saves
+        reading years of them.
+        """
         wanted = None if named is None else sorted(set(named))
         pairs = select(list_rows.c.list_hash, list_rows.c.household_id)
         if wanted is not None:
@@ -333,9 +345,11 @@ class Casebook:
         team: str | None = None,
         county_code: str | None = None,
     ) -> Conflict:
-        """Take back a result of a household in a cycle, with the reason; the row stays, and no reader counts it. Returns it in words.
+        """Take back a result of a household in a cycle, with the reason; the row stays, and no reader counts
+        it. Returns it in words.
 
-        team, county_code: needed where several teams have a result, or several counties the household. Raises UserError as `results.withdraw`.
+        team, county_code: needed where several teams have a result, or several counties the household. Raises
+        UserError as `results.withdraw`.
         """
         wanted = results.in_force().where(lists.c.cycle == cycle, visits.c.household_id == household_id)
         if county_code is not None:
@@ -355,9 +369,11 @@ class Casebook:
             return results.verifications(connection).drop("county_code")
 
     def with_results(self, tables: Tables) -> Tables:
-        """The tables with this casebook's results among their verifications; rows that the county brought back itself win.
+        """The tables with this casebook's results among their verifications; rows that the county brought
+        back itself win.
 
-        Only results of counties in which the tables know the household: a visit in another county stays there.
+        Only results of counties in which the tables know the household: a visit in another county stays
+        there.
         """
         with reading(self.engine) as connection:
             ours = results.verifications(connection)
@@ -379,7 +395,9 @@ class Casebook:
         return Tables({**tables.frames, "verifications": fresh["verifications"]}, tables.hashes)
 
     def last_list(self, county_code: str, *, before: dt.date) -> VisitList | None:
-        """The list in force before a day, as far as the next one needs it: rows and rules met. None: there was none."""
+        """The list in force before a day, as far as the next one needs it: rows and rules met. None: there
+        was none.
+        """
         with reading(self.engine) as connection:
             head = connection.execute(
                 select(lists)
@@ -427,11 +445,12 @@ class Casebook:
         sweeps: Tables | None = None,
         length: dt.timedelta | None = None,
     ) -> CheckedRecall:
-        """Recall, miss rate and calibration of the lists together, from random checks with their chances; `not_estimable` without them.
+        """Recall, miss rate and calibration of the lists together, from random checks with their chances;
+        `not_estimable` without them.
 
-        list_hash, county_code, since: which lists, as in `checks`; all cycles by default, because checks of many cycles add up. sweeps: the
-        county's tables; villages that its sweep saw whole within `length` (a month by default) after a list are counted
-        instead of estimated.
+        list_hash, county_code, since: which lists, as in `checks`; all cycles by default, because checks of
+        many cycles add up. sweeps: the county's tables; villages that its sweep saw whole within `length` (a
+        month by default) after a list are counted instead of estimated.
         """
         table = self.checks(list_hash, county_code=county_code, since=since)
         if sweeps is not None:
@@ -439,7 +458,9 @@ class Casebook:
         return recall_from_checks(table, layers=("cycle", "stratum"))
 
     def disagreements(self) -> dict[str, int]:
-        """How often visitors disagreed with the reasons, see `results.disagreements`: it is the feature backlog."""
+        """How often visitors disagreed with the reasons, see `results.disagreements`: it is the feature
+        backlog.
+        """
         with reading(self.engine) as connection:
             return results.disagreements(connection)
 
@@ -454,12 +475,16 @@ class Casebook:
             return audit.verify(connection, exported)
 
     def content_faults(self) -> list[str]:
-        """Which rows of lists, draws, scores, keys and results do not fit the hashes in the audit; empty if all do."""
+        """Which rows of lists, draws, scores, keys and results do not fit the hashes in the audit; empty if
+        all do.
+        """
         with reading(self.engine) as connection:
             return seals.content_faults(connection)
 
     def audit_findings(self, exported: audit.Head | None = None) -> audit.AuditFindings:
-        """The head, and what is wrong with the chain or does not fit it; `exported`: a head that was written down before."""
+        """The head, and what is wrong with the chain or does not fit it; `exported`: a head that was written
+        down before.
+        """
         with reading(self.engine) as connection:
             faults = (*audit.verify(connection, exported), *seals.content_faults(connection))
             return audit.AuditFindings(audit.head(connection), faults)
@@ -467,7 +492,9 @@ class Casebook:
     def audit_page(
         self, *, since: int = 0, limit: int = 100, actor: str | None = None, action: str | None = None
     ) -> dict[str, Any]:
-        """Entries from a number on (of one actor or action), the number where the next page begins, and the head of the whole chain."""
+        """Entries from a number on (of one actor or action), the number where the next page begins, and the
+        head of the whole chain.
+        """
         with reading(self.engine) as connection:
             wanted = audit.entries(connection, since=since, actor=actor, action=action, limit=limit + 1)
             some = list(wanted)
@@ -486,7 +513,9 @@ class Casebook:
 
 
 def issue(project: Project, visit_list: VisitList, *, by: str = "command line") -> bool:
-    """Keep a list in the casebook of the project, so that its results can be taken in. False: it is there already."""
+    """Keep a list in the casebook of the project, so that its results can be taken in. False: it is there
+    already.
+    """
     book = Casebook.of(project)
     try:
         return book.issue(visit_list, by=by)
@@ -505,10 +534,12 @@ def next_list(
     issue: bool = False,
     by: str = "command line",
 ) -> VisitList:
-    """The list of a day, with what the casebook knows: results recorded so far, and what is left of the last list.
+    """The list of a day, with what the casebook knows: results recorded so far, and what is left of the last
+    list.
 
-    capacity: visits that can be given; by default that of the settings. county: code of the county, where the tables hold several. `issue`: keep
-    it as given out, so that its results can be taken in; the scores are kept with the grades of the list.
+    capacity: visits that can be given; by default that of the settings. county: code of the county, where the
+    tables hold several. `issue`: keep it as given out, so that its results can be taken in; the scores are
+    kept with the grades of the list.
     """
     screening = settings.load_settings(project)
     capacity = screening.capacity if capacity is None else capacity
@@ -517,7 +548,8 @@ def next_list(
         known = book.with_results(tables)
         code = county or county_of(frame_of(scores), known, as_of)
         previous = None if code is None else book.last_list(code, before=as_of)
-        # The first list has no list before it to compare with: the rules are computed for the day a cycle ago.
+        # The first list has no list before it to compare with: the rules are computed for the day a cycle
+        # ago.
         ruled = any(name.startswith("rule_") for name in frame_of(scores).columns)
         first = previous is None and ruled
         before = rules_on(project, known, as_of - cycle_length(screening.cycle)) if first else None
@@ -555,7 +587,10 @@ def _with_late_results(book: Casebook, visit_list: VisitList) -> VisitList:
     if not late:
         return visit_list
     note = (
-        f"另有{late}户在{visit_list.as_of}（含）前已走访，结果在此之后才录入，生成清单时不计；页面和下载的清单会标明。",
+        (
+            f"另有{late}户在{visit_list.as_of}（含）前已走访，结果在此之后才录入，生成清单时不计；"
+            "页面和下载的清单会标明。"
+        ),
         f"{late} households were visited up to {visit_list.as_of}, but their results came in later: "
         "the list was made without them; the page and downloaded lists show them.",
     )
@@ -563,7 +598,9 @@ def _with_late_results(book: Casebook, visit_list: VisitList) -> VisitList:
 
 
 def rules_on(project: Project, tables: Tables, day: dt.date) -> pl.DataFrame | None:
-    """Department rules of everybody in force on a day (household_id and `rule_…` columns); None where the county is not known so early."""
+    """Department rules of everybody in force on a day (household_id and `rule_…` columns); None where the
+    county is not known so early.
+    """
     if day < tables.get("households")["known_on"].min():  # type: ignore[operator]
         return None
     matrix = build(tables, day, catalogue=load_catalogue(project), policy=Policy.load(project, tables))
@@ -576,8 +613,9 @@ def record(
 ) -> Recorded:
     """Take the results of a filled list (workbook or CSV) into the casebook.
 
-    Every row is accepted, or refused with its reason; refused rows come back in `<file>-returned.xlsx` beside the file. The same file
-    twice changes nothing, nor does an older file whose results were corrected since. Raises UserError if the whole file cannot be taken: not readable, not one of this project's lists.
+    Every row is accepted, or refused with its reason; refused rows come back in `<file>-returned.xlsx` beside
+    the file. The same file twice changes nothing, nor does an older file whose results were corrected since.
+    Raises UserError if the whole file cannot be taken: not readable, not one of this project's lists.
     """
     path = Path(file)
     filled = read_filled(path)

@@ -1,4 +1,6 @@
-"""What the lists missed, from the results in force: the table of listed and drawn households, and recall from it."""
+"""What the lists missed, from the results in force: the table of listed and drawn households, and recall from
+it.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +35,15 @@ def checks(
     county_code: str | None = None,
     since: dt.date | None = None,
 ) -> pl.DataFrame:
-    """What was found on lists and in their random checks, for `recall_from_checks`: of one list, or of the one in force of every cycle.
+    """What was found on lists and in their random checks, for `recall_from_checks`: of one list, or of the
+    one in force of every cycle.
 
     county_code, since: only lists of this county, and as of this day or later.
 
-    Columns: COLUMNS. route: `listed`, `random_check` (drawn) or `none`. label: 1 confirmed, 0 no risk, missing: not visited, not reached, or
-    results that contradict each other. The population is everybody who was listed or could be drawn; households left in peace after a recent
-    visit, and checks carried over (they belong to the list that drew them), are not in it.
+    Columns: COLUMNS. route: `listed`, `random_check` (drawn) or `none`. label: 1 confirmed, 0 no risk,
+    missing: not visited, not reached, or results that contradict each other. The population is everybody who
+    was listed or could be drawn; households left in peace after a recent visit, and checks carried over (they
+    belong to the list that drew them), are not in it.
     """
     heads = connection.execute(select(lists).order_by(lists.c.issued_number)).all()
     newest = {(head.county_code, head.cycle): head for head in heads}.values()
@@ -56,7 +60,8 @@ def checks(
 
 
 def last_day(as_of: dt.date, settings: ScreeningSettings) -> dt.date:
-    """The last day on which a visit counts for a list: the end of the last cycle to which a visit of the list can be carried over.
+    """The last day on which a visit counts for a list: the end of the last cycle to which a visit of the list
+    can be carried over.
 
     93 days after the list's day by the settings of a new project: its own month and two more.
     """
@@ -64,7 +69,9 @@ def last_day(as_of: dt.date, settings: ScreeningSettings) -> dt.date:
 
 
 def _decisive(connection: Connection) -> dict[str, list[Any]]:
-    """County -> results in force that decide, earliest visit first; those of a household and cycle that disagree decide nothing."""
+    """County -> results in force that decide, earliest visit first; those of a household and cycle that
+    disagree decide nothing.
+    """
     rows = connection.execute(in_force().subquery().select()).all()
     rows = [row for row in rows if row.outcome in ("risk_confirmed", "no_risk", "risk_eliminated")]
     outcomes: dict[tuple[str, str, str], set[str]] = {}
@@ -98,8 +105,9 @@ def _of_list(connection: Connection, head: Any, found: list[Any]) -> list[tuple[
         if head.as_of <= visit.visited_on <= ends:
             confirmed = int(visit.outcome == "risk_confirmed")
             label.setdefault(visit.household_id, confirmed)
-            # A check that was carried over is met as a random check of a later list. Who was drawn and is met for another reason (a lead,
-            # the order of a later model) was not met by chance: counted, he would make the checks look worse than the households they represent.
+            # A check that was carried over is met as a random check of a later list. Who was drawn and is met
+            # for another reason (a lead, the order of a later model) was not met by chance: counted, he would
+            # make the checks look worse than the households they represent.
             if visit.cycle == head.cycle or visit.listed_as == "random_check":
                 checked.setdefault(visit.household_id, confirmed)
     table: list[tuple[Any, ...]] = [
@@ -113,7 +121,9 @@ def _of_list(connection: Connection, head: Any, found: list[Any]) -> list[tuple[
 
 
 def population(connection: Connection, list_hash: str) -> pl.DataFrame:
-    """Everybody who could be drawn for a random check of a list: household_id, probability, stratum, inclusion_probability, drawn."""
+    """Everybody who could be drawn for a random check of a list: household_id, probability, stratum,
+    inclusion_probability, drawn.
+    """
     columns = (drawn_from.c.household_id, drawn_from.c.probability, drawn_from.c.stratum)
     chance = (drawn_from.c.inclusion_probability, drawn_from.c.drawn)
     rows = connection.execute(

@@ -50,7 +50,10 @@ class Key:
     def text(self) -> str:
         """One line for a terminal."""
         areas = ",".join(self.areas)
-        return f"{self.key_id}  {self.state:<8}  {self.role:<11}  {areas:<20}  until {self.expires_at[:10]}  {self.name}: {self.purpose}"
+        return (
+            f"{self.key_id}  {self.state:<8}  {self.role:<11}  {areas:<20}  until {self.expires_at[:10]}  "
+            f"{self.name}: {self.purpose}"
+        )
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,11 @@ class NewKey:
 
     def text(self) -> str:
         return (
-            f"{self.key.text()}\n\n{self.secret}\n\nThis is the only time that the key is shown. Hand it over by a safe way; who loses it gets a new one."
-            "\n此密钥只显示这一次，请安全交付；遗失请重新生成。"
+            f"{self.key.text()}\n\n"
+            f"{self.secret}\n\n"
+            "This is the only time that the key is shown. Hand it over by a safe way; who loses it gets a "
+            "new one.\n"
+            "此密钥只显示这一次，请安全交付；遗失请重新生成。"
         )
 
 
@@ -163,7 +169,8 @@ def list_keys(engine: Engine) -> list[Key]:
 
 
 def revoke_key(engine: Engine, key_id: str, *, by: str = "command line") -> Key:
-    """Revoke a key and its sessions at once. Raises UserError for a key that does not exist or is revoked already.
+    """Revoke a key and its sessions at once. Raises UserError for a key that does not exist or is revoked
+    already.
 
     The revocation is also written to the file beside the casebook, so that restoring an older backup does not
     make the key valid again.
@@ -219,7 +226,9 @@ def authenticate_key(
 
 
 def open_session(engine: Engine, who: Who) -> tuple[str, Who]:
-    """Begin a session for whoever has a key: its secret (for the cookie), and who it is with the CSRF token."""
+    """Begin a session for whoever has a key: its secret (for the cookie), and who it is with the CSRF
+    token.
+    """
     secret = secrets.token_hex(SECRET_BYTES)
     now = dt.datetime.now(dt.UTC)
     with writing(engine) as connection:
@@ -246,8 +255,9 @@ def open_session(engine: Engine, who: Who) -> tuple[str, Who]:
 def authenticate_session(
     engine: Engine, secret: str, now: dt.datetime | None = None
 ) -> Who | NotAuthenticated:
-    """The owner of a session, or why it is refused: not known, ended, idle too long, too old, or its key is not
-    in force."""
+    """The owner of a session, or why it is refused: not known, ended, idle too long, too old, or its key is
+    not in force.
+    """
     now = now or dt.datetime.now(dt.UTC)
     with reading(engine) as connection:
         row = connection.execute(
@@ -282,7 +292,9 @@ def end_session(engine: Engine, secret: str) -> None:
 def kept_answer(
     connection: Connection, key_id: str, route: str, idempotency_key: str, now: dt.datetime | None = None
 ) -> tuple[str, bytes] | None:
-    """(hash of the request, answer) that this key got under an idempotency key within 90 days; None: not used since."""
+    """(hash of the request, answer) that this key got under an idempotency key within 90 days; None: not used
+    since.
+    """
     row = connection.execute(
         select(idempotency.c.request_hash, idempotency.c.answer).where(
             idempotency.c.key_id == key_id,

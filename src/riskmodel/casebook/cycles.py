@@ -1,4 +1,6 @@
-"""The cycles of a casebook: which are open, how far their visits have come, and which results contradict each other."""
+"""The cycles of a casebook: which are open, how far their visits have come, and which results contradict each
+other.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cycle:
-    """A cycle of a county. as_of, capacity and households (on the list, those on standby left out) are of the list in force.
+    """A cycle of a county. as_of, capacity and households (on the list, those on standby left out) are of the
+    list in force.
 
-    visited: of these households, at how many somebody was met, in this cycle or before it (see `results.Window`); contradictory: households whose visitors disagree; closed_on: missing while it is open.
+    visited: of these households, at how many somebody was met, in this cycle or before it (see
+    `results.Window`); contradictory: households whose visitors disagree; closed_on: missing while it is open.
     """
 
     county_code: str

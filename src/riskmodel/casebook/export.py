@@ -1,4 +1,6 @@
-"""The audit as a file: its head first, then one entry a line. Written daily outside the machine, it shows later whether the chain was cut or written anew."""
+"""The audit as a file: its head first, then one entry a line. Written daily outside the machine, it shows
+later whether the chain was cut or written anew.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from riskmodel.files import replacing
 
 
 def export(engine: Engine, path: Path, *, since: int = 0) -> AuditFindings:
-    """Write head and entries (from a number on) as JSON lines, whole or not at all. Returns the head and what is wrong with the chain."""
+    """Write head and entries (from a number on) as JSON lines, whole or not at all. Returns the head and what
+    is wrong with the chain.
+    """
     with reading(engine) as connection:
         findings = AuditFindings(audit.head(connection), tuple(audit.verify(connection)))
         with replacing(path) as draft, Path(draft).open("w", encoding="utf-8") as file:

@@ -1,4 +1,6 @@
-"""What pages and answers read: lists, their rows, households, areas. Each look-up takes the areas of whoever asks and sees nothing outside."""
+"""What pages and answers read: lists, their rows, households, areas. Each look-up takes the areas of whoever
+asks and sees nothing outside.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +45,8 @@ STATUSES: Final[Mapping[str, tuple[str, str]]] = {
 class ListHead:
     """The list in force of a cycle of a county, with counts of what the asker sees of it.
 
-    notes: only for who sees the whole county: they count its households. window: which results count on the list. contradictory: households whose
-    teams found different things.
+    notes: only for who sees the whole county: they count its households. window: which results count on the
+    list. contradictory: households whose teams found different things.
     """
 
     list_hash: str
@@ -80,7 +82,9 @@ class Filters:
 
 @dataclass(frozen=True)
 class Page:
-    """One page of rows, and how many there are in all under the filters. last: where the next page goes on; None: there is none."""
+    """One page of rows, and how many there are in all under the filters. last: where the next page goes on;
+    None: there is none.
+    """
 
     rows: list[dict[str, Any]]
     total: int
@@ -157,7 +161,9 @@ def _met(window: Window, areas: Sequence[str]) -> Subquery:
 
 @dataclass(frozen=True)
 class VisitsFound:
-    """The visits to a household that count on a list: the newest that met somebody (or else the newest), and whether teams contradict each other."""
+    """The visits to a household that count on a list: the newest that met somebody (or else the newest), and
+    whether teams contradict each other.
+    """
 
     visited_on: dt.date
     words: tuple[str, str]
@@ -243,7 +249,9 @@ def list_page(
 def scored_page(
     engine: Engine, areas: Sequence[str], head: ListHead, filters: Filters, *, after: int, limit: int
 ) -> Page:
-    """Everybody who was scored on the list's day, by rank; who is on the list carries its number and hash. Empty where no scores are kept."""
+    """Everybody who was scored on the list's day, by rank; who is on the list carries its number and hash.
+    Empty where no scores are kept.
+    """
     with reading(engine) as connection:
         found = _scoring_of(connection, head)
         if found is None:
@@ -311,7 +319,9 @@ def scored_page(
 
 
 def _visited(mine: VisitsFound | None, row: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row shows of its visits: the newest in words, the day of the last one that met somebody, and whether teams contradict each other."""
+    """What a row shows of its visits: the newest in words, the day of the last one that met somebody, and
+    whether teams contradict each other.
+    """
     last = row["last_visit"]
     if isinstance(last, str):
         last = dt.date.fromisoformat(last)
@@ -363,7 +373,9 @@ Counts = Mapping[str, Mapping[str, int]]
 def facets(
     engine: Engine, areas: Sequence[str], head: ListHead, filters: Filters | None = None, *, everybody: bool
 ) -> Counts:
-    """How many rows each filter value would give beside the other filters in force: township, village, grade, risk_kind, status."""
+    """How many rows each filter value would give beside the other filters in force: township, village, grade,
+    risk_kind, status.
+    """
     filters = filters or Filters()
     with reading(engine) as connection:
         if everybody:
@@ -400,7 +412,8 @@ def _groups_of_everybody(
         everybody = [(*row[:3], None, row[3]) for row in connection.execute(plain)]
     else:
         everybody = list(_scored_groups(connection.engine, *scoring, tuple(areas)))
-    # The few who were visited are taken out of the others: joining them to everybody would cost as much as all the rest.
+    # The few who were visited are taken out of the others: joining them to everybody would cost as much as
+    # all the rest.
     base = schema.scores.join(met, met.c.household_id == schema.scores.c.household_id)
     visited = select(*columns, met.c.met, func.count()).select_from(base).where(*where)
     for village, grade, kinds, seen_, amount in connection.execute(visited.group_by(*columns, met.c.met)):
@@ -412,7 +425,9 @@ def _groups_of_everybody(
 def _scored_groups(
     engine: Engine, scoring: int, size: int, areas: tuple[str, ...]
 ) -> tuple[tuple[str, str | None, str | None, None, int], ...]:
-    """(village, grade, risk kinds, None, amount) of a scoring of a size. What is kept never changes, so it is read once a size."""
+    """(village, grade, risk kinds, None, amount) of a scoring of a size. What is kept never changes, so it is
+    read once a size.
+    """
     columns = (schema.scores.c.village_code, schema.scores.c.grade, schema.scores.c.risk_kinds)
     wanted = select(*columns, func.count()).where(
         schema.scores.c.scoring == scoring, within(schema.scores.c.village_code, areas)
@@ -521,11 +536,12 @@ def _listed(
 
 @dataclass(frozen=True)
 class StoredHousehold:
-    """What is stored of a household: its scores (newest first), the texts of the newest and of the one before,
-    its visits and its place on a list.
+    """What is stored of a household: its scores (newest first), the texts of the newest and of the one
+    before, its visits and its place on a list.
 
-    visits: results in force, newest first, each with `led` (whether it was listed by a lead) and `contradicted`. absence: why it is not on
-    the newest list; None: it is on it, or the list knows nothing of it.
+    visits: results in force, newest first, each with `led` (whether it was listed by a lead) and
+    `contradicted`. absence: why it is not on the newest list; None: it is on it, or the list knows nothing of
+    it.
     """
 
     scores: list[dict[str, Any]]
@@ -544,9 +560,9 @@ def household(
 ) -> StoredHousehold | None:
     """What the asker may see of one household, as of a day or the newest; None: nothing.
 
-    The village of the newest score (of that day) decides who may see it. Scores, their texts, visits and lists of villages outside the areas are not
-    in it: a household that moved brings nothing along. A day asked for ends where the next scoring begins: later scores, visits and lists
-    are not in it either.
+    The village of the newest score (of that day) decides who may see it. Scores, their texts, visits and
+    lists of villages outside the areas are not in it: a household that moved brings nothing along. A day
+    asked for ends where the next scoring begins: later scores, visits and lists are not in it either.
     """
     with reading(engine) as connection:
         mine = select(schema.scores).where(
@@ -604,9 +620,11 @@ def household(
 def unscored(
     engine: Engine, areas: Sequence[str], household_id: str, as_of: dt.date | None = None
 ) -> tuple[Absence, list[dict[str, Any]]] | None:
-    """Of a household without any score: why it is not on the newest list (or on that of a day), and its visits; None: nothing to be seen.
+    """Of a household without any score: why it is not on the newest list (or on that of a day), and its
+    visits; None: nothing to be seen.
 
-    A household that was ever scored is answered by `household`, or not at all: where it moved, nothing of it stays behind.
+    A household that was ever scored is answered by `household`, or not at all: where it moved, nothing of it
+    stays behind.
     """
     ends = None if as_of is None else as_of + dt.timedelta(days=1)
     with reading(engine) as connection:
@@ -653,7 +671,9 @@ def _visits_of(
 
 @dataclass(frozen=True)
 class StoredScores:
-    """Scores of one scoring that were kept, by household id, in the shape of an answer; and what they have in common."""
+    """Scores of one scoring that were kept, by household id, in the shape of an answer; and what they have in
+    common.
+    """
 
     model_version: str
     data_dates: Mapping[str, str]
@@ -663,8 +683,9 @@ class StoredScores:
 def stored_scores(
     engine: Engine, ids: Sequence[str], *, as_of: dt.date, horizon_months: int, areas: Sequence[str]
 ) -> StoredScores:
-    """Scores and texts of these households from the newest scoring of a day and horizon. Households outside the
-    areas, or not scored then, are not in it."""
+    """Scores and texts of these households from the newest scoring of a day and horizon. Households outside
+    the areas, or not scored then, are not in it.
+    """
     with reading(engine) as connection:
         of_areas = select(literal(1)).where(
             schema.scores.c.scoring == scorings.c.number, within(schema.scores.c.village_code, areas)
@@ -733,7 +754,9 @@ def _on_list(
 
 
 def area_counts(engine: Engine, areas: Sequence[str], head: ListHead) -> dict[str, dict[str, int]]:
-    """For each village that the asker sees: households scored, listed, visited, confirmed in the cycle, and listed by grade."""
+    """For each village that the asker sees: households scored, listed, visited, confirmed in the cycle, and
+    listed by grade.
+    """
     counts: dict[str, dict[str, int]] = {}
 
     def of(village: str) -> dict[str, int]:

@@ -1,4 +1,6 @@
-"""The newest list in force that has a row of a household: one query for the rows of lists and for those who are not on them."""
+"""The newest list in force that has a row of a household: one query for the rows of lists and for those who
+are not on them.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,11 @@ def newest_row(
     areas: Sequence[str],
     ends: dt.date | None = None,
 ) -> Row[Any] | None:
-    """The household's row of `table` (`list_rows` or `not_listed`) of the newest list in force, inside the areas, as of a day before `ends`.
+    """The household's row of `table` (`list_rows` or `not_listed`) of the newest list in force, inside the
+    areas, as of a day before `ends`.
 
-    The row has `columns`, the columns of `lists`, and `closed_at` of the list's cycle. In force is the list of a cycle that was given out last.
-    None: no list in force has a row of the household.
+    The row has `columns`, the columns of `lists`, and `closed_at` of the list's cycle. In force is the list
+    of a cycle that was given out last. None: no list in force has a row of the household.
     """
     newest = lists.alias("newest")
     same_cycle = and_(newest.c.county_code == lists.c.county_code, newest.c.cycle == lists.c.cycle)

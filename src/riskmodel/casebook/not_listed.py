@@ -20,8 +20,8 @@ _AT_ONCE = 5_000
 
 @dataclass(frozen=True)
 class Absence:
-    """Why a household is not on the newest list in force of its county, and what that list holds about its county
-    as a whole.
+    """Why a household is not on the newest list in force of its county, and what that list holds about its
+    county as a whole.
 
     last_visit: day of the last visit that met somebody, by the county's tables on the list's day; None: none
     is known.

@@ -1,6 +1,8 @@
-"""Results of visits: recorded, corrected, withdrawn. `in_force` is the one query that decides which of them count; every reader takes it.
+"""Results of visits: recorded, corrected, withdrawn. `in_force` is the one query that decides which of them
+count; every reader takes it.
 
-A result belongs to a chain: county, cycle, household and team. The newest row of a chain is in force unless it was withdrawn. All rows stay.
+A result belongs to a chain: county, cycle, household and team. The newest row of a chain is in force unless
+it was withdrawn. All rows stay.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ REASON_LENGTH: Final = 500
 
 @dataclass(frozen=True)
 class Conflict:
-    """A household whose teams found different things in one cycle. visits: each result in force, in Chinese and in English."""
+    """A household whose teams found different things in one cycle. visits: each result in force, in Chinese
+    and in English.
+    """
 
     household_id: str
     visits: tuple[tuple[str, str], ...]
@@ -50,7 +54,9 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Superseded:
-    """A result that was handed in again after it had been corrected or withdrawn; it was not taken. line: its row in the file."""
+    """A result that was handed in again after it had been corrected or withdrawn; it was not taken. line: its
+    row in the file.
+    """
 
     line: int
     household_id: str
@@ -63,13 +69,18 @@ class Superseded:
         zh, en = ("撤回", "withdrawn") if self.withdrawn else ("更正", "corrected")
         return (
             f"该结果已于{self.since}被{zh}，未再录入；如确属实，请在备注中说明后重新提交",
-            f"this result was {en} on {self.since} and was not taken again; if it is right after all, explain it in the note",
+            (
+                f"this result was {en} on {self.since} and was not taken again; if it is right after all, "
+                "explain it in the note"
+            ),
         )
 
 
 @dataclass(frozen=True)
 class Intake:
-    """What became of checked results: counts of new ones, of corrections among them and of known ones; what was not taken; contradictions."""
+    """What became of checked results: counts of new ones, of corrections among them and of known ones; what
+    was not taken; contradictions.
+    """
 
     accepted: int
     corrected: int
@@ -79,7 +90,9 @@ class Intake:
 
 
 def chain_of(county: str, cycle: str, household_id: str, team: str) -> str:
-    """The name of the chain of results of a household, cycle and team. Results without a team are one chain."""
+    """The name of the chain of results of a household, cycle and team. Results without a team are one
+    chain.
+    """
     parts = "\x1f".join((county, cycle, household_id, team_key(team)))
     return f"visit-{hashlib.sha256(parts.encode()).hexdigest()[:40]}"
 
@@ -87,8 +100,8 @@ def chain_of(county: str, cycle: str, household_id: str, team: str) -> str:
 def in_force(areas: Sequence[str] | None = None) -> Select[Any]:
     """The results in force: of each chain the newest row, unless it was withdrawn.
 
-    areas: only visits that happened within these area codes; None: of the whole casebook. Columns: those of `visits`, and county_code and
-    cycle of the list, village_code and listed_as of the household on that list.
+    areas: only visits that happened within these area codes; None: of the whole casebook. Columns: those of
+    `visits`, and county_code and cycle of the list, village_code and listed_as of the household on that list.
     """
     later = visits.alias("later")
     newer = select(literal(1)).where(later.c.chain == visits.c.chain, later.c.number > visits.c.number)
@@ -107,10 +120,12 @@ def in_force(areas: Sequence[str] | None = None) -> Select[Any]:
 
 @dataclass(frozen=True)
 class Window:
-    """Which results count on a list: those of its cycle, and those of any other cycle that the list could not know.
+    """Which results count on a list: those of its cycle, and those of any other cycle that the list could not
+    know.
 
-    A result of another cycle counts when the visit was made within the quiet period before the list's day or during its cycle, and became known
-    after the list's day. begins: first day of such a visit; ends: the last.
+    A result of another cycle counts when the visit was made within the quiet period before the list's day or
+    during its cycle, and became known after the list's day. begins: first day of such a visit; ends: the
+    last.
     """
 
     county_code: str
@@ -154,7 +169,8 @@ def take(
 ) -> Intake:
     """Keep checked results inside a writing transaction: they are on disk when that ends.
 
-    Content that a chain held before and that was corrected or withdrawn since is not taken again: an older file changes nothing.
+    Content that a chain held before and that was corrected or withdrawn since is not taken again: an older
+    file changes nothing.
     """
     accepted = corrected = unchanged = 0
     superseded: list[Superseded] = []
@@ -269,10 +285,12 @@ def withdraw(
     role: str = "",
     purpose: str = "verification",
 ) -> Row[Any]:
-    """Take back the one result in force that `found` (a narrowed `in_force`) selects, inside a writing transaction. Returns its row.
+    """Take back the one result in force that `found` (a narrowed `in_force`) selects, inside a writing
+    transaction. Returns its row.
 
-    where: how the caller names it in a fault. The cycle may be closed: closing ends corrections, but no visit stays recorded on a household that
-    was never visited. Raises UserError where there is none, where there are several, and for a reason that is missing or identifies a person.
+    where: how the caller names it in a fault. The cycle may be closed: closing ends corrections, but no visit
+    stays recorded on a household that was never visited. Raises UserError where there is none, where there
+    are several, and for a reason that is missing or identifies a person.
     """
     faults = []
     if not reason.strip() or len(reason) > REASON_LENGTH:
@@ -345,7 +363,9 @@ def visit_in_words(visited_on: dt.date, team: str, outcome: str) -> tuple[str, s
 
 
 def contradict(rows: Iterable[Any]) -> bool:
-    """Whether results in force of one household and cycle contradict each other: those that met somebody differ in outcome or risk kinds."""
+    """Whether results in force of one household and cycle contradict each other: those that met somebody
+    differ in outcome or risk kinds.
+    """
     return len({(row.outcome, row.risk_kinds) for row in rows if row.outcome != "unreachable"}) > 1
 
 
@@ -365,7 +385,9 @@ def conflict_of(household_id: str, rows: Iterable[Any]) -> Conflict:
 
 
 def conflicts(connection: Connection, touched: Iterable[tuple[str, str, str]]) -> tuple[Conflict, ...]:
-    """Those of the named households (county, cycle, household_id) whose results in force in the cycle contradict each other."""
+    """Those of the named households (county, cycle, household_id) whose results in force in the cycle
+    contradict each other.
+    """
     found = []
     for county, cycle, household in sorted(touched):
         rows = connection.execute(
@@ -398,7 +420,9 @@ def recorded_in(connection: Connection, county: str, cycle: str) -> frozenset[st
 
 
 def late_results(connection: Connection, window: Window) -> int:
-    """How many households have a result that a list could not know: visited up to its day, recorded after it."""
+    """How many households have a result that a list could not know: visited up to its day, recorded after
+    it.
+    """
     wanted = window.results().where(
         visits.c.visited_on <= window.as_of, visits.c.outcome != "unreachable", lists.c.cycle != window.cycle
     )
@@ -410,10 +434,12 @@ _NAMES: Final = ("event_id", "household_id", "occurred_on", "known_on", "origin"
 
 
 def verifications(connection: Connection) -> pl.DataFrame:
-    """All results as rows of the contract's `verifications` table, with `county_code`; a change on a later day is a later version of its event.
+    """All results as rows of the contract's `verifications` table, with `county_code`; a change on a later
+    day is a later version of its event.
 
-    What was known on a day stays readable as of that day. From the day of its withdrawal a result reads `unreachable`: nobody was met there.
-    So do results whose teams contradict each other, until that is cleared up: they make nobody monitored, answer no lead and are no label.
+    What was known on a day stays readable as of that day. From the day of its withdrawal a result reads
+    `unreachable`: nobody was met there. So do results whose teams contradict each other, until that is
+    cleared up: they make nobody monitored, answer no lead and are no label.
     """
     rows = connection.execute(
         select(visits, lists.c.county_code, lists.c.cycle, withdrawals.c.withdrawn_on)
@@ -433,7 +459,9 @@ def _household_and_cycle(row: Any) -> tuple[str, str, str]:
 
 
 def _versions(household: str, rows: Sequence[Row[Any]]) -> list[tuple[Any, ...]]:
-    """The versions of one household's events in a cycle, day by day as they became known. rows: in the order in which they were recorded."""
+    """The versions of one household's events in a cycle, day by day as they became known. rows: in the order
+    in which they were recorded.
+    """
     event: dict[str, str] = {}
     for row in rows:
         event.setdefault(row.chain, row.event_id)
@@ -463,7 +491,9 @@ def _versions(household: str, rows: Sequence[Row[Any]]) -> list[tuple[Any, ...]]
 
 
 def disagreements(connection: Connection) -> dict[str, int]:
-    """How often visitors disagreed with the reasons, by kind, most frequent first; results in force only, by no place and no person."""
+    """How often visitors disagreed with the reasons, by kind, most frequent first; results in force only, by
+    no place and no person.
+    """
     found = in_force().where(visits.c.disagreement != "").subquery()
     counts: dict[str, int] = {}
     for kind in connection.execute(select(found.c.disagreement)).scalars():
@@ -472,7 +502,9 @@ def disagreements(connection: Connection) -> dict[str, int]:
 
 
 def waived(conflicting: Sequence[Conflict], waive: Mapping[str, str], cycle: str) -> None:
-    """Check that every contradiction of a cycle is waived by name, with a reason. Raises UserError with every fault."""
+    """Check that every contradiction of a cycle is waived by name, with a reason. Raises UserError with every
+    fault.
+    """
     names = {conflict.household_id for conflict in conflicting}
     faults = [
         Fault(

@@ -14,13 +14,15 @@ ROLES: Final[Mapping[str, tuple[str, str]]] = {
     "auditor": ("审计人员：只看审计记录", "auditor: reads the audit only"),
     "operator": ("运维人员：看运行指标", "operator: reads the metrics of the running service"),
 }
-# Roles that read rows of households: their keys need areas. An operator reads nothing of an area, an auditor the audit as a whole.
+# Roles that read rows of households: their keys need areas. An operator reads nothing of an area, an auditor
+# the audit as a whole.
 ROLES_OF_AREAS: Final = ("analyst", "screener", "case_system")
 
 
 @dataclass(frozen=True)
 class Who:
-    """Who is asking: what a key carries. areas: prefixes of area codes (province 2, prefecture 4, county 6, township 9, village 12 digits).
+    """Who is asking: what a key carries. areas: prefixes of area codes (province 2, prefecture 4, county 6,
+    township 9, village 12 digits).
 
     csrf: what a session must send with every change; empty where the key itself came with the request.
     """
@@ -35,5 +37,7 @@ class Who:
     session: str = ""
 
     def sees(self, area_code: str | None) -> bool:
-        """Whether a village, township or county lies wholly within the areas of the key. An unknown area does not."""
+        """Whether a village, township or county lies wholly within the areas of the key. An unknown area does
+        not.
+        """
         return bool(area_code) and str(area_code).startswith(self.areas)

@@ -1,4 +1,6 @@
-"""The casebook's tables: lists, scores, assignments, visits, audit. Changed only together with a migration."""
+"""The casebook's tables: lists, scores, assignments, visits, audit. Changed only together with a
+migration.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ cycles = Table(
     Column("closed_at", String(32)),
 )
 
-# A list as it was given out. A cycle may have several; all of them can be answered, the newest is the one in force.
+# A list as it was given out. A cycle may have several; all of them can be answered, the newest is the one in
+# force.
 lists = Table(
     "lists",
     metadata,
@@ -66,7 +69,8 @@ list_rows = Table(
     Column("risk_kinds", String(200)),
 )
 Index("list_rows_by_household", list_rows.c.household_id)
-# Pages go by number; the further columns let counts and filters be answered from the index alone, without the texts.
+# Pages go by number; the further columns let counts and filters be answered from the index alone, without the
+# texts.
 Index(
     "list_rows_in_order",
     list_rows.c.list_hash,
@@ -78,7 +82,8 @@ Index(
     list_rows.c.household_id,
 )
 
-# Everybody who could be drawn for a random check, and with which chance: the population of every estimate of misses.
+# Everybody who could be drawn for a random check, and with which chance: the population of every estimate of
+# misses.
 drawn_from = Table(
     "drawn_from",
     metadata,
@@ -132,7 +137,8 @@ scorings = Table(
     UniqueConstraint("as_of", "horizon_months", "model_version", name="scorings_once"),
 )
 
-# The texts of each score: reasons, notes, checks, rules met, ages of the data. JSON, compressed with the dictionary of its scoring.
+# The texts of each score: reasons, notes, checks, rules met, ages of the data. JSON, compressed with the
+# dictionary of its scoring.
 stored_texts = Table(
     "said",
     metadata,
@@ -180,8 +186,9 @@ assignments = Table(
     Column("assigned_at", String(32), nullable=False),
 )
 
-# Visits and what they found. Never changed: a correction is a new row with the same event_id and a higher version.
-# chain: one for each county, cycle, household and team (`results.team_key`); its newest row is the result in force, unless it is withdrawn.
+# Visits and what they found. Never changed: a correction is a new row with the same event_id and a higher
+# version. chain: one for each county, cycle, household and team (`results.team_key`); its newest row is the
+# result in force, unless it is withdrawn.
 visits = Table(
     "visits",
     metadata,
@@ -211,7 +218,8 @@ Index("visits_by_list", visits.c.list_hash, visits.c.household_id)
 Index("visits_by_chain", visits.c.chain, visits.c.number)
 Index("visits_by_household", visits.c.household_id)
 
-# Results that were taken back, with the reason: a visit recorded on the wrong household. Append-only; the result itself stays in `visits`.
+# Results that were taken back, with the reason: a visit recorded on the wrong household. Append-only; the
+# result itself stays in `visits`.
 withdrawals = Table(
     "withdrawals",
     metadata,
@@ -222,7 +230,8 @@ withdrawals = Table(
     Column("reason", String(500), nullable=False),
 )
 
-# Keys to the service. The secret itself is nowhere: only its SHA-256 is stored. Areas: code prefixes joined by `;`.
+# Keys to the service. The secret itself is nowhere: only its SHA-256 is stored. Areas: code prefixes joined
+# by `;`.
 keys = Table(
     "keys",
     metadata,

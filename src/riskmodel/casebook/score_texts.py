@@ -1,4 +1,5 @@
-"""Texts stored with each score: reasons, notes, checks, rules met and the age of the data, as compressed JSON.
+"""Texts stored with each score: reasons, notes, checks, rules met and the age of the data, as compressed
+JSON.
 
 Pages and answers read them and compute nothing. One scoring (a cohort of a day by one model) shares a
 compression dictionary, because most texts occur for many households.
@@ -31,7 +32,9 @@ def pack(content: bytes, dictionary: bytes) -> bytes:
 
 
 def unpack(content: bytes, dictionary: bytes) -> dict[str, Any]:
-    """The inverse of `pack`, as a dict; each reason gets its whole sentences (`zh`, `en`) beside their parts."""
+    """The inverse of `pack`, as a dict; each reason gets its whole sentences (`zh`, `en`) beside their
+    parts.
+    """
     texts: dict[str, Any] = json.loads(zlib.decompressobj(-15, dictionary).decompress(content))
     for reason in texts.get("reasons", ()):
         for language in LANGUAGES:
@@ -42,7 +45,9 @@ def unpack(content: bytes, dictionary: bytes) -> dict[str, Any]:
 
 
 def dictionary_of(sample: Sequence[bytes]) -> bytes:
-    """The compression dictionary from texts sampled over the cohort: the last DICTIONARY_BYTES of them joined."""
+    """The compression dictionary from texts sampled over the cohort: the last DICTIONARY_BYTES of them
+    joined.
+    """
     return b"".join(sample)[-DICTIONARY_BYTES:]
 
 
@@ -62,7 +67,9 @@ def rules_of(scores: Scores) -> dict[str, dict[str, str]]:
 
 
 def score_texts(scores: Scores, places: npt.NDArray[np.intp] | None = None) -> Iterator[tuple[str, bytes]]:
-    """(household_id, JSON) of each household of a scoring, in the matrix's order. places: only of the households at these positions."""
+    """(household_id, JSON) of each household of a scoring, in the matrix's order. places: only of the
+    households at these positions.
+    """
     places = np.arange(len(scores)) if places is None else places
     table, matrix = scores.table.only(places), scores.matrix
     zh, en = table.texts_by_slot("zh"), table.texts_by_slot("en")
@@ -141,8 +148,9 @@ def _effects(table: ReasonTable) -> npt.NDArray[np.float64]:
 
 
 def plain_score_texts(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, bytes]]:
-    """As `score_texts`, from rows of scores that came without their reasons table: all reasons as one text, and no
-    ages of data."""
+    """As `score_texts`, from rows of scores that came without their reasons table: all reasons as one text,
+    and no ages of data.
+    """
     for row in rows:
         reasons: list[dict[str, Any]] = []
         if row.get("reasons_zh"):

@@ -1,7 +1,9 @@
-"""Seals: hashes of what the casebook keeps, written into its audit entry, so that a changed row is found and named later.
+"""Seals: hashes of what the casebook keeps, written into its audit entry, so that a changed row is found and
+named later.
 
-A table of rows is sealed by three rows of buckets. Every row lies in one bucket of each, by the hash of its name; each bucket has the hash of
-its rows. One changed row spoils three buckets, and hardly another row lies in all three: so some kilobytes name one row of 150,000.
+A table of rows is sealed by three rows of buckets. Every row lies in one bucket of each, by the hash of its
+name; each bucket has the hash of its rows. One changed row spoils three buckets, and hardly another row lies
+in all three: so some kilobytes name one row of 150,000.
 """
 
 from __future__ import annotations
@@ -137,7 +139,9 @@ def _plain(value: Any) -> Any:
 
 
 def grid(rows: _Rows) -> dict[str, Any]:
-    """The seal of rows, given as (name, text): how many there are, how many buckets, and the hashes of the buckets."""
+    """The seal of rows, given as (name, text): how many there are, how many buckets, and the hashes of the
+    buckets.
+    """
     hashes = _hashes(rows)
     size = max(_FEWEST, math.isqrt(len(hashes)) + 1)
     found = _buckets(hashes, size)
@@ -257,7 +261,9 @@ def _list_hashes(connection: Connection) -> Sequence[str]:
 
 
 def absences(connection: Connection) -> Iterator[dict[str, Any]]:
-    """Audit entries (keys as in `audit.append`) that seal who is not on the lists of a casebook of form 0005, which sealed only the lists."""
+    """Audit entries (keys as in `audit.append`) that seal who is not on the lists of a casebook of form 0005,
+    which sealed only the lists.
+    """
     for name in _list_hashes(connection):
         seal = grid(not_listed_rows_of(connection, name))
         if seal["rows"]:
@@ -330,7 +336,9 @@ class _Sealed:
 
 
 def content_faults(connection: Connection) -> list[str]:
-    """What of lists, draws, absences, scores, keys, visits and withdrawals does not fit the audit, in words that name the row; empty if all does."""
+    """What of lists, draws, absences, scores, keys, visits and withdrawals does not fit the audit, in words
+    that name the row; empty if all does.
+    """
     sealed = _Sealed(connection)
     faults: list[str] = []
 

@@ -1,7 +1,8 @@
-"""The casebook's database: SQLite in the project by default, PostgreSQL by address. One way to read, one way to write.
+"""The casebook's database: SQLite in the project by default, PostgreSQL by address. One way to read, one way
+to write.
 
-Acknowledged means durable: SQLite in WAL with `synchronous=FULL`, writers under `BEGIN IMMEDIATE`; PostgreSQL with its own
-`synchronous_commit`. Writers go one after another on both, so that the audit chain never forks.
+Acknowledged means durable: SQLite in WAL with `synchronous=FULL`, writers under `BEGIN IMMEDIATE`; PostgreSQL
+with its own `synchronous_commit`. Writers go one after another on both, so that the audit chain never forks.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ _PATIENCE: Final = 30  # seconds that a writer waits for another one
 
 
 def address(project: Project) -> URL:
-    """Where the casebook of a project lives: RISKMODEL_DATABASE_URL, or `casebook/casebook.db` in the project folder."""
+    """Where the casebook of a project lives: RISKMODEL_DATABASE_URL, or `casebook/casebook.db` in the project
+    folder.
+    """
     named = os.environ.get(ADDRESS)
     if not named:
         return URL.create("sqlite", database=str(project.root / "casebook" / "casebook.db"))
@@ -49,7 +52,9 @@ def address(project: Project) -> URL:
 
 
 def exists(url: URL) -> bool:
-    """Whether there is a casebook at an address: its tables are there. Creates nothing. Raises UserError if the database does not answer."""
+    """Whether there is a casebook at an address: its tables are there. Creates nothing. Raises UserError if
+    the database does not answer.
+    """
     if url.get_backend_name() == "sqlite":
         if not os.path.isfile(str(url.database)):
             return False
@@ -73,7 +78,8 @@ def exists(url: URL) -> bool:
 def connect(url: URL, *, beside: str | None = None) -> Engine:
     """The engine of a casebook, its tables brought up to date. Raises UserError if it cannot be reached.
 
-    beside: the file that notes revoked keys (`riskmodel.casebook.beside`), kept as an execution option of the engine.
+    beside: the file that notes revoked keys (`riskmodel.casebook.beside`), kept as an execution option of the
+    engine.
     """
     engine = _engine(url, {} if beside is None else {"beside": beside})
     migrate(engine)
@@ -150,7 +156,9 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def _in_plain_words() -> Iterator[None]:
-    """Full disks, busy and unreachable databases become a UserError in plain words; every other error keeps its traceback."""
+    """Full disks, busy and unreachable databases become a UserError in plain words; every other error keeps
+    its traceback.
+    """
     try:
         yield
     except DBAPIError as error:
@@ -193,7 +201,9 @@ def _in_plain_words() -> Iterator[None]:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the tables to the newest form, once, whoever starts first. Raises UserError for a casebook from a newer riskmodel."""
+    """Bring the tables to the newest form, once, whoever starts first. Raises UserError for a casebook from a
+    newer riskmodel.
+    """
     with reading(engine) as connection:
         if _revision(connection) == NEWEST:
             return

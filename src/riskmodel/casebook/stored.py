@@ -56,7 +56,9 @@ def list_fields(head: Row[Any]) -> dict[str, Any]:
 
 
 def with_visits(rows: pl.DataFrame, visited: Mapping[str, VisitsFound]) -> pl.DataFrame:
-    """Rows of a list with the visits that its making could not know: in words before the notes, and as the last visit."""
+    """Rows of a list with the visits that its making could not know: in words before the notes, and as the
+    last visit.
+    """
     if not visited:
         return rows
     marks = pl.DataFrame(
@@ -109,7 +111,8 @@ def stored_list(
 ) -> StoredList:
     """The rows of a list within the areas (and in one township), each with what its visits have found since.
 
-    Random checks, the draw and the rules are not in it, nor the notes where the areas do not hold the whole county: they count its households.
+    Random checks, the draw and the rules are not in it, nor the notes where the areas do not hold the whole
+    county: they count its households.
     """
     with reading(engine) as connection:
         head: Row[Any] = connection.execute(select(lists).where(lists.c.list_hash == list_hash)).one()

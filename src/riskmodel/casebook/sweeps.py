@@ -1,4 +1,6 @@
-"""Misses of lists as the yearly sweep shows them: where it went to everybody, they are counted, not estimated."""
+"""Misses of lists as the yearly sweep shows them: where it went to everybody, they are counted, not
+estimated.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,17 @@ import polars as pl
 
 from riskmodel.tables import Tables
 
-# A village counts as swept for a list when the sweep saw so many of its households that were not listed; the few others are taken to be like them.
+# A village counts as swept for a list when the sweep saw so many of its households that were not listed; the
+# few others are taken to be like them.
 SWEPT: Final = 0.9
 
 
 def count_sweeps(checks: pl.DataFrame, tables: Tables, length: dt.timedelta) -> pl.DataFrame:
-    """The table of `Casebook.checks`, with route `sweep` and chance 1 for households outside the list whose whole village was swept.
+    """The table of `Casebook.checks`, with route `sweep` and chance 1 for households outside the list whose
+    whole village was swept.
 
-    length: how long after a list's as-of date a sweep speaks about it. In other villages nothing changes: who was met there by an
-    unfinished sweep is no random look.
+    length: how long after a list's as-of date a sweep speaks about it. In other villages nothing changes: who
+    was met there by an unfinished sweep is no random look.
     """
     swept = (
         tables.get("verifications")

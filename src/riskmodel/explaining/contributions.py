@@ -1,6 +1,8 @@
-"""Exact contributions of every feature to every score: path-dependent SHAP values of the served ensemble, for everybody.
+"""Exact contributions of every feature to every score: path-dependent SHAP values of the served ensemble, for
+everybody.
 
-The only module that asks a model for contributions, and the only one that imports shap (only when a `shap.Explanation` is wanted).
+The only module that asks a model for contributions, and the only one that imports shap (only when a
+`shap.Explanation` is wanted).
 """
 
 from __future__ import annotations
@@ -41,8 +43,10 @@ from riskmodel.files import replacing
 if TYPE_CHECKING:
     import shap
 
-BLOCK: Final = 2048  # rows at a time: enough that large tables are fetched seldom, few enough that columns stay in the third cache
-MANY: Final = 500  # rows from which on a table by feature, which then stays in the nearest cache, is faster than one by pattern
+# rows at a time: enough that large tables are fetched seldom, few enough that columns stay in the third cache
+BLOCK: Final = 2048
+# rows from which on a table by feature, which then stays in the nearest cache, is faster than one by pattern
+MANY: Final = 500
 FEW: Final = 8  # rows that are taken one by one
 TABLES_FILE: Final = "explanation_tables.npz"
 MADE_OF, NOTE = "made_of", "note"
@@ -50,10 +54,11 @@ MADE_OF, NOTE = "made_of", "note"
 
 @dataclass(frozen=True)
 class Explainer:
-    """Contributions of an ensemble of LightGBM models to its mean margin. Make it with `from_booster_texts` or `load`.
+    """Contributions of an ensemble of LightGBM models to its mean margin. Make it with `from_booster_texts`
+    or `load`.
 
-    method: `tables` (pre-computed, fast) or `pred_contrib` (LightGBM's own, slow, same answer); note: why it is not the fast one. trees: hash of
-    the trees that it was made of.
+    method: `tables` (pre-computed, fast) or `pred_contrib` (LightGBM's own, slow, same answer); note: why it
+    is not the fast one. trees: hash of the trees that it was made of.
     """
 
     n_features: int
@@ -72,7 +77,8 @@ class Explainer:
     def from_booster_texts(
         cls, texts: Sequence[str], *, bits: int = BITS, deepest: int = DEEPEST, most_bytes: int = MOST_BYTES
     ) -> Explainer:
-        """From the model texts of the ensemble's members; duplicates among them are simply trees with their weights.
+        """From the model texts of the ensemble's members; duplicates among them are simply trees with their
+        weights.
 
         Trees deeper than `deepest` or tables larger than `most_bytes`: LightGBM's own calculation is used,
         and `note` records it. Raises ModelError for a damaged text, several classes and linear trees.
@@ -93,9 +99,11 @@ class Explainer:
         return cls(forest.n_features, forest.base, tables, ensemble_hash(texts))
 
     def contributions(self, values: npt.ArrayLike) -> tuple[Floats, float]:
-        """(contributions (n, p), base) in units of the raw margin; a row's contributions and base sum to its mean margin (1e-9).
+        """(contributions (n, p), base) in units of the raw margin; a row's contributions and base sum to its
+        mean margin (1e-9).
 
-        `values`: shape (n, p), columns in the model's order, NaN unknown. A row's result does not depend on the rows beside it.
+        `values`: shape (n, p), columns in the model's order, NaN unknown. A row's result does not depend on
+        the rows beside it.
         """
         X = self._checked(values)
         if self.tables is None:
@@ -116,10 +124,12 @@ class Explainer:
         return out, self.base
 
     def interactions(self, values: npt.ArrayLike) -> Floats:
-        """Exact SHAP interaction values (n, p, p) in units of the raw margin, for a sample: n * p * p numbers.
+        """Exact SHAP interaction values (n, p, p) in units of the raw margin, for a sample: n * p * p
+        numbers.
 
-        [row, i, j] is half of what i and j do together, symmetric; [row, i, i] what i does alone. A row of the matrix sums to i's contribution
-        (1e-9). As in shap's own `shap_interaction_values`, by the same path-dependent expectations as `contributions`.
+        [row, i, j] is half of what i and j do together, symmetric; [row, i, i] what i does alone. A row of
+        the matrix sums to i's contribution (1e-9). As in shap's own `shap_interaction_values`, by the same
+        path-dependent expectations as `contributions`.
         """
         X = self._checked(values)
         forest = read_forest(self.texts) if self.tables is None else self.tables.forest
@@ -156,14 +166,18 @@ class Explainer:
         return total / len(self.texts)
 
     def explanation(self, values: npt.ArrayLike, names: Sequence[str]) -> shap.Explanation:
-        """The same as a `shap.Explanation`, so that every plot of shap works on it. `names`: a label for each column."""
+        """The same as a `shap.Explanation`, so that every plot of shap works on it. `names`: a label for each
+        column.
+        """
         X = np.ascontiguousarray(values, dtype=np.float64)
         return as_explanation(*self.contributions(X), X, names)
 
     def save(self, folder: Path) -> Path:
-        """Write `explanation_tables.npz` into a folder that is there: plain arrays without pickle, the same bytes for the same tables.
+        """Write `explanation_tables.npz` into a folder that is there: plain arrays without pickle, the same
+        bytes for the same tables.
 
-        It names the trees that it was made of, so that `load` takes it for no other model. Where the trees are beyond the bounds, it holds that fact.
+        It names the trees that it was made of, so that `load` takes it for no other model. Where the trees
+        are beyond the bounds, it holds that fact.
         """
         arrays: dict[str, Any] = {} if self.tables is None else self.tables.arrays()
         arrays[MADE_OF], arrays[NOTE] = _as_bytes(self.trees), _as_bytes(self.note)
@@ -176,9 +190,11 @@ class Explainer:
 
     @classmethod
     def load(cls, folder: Path, texts: Sequence[str]) -> Explainer:
-        """Read what `save` wrote for the trees of these model texts: the same contributions, bit for bit, without working the tables out again.
+        """Read what `save` wrote for the trees of these model texts: the same contributions, bit for bit,
+        without working the tables out again.
 
-        Raises ModelError when the file is missing, damaged, not whole, or made of other trees than the model's.
+        Raises ModelError when the file is missing, damaged, not whole, or made of other trees than the
+        model's.
         """
         path = folder / TABLES_FILE
         try:
@@ -227,7 +243,9 @@ def _not_tables(path: Path, found: str) -> Fault:
 
 
 def as_explanation(contributions: Floats, base: float, values: Any, names: Sequence[str]) -> shap.Explanation:
-    """Contributions that are already there, as a `shap.Explanation`. values: what the plots show beside the names, shape (n, p)."""
+    """Contributions that are already there, as a `shap.Explanation`. values: what the plots show beside the
+    names, shape (n, p).
+    """
     import shap
 
     return shap.Explanation(

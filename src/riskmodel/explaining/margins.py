@@ -1,7 +1,9 @@
-"""Margins of LightGBM members without LightGBM: compiled code walks the trees, to the same bits as `Booster.predict`.
+"""Margins of LightGBM members without LightGBM: compiled code walks the trees, to the same bits as
+`Booster.predict`.
 
-A service that scores this way imports neither LightGBM nor its dependencies (scikit-learn, scipy, pandas), and runs no code of a
-model text. Golden rows, whose margins LightGBM computed, are compared when a release is opened.
+A service that scores this way imports neither LightGBM nor its dependencies (scikit-learn, scipy, pandas),
+and runs no code of a model text. Golden rows, whose margins LightGBM computed, are compared when a release is
+opened.
 """
 
 # mypy: allow-untyped-calls
@@ -56,7 +58,9 @@ class Walker:
         return cls(forest.questions, walk)
 
     def margins(self, values: Floats) -> Floats:
-        """Margin of each member, shape (n, members). values: shape (n, p), columns in the model's order, NaN unknown."""
+        """Margin of each member, shape (n, members). values: shape (n, p), columns in the model's order, NaN
+        unknown.
+        """
         X = np.ascontiguousarray(values, np.float64)
         out = np.zeros((len(X), len(self.walk.member_start) - 1))
         for begin in range(0, len(X), BLOCK):

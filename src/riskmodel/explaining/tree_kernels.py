@@ -1,7 +1,8 @@
 # mypy: allow-untyped-defs
 """Loops over nodes and leaves, compiled to machine code. `trees` explains the method, and calls them.
 
-They do not check their arguments: `trees` has checked every index. Arrays that belong together come as one record.
+They do not check their arguments: `trees` has checked every index. Arrays that belong together come as one
+record.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ Records = npt.NDArray[np.void]
 class Trees(NamedTuple):
     """Nodes and leaves of all trees, one tree after the other.
 
-    node_start, leaf_start: shape (trees + 1,), int64. nodes, leaves: record arrays of `trees.NODE` and `trees.LEAF`.
-    weight: shape (trees,), what a tree counts for in the mean of the members.
+    node_start, leaf_start: shape (trees + 1,), int64. nodes, leaves: record arrays of `trees.NODE` and
+    `trees.LEAF`. weight: shape (trees,), what a tree counts for in the mean of the members.
     """
 
     node_start: Ints
@@ -33,9 +34,11 @@ class Trees(NamedTuple):
 
 
 class Asks(NamedTuple):
-    """Distinct questions about a row, shape (asks,): the feature, how it is read (`trees.RIGHT_IF_NAN`, …), its categories.
+    """Distinct questions about a row, shape (asks,): the feature, how it is read (`trees.RIGHT_IF_NAN`, …),
+    its categories.
 
-    category_start, words: a slice of category_bits (uint32, 32 categories each) with the categories that go left.
+    category_start, words: a slice of category_bits (uint32, 32 categories each) with the categories that go
+    left.
     """
 
     feature: Ints
@@ -66,7 +69,9 @@ class Groups(NamedTuple):
 
 
 class Conditions(NamedTuple):
-    """Each condition of the groups as an ask, a bound, and whether it is met on the right-hand side; shape (conditions,)."""
+    """Each condition of the groups as an ask, a bound, and whether it is met on the right-hand side; shape
+    (conditions,).
+    """
 
     ask: Ints
     bound: Floats
@@ -76,8 +81,8 @@ class Conditions(NamedTuple):
 class Walk(NamedTuple):
     """The trees as one array of nodes and leaves together; an index into it is a place.
 
-    member_start: shape (members + 1,), into the trees. root, depth: shape (trees,), int32. ask, bound, value: shape (places,).
-    child: shape (2 * places,): left and right child of each place; a leaf is its own child.
+    member_start: shape (members + 1,), into the trees. root, depth: shape (trees,), int32. ask, bound, value:
+    shape (places,). child: shape (2 * places,): left and right child of each place; a leaf is its own child.
     """
 
     member_start: Ints
@@ -104,7 +109,9 @@ class Quadrature(NamedTuple):
 
 @compiled
 def parents(nodes, first, count):
-    """Parent of each node of a tree (-1 for the root) and of each leaf. The tree's `count` nodes begin at `first`."""
+    """Parent of each node of a tree (-1 for the root) and of each leaf. The tree's `count` nodes begin at
+    `first`.
+    """
     parent = np.full(count, -1, np.int64)
     leaf_parent = np.zeros(count + 1, np.int64)
     for node in range(count):
@@ -120,10 +127,12 @@ def parents(nodes, first, count):
 def lay_out(trees, most_bits, deepest, write, groups, top):
     """Cut each tree into groups: from the root down, the first subtree whose conditions fit into `most_bits`.
 
-    groups, top: written where `write` is true (group_start and table_start are not). top: root of each group, a node or ~leaf.
-    Returns the counts of groups (-1: a path is deeper than `deepest`), bits, conditions, features and cells, and the groups of each tree.
+    groups, top: written where `write` is true (group_start and table_start are not). top: root of each group,
+    a node or ~leaf. Returns the counts of groups (-1: a path is deeper than `deepest`), bits, conditions,
+    features and cells, and the groups of each tree.
 
-    A larger subtree never costs more look-ups than its two halves, since each half repeats the path. Called twice: to count, then to write.
+    A larger subtree never costs more look-ups than its two halves, since each half repeats the path. Called
+    twice: to count, then to write.
     """
     node_start, nodes = trees.node_start, trees.nodes
     groups_of = np.zeros(len(node_start) - 1, np.int64)
@@ -236,9 +245,10 @@ def lay_out(trees, most_bits, deepest, write, groups, top):
 def fill(trees, groups, top, deepest, quadrature, table):
     """Add the contributions of each group's leaves into `table`, for each pattern of the group's bits.
 
-    With r the share of training rows that a feature's conditions let through and o whether this household meets them (0 or 1), a leaf
-    gives feature i: value * (o_i - r_i) * integral over t in [0, 1] of the product over the other features of (o t + r (1 - t)).
-    That integral is the Shapley weight written out; Gauss-Legendre points make it exact, since it is a polynomial of known degree.
+    With r the share of training rows that a feature's conditions let through and o whether this household
+    meets them (0 or 1), a leaf gives feature i: value * (o_i - r_i) * integral over t in [0, 1] of the
+    product over the other features of (o t + r (1 - t)). That integral is the Shapley weight written out;
+    Gauss-Legendre points make it exact, since it is a polynomial of known degree.
     """
     nodes, leaves = trees.nodes, trees.leaves
     condition_start, condition = groups.condition_start, groups.condition
@@ -349,9 +359,11 @@ def in_category(number, start, words, category_bits):
 
 @compiled
 def answer(values, asks, zero, sheet):
-    """Write the asks about rows of `values` (n, p) into `sheet` (asks, n), so that `sheet <= bound` goes left.
+    """Write the asks about rows of `values` (n, p) into `sheet` (asks, n), so that `sheet <= bound` goes
+    left.
 
-    An unknown value, or one that is missing in the model's sense, becomes the infinity of its side, and so does a category.
+    An unknown value, or one that is missing in the model's sense, becomes the infinity of its side, and so
+    does a category.
     """
     largest = np.finfo(np.float64).max
     for ask in range(len(sheet)):
@@ -385,9 +397,9 @@ def answer(values, asks, zero, sheet):
 def contributions_into(values, sheet, asks, node_asks, groups, table, turned, out):
     """Add every group's contributions for rows of `values` (n, p) into `out` (n, p), many rows at once.
 
-    sheet: without the asks of categories, which are as many as their nodes; those are answered here, from the values.
-    turned: whether the table is ordered by pattern (see `by_pattern`). A row's result does not depend on the rows beside it:
-    groups are added in one fixed order, here and in `contributions_of_few`.
+    sheet: without the asks of categories, which are as many as their nodes; those are answered here, from the
+    values. turned: whether the table is ordered by pattern (see `by_pattern`). A row's result does not depend
+    on the rows beside it: groups are added in one fixed order, here and in `contributions_of_few`.
     """
     node_start, ask, bound = node_asks.start, node_asks.ask, node_asks.bound
     bit_start, condition_start, condition = groups.bit_start, groups.condition_start, groups.condition
@@ -468,7 +480,9 @@ def contributions_into(values, sheet, asks, node_asks, groups, table, turned, ou
 
 @compiled
 def by_pattern(groups, table, out):
-    """Reorder the table: for each pattern of a group its contributions to every feature, side by side, into `out`."""
+    """Reorder the table: for each pattern of a group its contributions to every feature, side by side, into
+    `out`.
+    """
     bit_start, feature_start, table_start = groups.bit_start, groups.feature_start, groups.table_start
     for group in range(len(table_start) - 1):
         at = table_start[group]
@@ -481,10 +495,11 @@ def by_pattern(groups, table, out):
 
 @compiled
 def contributions_of_few(sheet, groups, conditions, table, out):
-    """The same as `contributions_into` for a few rows, to the bit. table: ordered by pattern, see `by_pattern`.
+    """The same as `contributions_into` for a few rows, to the bit. table: ordered by pattern, see
+    `by_pattern`.
 
-    For one household, laying rows side by side costs more than its sums. First all patterns, then all sums: the tables are
-    larger than the caches, and so the processor can fetch many cells at once.
+    For one household, laying rows side by side costs more than its sums. First all patterns, then all sums:
+    the tables are larger than the caches, and so the processor can fetch many cells at once.
     """
     bit_start, condition_start, feature_start = groups.bit_start, groups.condition_start, groups.feature_start
     number_of_groups = groups.group_start[-1]
@@ -510,7 +525,9 @@ def contributions_of_few(sheet, groups, conditions, table, out):
 
 @compiled
 def depths(node_start, nodes):
-    """Depth of each tree: questions on the path to its farthest leaf. Children are numbered after their parents."""
+    """Depth of each tree: questions on the path to its farthest leaf. Children are numbered after their
+    parents.
+    """
     deepest = np.zeros(len(node_start) - 1, np.int64)
     for tree in range(len(node_start) - 1):
         first = node_start[tree]
@@ -528,8 +545,9 @@ def depths(node_start, nodes):
 def margins_into(sheet, walk, out):
     """Margin of each member for the rows of a sheet (asks, n), into `out` (members, n).
 
-    Leaf values are added in the order of the trees, as LightGBM does. A leaf is its own child, so that every row takes as many
-    steps as the tree is deep and no step is a branch. Indexes are unsigned, so that no look-up asks whether to count from the end.
+    Leaf values are added in the order of the trees, as LightGBM does. A leaf is its own child, so that every
+    row takes as many steps as the tree is deep and no step is a branch. Indexes are unsigned, so that no
+    look-up asks whether to count from the end.
     """
     rows = np.uint64(sheet.shape[1])
     flat = sheet.ravel()
@@ -551,8 +569,9 @@ def interactions_into(sheet, trees, node_asks, quadrature, out):
 
     sheet: the rows, shape (asks, n).
 
-    As in `fill`, with r and o of a leaf's features: the pair i, j gets value * (o_i - r_i) * (o_j - r_j) * integral over t in [0, 1] of the
-    product over all others of (o t + r (1 - t)), half of it on either side of the diagonal.
+    As in `fill`, with r and o of a leaf's features: the pair i, j gets value * (o_i - r_i) * (o_j - r_j) *
+    integral over t in [0, 1] of the product over all others of (o t + r (1 - t)), half of it on either side
+    of the diagonal.
     """
     nodes, leaves, ask, bound = trees.nodes, trees.leaves, node_asks.ask, node_asks.bound
     for tree in range(len(trees.node_start) - 1):

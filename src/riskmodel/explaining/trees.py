@@ -1,10 +1,12 @@
-"""LightGBM's model text, read; and from it, tables of contributions that are worked out once instead of for every household.
+"""LightGBM's model text, read; and from it, tables of contributions that are worked out once instead of for
+every household.
 
-A tree gives a household its leaf's value. How much of it is due to a feature (path-dependent SHAP, Lundberg 2020) depends only on which
-conditions on the path to each leaf the household meets. So the answer for each pattern of met conditions is worked out in advance
-(the idea of FastTreeSHAP v2, Yang 2021, and of Woodelf, Nadel and Wettenstein 2025). Here the leaves are taken in groups: a group is a
-subtree small enough that all its conditions, with those on the path that leads to it, fit into a few bits. One look-up a group and
-feature then serves all leaves of the group.
+A tree gives a household its leaf's value. How much of it is due to a feature (path-dependent SHAP, Lundberg
+2020) depends only on which conditions on the path to each leaf the household meets. So the answer for each
+pattern of met conditions is worked out in advance (the idea of FastTreeSHAP v2, Yang 2021, and of Woodelf,
+Nadel and Wettenstein 2025). Here the leaves are taken in groups: a group is a subtree small enough that all
+its conditions, with those on the path that leads to it, fit into a few bits. One look-up a group and feature
+then serves all leaves of the group.
 
 The text is parsed, not `dump_model()`, which prints an infinite threshold as 1e300.
 """
@@ -57,7 +59,8 @@ BITS: Final = 9  # conditions in a group: 512 patterns, 4 kB a feature: one tabl
 DEEPEST: Final = 14  # conditions on the path to one leaf, merged by feature; beyond it a table is too large
 MOST_BYTES: Final = 512 * 2**20
 
-# How a node asks. NaN falls out of `value <= threshold` to the right, and out of `not value > threshold` to the left.
+# How a node asks. NaN falls out of `value <= threshold` to the right, and out of `not value > threshold` to
+# the left.
 RIGHT_IF_NAN, LEFT_IF_NAN, LEFT_IF_ZERO, RIGHT_IF_ZERO, CATEGORY = 0, 1, 2, 3, 4
 LARGEST: Final = float(np.finfo(np.float64).max)
 
@@ -68,17 +71,20 @@ def trees_hash(text: str) -> str:
 
 
 class TablesTooLarge(Exception):
-    """The trees are deeper, or the tables larger, than the bound. Not an error of the user: another way gives the same answer."""
+    """The trees are deeper, or the tables larger, than the bound. Not an error of the user: another way gives
+    the same answer.
+    """
 
 
 @dataclass(frozen=True)
 class Forest:
     """All trees of all members, one after the other.
 
-    n_features: columns of the matrix that is scored. base: the expected margin. averaged: a member is the mean of its trees (a
-    random forest), not their sum. member_start: shape (members + 1,), into the trees. weight: shape (trees,), what a tree counts
-    for in the mean of the members. node_start, leaf_start: shape (trees + 1,). nodes, leaves: record arrays of NODE and LEAF.
-    category_bits: 32 categories each, a slice of it a node from category_start to category_stop.
+    n_features: columns of the matrix that is scored. base: the expected margin. averaged: a member is the
+    mean of its trees (a random forest), not their sum. member_start: shape (members + 1,), into the trees.
+    weight: shape (trees,), what a tree counts for in the mean of the members. node_start, leaf_start: shape
+    (trees + 1,). nodes, leaves: record arrays of NODE and LEAF. category_bits: 32 categories each, a slice of
+    it a node from category_start to category_stop.
     """
 
     n_features: int
@@ -106,7 +112,8 @@ class Forest:
     def shaped(self) -> bool:
         """Whether the nodes of each tree form a tree.
 
-        Each node but the root and each leaf is the child of exactly one node, and no child is numbered before its parent.
+        Each node but the root and each leaf is the child of exactly one node, and no child is numbered before
+        its parent.
         """
         if len(self.node_start) != len(self.leaf_start):
             return False
@@ -179,10 +186,10 @@ class Questions:
 class ContributionTables:
     """The pre-computed contributions, saved and read as plain arrays.
 
-    Group g serves the trees' leaves below one node. Its bits are bit_start[g]:bit_start[g+1]; bit b is met when all its conditions
-    condition[condition_start[b]:condition_start[b+1]] are (a node of the tree, or ~node for the right-hand side). Its features are
-    group_feature[feature_start[g]:feature_start[g+1]], each with a table of 2**bits contributions, one after the other from
-    table_start[g].
+    Group g serves the trees' leaves below one node. Its bits are bit_start[g]:bit_start[g+1]; bit b is met
+    when all its conditions condition[condition_start[b]:condition_start[b+1]] are (a node of the tree, or
+    ~node for the right-hand side). Its features are group_feature[feature_start[g]:feature_start[g+1]], each
+    with a table of 2**bits contributions, one after the other from table_start[g].
     """
 
     forest: Forest
@@ -201,7 +208,9 @@ class ContributionTables:
 
     @cached_property
     def turned(self) -> Floats:
-        """The table with the contributions of a pattern side by side: one household needs one pattern of each group."""
+        """The table with the contributions of a pattern side by side: one household needs one pattern of each
+        group.
+        """
         out = np.empty_like(self.table)
         by_pattern(self.groups, self.table, out)
         return out
@@ -294,8 +303,9 @@ def _damaged(where: str, found: str) -> ModelError:
 def read_forest(texts: Sequence[str]) -> Forest:
     """The trees of one or several LightGBM models (members of an ensemble), from their model texts.
 
-    The margin of the forest is the mean of the members' margins. Raises ModelError: a text that is not whole, several classes, members that differ in
-    their features, or linear trees (their leaves hold equations, for which these contributions are not defined).
+    The margin of the forest is the mean of the members' margins. Raises ModelError: a text that is not whole,
+    several classes, members that differ in their features, or linear trees (their leaves hold equations, for
+    which these contributions are not defined).
     """
     if not texts:
         raise _damaged("model", "no LightGBM text")
@@ -386,7 +396,9 @@ def _numbers(tree: dict[str, str], key: str, length: int, kind: Any, where: str)
 def _read_tree(
     tree: dict[str, str], n_features: int, words: int, where: str
 ) -> tuple[Records, Records, npt.NDArray[np.uint32]]:
-    """Nodes, leaves and category bits of one tree of a model text. words: category words of the trees before it."""
+    """Nodes, leaves and category bits of one tree of a model text. words: category words of the trees before
+    it.
+    """
     leaves = _whole(tree, "num_leaves", where)
     categories = _whole(tree, "num_cat", where)
     nodes = leaves - 1
@@ -400,7 +412,8 @@ def _read_tree(
     right = _numbers(tree, "right_child", nodes, np.int64, where)
     cover = _numbers(tree, "internal_count", nodes, np.float64, where)
     leaf_cover = _numbers(tree, "leaf_count", leaves, np.float64, where) if nodes else np.ones(1)
-    # Each leaf and each node but the root is somebody's child, once, and LightGBM numbers children after their parents: no circle.
+    # Each leaf and each node but the root is somebody's child, once, and LightGBM numbers children after
+    # their parents: no circle.
     children = np.concatenate([left, right])
     parents = np.tile(np.arange(nodes), 2)
     sound = np.array_equal(np.sort(children), np.r_[np.arange(-leaves, 0), np.arange(1, nodes)])
@@ -444,7 +457,9 @@ def _expected_value(nodes: Records, leaves: Records) -> float:
 def build_tables(
     forest: Forest, *, bits: int = BITS, deepest: int = DEEPEST, most_bytes: int = MOST_BYTES
 ) -> ContributionTables:
-    """Work out the tables. Raises TablesTooLarge beyond `deepest` conditions on a path or `most_bytes` of tables."""
+    """Work out the tables. Raises TablesTooLarge beyond `deepest` conditions on a path or `most_bytes` of
+    tables.
+    """
     trees, none = forest.trees, np.zeros(0, np.int64)
     counts, groups_of = lay_out(
         trees,

@@ -1,6 +1,7 @@
 # mypy: disable-error-code="no-any-return"
-"""Guarantees (两不愁三保障 and drinking water), as recorded in the version in force at T. Unknown without a record
-of the household."""
+"""Guarantees (两不愁三保障 and drinking water), as recorded in the version in force at T. Unknown without a
+record of the household.
+"""
 
 from riskmodel.features.common import NAN, Rows, flag
 

@@ -36,13 +36,16 @@ POLICY_SHAPE: Final = np.dtype(
 )
 
 
-# ------------------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 
 
 # Rows are read and never kept: nothing is allocated inside, so the compiler need not count references to the
 # arrays. A call hands over seven words for each array, which costs more than most sums: a trimmed kernel puts
 # everything in place of its call. For all features that would double the time of compiling and bring little.
-_INSIDE: Final = "inside = njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline={inline}, _nrt=False)"
+_INSIDE: Final = (
+    "inside = njit(error_model='numpy', no_cpython_wrapper=True, no_cfunc_wrapper=True, "
+    "forceinline={inline}, _nrt=False)"
+)
 
 
 def _parsed(function: Callable[..., Any]) -> ast.FunctionDef:
@@ -182,7 +185,10 @@ def _cuts(wanted: set[str]) -> list[str]:
     ]
     if "member_versions" in wanted:
         lines += [
-            "found = cut_versions(members_rows, members_starts[h], members_starts[h + 1], as_of, member_versions_scratch)",
+            (
+                "found = cut_versions(members_rows, members_starts[h], members_starts[h + 1], as_of, "
+                "member_versions_scratch)"
+            ),
             "member_versions = member_versions_scratch[:found]",
         ]
     for table in OF_HOUSEHOLD:
@@ -192,20 +198,27 @@ def _cuts(wanted: set[str]) -> list[str]:
         if table == "shocks":
             lines.append(f"found = {cut}")
             lines += [
-                f"found = cut_area(area_shocks_rows, area_shocks_starts, household.{scope}_events, as_of, shocks_scratch, found)"
+                (
+                    f"found = cut_area(area_shocks_rows, area_shocks_starts, household.{scope}_events, "
+                    "as_of, shocks_scratch, found)"
+                )
                 for scope in ("village", "township", "county")
             ]
             lines.append("shocks = shocks_scratch[:found]")
         elif table == "assets":
             lines.append(
-                "authorised = is_authorised(authorisations_rows, authorisations_starts[h], authorisations_starts[h + 1], as_of)"
+                "authorised = is_authorised(authorisations_rows, authorisations_starts[h], "
+                "authorisations_starts[h + 1], as_of)"
             )
             lines.append(f"found = {cut}")
             lines.append("assets = assets_scratch[:found]")
         else:
             lines.append(f"{table} = {table}_scratch[:{cut}]")
     lines += [
-        f"{table} = {table}_scratch[:cut_{table}({table}_rows, {table}_starts, members, as_of, {table}_scratch)]"
+        (
+            f"{table} = {table}_scratch[:cut_{table}({table}_rows, {table}_starts, members, as_of, "
+            f"{table}_scratch)]"
+        )
         for table in OF_PERSON
         if table in wanted
     ]
@@ -354,7 +367,8 @@ def one_in_force(rows, start, stop, as_of):
 @inside
 def cut(rows, start, stop, as_of, scratch, n):
     for i in range(start, stop):
-        scratch[n] = rows[i]  # whether it counts or not: the next one goes over it, and the processor need not guess
+        # Whether it counts or not: the next one goes over it, and the processor need not guess.
+        scratch[n] = rows[i]
         n += (rows[i].known_on <= as_of) & (as_of < rows[i].replaced_on)
     return n
 
@@ -418,13 +432,16 @@ def window_{table}(rows, members, start, as_of, scratch):
     return n
 """
 
-_IN_FORCE: Final = """def find_versions(targets, as_of, households_rows, households_starts, members_rows, members_starts, out):
+_IN_FORCE: Final = """def find_versions(
+    targets, as_of, households_rows, households_starts, members_rows, members_starts, out
+):
     for k in range(len(targets)):
         h = targets[k]
         out[k] = -1
         somebody = False
         for i in range(members_starts[h], members_starts[h + 1]):
-            if members_rows[i].known_on <= as_of and as_of < members_rows[i].replaced_on and members_rows[i].left_on > as_of:
+            row = members_rows[i]
+            if row.known_on <= as_of and as_of < row.replaced_on and row.left_on > as_of:
                 somebody = True
         if somebody:
             for i in range(households_starts[h], households_starts[h + 1]):

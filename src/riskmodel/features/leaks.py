@@ -45,8 +45,8 @@ class Leak:
 
     def __str__(self) -> str:
         return (
-            f"`{self.feature}` as of {self.as_of} changed for {self.households:,} households (first {self.example}) "
-            f"when {HANDS[self.hand]}."
+            f"`{self.feature}` as of {self.as_of} changed for {self.households:,} households (first "
+            f"{self.example}) when {HANDS[self.hand]}."
         )
 
 
@@ -69,8 +69,8 @@ class LeakReport:
         days = ", ".join(str(day) for day in self.as_of)
         if self.ok:
             return (
-                f"No leak: {self.features} features of {self.households:,} household rows as of {days} stayed the same, bit by bit, "
-                "with later rows removed, added, altered and all rows shuffled."
+                f"No leak: {self.features} features of {self.households:,} household rows as of {days} "
+                "stayed the same, bit by bit, with later rows removed, added, altered and all rows shuffled."
             )
         return "\n".join(str(leak) for leak in self.leaks)
 

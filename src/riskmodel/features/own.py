@@ -317,7 +317,10 @@ def _fault_of_part(
         while isinstance(base, (ast.Subscript, ast.Attribute)):
             base = base.value
         if node.attr not in _AFTER_A_DOT or not (isinstance(base, ast.Name) and base.id in inside):
-            expected = "a column of docs/data-contract.md that a feature may read, a policy value or a part of `when`"
+            expected = (
+                "a column of docs/data-contract.md that a feature may read, a policy value or a "
+                "part of `when`"
+            )
             return f"`{shown}`", expected, "Correct the name."
     if (
         isinstance(node, ast.Constant)

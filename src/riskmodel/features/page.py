@@ -16,7 +16,10 @@ _FAMILIES: Final[dict[str, tuple[str, str, str, str]]] = {
         "收入",
         "钱从哪里来、稳不稳、靠谁挣、离监测线多远。人均按截止日在册成员计算。",
         "Income",
-        "How much, how steady, from which sources, and how far from the monitoring line. Per person: the members in force on the day.",
+        (
+            "How much, how steady, from which sources, and how far from the monitoring line. Per person: "
+            "the members in force on the day."
+        ),
     ),
     "expenditure": (
         "支出",
@@ -28,7 +31,10 @@ _FAMILIES: Final[dict[str, tuple[str, str, str, str]]] = {
         "疾病与医疗负担",
         "报销之后自己付了多少、谁生病、离部门预警线多远。账单按发生日归入时间段，截止日之后才入库的不算。",
         "Illness",
-        "What is left to pay after insurance, who is ill, how near a department's threshold. Bills known after the day do not count.",
+        (
+            "What is left to pay after insurance, who is ill, how near a department's threshold. Bills "
+            "known after the day do not count."
+        ),
     ),
     "disability": (
         "残疾",
@@ -58,13 +64,19 @@ _FAMILIES: Final[dict[str, tuple[str, str, str, str]]] = {
         "务工就业",
         "来自逐月务工台账，是最早的信号。台账上报有延迟，“目前”指每人最近一期的记录。",
         "Employment",
-        "From the monthly labour record, the earliest sign. Reports arrive late: “now” is each member's newest report.",
+        (
+            "From the monthly labour record, the earliest sign. Reports arrive late: “now” is each member's "
+            "newest report."
+        ),
     ),
     "assistance": (
         "帮扶措施",
         "分数是在现有帮扶之下的风险。识别之后才落实的措施，此前看不到。",
         "Assistance",
-        "The score is the risk given the help in place. Measures that answer an identification cannot be seen before it.",
+        (
+            "The score is the risk given the help in place. Measures that answer an identification cannot "
+            "be seen before it."
+        ),
     ),
     "history": (
         "历史记录",
@@ -76,13 +88,19 @@ _FAMILIES: Final[dict[str, tuple[str, str, str, str]]] = {
         "邻里与区域",
         "同村、同乡镇其他农户的情况，不含本户。不使用村的名称或编码。",
         "Area",
-        "How the other households of the village and township fare, without the household itself. The village's identity is not used.",
+        (
+            "How the other households of the village and township fare, without the household itself. The "
+            "village's identity is not used."
+        ),
     ),
     "freshness": (
         "数据新旧",
         "各部门数据多久没有更新。只用于提示数据可靠程度，一般不参与预测。",
         "Freshness",
-        "How old each department's newest record is. Shown beside the score; not offered to plans unless they name it.",
+        (
+            "How old each department's newest record is. Shown beside the score; not offered to plans "
+            "unless they name it."
+        ),
     ),
     "assets": (
         "财产",
@@ -92,10 +110,15 @@ _FAMILIES: Final[dict[str, tuple[str, str, str, str]]] = {
     ),
     "rules": (
         "部门预警规则",
-        "各部门现行规则，命中即为线索，不作为模型的输入。门槛、适用地区和出处见 `features/policy/department_rules.yaml`。",
+        (
+            "各部门现行规则，命中即为线索，不作为模型的输入。门槛、适用地区和出处见 "
+            "`features/policy/department_rules.yaml`。"
+        ),
         "Department rules",
-        "Rules in use. A hit is a lead; they are baselines and never predictors. Thresholds, places and sources: "
-        "`features/policy/department_rules.yaml`.",
+        (
+            "Rules in use. A hit is a lead; they are baselines and never predictors. Thresholds, places and "
+            "sources: `features/policy/department_rules.yaml`."
+        ),
     ),
 }
 WINDOWS: Final[dict[str, str]] = {

@@ -283,7 +283,10 @@ def _refuse_unlike(before: tuple[str, int], now: tuple[str, int]) -> None:
                 "model",
                 f"{before[0]}, then {now[0]}",
                 "one model for both scorings",
-                "Score the earlier day again with the model in force: `load_model().score(tables, earlier_day)`.",
+                (
+                    "Score the earlier day again with the model in force: `load_model().score(tables, "
+                    "earlier_day)`."
+                ),
             )
         )
     if before[1] != now[1]:

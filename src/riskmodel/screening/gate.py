@@ -42,7 +42,8 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
 }
 MONEY: Final = ("yuan", "yuan_per_person")
 FEWEST: Final = 30  # households that a shift of the whole can be seen from
-SHIFT: Final = 30.0  # how many times a typical value may differ: 万元 for 元 is 10,000 times, a month for a year 12 times
+# how many times a typical value may differ: 万元 for 元 is 10,000 times, a month for a year 12 times
+SHIFT: Final = 30.0
 # The same for households that somebody picked: the bills of the most ill are hundreds of times the usual
 # ones, and still not 万元 for 元.
 SHIFT_OF_PICKED: Final = 3000.0

@@ -70,8 +70,8 @@ class Reason:
     raises: it raised the score. strength: its share of all contributions to this score, from 0 to 1. weight:
     its topic's contribution to the margin (below 0: lowers it), to compare two scorings; neither is shown to
     a visitor. level: the area it was compared with (township, county or nothing). feature: the catalogue's
-    key. reason_when: which values are a reason (the catalogue's `tell`). manner: how values are written and compared
-    (`features.catalogue.Manner`).
+    key. reason_when: which values are a reason (the catalogue's `tell`). manner: how values are written and
+    compared (`features.catalogue.Manner`).
     """
 
     raises: bool

@@ -75,9 +75,16 @@ class Replay:
 
 
 _WHY: Final = {
-    "feature_hash": "Its features are other ones: rows known by that day were added, altered or taken away since, or the code that builds them changed.",
-    "margin": "The features are the same and the margin is not: another LightGBM, or another machine's arithmetic.",
-    "reference_hash": "What values are compared with is different: other households' rows known by that day changed.",
+    "feature_hash": (
+        "Its features are other ones: rows known by that day were added, altered or taken away since, or "
+        "the code that builds them changed."
+    ),
+    "margin": (
+        "The features are the same and the margin is not: another LightGBM, or another machine's arithmetic."
+    ),
+    "reference_hash": (
+        "What values are compared with is different: other households' rows known by that day changed."
+    ),
 }
 
 
@@ -124,7 +131,10 @@ def replay(
         for row in part.select(NEEDED).iter_rows(named=True):
             again = fresh.get(row["household_id"])
             if again is None:
-                sentence = f"Households that the tables do not put into the cohort as of {row['as_of']}: rows known by that day are gone."
+                sentence = (
+                    f"Households that the tables do not put into the cohort as of {row['as_of']}: rows "
+                    "known by that day are gone."
+                )
                 gone[sentence] = gone.get(sentence, 0) + 1
                 continue
             checked += 1

@@ -129,8 +129,14 @@ class Explained:
         repeated."""
         notes_zh, notes_en = self.notes_beside_reasons
         zh = [
-            f"{self.household_id}　截止日{wording.format_date(self.as_of, 'zh')}　第{self.rank:,}位（共{self.of:,}户）",
-            f"今后{self.horizon_months}个月概率 {self.probability:.1%}（波动区间 {self.low:.1%} 至 {self.high:.1%}）　优先级：{GRADES[self.grade][0]}",
+            (
+                f"{self.household_id}　截止日{wording.format_date(self.as_of, 'zh')}　"
+                f"第{self.rank:,}位（共{self.of:,}户）"
+            ),
+            (
+                f"今后{self.horizon_months}个月概率 {self.probability:.1%}（波动区间 {self.low:.1%} 至 "
+                f"{self.high:.1%}）　优先级：{GRADES[self.grade][0]}"
+            ),
             "抬高风险：",
             *(f"  {place}. {reason.zh}" for place, reason in enumerate(self.raising, 1)),
             *([f"  {NOTHING['zh']}"] if not self.raising else []),
@@ -146,9 +152,15 @@ class Explained:
         ]
         kinds = ", ".join(RISK_KINDS[kind][1] for kind in self.risk_kinds)
         en = [
-            f"{self.household_id}, as of {wording.format_date(self.as_of, 'en')}: place {self.rank:,} of {self.of:,}",
-            f"Probability within {self.horizon_months} months {self.probability:.1%} (band {self.low:.1%} to {self.high:.1%}), "
-            f"grade {GRADES[self.grade][1]}" + (f", risk kinds: {kinds}" if kinds else ""),
+            (
+                f"{self.household_id}, as of {wording.format_date(self.as_of, 'en')}: place {self.rank:,} "
+                f"of {self.of:,}"
+            ),
+            (
+                f"Probability within {self.horizon_months} months {self.probability:.1%} (band "
+                f"{self.low:.1%} to {self.high:.1%}), grade {GRADES[self.grade][1]}"
+            )
+            + (f", risk kinds: {kinds}" if kinds else ""),
             "Raises the risk:",
             *(f"  {place}. {_capital(reason.en)}" for place, reason in enumerate(self.raising, 1)),
             *([f"  {NOTHING['en']}"] if not self.raising else []),
@@ -398,8 +410,14 @@ def _refuse_changed_catalogue(project: Project, model: Model, catalogue: Catalog
             Fault(
                 f"model {model.version}, {CATALOGUE_FILE}",
                 f"changed since the model was trained: {', '.join(changed[:5])}{more}",
-                "features of the same family, unit, sources, window and sign, and own functions of the same text",
-                "Train and promote a run with the catalogue as it is, or restore the catalogue of the model's run.",
+                (
+                    "features of the same family, unit, sources, window and sign, and own functions of the "
+                    "same text"
+                ),
+                (
+                    "Train and promote a run with the catalogue as it is, or restore the catalogue of the "
+                    "model's run."
+                ),
             )
         )
 

@@ -268,6 +268,9 @@ class Wordbook:
             lines.append(
                 f"{name}：{verify}。风险经核实后对应的措施类别：{measure}"
                 if zh
-                else f"{name[:1].upper()}{name[1:]}: {verify}. Measures that belong to it once confirmed: {measure}"
+                else (
+                    f"{name[:1].upper()}{name[1:]}: {verify}. Measures that belong to it once confirmed: "
+                    f"{measure}"
+                )
             )
         return "\n".join(lines)

@@ -203,8 +203,8 @@ class ReasonText(NamedTuple):
     """A reason's sentence in one language, in its parts, as it is kept. Where people read it, the parts are
     joined.
 
-    statement: 近12个月住院3次. comparison: 多于本乡镇97%的农户. addition: the second figure of the topic. data: the date of
-    its source, or for how long it has not been renewed. An empty part is not there.
+    statement: 近12个月住院3次. comparison: 多于本乡镇97%的农户. addition: the second figure of the topic.
+    data: the date of its source, or for how long it has not been renewed. An empty part is not there.
     """
 
     statement: str

@@ -1,4 +1,6 @@
-"""From what the casebook holds to what the API says, and nothing else: no look-up, no arithmetic beyond counting and dates."""
+"""From what the casebook holds to what the API says, and nothing else: no look-up, no arithmetic beyond
+counting and dates.
+"""
 
 from __future__ import annotations
 
@@ -142,7 +144,9 @@ def list_row(row: Mapping[str, Any], *, everybody: bool) -> dict[str, Any]:
 
 
 def _first(row: Mapping[str, Any]) -> tuple[str, str]:
-    """The first raising reason of a row, without the date of its data; of a list without kept reasons, the first of its text."""
+    """The first raising reason of a row, without the date of its data; of a list without kept reasons, the
+    first of its text.
+    """
     reasons = (row.get("texts") or {}).get("reasons") or []
     if reasons and reasons[0]["raises"]:
         parts = [reasons[0].get(f"{language}_parts") or [reasons[0][language]] for language in LANGUAGES]
@@ -209,7 +213,9 @@ def household(state: ServiceState, found: StoredHousehold, *, notes: bool) -> di
 
 
 def not_listed(absence: Absence | None, rank: int | None) -> dict[str, Any] | None:
-    """Why a household is not on the newest list of its county. rank: its place in the model's order, None if not scored."""
+    """Why a household is not on the newest list of its county. rank: its place in the model's order, None if
+    not scored.
+    """
     if absence is None:
         return None
     zh, en = absence.why.words(rank=rank, capacity=absence.capacity)
@@ -232,7 +238,9 @@ def unscored(
     *,
     notes: bool,
 ) -> dict[str, Any]:
-    """A household without a score: why it is not on the list, and its visits. notes: with what the visitors noted, for who may read it."""
+    """A household without a score: why it is not on the list, and its visits. notes: with what the visitors
+    noted, for who may read it.
+    """
     days = [row["visited_on"] for row in visits if row["outcome"] != "unreachable"]
     days += [absence.last_visit] if absence.last_visit else []
     nothing = dict.fromkeys(
@@ -334,7 +342,9 @@ def freshness(
     sources: Mapping[str, Mapping[str, Any]],
     ages: Mapping[str, int],
 ) -> list[dict[str, Any]]:
-    """How new each department's data are: about the household where that is known, else of the county. newest null: nothing came."""
+    """How new each department's data are: about the household where that is known, else of the county. newest
+    null: nothing came.
+    """
     told = []
     for table, source in sources.items():
         if table not in dates and not source.get("say_absent"):
@@ -358,7 +368,9 @@ def freshness(
 
 
 def changes(found: StoredHousehold) -> dict[str, Any] | None:
-    """What moved it since the scoring before, from what was kept of both. None: there was none before, or nothing was kept of what it said."""
+    """What moved it since the scoring before, from what was kept of both. None: there was none before, or
+    nothing was kept of what it said.
+    """
     if len(found.scores) < 2 or found.texts_before is None:
         return None
     now, before = found.scores[0], found.scores[1]
@@ -376,7 +388,9 @@ def changes(found: StoredHousehold) -> dict[str, Any] | None:
 
 
 def _standing(row: Mapping[str, Any], said: Mapping[str, Any]) -> HouseholdScoring | None:
-    """What was kept of one scoring, as `screening.changes` compares it; None where the score came without its reasons table."""
+    """What was kept of one scoring, as `screening.changes` compares it; None where the score came without its
+    reasons table.
+    """
     reasons = [
         {name: value for name, value in reason.items() if name != "effect"}
         for reason in said.get("reasons", [])
@@ -396,7 +410,9 @@ def _standing(row: Mapping[str, Any], said: Mapping[str, Any]) -> HouseholdScori
 
 
 def areas(state: ServiceState, head: ListHead, counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
-    """Townships with their villages; numbers from 1 to 4 of households and of confirmed risks are not shown, nor what would give them away."""
+    """Townships with their villages; numbers from 1 to 4 of households and of confirmed risks are not shown,
+    nor what would give them away.
+    """
     townships: dict[str, dict[str, Mapping[str, int]]] = {}
     for village, numbers in sorted(counts.items()):
         townships.setdefault(village[:TOWNSHIP_DIGITS], {})[village] = numbers
@@ -427,9 +443,12 @@ def _cell(code: str, numbers: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _hide(cells: list[dict[str, Any]], whole: dict[str, Any], name: str) -> None:
-    """Take small numbers out. Where one village alone would be hidden, its township's sum would give it away: then another goes with it."""
+    """Take small numbers out. Where one village alone would be hidden, its township's sum would give it away:
+    then another goes with it.
+    """
     small = [cell for cell in cells if 0 < cell[name] < HIDDEN_BELOW]
-    # At least two cells are hidden that together are no small number: the township's sum less what is shown would give that away.
+    # At least two cells are hidden that together are no small number: the township's sum less what is shown
+    # would give that away.
     others = sorted(
         (cell for cell in cells if cell[name] >= HIDDEN_BELOW),
         key=lambda cell: (cell[name], cell["code"]),
@@ -451,25 +470,40 @@ FIGURES: Final[Mapping[str, tuple[str, str, str, str]]] = {
         "前3%覆盖率",
         "recall at 3 %",
         "走访排在前3%的农户，大约能找到全部后来确认风险农户的{value}（95%区间{low}至{high}）",
-        "visiting the first 3 % of households would have found about {value} of all that were confirmed later (95 % interval {low} to {high})",
+        (
+            "visiting the first 3 % of households would have found about {value} of all that were confirmed "
+            "later (95 % interval {low} to {high})"
+        ),
     ),
     "precision_at_3%": (
         "前3%命中率",
         "precision at 3 %",
         "排在前3%的农户中，约{value}后来确认有风险（95%区间{low}至{high}）；其余的走访没有发现风险",
-        "of the first 3 % about {value} were confirmed later (95 % interval {low} to {high}); the other visits found no risk",
+        (
+            "of the first 3 % about {value} were confirmed later (95 % interval {low} to {high}); the other "
+            "visits found no risk"
+        ),
     ),
     "observed_expected": (
         "实际与预期之比",
         "observed over expected",
         "实际确认数是模型预期的{value}倍（95%区间{low}至{high}）；1表示概率如实",
-        "{value} times as many were confirmed as the model expected (95 % interval {low} to {high}); 1 means honest probabilities",
+        (
+            "{value} times as many were confirmed as the model expected (95 % interval {low} to {high}); 1 "
+            "means honest probabilities"
+        ),
     ),
     "auc": (
         "排序能力（AUC）",
         "order (AUC)",
-        "任取一户后来确认风险的和一户没有的，前者排得更靠前的可能是{value}（95%区间{low}至{high}）；0.5等于抛硬币",
-        "of one household confirmed later and one that was not, the first stands ahead in {value} of pairs (95 % interval {low} to {high}); 0.5 is tossing a coin",
+        (
+            "任取一户后来确认风险的和一户没有的，前者排得更靠前的可能是{value}（95%区间{low}至{high}）；"
+            "0.5等于抛硬币"
+        ),
+        (
+            "of one household confirmed later and one that was not, the first stands ahead in {value} of "
+            "pairs (95 % interval {low} to {high}); 0.5 is tossing a coin"
+        ),
     ),
 }
 LIMITS: Final = (
@@ -479,11 +513,17 @@ LIMITS: Final = (
     ),
     (
         "分数低不代表没有风险：申报、干部上报、保障缺失和部门规则的线索一律在清单上。",
-        "A low score closes nothing: declared, reported, guarantee and rule leads are on the list whatever the score.",
+        (
+            "A low score closes nothing: declared, reported, guarantee and rule leads are on the list "
+            "whatever the score."
+        ),
     ),
     (
         "只用于训练时的县和口径；政策、数据来源变化后应重新评估。",
-        "It is made for the county and the records it learned from; it must be looked at again when policy or sources change.",
+        (
+            "It is made for the county and the records it learned from; it must be looked at again when "
+            "policy or sources change."
+        ),
     ),
     (
         "数据里没有的情况（亲属汇款、未登记的债务、家庭财产），模型看不到。",

@@ -1,7 +1,9 @@
-"""Handlers beside scoring: sign-in, lists, households, areas, results of visits, the model, the audit, and the page's own files.
+"""Handlers beside scoring: sign-in, lists, households, areas, results of visits, the model, the audit, and
+the page's own files.
 
-Each is a few lines: it reads the request strictly, looks up through `riskmodel.casebook` with the areas of whoever asks, and
-answers. Who may use which, and how large a body may be, is in the table of routes (`routes.ROUTES`).
+Each is a few lines: it reads the request strictly, looks up through `riskmodel.casebook` with the areas of
+whoever asks, and answers. Who may use which, and how large a body may be, is in the table of routes
+(`routes.ROUTES`).
 """
 
 from __future__ import annotations
@@ -80,7 +82,8 @@ async def begin_sign_on(state: ServiceState, request: Request) -> Response:
     provider = _provider(state)
     address, name = await to_thread.run_sync(provider.begin)
     answer = Response(status_code=302, headers={"location": address})
-    # Lax: the provider's answer comes from another site, and must find the state that this browser began with.
+    # Lax: the provider's answer comes from another site, and must find the state that this browser began
+    # with.
     answer.set_cookie(
         single_sign_on.COOKIE,
         name,
@@ -127,7 +130,9 @@ async def _count_wrong(state: ServiceState, request: Request, why: str) -> None:
 
 
 def _secure(request: Request) -> bool:
-    """Whether a cookie is Secure: wherever a browser would send it over a network. On loopback there is no TLS to wait for."""
+    """Whether a cookie is Secure: wherever a browser would send it over a network. On loopback there is no
+    TLS to wait for.
+    """
     return (request.url.hostname or "") not in ("127.0.0.1", "localhost", "::1")
 
 
@@ -229,7 +234,9 @@ async def one_household(state: ServiceState, request: Request) -> Response:
 async def _unscored_household(
     state: ServiceState, request: Request, name: str, as_of: dt.date | None
 ) -> Response:
-    """A household that was not scored, because it is monitored or has moved: why it is not on the list, and its visits."""
+    """A household that was not scored, because it is monitored or has moved: why it is not on the list, and
+    its visits.
+    """
     who = who_asks(request)
     found = await to_thread.run_sync(lookups.unscored, state.book.engine, who.areas, name, as_of)
     if found is None:
@@ -342,14 +349,17 @@ def who_asks(request: Request) -> Who:
 
 
 def note(request: Request, **entry: Any) -> None:
-    """Set subject, model and details of this answer's audit entry; the gate writes it before the answer leaves."""
+    """Set subject, model and details of this answer's audit entry; the gate writes it before the answer
+    leaves.
+    """
     request.scope["state"]["audit"] = entry
 
 
 async def body(request: Request, shape: type[Shape]) -> Shape:
     """The body as a model, parsed in a thread where it is larger than a few kB.
 
-    Raises Refused: 415 where it is sent in another form; 400 with its faults, of the query too: there is none.
+    Raises Refused: 415 where it is sent in another form; 400 with its faults, of the query too: there is
+    none.
     """
     query(request, shapes.NoQuery)
     unread = check_body_headers(dict(request.scope["headers"]))
@@ -363,7 +373,9 @@ async def body(request: Request, shape: type[Shape]) -> Shape:
 
 
 def parsed(content: bytes, shape: type[Shape], bounds: BodyBounds) -> Shape:
-    """A body as a model. Work and faults grow with the bounds of the route, not with the body. Raises Refused (400, 413)."""
+    """A body as a model. Work and faults grow with the bounds of the route, not with the body. Raises Refused
+    (400, 413).
+    """
     if len(content) > bounds.size:
         raise Refused(413, f"the body is larger than {bounds.size:,} bytes, the most that this address takes")
     faults = faults_of_structure(content, bounds) or repeated_keys(content)
@@ -400,7 +412,9 @@ def query(request: Request, shape: type[Shape]) -> Shape:
 
 
 def _plain(text: str, kind: Any) -> Any:
-    """Text of a query as the number or truth value that its field takes; anything else stays as it is, and is refused by the model."""
+    """Text of a query as the number or truth value that its field takes; anything else stays as it is, and is
+    refused by the model.
+    """
     if kind is bool:
         return {"true": True, "false": False}.get(text, text)
     if kind is int or "int" in str(kind):
@@ -409,7 +423,9 @@ def _plain(text: str, kind: Any) -> Any:
 
 
 def list_in_force(state: ServiceState, who: Who, cycle: str, county: str | None) -> ListHead:
-    """The newest list of a cycle that the asker sees. Raises Refused: 404, or 400 where two counties have the cycle and none is named."""
+    """The newest list of a cycle that the asker sees. Raises Refused: 404, or 400 where two counties have the
+    cycle and none is named.
+    """
     heads = []
     if re.fullmatch(shapes.CYCLE, cycle):
         heads = lookups.list_heads(state.book.engine, who.areas, cycle=cycle, county=county or "")
@@ -435,7 +451,9 @@ def _json(shape: type[BaseModel], content: dict[str, Any]) -> Response:
 
 
 def _marked(request: Request, shape: type[BaseModel], content: dict[str, Any]) -> Response:
-    """An answer with an ETag: 304 without a body where the caller has the same one. The audit has its entry in both cases."""
+    """An answer with an ETag: 304 without a body where the caller has the same one. The audit has its entry
+    in both cases.
+    """
     answer = _json(shape, content)
     mark = f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
     if mark in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:

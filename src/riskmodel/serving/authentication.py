@@ -1,4 +1,6 @@
-"""Who sends a request: keys and sessions are looked up here; wrong keys are counted, slowed and written into the audit."""
+"""Who sends a request: keys and sessions are looked up here; wrong keys are counted, slowed and written into
+the audit.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +40,18 @@ class TooManyTries(Exception):
 
 
 class TriesLimit:
-    """Wrong keys of the last minute, by address and in all. Other addresses, however many, do not lift the limit of all."""
+    """Wrong keys of the last minute, by address and in all. Other addresses, however many, do not lift the
+    limit of all.
+    """
 
     def __init__(self) -> None:
         self.by_client: dict[str, deque[float]] = {}
         self.in_all: deque[float] = deque(maxlen=TRIES_IN_ALL + 1)
 
     def count(self, client: str, now: float) -> bool:
-        """Count a wrong key. True: it is the first one beyond a limit. Raises TooManyTries for those after it."""
+        """Count a wrong key. True: it is the first one beyond a limit. Raises TooManyTries for those after
+        it.
+        """
         if len(self.by_client) > 10_000:
             self.by_client = {
                 name: tries for name, tries in self.by_client.items() if now - tries[-1] <= MINUTE
@@ -67,7 +73,9 @@ class TriesLimit:
 
 
 class Authenticator:
-    """Finds whose key or session came with a request. Secrets are neither kept nor logged, only their hash is remembered."""
+    """Finds whose key or session came with a request. Secrets are neither kept nor logged, only their hash is
+    remembered.
+    """
 
     def __init__(self, engine: Engine, trail: Trail) -> None:
         self._engine = engine
@@ -128,9 +136,11 @@ class Authenticator:
 
 
 def session_cookie(headers: Mapping[bytes, bytes], name: str = COOKIE) -> str:
-    """The value of one cookie, in time linear in a bounded header; empty: it is not there, or the header is too large.
+    """The value of one cookie, in time linear in a bounded header; empty: it is not there, or the header is
+    too large.
 
-    Not `http.cookies.SimpleCookie`, whose time grows with the square of the header before Python 3.11.10 (CVE-2024-7592).
+    Not `http.cookies.SimpleCookie`, whose time grows with the square of the header before Python 3.11.10
+    (CVE-2024-7592).
     """
     header = headers.get(b"cookie", b"")
     if len(header) > COOKIE_BYTES:

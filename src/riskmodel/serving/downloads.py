@@ -1,4 +1,6 @@
-"""A list as a file, with the rows of one key's areas only: the same workbook and CSV as `riskmodel list` writes, ready to be filled in."""
+"""A list as a file, with the rows of one key's areas only: the same workbook and CSV as `riskmodel list`
+writes, ready to be filled in.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Download:
 def file_of(
     state: ServiceState, who: Who, head: ListHead, kind: str, township: str | None
 ) -> Download | None:
-    """The list of the asker's areas (or of one township of them) as .xlsx or .csv; None: nothing of it lies there."""
+    """The list of the asker's areas (or of one township of them) as .xlsx or .csv; None: nothing of it lies
+    there.
+    """
     visits = stored_list(state.book.engine, head.list_hash, who.areas, township=township)
     if not visits.rows.height:
         return None

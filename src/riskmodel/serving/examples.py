@@ -1,4 +1,6 @@
-"""One true example of every request and answer. The tests check each against its model; docs/api.md shows the same."""
+"""One true example of every request and answer. The tests check each against its model; docs/api.md shows the
+same.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ FORM: Final[dict[str, Any]] = {
     "disagreements": [{"code": "record_wrong", "zh": "登记数据有误", "en": "the record is wrong"}],
 }
 _ZH: Final = "近12个月医疗自付费用为18,400元，高于本乡镇96%的农户（医保数据截至2025年12月20日）"
-_EN: Final = "self-paid medical cost of the last 12 months is 18,400 yuan, higher than for 96 % of households in the township (medical insurance data to 20 December 2025)"
+_EN: Final = (
+    "self-paid medical cost of the last 12 months is 18,400 yuan, higher than for 96 % of households in the "
+    "township (medical insurance data to 20 December 2025)"
+)
 _REASON: Final = {
     "zh": _ZH,
     "en": _EN,
@@ -298,7 +303,10 @@ ANSWERS: Final[dict[str, Any]] = {
                 "low": 0.198,
                 "high": 0.294,
                 "text_zh": "走访排在前3%的农户，大约能找到全部后来确认风险农户的24.3%（95%区间19.8%至29.4%）",
-                "text_en": "visiting the first 3 % of households would have found about 24.3 % of all that were confirmed later (95 % interval 19.8 % to 29.4 %)",
+                "text_en": (
+                    "visiting the first 3 % of households would have found about 24.3 % of all that were "
+                    "confirmed later (95 % interval 19.8 % to 29.4 %)"
+                ),
             }
         ],
         "groups": [],

@@ -1,4 +1,6 @@
-"""What is known of the release in force: version, day, dates of its data, and the release that should be in force instead."""
+"""What is known of the release in force: version, day, dates of its data, and the release that should be in
+force instead.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from typing import Any
 class ReleaseFacts:
     """The release in force, for the routes beside scoring.
 
-    record: the model record, as `training/record.py` writes it. not_taken: name and faults of the release that
-    `release/current` names, where that is another one; None: it is in force.
+    record: the model record, as `training/record.py` writes it. not_taken: name and faults of the release
+    that `release/current` names, where that is another one; None: it is in force.
     """
 
     model_version: str

@@ -1,7 +1,8 @@
-"""The least versions that may serve, with why: faults that were published and are mended from that version on.
+"""The least versions that may serve, with why: faults that were published and are mended from that version
+on.
 
-`pip-audit` finds none of them in a locked environment, and none in an environment that somebody put together by hand: the service
-looks at its own packages and its interpreter when it starts, and logs what is below.
+`pip-audit` finds none of them in a locked environment, and none in an environment that somebody put together
+by hand: the service looks at its own packages and its interpreter when it starts, and logs what is below.
 """
 
 from __future__ import annotations

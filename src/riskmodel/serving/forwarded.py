@@ -1,4 +1,6 @@
-"""The address of the caller behind a reverse proxy: X-Forwarded-For, only from proxies that the settings name."""
+"""The address of the caller behind a reverse proxy: X-Forwarded-For, only from proxies that the settings
+name.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def networks(named: Sequence[str]) -> tuple[Network, ...]:
 
 
 def proxies_of_environment() -> tuple[str, ...]:
-    """Proxies that RISKMODEL_PROXIES names beside the settings, separated by commas. Raises UserError for what is no address."""
+    """Proxies that RISKMODEL_PROXIES names beside the settings, separated by commas. Raises UserError for
+    what is no address.
+    """
     named = tuple(text.strip() for text in os.environ.get(VARIABLE, "").split(",") if text.strip())
     try:
         return tuple(str(ipaddress.ip_network(text)) for text in named)
@@ -41,9 +45,11 @@ def proxies_of_environment() -> tuple[str, ...]:
 
 
 def caller(peer: str, forwarded: str, proxies: tuple[Network, ...]) -> str:
-    """The caller's address: the last one in X-Forwarded-For that is no proxy of ours, if a proxy of ours sent it.
+    """The caller's address: the last one in X-Forwarded-For that is no proxy of ours, if a proxy of ours sent
+    it.
 
-    peer: who opened the connection. What is no address ends the search: then it is the last address that was one.
+    peer: who opened the connection. What is no address ends the search: then it is the last address that was
+    one.
     """
     found = peer
     here = _address(peer)

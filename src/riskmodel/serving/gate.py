@@ -1,6 +1,8 @@
-"""The caller gate around every route, the framework's own included: who asks, may they, the audit entry, and the usual headers.
+"""The caller gate around every route, the framework's own included: who asks, may they, the audit entry, and
+the usual headers.
 
-It does not raise: an exception that escapes before the answer starts would hold the caller until the time-out.
+It does not raise: an exception that escapes before the answer starts would hold the caller until the
+time-out.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ ASK_AGAIN: Final = [(b"retry-after", b"5")]
 
 
 class CallerGate:
-    """Denies by default: what the table of routes does not name is not there, and whoever is not signed in learns nothing about it."""
+    """Denies by default: what the table of routes does not name is not there, and whoever is not signed in
+    learns nothing about it.
+    """
 
     def __init__(self, app: ASGIApp, state: ServiceState) -> None:
         self.app = app

@@ -290,7 +290,8 @@ class Jobs:
     def _score(self, job: Job, order: Order) -> None:
         """Score the households of a job, some at a time, in ascending order of their ids.
 
-        Once some of them have faults the rest is only looked at, so that a failed job names all that is wrong.
+        Once some of them have faults the rest is only looked at, so that a failed job names all that is
+        wrong.
         """
         households, path = order.rows.households, self.folder / job.job_id / RESULT
         faults: list[Fault] = []

@@ -96,8 +96,9 @@ class Records(NamedTuple):
 def strange_ids(ids, ends):
     """Positions of ids (bytes of one after the other, and where each ends) that are not plainly right.
 
-    Plain are 1 to 64 letters, digits, `_` and `-`, a letter or digit among them, without the `E-` of a shortened number, and
-    of another form than phone numbers (11 digits) and identity numbers (18 signs, 17 of them digits). The others need a closer look.
+    Plain are 1 to 64 letters, digits, `_` and `-`, a letter or digit among them, without the `E-` of a
+    shortened number, and of another form than phone numbers (11 digits) and identity numbers (18 signs, 17 of
+    them digits). The others need a closer look.
     """
     found = np.empty(len(ends), np.int64)
     n = 0

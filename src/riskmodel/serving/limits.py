@@ -1,7 +1,8 @@
 """Bounds around every request: how many at a time, how large, how long. A right answer or a quick refusal.
 
-A request holds one of `at_once` places while it is worked on, not while its body is on its way: slow bodies wait outside, so
-many from one client. Bodies are bounded by what their route takes, first by Content-Length, then while they come.
+A request holds one of `at_once` places while it is worked on, not while its body is on its way: slow bodies
+wait outside, so many from one client. Bodies are bounded by what their route takes, first by Content-Length,
+then while they come.
 """
 
 from __future__ import annotations
@@ -134,9 +135,11 @@ class Bounded:
 
 
 class BodyLimit:
-    """Reads the body before anything else does, up to the limit of its route (`scope["state"]["body_limit"]`, set by the caller gate).
+    """Reads the body before anything else does, up to the limit of its route (`scope["state"]["body_limit"]`,
+    set by the caller gate).
 
-    413: larger; 408: too slow; 429: too many bodies from one address; 503: too many bytes, or no place free once it has come.
+    413: larger; 408: too slow; 429: too many bodies from one address; 503: too many bytes, or no place free
+    once it has come.
     """
 
     def __init__(self, app: ASGIApp, bounds: Bounds) -> None:
@@ -188,7 +191,9 @@ class BodyLimit:
     async def _body(
         self, receive: Receive, send: Send, held: list[int], limit: int, seconds: float
     ) -> Receive | None:
-        """The whole body; None: refused, or the caller has gone. held: counts the bytes that are in memory for it."""
+        """The whole body; None: refused, or the caller has gone. held: counts the bytes that are in memory
+        for it.
+        """
         most = self.bounds.settings.bodies_megabytes * MEGABYTE
         parts: list[bytes] = []
         try:
@@ -238,8 +243,8 @@ def _too_many_headers(scope: Scope) -> bool:
 def _once(parts: list[bytes], receive: Receive) -> Receive:
     """A `receive` that returns the whole body once, then what the server sends (that the caller has gone).
 
-    `parts` is emptied: a body that was handed on is not kept here. Closures of a finished request live until the garbage
-    collector passes, which may be thousands of requests later.
+    `parts` is emptied: a body that was handed on is not kept here. Closures of a finished request live until
+    the garbage collector passes, which may be thousands of requests later.
     """
 
     async def replay() -> Message:

@@ -1,6 +1,8 @@
-"""What `POST /v1/scores` takes and answers, for /openapi.json. Strict at every level: no extra keys, no numbers in quotes, no NaN, no infinity.
+"""What `POST /v1/scores` takes and answers, for /openapi.json. Strict at every level: no extra keys, no
+numbers in quotes, no NaN, no infinity.
 
-The row models are made from the data contract (`tables/schema.py`), as are the types with which a body is decoded (`row_types.py`).
+The row models are made from the data contract (`tables/schema.py`), as are the types with which a body is
+decoded (`row_types.py`).
 """
 
 from __future__ import annotations
@@ -75,17 +77,20 @@ HouseholdTables = _tables_model()
 
 
 class ScoresRequest(Message):
-    """Households, and the day as of which they are scored: their rows (`tables`), or ids of households that were scored in a batch run.
+    """Households, and the day as of which they are scored: their rows (`tables`), or ids of households that
+    were scored in a batch run.
 
-    In `tables`, a table that is left out is unknown; an empty list: the department has no row for these households. At most 1,000
-    households, and 10,000 rows (400 a household where that is more).
+    In `tables`, a table that is left out is unknown; an empty list: the department has no row for these
+    households. At most 1,000 households, and 10,000 rows (400 a household where that is more).
     """
 
     as_of: dt.date = Field(description="nothing known later is used", examples=["2025-12-31"])
     horizon_months: Literal[3, 6, 12] = 12
     idempotency_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")] | None = Field(
         default=None,
-        description="comes back in the answer and is in the audit; asking again is harmless, the answer is the same",
+        description=(
+            "comes back in the answer and is in the audit; asking again is harmless, the answer is the same"
+        ),
     )
     tables: HouseholdTables | None = None  # type: ignore[valid-type]
     household_ids: Annotated[list[Id], Field(min_length=1)] | None = None

@@ -1,4 +1,6 @@
-"""`GET /metrics`: counts of the process and ages of model and data, as Prometheus' text. No id and no row is among them."""
+"""`GET /metrics`: counts of the process and ages of model and data, as Prometheus' text. No id and no row is
+among them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What an operator sees of each request: an id, one line of JSON in the log, and a count. No row, no query, no address with its ids."""
+"""What an operator sees of each request: an id, one line of JSON in the log, and a count. No row, no query,
+no address with its ids.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ log = logging.getLogger("riskmodel.requests")
 
 
 def request_id(scope: Scope) -> str:
-    """The caller's X-Request-Id where it is 8 to 64 of A-Za-z0-9._- and no number of a person; otherwise a new one."""
+    """The caller's X-Request-Id where it is 8 to 64 of A-Za-z0-9._- and no number of a person; otherwise a
+    new one.
+    """
     given = next((value for name, value in scope["headers"] if name == HEADER), b"")
     if TAKEN.fullmatch(given) and not telling_text(given.decode()):
         return given.decode()
@@ -36,7 +40,8 @@ def request_id(scope: Scope) -> str:
 
 
 class Observed:
-    """Outermost of all: gives each request its id, counts and logs its answer, refusals of the bounds included.
+    """Outermost of all: gives each request its id, counts and logs its answer, refusals of the bounds
+    included.
 
     Probes are not counted and not logged.
     """
@@ -122,7 +127,9 @@ def warn_of_versions() -> None:
 
 
 def log_no_start(refusal: UserError) -> None:
-    """The last line of a service that cannot start: every fault, each with where, what, what was expected and what to do."""
+    """The last line of a service that cannot start: every fault, each with where, what, what was expected and
+    what to do.
+    """
     log = logging.getLogger("riskmodel.serving")
     log.critical("the service does not start", extra={"said": {"faults": str(refusal).splitlines()}})
 

@@ -46,7 +46,9 @@ IF_NONE_MATCH: Final = {
 ETAG: Final = {"ETag": {"description": "changes with the answer", "schema": {"type": "string"}}}
 REQUEST_ID: Final = {
     "X-Request-Id": {
-        "description": "the caller's own, where it is 8 to 64 of A-Za-z0-9._-, or a new one; also in log and audit",
+        "description": (
+            "the caller's own, where it is 8 to 64 of A-Za-z0-9._-, or a new one; also in log and audit"
+        ),
         "schema": {"type": "string"},
     }
 }
@@ -83,7 +85,9 @@ def describe(routes: Sequence[Route]) -> dict[str, Any]:
         "info": {
             "title": "riskmodel",
             "version": version("relapse-riskmodel"),
-            "description": f"{SIGNAL_ZH}. {SIGNAL_EN}. docs/api.md has how to use it, docs/access.md who may do what.",
+            "description": (
+                f"{SIGNAL_ZH}. {SIGNAL_EN}. docs/api.md has how to use it, docs/access.md who may do what."
+            ),
         },
         "servers": [
             {"url": "/", "description": "where this document comes from"},
@@ -108,7 +112,8 @@ def describe(routes: Sequence[Route]) -> dict[str, Any]:
     }
 
 
-# Shapes of which exactly one of these is given. Their validators hold it; a schema made from a model does not have it.
+# Shapes of which exactly one of these is given. Their validators hold it; a schema made from a model does not
+# have it.
 EITHER_OR: Final = {"ScoresRequest": ("tables", "household_ids")}
 
 

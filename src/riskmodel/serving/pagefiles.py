@@ -1,6 +1,8 @@
-"""The screening page's own files, and which of them a browser keeps so that the page opens without a connection.
+"""The screening page's own files, and which of them a browser keeps so that the page opens without a
+connection.
 
-No answer about a household is among them: the worker that keeps the files (serving/web/worker.js) leaves every other request alone.
+No answer about a household is among them: the worker that keeps the files (serving/web/worker.js) leaves
+every other request alone.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ ZIPPED: Final = ("text/", "image/svg")
 
 @dataclass(frozen=True)
 class PageFile:
-    """A file as it goes out. `headers`: its mark (a browser that has it need not take it again), and for the worker how far it reaches."""
+    """A file as it goes out. `headers`: its mark (a browser that has it need not take it again), and for the
+    worker how far it reaches.
+    """
 
     content: bytes
     media_type: str
@@ -38,9 +42,11 @@ class PageFile:
 
 
 def page_file(home: Path, name: str, *, zipped: bool = False) -> PageFile | None:
-    """A file of the page's folder by its name there; None: it is not there, lies outside, or is no kind that a page is made of.
+    """A file of the page's folder by its name there; None: it is not there, lies outside, or is no kind that
+    a page is made of.
 
-    zipped: the browser takes gzip, which makes a third of it for a phone in a village. The files hold no secret that sizes could give away.
+    zipped: the browser takes gzip, which makes a third of it for a phone in a village. The files hold no
+    secret that sizes could give away.
     """
     home = home.resolve()
     try:

@@ -1,6 +1,8 @@
-"""What `GET /readyz` says beside "ready": that another release serves in place of the one that is meant, or that its scores are past their day.
+"""What `GET /readyz` says beside "ready": that another release serves in place of the one that is meant, or
+that its scores are past their day.
 
-Still 200: right answers, of the release that they name, are given. Open without a key, so that no name and no fault is in it.
+Still 200: right answers, of the release that they name, are given. Open without a key, so that no name and no
+fault is in it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from riskmodel.settings import today
 
 
 class Ready:
-    """Innermost of all: answers for the framework where there is something to say, and passes everything else on."""
+    """Innermost of all: answers for the framework where there is something to say, and passes everything else
+    on.
+    """
 
     def __init__(self, app: ASGIApp, state: ServiceState) -> None:
         self.app = app

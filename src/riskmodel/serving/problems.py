@@ -1,7 +1,7 @@
 """One shape for every refusal: RFC 9457 problem details with a stable code, sent without raising.
 
-Middlewares must not raise: an exception that escapes before the answer starts would hold the caller until the time-out.
-A refusal is bounded: the first 50 faults and their count, each text cut, less than 64 kB in all.
+Middlewares must not raise: an exception that escapes before the answer starts would hold the caller until the
+time-out. A refusal is bounded: the first 50 faults and their count, each text cut, less than 64 kB in all.
 """
 
 from __future__ import annotations
@@ -181,7 +181,8 @@ def problem(
     """The body of a refusal.
 
     detail: one sentence. faults: each with where, found, expected and remedy; the first 50 are written.
-    code: one of PROBLEMS; the usual one of the status without it. in_all: how many faults there are, where `faults` is a part.
+    code: one of PROBLEMS; the usual one of the status without it. in_all: how many faults there are, where
+    `faults` is a part.
     """
     code = code or CODES.get(status, "invalid-request")
     content: dict[str, Any] = {
@@ -223,7 +224,9 @@ async def refuse(
     *,
     code: str = "",
 ) -> None:
-    """Send a refusal as the whole answer. headers: further ones, such as `retry-after`; code: see `problem`."""
+    """Send a refusal as the whole answer. headers: further ones, such as `retry-after`; code: see
+    `problem`.
+    """
     body = problem(status, detail, faults, code)
     head = [
         PROBLEM_JSON,

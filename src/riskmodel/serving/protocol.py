@@ -1,4 +1,6 @@
-"""HTTP/1.1 with a bound on headers: a connection whose headers are too slow or too large is closed by the service itself."""
+"""HTTP/1.1 with a bound on headers: a connection whose headers are too slow or too large is closed by the
+service itself.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ HEADER_BYTES: Final = 32 * 1024  # of headers that are not complete; complete on
 
 
 class BoundedProtocol(H11Protocol):
-    """uvicorn's protocol, with a clock that runs from the first byte of a request (or the connection) to the end of its headers."""
+    """uvicorn's protocol, with a clock that runs from the first byte of a request (or the connection) to the
+    end of its headers.
+    """
 
     header_seconds: float = 10.0
     _clock: asyncio.TimerHandle | None = None

@@ -240,7 +240,10 @@ def too_many(rows: int, households: int, most: int) -> BodyRefused:
     fault = Fault(
         "tables" if rows else "household_ids",
         f"{households:,} households, {rows:,} rows" if rows else f"{households:,} households",
-        f"at most {most:,} households and {ROWS_AT_MOST:,} rows ({ROWS_A_HOUSEHOLD} a household where that is more)",
+        (
+            f"at most {most:,} households and {ROWS_AT_MOST:,} rows ({ROWS_A_HOUSEHOLD} a household where "
+            "that is more)"
+        ),
         "Send them in several requests.",
     )
     return BodyRefused(413, "too much at once", [fault])

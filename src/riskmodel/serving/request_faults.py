@@ -90,7 +90,10 @@ def faults_of_body(body: bytes, error: msgspec.DecodeError) -> Faults:
         return faults
     if len(body) > SEARCHED_AT_MOST:
         found, expected = _in_words(str(error))
-        remedy = f"This is the first fault; all are listed of bodies up to {SEARCHED_AT_MOST // 1024**2} MB. {REMEDY}"
+        remedy = (
+            "This is the first fault; all are listed of bodies up to "
+            f"{SEARCHED_AT_MOST // 1024**2} MB. {REMEDY}"
+        )
         faults.add(_path(str(error)), found, expected, remedy)
         return faults
     repeated = _Repeated()

@@ -1,4 +1,6 @@
-"""A scoring request for households of a data folder: what the case system would send, to try the service or to check that it agrees."""
+"""A scoring request for households of a data folder: what the case system would send, to try the service or
+to check that it agrees.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,11 @@ from riskmodel.tables.schema import TABLES
 def scores_request(
     tables: Tables, household_ids: Sequence[str], as_of: dt.date, horizon_months: int = 12
 ) -> dict[str, Any]:
-    """The body of `POST /v1/scores`, ready for JSON: every row of the households known by the day, and of everybody who was ever a member.
+    """The body of `POST /v1/scores`, ready for JSON: every row of the households known by the day, and of
+    everybody who was ever a member.
 
-    A table that the county has is a list, though it may be empty: it is known that there is no row. Raises DataError with every unknown household.
+    A table that the county has is a list, though it may be empty: it is known that there is no row. Raises
+    DataError with every unknown household.
     """
     ours = tables.of_households(list(household_ids))
     versions = ours["households"].filter(pl.col("known_on") <= as_of)

@@ -1,4 +1,6 @@
-"""Results of visits that come by the API: judged by the same rules as a filled file, kept in one transaction with their audit and their answer."""
+"""Results of visits that come by the API: judged by the same rules as a filled file, kept in one transaction
+with their audit and their answer.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ NOT_LISTED: Final = (
 
 
 class NotWithdrawn(UserError):
-    """A result that cannot be withdrawn: there is none in force, or the reason is missing or identifies a person."""
+    """A result that cannot be withdrawn: there is none in force, or the reason is missing or identifies a
+    person.
+    """
 
 
 class OtherRequest:
@@ -47,7 +51,8 @@ class OtherRequest:
 
 
 def take_in(state: ServiceState, who: Who, asked: shapes.Verifications) -> bytes | OtherRequest | None:
-    """Keep what is accepted, and answer row by row. The same request again gets the same answer; None: no such list for this key.
+    """Keep what is accepted, and answer row by row. The same request again gets the same answer; None: no
+    such list for this key.
 
     When this returns, results, audit entries and the answer are on disk, or none of them.
     """
@@ -85,9 +90,11 @@ def take_in(state: ServiceState, who: Who, asked: shapes.Verifications) -> bytes
 
 
 def take_back(state: ServiceState, who: Who, asked: shapes.Withdrawal) -> shapes.Withdrawn | None:
-    """Withdraw a result of a team on a list, with the reason; None: no such list or household within the areas of this key.
+    """Withdraw a result of a team on a list, with the reason; None: no such list or household within the
+    areas of this key.
 
-    Raises NotWithdrawn for a reason that is missing or identifies a person, and where there is no result in force.
+    Raises NotWithdrawn for a reason that is missing or identifies a person, and where there is no result in
+    force.
     """
     day = today(state.settings.screening)
     with writing(state.book.engine) as connection:
@@ -196,7 +203,9 @@ def _as_filled(asked: shapes.Verifications) -> FilledFile:
 
 
 def _refused(judged: Judged, ours: frozenset[str]) -> list[shapes.RefusedResult]:
-    """Refused rows. A household that is not on the list is not repeated: what stands there may be anything."""
+    """Refused rows. A household that is not on the list is not repeated: what stands there may be
+    anything.
+    """
     refused = []
     for refusal in judged.refused:
         name = refusal.row.cells["household_id"]

@@ -1,4 +1,6 @@
-"""One route of the service: everything that is known of it in one record. The table of them is `routes.ROUTES`."""
+"""One route of the service: everything that is known of it in one record. The table of them is
+`routes.ROUTES`.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,13 @@ Handler = Callable[[ServiceState, Request], Awaitable[Response]]
 class Route:
     """One method of one address.
 
-    path: with {parts} as in OpenAPI. roles: OPEN, or who may use it. handler: answers a request; application: the same as a
-    plain ASGI application; neither: the framework answers (probes). summary, description, tag, links: for OpenAPI.
-    query, body, answer: shapes (answer: a model, or content type -> schema). status: of a good answer; refusals: statuses
-    beside those that every route has. bounds: of the body; None with a body: the settings bound it.
-    audit: action of the entry of a good answer; empty: no entry, or the handler writes its own in the transaction that keeps
-    what was done. by_area: rows outside the areas of the key are not there (404, or left out). etag: answers carry one.
+    path: with {parts} as in OpenAPI. roles: OPEN, or who may use it. handler: answers a request; application:
+    the same as a plain ASGI application; neither: the framework answers (probes). summary, description, tag,
+    links: for OpenAPI. query, body, answer: shapes (answer: a model, or content type -> schema). status: of a
+    good answer; refusals: statuses beside those that every route has. bounds: of the body; None with a body:
+    the settings bound it. audit: action of the entry of a good answer; empty: no entry, or the handler writes
+    its own in the transaction that keeps what was done. by_area: rows outside the areas of the key are not
+    there (404, or left out). etag: answers carry one.
     """
 
     method: str

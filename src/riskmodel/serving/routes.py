@@ -1,7 +1,9 @@
-"""Every route of the service as one table: who may use it, what answers, which shapes, how large a body, what the audit gets.
+"""Every route of the service as one table: who may use it, what answers, which shapes, how large a body, what
+the audit gets.
 
-A request that is not in the table is not answered. The caller gate, the application, the OpenAPI description and the tests read it.
-A new route: its shapes in `shapes.py`, an example in `examples.py`, its handler, and its line here.
+A request that is not in the table is not answered. The caller gate, the application, the OpenAPI description
+and the tests read it. A new route: its shapes in `shapes.py`, an example in `examples.py`, its handler, and
+its line here.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ ROUTES: Final[tuple[Route, ...]] = (
         handler=api.page_file,
         tag="page",
         summary="A file of the screening page",
-        description="Its etag can be sent back as If-None-Match; `worker.js` keeps the page's files on a device.",
+        description=(
+            "Its etag can be sent back as If-None-Match; `worker.js` keeps the page's files on a device."
+        ),
         answer={kind: {"schema": FILE} for kind in PAGE_KINDS},
         refusals=(404,),
     ),
@@ -101,8 +105,10 @@ ROUTES: Final[tuple[Route, ...]] = (
         handler=api.sign_in,
         tag="sign-in",
         summary="Sign in with a key",
-        description="Answers with a cookie (HttpOnly, SameSite=Strict) and the CSRF token that goes with every POST and "
-        "DELETE.",
+        description=(
+            "Answers with a cookie (HttpOnly, SameSite=Strict) and the CSRF token that goes with every POST "
+            "and DELETE."
+        ),
         body=shapes.SignIn,
         bounds=BodyBounds(size=2048, depth=2, keys=8, values=8),
         answer=shapes.Session,
@@ -115,7 +121,9 @@ ROUTES: Final[tuple[Route, ...]] = (
         handler=api.begin_sign_on,
         tag="sign-in",
         summary="Begin single sign-on",
-        description="Sends the browser to the provider that serving/single_sign_on.yaml names; 404 where it is off.",
+        description=(
+            "Sends the browser to the provider that serving/single_sign_on.yaml names; 404 where it is off."
+        ),
         query=shapes.NoQuery,
         status=302,
         refusals=(400, 404),
@@ -176,8 +184,10 @@ ROUTES: Final[tuple[Route, ...]] = (
         handler=job_handlers.send,
         tag="scores",
         summary="Score many households in the background",
-        description="Up to 20,000, from their own rows. The body is checked whole before this answers; the job belongs to the "
-        "key and is removed with its result after 24 hours.",
+        description=(
+            "Up to 20,000, from their own rows. The body is checked whole before this answers; the job "
+            "belongs to the key and is removed with its result after 24 hours."
+        ),
         body=JobRequest,
         answer=shapes.JobAnswer,
         status=202,
@@ -208,7 +218,10 @@ ROUTES: Final[tuple[Route, ...]] = (
         handler=job_handlers.result,
         tag="scores",
         summary="The result of a scoring job that is done",
-        description="JSON lines, one household a line, ascending by id; each line carries what every answer with a score does.",
+        description=(
+            "JSON lines, one household a line, ascending by id; each line carries what every answer with a "
+            "score does."
+        ),
         query=shapes.JobResultQuery,
         answer={job_handlers.JSON_LINES: {"schema": {"type": "string"}}},
         refusals=(400, 404, 409),
@@ -253,7 +266,10 @@ ROUTES: Final[tuple[Route, ...]] = (
         handler=api.one_list,
         tag="lists",
         summary="A list, paged and filtered",
-        description="Rows in the order of the route, standby last; with everybody=true everybody who was scored, by rank.",
+        description=(
+            "Rows in the order of the route, standby last; with everybody=true everybody who was "
+            "scored, by rank."
+        ),
         query=shapes.ListQuery,
         answer=shapes.ListPage,
         refusals=(400, 404),
@@ -289,7 +305,9 @@ ROUTES: Final[tuple[Route, ...]] = (
         handler=api.one_household,
         tag="households",
         summary="A stored household",
-        description="Score, band, reasons, what changed, how fresh the data are, history, visits, place on the list.",
+        description=(
+            "Score, band, reasons, what changed, how fresh the data are, history, visits, place on the list."
+        ),
         query=shapes.HouseholdQuery,
         answer=shapes.HouseholdAnswer,
         refusals=(400, 404),
@@ -313,8 +331,10 @@ ROUTES: Final[tuple[Route, ...]] = (
         handler=api.verifications,
         tag="verifications",
         summary="Record what visits found",
-        description="Each result is accepted, or refused with its reasons. When this answers 200, what is accepted is on "
-        "disk. The same request again gets the same answer.",
+        description=(
+            "Each result is accepted, or refused with its reasons. When this answers 200, what is accepted "
+            "is on disk. The same request again gets the same answer."
+        ),
         body=shapes.Verifications,
         bounds=BodyBounds(size=2 * 1024 * 1024, depth=5, keys=4_000, values=8_000),
         answer=shapes.Taken,
@@ -328,7 +348,10 @@ ROUTES: Final[tuple[Route, ...]] = (
         handler=api.withdrawals,
         tag="verifications",
         summary="Take back the result of a visit",
-        description="It was recorded on the wrong household. The row is kept with the reason, and no reader counts it any more.",
+        description=(
+            "It was recorded on the wrong household. The row is kept with the reason, and no reader counts "
+            "it any more."
+        ),
         body=shapes.Withdrawal,
         bounds=BodyBounds(size=8 * 1024, depth=2, keys=16, values=16),
         answer=shapes.Withdrawn,

@@ -1,7 +1,9 @@
-"""`POST /v1/scores`: the route as a plain ASGI application, so that nothing stands between the body and the kernel.
+"""`POST /v1/scores`: the route as a plain ASGI application, so that nothing stands between the body and the
+kernel.
 
-A small body that is plainly right is scored at once. Everything else is read and worked on in threads beside the event loop: large bodies one
-after the other, small ones that need a closer look (or are refused) a few at a time.
+A small body that is plainly right is scored at once. Everything else is read and worked on in threads beside
+the event loop: large bodies one after the other, small ones that need a closer look (or are refused) a few at
+a time.
 """
 
 from __future__ import annotations
@@ -43,14 +45,17 @@ class ScoresAnswer(Carried):
 
 
 class ScoresEndpoint:
-    """Scores and explains households. The caller is `scope["state"]["who"]`; what was scored goes into `scope["state"]["audit"]`."""
+    """Scores and explains households. The caller is `scope["state"]["who"]`; what was scored goes into
+    `scope["state"]["audit"]`.
+    """
 
     def __init__(self, state: ServiceState) -> None:
         self.state = state
         self._large = ThreadPoolExecutor(1, thread_name_prefix="large")
         self._closer = ThreadPoolExecutor(CLOSER_LOOKS, thread_name_prefix="closer-look")
         self._large_ones = 0
-        # One small request is worked on at a time, so that refusals and other routes get their turn between two of them.
+        # One small request is worked on at a time, so that refusals and other routes get their turn between
+        # two of them.
         self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +96,9 @@ class ScoresEndpoint:
         await send({"type": "http.response.body", "body": content})
 
     async def _asked(self, release: Release, who: Who, body: bytes) -> Answered:
-        """Read, score and explain: at once where it is little and plain, in a thread otherwise. Raises BodyRefused."""
+        """Read, score and explain: at once where it is little and plain, in a thread otherwise. Raises
+        BodyRefused.
+        """
         if len(body) <= SMALL:
             async with self._turn:
                 asked = read_plain(body)

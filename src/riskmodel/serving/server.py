@@ -1,7 +1,9 @@
-"""Starts the project's BentoML service in one process. The only thing here is that process: address, environment, and an early, plain refusal.
+"""Starts the project's BentoML service in one process. The only thing here is that process: address,
+environment, and an early, plain refusal.
 
-`bentoml serve` would start a second process that watches the first; here systemd, compose or a person does that, so that the service is ready
-in half the time and takes half the memory. The application is the same, built by BentoML.
+`bentoml serve` would start a second process that watches the first; here systemd, compose or a person does
+that, so that the service is ready in half the time and takes half the memory. The application is the same,
+built by BentoML.
 """
 
 from __future__ import annotations
@@ -67,7 +69,9 @@ def main(host: str, port: int) -> None:
 
 
 def run(project: Project, *, host: str = "127.0.0.1", port: int = 3000) -> None:
-    """Serve in the foreground until stopped. Raises UserError if there is no release, if a setting is impossible, or if the port is taken."""
+    """Serve in the foreground until stopped. Raises UserError if there is no release, if a setting is
+    impossible, or if the port is taken.
+    """
     load_settings(project)
     release = candidates(project)[0]
     with socket.socket() as probe:
@@ -84,7 +88,10 @@ def run(project: Project, *, host: str = "127.0.0.1", port: int = 3000) -> None:
                 )
             ) from None
     print(
-        f"Starting with {release.name} on http://{host}:{port}  (page at /, description at /openapi.json; stop with Ctrl-C)",
+        (
+            f"Starting with {release.name} on http://{host}:{port}  (page at /, description at "
+            "/openapi.json; stop with Ctrl-C)"
+        ),
         flush=True,
     )
     sys.stdout.flush()

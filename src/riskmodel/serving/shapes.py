@@ -1,4 +1,6 @@
-"""What the API takes and answers beside scores, as models: the OpenAPI description is made from them. Strict, nothing extra, no NaN."""
+"""What the API takes and answers beside scores, as models: the OpenAPI description is made from them. Strict,
+nothing extra, no NaN.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ Cycle = Annotated[str, Field(pattern=CYCLE, examples=["2026-01"])]
 AreaCode = Annotated[
     str, Field(pattern="^[0-9]{2}([0-9]{2}([0-9]{2}([0-9]{3}([0-9]{3})?)?)?)?$", examples=["522301001"])
 ]
-ID: Final = "^[!-.0-~一-鿿]{1,200}$"  # what a pseudonym may be made of: printable ASCII without the slash, and Han characters
+# what a pseudonym may be made of: printable ASCII without the slash, and Han characters
+ID: Final = "^[!-.0-~一-鿿]{1,200}$"
 # Text that a database can hold and a person can read: no control characters but tab and line ends.
 TEXT: Final = "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$"
 JOB_ID: Final = "^[0-9a-f]{32}$"
@@ -61,7 +64,8 @@ class FaultShape(Message):
 
 
 class Problem(Message):
-    """RFC 9457 problem details: one shape for every refusal, the first 50 faults at once and how many there are.
+    """RFC 9457 problem details: one shape for every refusal, the first 50 faults at once and how many there
+    are.
 
     type: an address of this service that explains the code. code: stable, a program may branch on it.
     """
@@ -94,7 +98,9 @@ class SignIn(Message):
 
 
 class Session(Message):
-    """Who is signed in. csrf: to be sent as X-CSRF-Token with every POST and DELETE of the session; empty where a key came with the request."""
+    """Who is signed in. csrf: to be sent as X-CSRF-Token with every POST and DELETE of the session; empty
+    where a key came with the request.
+    """
 
     role: Literal["analyst", "screener", "case_system", "auditor", "operator"]
     areas: list[AreaCode]
@@ -108,8 +114,9 @@ class Session(Message):
 class JobAnswer(Message):
     """A scoring job. scored: so many of its households so far.
 
-    state: waiting, running, done (the result is there), failed (`faults` has the first 50 of `faults_in_all`),
-    or interrupted (the service stopped: send it again). expires_at: when it is removed with its result.
+    state: waiting, running, done (the result is there), failed (`faults` has the first 50 of
+    `faults_in_all`), or interrupted (the service stopped: send it again). expires_at: when it is removed with
+    its result.
     """
 
     job_id: Annotated[str, Field(pattern=JOB_ID)]
@@ -182,7 +189,9 @@ class ListFilters(Message):
 
 
 class ListRow(Message):
-    """One household. number, list_hash: null where it is not on the list. rank: place in the model's order, only where everybody is paged."""
+    """One household. number, list_hash: null where it is not on the list. rank: place in the model's order,
+    only where everybody is paged.
+    """
 
     number: Count | None
     household_id: HouseholdId
@@ -316,7 +325,9 @@ class PastScore(Message):
 
 
 class PastVisit(Bilingual):
-    """A result in force, in words and by its parts. list_hash, team: what withdraws it. note: null for who may not read it."""
+    """A result in force, in words and by its parts. list_hash, team: what withdraws it. note: null for who
+    may not read it.
+    """
 
     visited_on: dt.date
     cycle: Cycle
@@ -355,8 +366,8 @@ class OnList(Message):
 
 
 class WhyNotListed(Bilingual):
-    """Why a household is not on the newest list of its county. since: first day of monitoring, or day of the last visit; until: it is left in
-    peace before this day, unless something new is known.
+    """Why a household is not on the newest list of its county. since: first day of monitoring, or day of the
+    last visit; until: it is left in peace before this day, unless something new is known.
     """
 
     cycle: Cycle
@@ -367,7 +378,9 @@ class WhyNotListed(Bilingual):
 
 
 class HouseholdAnswer(Carried):
-    """A household. One that was not scored (monitored, moved away) has no probability, rank and grade, and says in `not_listed` why."""
+    """A household. One that was not scored (monitored, moved away) has no probability, rank and grade, and
+    says in `not_listed` why.
+    """
 
     household_id: HouseholdId
     county_code: AreaCode
@@ -424,7 +437,9 @@ class Verifications(Message):
 
 
 class RefusedResult(Message):
-    """row: place in `results`, from 0. household_id: null where no such household is on the list, so that nothing is repeated."""
+    """row: place in `results`, from 0. household_id: null where no such household is on the list, so that
+    nothing is repeated.
+    """
 
     row: Count
     household_id: str | None
@@ -439,7 +454,9 @@ class ConflictingResults(Message):
 
 
 class Taken(Message):
-    """accepted: new results, corrections among them; unchanged: known already. What stands here is on disk."""
+    """accepted: new results, corrections among them; unchanged: known already. What stands here is on
+    disk.
+    """
 
     accepted: Count
     corrected: Count
@@ -449,7 +466,9 @@ class Taken(Message):
 
 
 class Withdrawal(Message):
-    """Which result is taken back, and why: the one in force of this household and team in the cycle of the list."""
+    """Which result is taken back, and why: the one in force of this household and team in the cycle of the
+    list.
+    """
 
     list_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     household_id: HouseholdId
@@ -524,7 +543,8 @@ class NotTaken(Message):
 class ModelCard(Carried):
     """settings_hash: SHA-256 of the settings in force (serving/screening.yaml).
 
-    not_taken: the release that should be in force and did not pass its checks; null, as a rule: the one that is meant is in force.
+    not_taken: the release that should be in force and did not pass its checks; null, as a rule: the one that
+    is meant is in force.
     """
 
     learner: str
@@ -578,8 +598,8 @@ class AuditPage(Message):
 def faults_of(error: ValidationError) -> list[Fault]:
     """Every fault with the path of its field.
 
-    Nothing that was sent is repeated: unknown keys are named only where they hold nobody's number. How many there can be is
-    bounded before (`structure`).
+    Nothing that was sent is repeated: unknown keys are named only where they hold nobody's number. How many
+    there can be is bounded before (`structure`).
     """
     faults = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):

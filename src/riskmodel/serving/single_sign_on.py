@@ -1,9 +1,11 @@
-"""Single sign-on by OpenID Connect: a person of the county's own directory gets a session, with role and areas from claims.
+"""Single sign-on by OpenID Connect: a person of the county's own directory gets a session, with role and
+areas from claims.
 
-Off unless `serving/single_sign_on.yaml` says `enabled: true`. The authorization code flow with PKCE, state and nonce (Authlib); the
-ID token is checked for signature, issuer, audience, time and nonce. A sign-in makes a key without a secret in the casebook, for as
-long as a session lasts, so that the audit, areas, expiry and `riskmodel keys revoke` work as for every other key. The person is named
-by a hash of issuer and subject: no name, number or address of the directory is kept.
+Off unless `serving/single_sign_on.yaml` says `enabled: true`. The authorization code flow with PKCE, state
+and nonce (Authlib); the ID token is checked for signature, issuer, audience, time and nonce. A sign-in makes
+a key without a secret in the casebook, for as long as a session lasts, so that the audit, areas, expiry and
+`riskmodel keys revoke` work as for every other key. The person is named by a hash of issuer and subject: no
+name, number or address of the directory is kept.
 """
 
 from __future__ import annotations
@@ -64,9 +66,9 @@ Address = Annotated[str, AfterValidator(_https)]
 class Mapped(Strict):
     """Claims of the provider, as rights here.
 
-    role_claim, area_claim: names of the claims; a dot leads into an object (`realm_access.roles`). roles: value of the role claim ->
-    role, the first one in this order that the person has. areas: value of the area claim -> area codes; a value that is not named
-    gives none.
+    role_claim, area_claim: names of the claims; a dot leads into an object (`realm_access.roles`). roles:
+    value of the role claim -> role, the first one in this order that the person has. areas: value of the area
+    claim -> area codes; a value that is not named gives none.
     """
 
     role_claim: Annotated[str, Field(min_length=1)] = "roles"
@@ -78,8 +80,9 @@ class Mapped(Strict):
 class SingleSignOn(Strict):
     """`serving/single_sign_on.yaml`.
 
-    issuer: of the provider, exactly as its description has it. client_secret_variable: the variable of the environment with the
-    client's secret. address: where browsers reach this service; the provider must know `address` + /v1/session/sso/callback.
+    issuer: of the provider, exactly as its description has it. client_secret_variable: the variable of the
+    environment with the client's secret. address: where browsers reach this service; the provider must know
+    `address` + /v1/session/sso/callback.
     """
 
     enabled: bool = False
@@ -115,7 +118,9 @@ class NotAdmitted(Exception):
 
 
 def rights_of(claims: Mapping[str, Any], mapped: Mapped) -> Rights:
-    """Role and areas from claims. Raises NotAdmitted where they give no role, or no area to a role that needs one."""
+    """Role and areas from claims. Raises NotAdmitted where they give no role, or no area to a role that needs
+    one.
+    """
     has = set(_values(claims, mapped.role_claim))
     role = next((role for value, role in mapped.roles.items() if value in has), None)
     if role is None:
@@ -194,7 +199,8 @@ class Provider:
         return str(address), state
 
     def finish(self, state: str, code: str, cookie: str) -> tuple[str, Rights]:
-        """(pseudonym, rights) of the person who comes back with a code. cookie: the state that this browser began with.
+        """(pseudonym, rights) of the person who comes back with a code. cookie: the state that this browser
+        began with.
 
         Raises NotAdmitted: another browser, too late, a token that does not fit, no rights.
         """
@@ -294,8 +300,9 @@ class Provider:
 def admit(engine: Engine, name: str, rights: Rights, purpose: str) -> tuple[str, Who]:
     """Open a session for a person by pseudonym and rights: the cookie's secret, and who it is.
 
-    A key that the same rights gave before is used again while it is in force; one with other rights is revoked. Raises
-    NotAdmitted where `riskmodel keys revoke` has taken a key of this person: that shuts the person out for good.
+    A key that the same rights gave before is used again while it is in force; one with other rights is
+    revoked. Raises NotAdmitted where `riskmodel keys revoke` has taken a key of this person: that shuts the
+    person out for good.
     """
     label = f"sso {name}"
     theirs = [key for key in list_keys(engine) if key.name == label]

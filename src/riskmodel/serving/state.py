@@ -1,4 +1,5 @@
-"""What the parts of the running service share: project, scorer, casebook, authenticator, audit trail and scoring jobs.
+"""What the parts of the running service share: project, scorer, casebook, authenticator, audit trail and
+scoring jobs.
 
 Made empty when the service is described, filled when its process starts (`open`), emptied when it stops.
 """
@@ -29,7 +30,9 @@ from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
 
 @dataclass(frozen=True)
 class SettingsInForce:
-    """`serving/screening.yaml` as it was read when the service started or took its release. hash: SHA-256 of its values."""
+    """`serving/screening.yaml` as it was read when the service started or took its release. hash: SHA-256 of
+    its values.
+    """
 
     screening: ScreeningSettings
     hash: str
@@ -44,8 +47,9 @@ class SettingsInForce:
 class ServiceState:
     """One for each process.
 
-    scorer: around the release in force; None where only stored scores are served. settings, bounds: read when the service
-    starts and when it takes another release, never at a request. single_sign_on: None where it is off.
+    scorer: around the release in force; None where only stored scores are served. settings, bounds: read when
+    the service starts and when it takes another release, never at a request. single_sign_on: None where it is
+    off.
     """
 
     def __init__(self) -> None:
@@ -56,7 +60,8 @@ class ServiceState:
         self.is_open = False
 
     def open(self, project: Project, scorer: Scorer | None = None) -> None:
-        """Read the project's settings, open its casebook with the authenticator, the audit trail and the scoring jobs.
+        """Read the project's settings, open its casebook with the authenticator, the audit trail and the
+        scoring jobs.
 
         Raises UserError for settings that are impossible and when the casebook cannot be reached.
         """
@@ -93,7 +98,9 @@ class ServiceState:
         return self.scorer
 
     def facts(self) -> ReleaseFacts | None:
-        """The release in force at this moment (releases are exchanged while the service runs); None: there is none."""
+        """The release in force at this moment (releases are exchanged while the service runs); None: there is
+        none.
+        """
         return None if self.scorer is None else facts_of(self.scorer)
 
     @property
@@ -121,7 +128,9 @@ class ServiceState:
         }
 
     def valid_until(self, as_of: dt.date) -> dt.date:
-        """The last day on which a list or score of a day may be used: never later than the sealed release has it."""
+        """The last day on which a list or score of a day may be used: never later than the sealed release has
+        it.
+        """
         days = self.settings.screening.service.valid_days
         if self.scorer is not None:
             days = min(days, self.scorer.release.model.settings.service.valid_days)

@@ -1,8 +1,8 @@
 """Bound the structure of a JSON body before anything is built from it: nesting, keys, values.
 
-A parser that builds objects from 2 MB of `{"a":1,"b":1,…}` needs a hundred times that in memory, and a validator that lists
-every unknown key needs seconds. Both are bounded by counting punctuation outside strings first: one pass, linear in
-the size, that ends where the bound is exceeded.
+A parser that builds objects from 2 MB of `{"a":1,"b":1,…}` needs a hundred times that in memory, and a
+validator that lists every unknown key needs seconds. Both are bounded by counting punctuation outside strings
+first: one pass, linear in the size, that ends where the bound is exceeded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ _BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 @dataclass(frozen=True)
 class BodyBounds:
-    """The most that a body of a route may hold. size: bytes; depth: objects and lists within each other; keys, values: in all."""
+    """The most that a body of a route may hold. size: bytes; depth: objects and lists within each other;
+    keys, values: in all.
+    """
 
     size: int
     depth: int
@@ -29,7 +31,9 @@ class BodyBounds:
 
 
 def faults_of_structure(content: bytes, bounds: BodyBounds) -> list[Fault]:
-    """The first bound that a body exceeds, as a list of one fault; empty: it may be parsed. Text that is no JSON may pass."""
+    """The first bound that a body exceeds, as a list of one fault; empty: it may be parsed. Text that is no
+    JSON may pass.
+    """
     keys = values = depth = deepest = start = 0
     strings = 0
     while start < len(content):

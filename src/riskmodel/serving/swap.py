@@ -1,7 +1,7 @@
 """Watches `release/current` and exchanges the release in force for a new one that has proved itself.
 
-With the release the settings of `serving/screening.yaml` are read again, whole, and both come into force together. Where one of them is
-bad, both old ones stay, the fault is logged and counted.
+With the release the settings of `serving/screening.yaml` are read again, whole, and both come into force
+together. Where one of them is bad, both old ones stay, the fault is logged and counted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ log = logging.getLogger("riskmodel.releases")
 
 
 class Watch:
-    """A thread of its own beside the requests. `look` may also be called by hand; two looks never run at once.
+    """A thread of its own beside the requests. `look` may also be called by hand; two looks never run at
+    once.
 
     take_settings: called with the settings that come into force with a release.
     """

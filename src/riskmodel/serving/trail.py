@@ -1,7 +1,8 @@
-"""The audit of the running service: an answer leaves only when its entry is on disk, and many entries share one commit.
+"""The audit of the running service: an answer leaves only when its entry is on disk, and many entries share
+one commit.
 
-One thread writes. While it waits for the disk, entries of other requests gather; the next commit takes them all. So under load the disk is asked
-once for many answers, and alone an answer waits for one commit.
+One thread writes. While it waits for the disk, entries of other requests gather; the next commit takes them
+all. So under load the disk is asked once for many answers, and alone an answer waits for one commit.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ _Waiting = None | tuple[Mapping[str, Any], asyncio.AbstractEventLoop, "asyncio.F
 
 
 class Trail:
-    """Writes audit entries of one process. Ends with the process: an entry that was not acknowledged belongs to an answer that never left."""
+    """Writes audit entries of one process. Ends with the process: an entry that was not acknowledged belongs
+    to an answer that never left.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -33,7 +36,9 @@ class Trail:
         self._thread.start()
 
     async def write(self, **entry: Any) -> None:
-        """Keep one entry, keys as in `audit.append`; returns when it is on disk. Raises what kept it from there."""
+        """Keep one entry, keys as in `audit.append`; returns when it is on disk. Raises what kept it from
+        there.
+        """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         details = with_request_id(entry.get("details"))  # here: the writing thread serves many requests
@@ -62,7 +67,8 @@ class Trail:
                 loop.call_soon_threadsafe(_settle, done, failed)
 
     def _keep(self, some: list[Mapping[str, Any]]) -> None:
-        """Append entries in one transaction, straight on the driver: through SQLAlchemy an entry would cost as much as a score.
+        """Append entries in one transaction, straight on the driver: through SQLAlchemy an entry would cost
+        as much as a score.
 
         The head is read under the writers' lock, since commands and other processes write to the same chain.
         """

@@ -142,7 +142,10 @@ def share_of_truth(result: ModelComparison, names: Sequence[str]) -> tuple[str, 
     """
     lines = [
         TRUTH_NOTE,
-        "Recall at 1, 2 and 5 %, as a share of what the true probability reaches (of what the best run reaches):",
+        (
+            "Recall at 1, 2 and 5 %, as a share of what the true probability reaches (of what the "
+            "best run reaches):"
+        ),
     ]
     reached = {
         name: [result[name].value("recall", share) for share in (0.01, 0.02, 0.05)]
@@ -272,7 +275,8 @@ def in_detail(
     if len(runs) > 1:
         table = result.regret("recall", capacity)
         lines.append(
-            f"Recall at {at} lost against the best of each as-of date (regret, percentage points; even equals show some):"
+            f"Recall at {at} lost against the best of each as-of date (regret, percentage points; even "
+            "equals show some):"
         )
         for row in table[table["model"].isin(list(runs))].to_dict("records"):
             mean, low, high, worst = (
@@ -367,7 +371,10 @@ def _why(changed: pl.DataFrame, reasons: pl.DataFrame | None, change: str, words
         f"{row['because']} ({row['households']} of {explained.height})" for row in most.iter_rows(named=True)
     )
     shown = "; ".join(
-        f"{row['household_id']} as of {row['as_of']}, place {row['rank_before']} to {row['rank_after']}, {' + '.join(row['because'] or ['?'])}"
+        (
+            f"{row['household_id']} as of {row['as_of']}, place {row['rank_before']} to "
+            f"{row['rank_after']}, {' + '.join(row['because'] or ['?'])}"
+        )
         for row in explained.head(SHOWN_CHANGES).iter_rows(named=True)
     )
     return [f"    {change}: what {words} most often: {often}", f"      most moved: {shown}"]

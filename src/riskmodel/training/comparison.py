@@ -298,9 +298,12 @@ def _rendered(comparison: ModelComparison, width: int) -> str:
     first = next(iter(comparison.evaluations.values()))
     main, counts = first.capacities[0], first.counts
     console.print(
-        f"{counts['households']:,} households in {counts['villages']:,} villages, {counts['dates']} as-of dates "
-        f"({first.as_of[0]} to {first.as_of[-1]}): {counts['rows']:,} rows, {counts['confirmed']:,} confirmed, "
-        f"{counts['unlabelled']:,} unlabelled. [low, high]: 95 % interval, {counts['draws']} draws of whole villages.",
+        (
+            f"{counts['households']:,} households in {counts['villages']:,} villages, {counts['dates']} "
+            f"as-of dates ({first.as_of[0]} to {first.as_of[-1]}): {counts['rows']:,} rows, "
+            f"{counts['confirmed']:,} confirmed, {counts['unlabelled']:,} unlabelled. [low, high]: 95 % "
+            f"interval, {counts['draws']} draws of whole villages."
+        ),
         markup=False,
     )
     if any(comparison.left_out.values()):
@@ -339,7 +342,8 @@ def _rendered(comparison: ModelComparison, width: int) -> str:
             for key in shown:
                 value, low, high = comparison.difference(name, *key)
                 cells.append(
-                    f"{_signed(key[0], value, low, high)}\n{_verdict(key[0], low, high) if np.isfinite(low) else ''}"
+                    f"{_signed(key[0], value, low, high)}\n"
+                    f"{_verdict(key[0], low, high) if np.isfinite(low) else ''}"
                 )
             yield name, cells
 

@@ -60,8 +60,14 @@ def _faults_of_members(name: str, plan: Plan, train: Sample, where: str) -> list
             Fault(
                 f"villages, {where}",
                 f"{villages} {'village' if villages == 1 else 'villages'}",
-                f"at least {FEWEST_VILLAGES} villages: each member of plan {name} is calibrated in villages that it did not learn from",
-                "Bring the tables of the whole county. The plans income_rule and department_rules need no villages.",
+                (
+                    f"at least {FEWEST_VILLAGES} villages: each member of plan {name} is calibrated in "
+                    "villages that it did not learn from"
+                ),
+                (
+                    "Bring the tables of the whole county. The plans income_rule and department_rules need "
+                    "no villages."
+                ),
             )
         ]
     parts = part_of(train.village, plan.members, plan.seed)
@@ -71,7 +77,10 @@ def _faults_of_members(name: str, plan: Plan, train: Sample, where: str) -> list
             return [
                 Fault(
                     f"member {number + 1} of {plan.members}, {where}",
-                    f"{confirmed} confirmed and {cleared} cleared households in the villages that it learns from",
+                    (
+                        f"{confirmed} confirmed and {cleared} cleared households in the villages that it "
+                        "learns from"
+                    ),
                     "at least 1 of each for every member",
                     f"Bring verifications of more villages, or raise `members` in {PLAN_FOLDER / name}.yaml.",
                 )

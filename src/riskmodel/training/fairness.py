@@ -198,7 +198,10 @@ class GroupAudit:
         console = Console(width=width, no_color=True, highlight=False, force_jupyter=False, file=out)
         console.print(table)
         console.print(
-            "[low, high]: 95 % interval, whole villages drawn again. would find: the gap in points that this audit finds nine times in ten.",
+            (
+                "[low, high]: 95 % interval, whole villages drawn again. would find: the gap in points that "
+                "this audit finds nine times in ten."
+            ),
             markup=False,
         )
         return out.getvalue()

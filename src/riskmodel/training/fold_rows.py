@@ -149,7 +149,10 @@ def _refuse_unfit_tables(name: str, plan: Plan, tables: Tables) -> None:
                 "verifications",
                 "no such table, or no row in it",
                 "the outcomes of visits, with their yearly sweeps",
-                "Deliver the table: without outcomes nothing can be learned. The rules can still order households.",
+                (
+                    "Deliver the table: without outcomes nothing can be learned. The rules can still order "
+                    "households."
+                ),
             )
         )
     for table, refused in tables.refused.items():

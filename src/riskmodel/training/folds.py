@@ -71,7 +71,10 @@ class Folds:
         """The fold table, as a person reads it on a terminal."""
         from riskmodel.training.words import table_text
 
-        title = f"Folds: horizon {self.horizon_months} months, reporting lag {self.reporting_lag_days} days, cut {self.until}"
+        title = (
+            f"Folds: horizon {self.horizon_months} months, reporting lag {self.reporting_lag_days} days, "
+            f"cut {self.until}"
+        )
         rows = [
             [row["fold"], row["use"], row["as_of"], row["window_ends"], row["usable_from"]]
             for row in self.rows()
@@ -230,10 +233,19 @@ def _too_short(
     seen = f"; {len(left_out)} dates left out because too few households were verified" if left_out else ""
     return Fault(
         f"tables known from {first_day} to {until} ({have} months)",
-        f"{len(days)} as-of dates with a mature label, {len(before)} of them mature before the first test date{seen}",
-        f"{plan.as_of.test} to test, and before them {plan.as_of.calibrate} to calibrate and {plan.as_of.train_at_least} to train, "
-        f"which takes about {needed} months of data at a horizon of {plan.horizon_months} months",
-        "Bring older tables, or choose a shorter horizon_months, fewer test dates or a smaller every_months in the plan.",
+        (
+            f"{len(days)} as-of dates with a mature label, {len(before)} of them mature before the first "
+            f"test date{seen}"
+        ),
+        (
+            f"{plan.as_of.test} to test, and before them {plan.as_of.calibrate} to calibrate and "
+            f"{plan.as_of.train_at_least} to train, which takes about {needed} months of data at a horizon "
+            f"of {plan.horizon_months} months"
+        ),
+        (
+            "Bring older tables, or choose a shorter horizon_months, fewer test dates or a smaller "
+            "every_months in the plan."
+        ),
     )
 
 

@@ -39,7 +39,10 @@ class Suspect:
 
     def __str__(self) -> str:
         what = "being missing" if self.kind == "missing" else "alone"
-        return f"`{self.feature}` {what} has an out-of-time AUC of {self.auc:.3f} (riskier when {self.riskier_when}): look for a leak."
+        return (
+            f"`{self.feature}` {what} has an out-of-time AUC of {self.auc:.3f} (riskier when "
+            f"{self.riskier_when}): look for a leak."
+        )
 
 
 def hunt_leaks(

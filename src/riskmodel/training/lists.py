@@ -45,8 +45,9 @@ class Stability:
         """One sentence."""
         entering = self.changes.filter(pl.col("change") == "enters").height
         return (
-            f"At a capacity of {self.capacity} the lists share {self.overlap:.0%} (Jaccard {self.jaccard:.2f}); over {self.by_date.height} "
-            f"as-of dates {entering} households enter and as many leave."
+            f"At a capacity of {self.capacity} the lists share {self.overlap:.0%} (Jaccard "
+            f"{self.jaccard:.2f}); over {self.by_date.height} as-of dates {entering} households enter and "
+            "as many leave."
         )
 
 
@@ -145,12 +146,16 @@ class MonthsEarlier:
         reached, low, high = self.value("confirmed_reached")
         months, months_low, months_high = self.value("months")
         sentences = (
-            f"Of {self.confirmations} confirmations {reached:.0%} [{low:.0%}, {high:.0%}] were on a list of {self.capacity} before they were "
-            f"confirmed by current practice; over all of them that is {months:.1f} [{months_low:.1f}, {months_high:.1f}] months earlier."
+            f"Of {self.confirmations} confirmations {reached:.0%} [{low:.0%}, {high:.0%}] were on a list of "
+            f"{self.capacity} before they were confirmed by current practice; over all of them that is "
+            f"{months:.1f} [{months_low:.1f}, {months_high:.1f}] months earlier."
         )
         if "rules_months" in self.figures["figure"].to_list():
             gain, gain_low, gain_high = self.value("months_before_rules")
-            sentences += f" Against the department rules the gain is {gain:.1f} [{gain_low:.1f}, {gain_high:.1f}] months."
+            sentences += (
+                f" Against the department rules the gain is {gain:.1f} "
+                f"[{gain_low:.1f}, {gain_high:.1f}] months."
+            )
         return sentences
 
 

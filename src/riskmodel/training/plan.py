@@ -195,12 +195,14 @@ class Plan(Strict):
             raise ValueError("`source: table` and the block `table:` belong together")
         if spec.learns and self.members < 2:
             raise ValueError(
-                "members: at least 2, because each household is calibrated by a member that never saw its village"
+                "members: at least 2, because each household is calibrated by a member that never "
+                "saw its village"
             )
         if spec.months is not None and self.horizon_months != spec.months[-1]:
             beside = " and ".join(map(str, spec.months[:-1]))
             raise ValueError(
-                f"horizon_months: a {spec.name} always looks at {spec.months[-1]} months, and gives {beside} beside"
+                f"horizon_months: a {spec.name} always looks at {spec.months[-1]} months, and gives "
+                f"{beside} beside"
             )
         if self.tuning is not None and spec.trials is None:
             raise ValueError(f"tuning: {spec.name} has nothing to tune")

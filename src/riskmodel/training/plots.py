@@ -628,7 +628,10 @@ def groups_plot(audit: GroupAudit, *, language: Language = "zh") -> Figure:
             annotation_clip=False,
         )
     labels = [
-        f"{group_label(row['group'], row['value'], pen.language)}   ({pen.word('confirmed', count=row['confirmed'])})"
+        (
+            f"{group_label(row['group'], row['value'], pen.language)}   "
+            f"({pen.word('confirmed', count=row['confirmed'])})"
+        )
         for row in rows
     ]
     axes.set_yticks(range(len(rows)), labels)

@@ -3,14 +3,16 @@ capacity.
 
 A frame of predictions holds one row a household and as-of date, for the **whole cohort** of each date:
 
-=================  =========  =====================================================================================
-household_id       text       the household
+================= =========
+===================================================================================== household_id text the
+household
 village_code       text       12 digits; the cluster of the bootstrap
 as_of              date       the day of the list; every as-of date is one list
 margin             number     the order of the list, riskiest highest; never missing
 probability        number     calibrated; missing for the whole frame when a model has none
 label              1, 0, –    confirmed within the horizon, verified without risk, or unlabelled (missing)
-=================  =========  =====================================================================================
+================= =========
+=====================================================================================
 
 **Unlabelled households** (nobody looked, or not decisively) stay on the list: ranks and cuts are those of the
 whole cohort, because the visitor goes to them too. They are never counted as 0. Precision is the share of

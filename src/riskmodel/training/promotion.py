@@ -350,7 +350,10 @@ def _beats(
     from riskmodel.training.evaluation import METRICS
 
     at = f" at {wanted.capacity:.0%}" if wanted.capacity else ""
-    expected = f"better than {wanted.baseline} in {METRICS[wanted.metric].en}{at}, with the paired 95 % interval beside 0"
+    expected = (
+        f"better than {wanted.baseline} in {METRICS[wanted.metric].en}{at}, with the paired 95 % interval "
+        "beside 0"
+    )
     remedy = f"Improve the plan, or promote {wanted.baseline}, which is easier to explain."
     if run["plan"] == wanted.baseline:
         return AcceptanceCheck(
@@ -398,7 +401,9 @@ def _within(name: str, value: float, interval: tuple[float, float], bounds: Rati
         passed=passed,
         found=f"{value:.2f} [{low:.2f}, {high:.2f}] confirmed for each one expected",
         expected=f"{bounds.lowest} to {bounds.highest}, or an interval around 1",
-        remedy="Look at the reliability plot and at the as-of dates: has the base rate moved since calibration?",
+        remedy=(
+            "Look at the reliability plot and at the as-of dates: has the base rate moved since calibration?"
+        ),
     )
 
 
@@ -489,7 +494,10 @@ def _leaks(
         found=", ".join(suspicious)
         or f"AUC {auc:.3f}, lift of the first 1 % {lift[0]:.0f}, no single feature stands out",
         expected="nothing better than the field allows",
-        remedy="Ask of each feature named whether it was written at or after identification; leave it out (`features.leave_out`) and train again.",
+        remedy=(
+            "Ask of each feature named whether it was written at or after identification; leave it out "
+            "(`features.leave_out`) and train again."
+        ),
     )
 
 

@@ -164,15 +164,17 @@ def recall_from_checks(
 
     checks: one row a household and list, the **whole cohort** of each list:
 
-    =======================  ===================================================================================================
-    route                    `listed` (on the list), `random_check` (drawn), `sweep` (visited because everybody of its layer was),
+    =======================
+    =================================================================================================== route
+    `listed` (on the list), `random_check` (drawn), `sweep` (visited because everybody of its layer was),
                              `none` (not visited, or visited for another reason: a lead is no random look)
     inclusion_probability    chance of being drawn that the design gave the household, for every household
     that is not listed;
                              1 for swept ones; 0 or missing: could not be drawn
     label                    1, 0 or missing (not visited, not reached, or the outcome is not known yet)
     probability              optional: calibrated probability; missing throughout: no observed / expected
-    =======================  ===================================================================================================
+    =======================
+    ===================================================================================================
 
     layers: columns within which chances were set, such as cycle, township and score layer. A drawn household
     that nobody reached counts as missing at random within its layer: those reached are weighted up for it (a
@@ -218,7 +220,8 @@ def recall_from_checks(
         return none("Every household of the cohort was listed: there is nothing to miss.")
     if not count:
         return none(
-            "No household outside the list was looked at by chance: visits to the list give no information about the others."
+            "No household outside the list was looked at by chance: visits to the list give no information "
+            "about the others."
         )
     closed = outside.filter(pl.col("inclusion_probability").fill_null(0.0) <= 0).height
     if closed:
@@ -314,7 +317,10 @@ def _too_few(
     effective = total**2 / max(float((sampled**2).sum()), heaviest**2)
     if effective >= ENOUGH_CONFIRMED - 1e-9:
         return ""
-    return f"{confirmed} confirmed among {count} checks are too few for a single figure; about {ENOUGH_CONFIRMED} are needed"
+    return (
+        f"{confirmed} confirmed among {count} checks are too few for a single figure; about "
+        f"{ENOUGH_CONFIRMED} are needed"
+    )
 
 
 def _recall(confirmed_listed: float, missed: Estimate, why: str) -> Estimate:

@@ -22,9 +22,9 @@ from riskmodel.training.samples import Floats
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
 
 STATEMENT = (
-    "The figures were measured with a model trained on the evaluation fold, on as-of dates after everything it had learned from. The "
-    "model that is kept was fitted again with the same recipe on all as-of dates whose labels were mature at the cut; it was not itself "
-    "measured on later dates."
+    "The figures were measured with a model trained on the evaluation fold, on as-of dates after everything "
+    "it had learned from. The model that is kept was fitted again with the same recipe on all as-of dates "
+    "whose labels were mature at the cut; it was not itself measured on later dates."
 )
 
 
@@ -130,13 +130,22 @@ def record_text(record: Mapping[str, Any]) -> str:
         "",
         f"{record['signal']['zh']} · {record['signal']['en']}.",
         "",
-        f"Plan `{record['plan']}`, learner {record['learner']}, horizon {record['horizon_months']} months, model {record['model_version']}.",
-        f"Code {record['commit']}; tables {str(facts.get('tables_hash', ''))[:12]}, known until {facts.get('until', '')}.",
+        (
+            f"Plan `{record['plan']}`, learner {record['learner']}, horizon {record['horizon_months']} "
+            f"months, model {record['model_version']}."
+        ),
+        (
+            f"Code {record['commit']}; tables {str(facts.get('tables_hash', ''))[:12]}, known until "
+            f"{facts.get('until', '')}."
+        ),
         "",
         record["statement"],
         "",
-        f"Final fit: {final['train_rows']:,} rows with {final['train_confirmed']:,} confirmed; calibrated on {final['calibrate_rows']:,} rows "
-        f"with {final['calibrate_confirmed']:,} confirmed.",
+        (
+            f"Final fit: {final['train_rows']:,} rows with {final['train_confirmed']:,} confirmed; "
+            f"calibrated on {final['calibrate_rows']:,} rows with {final['calibrate_confirmed']:,} "
+            "confirmed."
+        ),
         "",
         "| figure | value [95 % interval] |",
         "|---|---|",
@@ -149,8 +158,11 @@ def record_text(record: Mapping[str, Any]) -> str:
         *_unverified_text(facts.get("policy_not_verified", [])),
         "## Where it must not be used",
         "",
-        "It puts households in order ahead of a visit by a person; it decides nothing. It was not made for other counties, for persons, or "
-        "for dates long after its cut. A low score closes nothing: leads and department rules are on the list whatever the score.",
+        (
+            "It puts households in order ahead of a visit by a person; it decides nothing. It was not made "
+            "for other counties, for persons, or for dates long after its cut. A low score closes nothing: "
+            "leads and department rules are on the list whatever the score."
+        ),
         "",
     ]
     return "\n".join(lines)

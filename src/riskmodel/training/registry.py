@@ -227,12 +227,18 @@ def _set_paths(store: sqlite3.Connection, here: str) -> None:
     store.execute("BEGIN IMMEDIATE")
     store.execute("UPDATE experiments SET artifact_location = ? WHERE name = ?", (here, EXPERIMENT))
     store.execute(
-        "UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts' WHERE artifact_uri LIKE 'file:%'",
+        (
+            "UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts' WHERE "
+            "artifact_uri LIKE 'file:%'"
+        ),
         (here,),
     )
     for column in ("source", "storage_location"):
         store.execute(
-            f"UPDATE model_versions SET {column} = ? || '/' || run_id || '/artifacts/model' WHERE {column} LIKE 'file:%'",
+            (
+                f"UPDATE model_versions SET {column} = ? || '/' || run_id || '/artifacts/model' WHERE "
+                f"{column} LIKE 'file:%'"
+            ),
             (here,),
         )
     store.execute("COMMIT")

@@ -60,7 +60,11 @@ class Run:
         keys = ("auc", "average_precision", "observed_expected", "brier")
         figures = ", ".join(f"{name} {self.metrics[name]:.4g}" for name in keys if name in self.metrics)
         notes = "".join(f"\nNote: {note}" for note in self.notes)
-        return f"{self.folds}\n{self.plan} (model {self.version}): {figures}; {self.seconds:.0f} s{notes}\nrun {self.id}"
+        return (
+            f"{self.folds}\n"
+            f"{self.plan} (model {self.version}): {figures}; {self.seconds:.0f} s{notes}\n"
+            f"run {self.id}"
+        )
 
 
 def train(
@@ -215,7 +219,10 @@ def _rows_of_plan(
                 f"until {until}",
                 f"the tables end on {newest}",
                 "a day on which the tables are known",
-                "Leave --until out, or name an earlier day: outcomes after the newest known_on would seem not to have happened.",
+                (
+                    "Leave --until out, or name an earlier day: outcomes after the newest known_on would "
+                    "seem not to have happened."
+                ),
             )
         )
     return county_rows(name, plan, bench or Workbench(project, tables), until or newest, progress)

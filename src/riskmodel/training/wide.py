@@ -115,7 +115,10 @@ def table_rows(project: Project, name: str, plan: Plan, folder: Path | None) -> 
             plan,
             part,
             {
-                use: f"{path}, {use} rows of {'the final fold' if part is final else f'evaluation fold {place + 1}'}"
+                use: (
+                    f"{path}, {use} rows of "
+                    f"{'the final fold' if part is final else f'evaluation fold {place + 1}'}"
+                )
                 for use in ("train", "calibrate")
             },
         )
@@ -321,7 +324,10 @@ def _by_time(sample: Sample, wide: WideTable, path: Path) -> list[FoldRows]:
         raise PlanError(
             Fault(
                 str(path),
-                f"waves with an outcome: {', '.join(map(str, waves))}; test waves {', '.join(map(str, test))}",
+                (
+                    f"waves with an outcome: {', '.join(map(str, waves))}; test waves "
+                    f"{', '.join(map(str, test))}"
+                ),
                 "test waves with an outcome, and at least one wave whose outcome was known before them",
                 "Choose other test_waves, or `split: households`.",
             )

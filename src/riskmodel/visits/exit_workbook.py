@@ -49,8 +49,15 @@ _NOTES: Final = (
     ),
     (
         "条件 Conditions",
-        "最近几次评分均低；扣除合规自付后收入持续高于监测线；“三保障”和饮水安全均达标；已落实帮扶措施；纳入监测满规定月数。任一未知或不符，即不建议。",
-        "The last scorings low; income after compliant cost lastingly above the line; all guarantees and safe water in place; a measure delivered; monitored long enough. One unknown or unmet, and nothing is proposed.",
+        (
+            "最近几次评分均低；扣除合规自付后收入持续高于监测线；“三保障”和饮水安全均达标；已落实帮扶措施；"
+            "纳入监测满规定月数。任一未知或不符，即不建议。"
+        ),
+        (
+            "The last scorings low; income after compliant cost lastingly above the line; all guarantees "
+            "and safe water in place; a measure delivered; monitored long enough. One unknown or unmet, and "
+            "nothing is proposed."
+        ),
     ),
     (
         "无劳动力 No labour",

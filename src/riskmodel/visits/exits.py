@@ -1,10 +1,10 @@
-"""Exit review: monitored households whose risk may have gone (风险消除 candidates), with what speaks for it and
-what against it.
+"""Exit review: monitored households whose risk may have gone (风险消除 candidates), with what speaks for it
+and what against it.
 
 It proposes that people look again. It closes nothing, and a household without labour is never proposed: it is
-listed apart, to be kept in view. Source of the conditions: 中农组发〔2021〕7号 (income lastingly stable, guarantees
-solid; without labour keep tracking); at least six months since identification and a measure delivered: local
-rule of Zongyang, Anhui.
+listed apart, to be kept in view. Source of the conditions: 中农组发〔2021〕7号 (income lastingly stable,
+guarantees solid; without labour keep tracking); at least six months since identification and a measure
+delivered: local rule of Zongyang, Anhui.
 """
 
 from __future__ import annotations
@@ -80,7 +80,10 @@ class ExitReview:
     def summary(self) -> str:
         """How many stand where, in English."""
         parts = "; ".join(f"{en}: {self.of(code).height}" for code, (_, en) in PROPOSALS.items())
-        return f"Exit review as of {self.as_of.isoformat()}: {self.rows.height} monitored households; {parts}. People decide."
+        return (
+            f"Exit review as of {self.as_of.isoformat()}: {self.rows.height} monitored households; {parts}. "
+            "People decide."
+        )
 
 
 def looks_back(

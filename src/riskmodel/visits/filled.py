@@ -31,7 +31,10 @@ _HEADING_ROWS: Final = 20  # rows among which the headings are looked for: peopl
 _HASH: Final = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])")
 # Signs that nobody sees, which Windows programs and chats put around what is copied: directions, joiners,
 # soft hyphen, byte order mark.
-_INVISIBLE: Final = "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+_INVISIBLE: Final = (
+    "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
+    "\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
 _ENDS: Final = re.compile(rf"^[\s{_INVISIBLE}]+|[\s{_INVISIBLE}]+$")
 
 _OF_RETURNED: Final = {heading.replace("\n", " ") for heading in RETURNED_HEADINGS}
@@ -108,7 +111,10 @@ def read_filled(path: Path) -> FilledFile:
         found = _from_workbook(path, content)
     else:
         kind = f"a file of the kind {ending or 'without a name'}"
-        remedy = "Hand in the file that was given out; save it as .xlsx where the spreadsheet made another kind of it."
+        remedy = (
+            "Hand in the file that was given out; save it as .xlsx where the spreadsheet made another kind "
+            "of it."
+        )
         raise DataError(Fault(str(path), kind, "the filled workbook (.xlsx) or .csv", remedy))
     if found.read != len(found.rows) + found.blank:
         counted = f"{found.read} rows in the file, of which {len(found.rows) + found.blank} could be read"
@@ -261,7 +267,10 @@ def _no_value(cell: str, heading: str, value: CellFault) -> Reason:
         )
     return (
         f"{heading}（单元格{cell}）是未保存结果的公式，请用表格软件打开后保存，或直接填写",
-        f"{heading} (cell {cell}) is a formula without a stored result: open and save the file, or write a plain value",
+        (
+            f"{heading} (cell {cell}) is a formula without a stored result: open and save the file, or "
+            "write a plain value"
+        ),
     )
 
 
@@ -289,7 +298,10 @@ def _unread_columns(sheet: WorkbookSheet, heading: int, columns: Mapping[str, in
             notes.append(
                 (
                     f"工作表“{sheet.name}”的“{name}”列不属于本表，{filled}个单元格未读取",
-                    f"sheet `{sheet.name}`: column `{name}` is not part of the form; {filled} cells were not read",
+                    (
+                        f"sheet `{sheet.name}`: column `{name}` is not part of the form; {filled} cells "
+                        "were not read"
+                    ),
                 )
             )
     return notes
@@ -371,7 +383,10 @@ def _csv_row(line: int, cells: list[str], columns: Mapping[str, int], width: int
     else:
         fault = (
             f"该行只有{len(cells)}格，表头有{width}格：行不完整，或某一格内有换行",
-            f"{len(cells)} cells, where the heading has {width}: the row is cut, or a cell holds a line break without quotation marks",
+            (
+                f"{len(cells)} cells, where the heading has {width}: the row is cut, or a cell holds a line "
+                "break without quotation marks"
+            ),
         )
     return FilledRow(
         line=line, list_hash=own, cells=kept, sheet="", faults=(fault,), raw=",".join(cells[first:])
@@ -414,15 +429,18 @@ def _records(path: Path, text: str) -> list[tuple[int, list[str]]]:
     counted = _rows_by_line_ends(text)
     if counted != len(records):
         odd = next((line for line, cells in records if any(cell.count('"') % 2 for cell in cells)), begun)
-        found = f"a single quotation mark inside a cell ({counted} rows by the line ends, {len(records)} by the cells)"
+        found = (
+            f"a single quotation mark inside a cell ({counted} rows by the line ends, {len(records)} "
+            "by the cells)"
+        )
         raise DataError(_quotation(f"{path}:{odd}", found))
     return records
 
 
 def _quotation(where: str, found: str) -> Fault:
     remedy = (
-        "Open the file in a spreadsheet and save it again, or double the quotation marks inside the cell and put one at each end of it. "
-        "Nothing of the file was taken in."
+        "Open the file in a spreadsheet and save it again, or double the quotation marks inside the cell "
+        "and put one at each end of it. Nothing of the file was taken in."
     )
     return Fault(where, found, "quotation marks around whole cells", remedy)
 

@@ -241,10 +241,10 @@ def open_leads(
 ) -> tuple[pl.DataFrame, LeadCounts]:
     """All leads that wait for a visit on the day, and what became of the rows of the `leads` table.
 
-    `now` is `household_states(tables, as_of)`, `hits` is `rule_hits(…)`. names: department rule -> what it is called,
-    in zh and en; a rule that is not in it is shown by its code. Columns out: household_id, kind (a key of
-    LEAD_KINDS), since (day known; null for a rule met since an unknown day), zh, en (in words); sorted by
-    household, urgency, day. Several a household are possible.
+    `now` is `household_states(tables, as_of)`, `hits` is `rule_hits(…)`. names: department rule -> what it is
+    called, in zh and en; a rule that is not in it is shown by its code. Columns out: household_id, kind (a
+    key of LEAD_KINDS), since (day known; null for a rule met since an unknown day), zh, en (in words); sorted
+    by household, urgency, day. Several a household are possible.
     """
     known = tables.known_by(as_of)
     visited = now.select("household_id", "last_visit")

@@ -74,14 +74,20 @@ def screening_list(
         notes.append(
             (
                 f"另有{rows_of_leads.too_old}条线索超过{days}天无核实记录，未列入；请补录核实结果。",
-                f"{rows_of_leads.too_old} leads without a visit are older than {days} days and not listed; enter their visits.",
+                (
+                    f"{rows_of_leads.too_old} leads without a visit are older than {days} days and not "
+                    "listed; enter their visits."
+                ),
             )
         )
     if rows_of_leads.not_asked:
         notes.append(
             (
                 f"另有{rows_of_leads.not_asked}条线索的来源未启用（leads.channels），未列入。",
-                f"{rows_of_leads.not_asked} leads come from channels that the settings leave out (leads.channels) and are not listed.",
+                (
+                    f"{rows_of_leads.not_asked} leads come from channels that the settings leave out "
+                    "(leads.channels) and are not listed."
+                ),
             )
         )
     leads = leads.join(elsewhere, on="household_id", how="anti", maintain_order="left")
@@ -159,9 +165,14 @@ def screening_list(
     if counts["recent"]:
         notes.append(
             (
-                f"{counts['recent']}户近期已走访（{peace.days}天内，集中排查后{peace.sweep_days}天内）且无新情况，本期不再上门。",
-                f"{counts['recent']} households were visited a short time ago ({peace.days} days, {peace.sweep_days} after a sweep) "
-                "and nothing new is known: not visited again.",
+                (
+                    f"{counts['recent']}户近期已走访（{peace.days}天内，"
+                    f"集中排查后{peace.sweep_days}天内）且无新情况，本期不再上门。"
+                ),
+                (
+                    f"{counts['recent']} households were visited a short time ago ({peace.days} days, "
+                    f"{peace.sweep_days} after a sweep) and nothing new is known: not visited again."
+                ),
             )
         )
     return VisitList(
@@ -279,7 +290,10 @@ def _of_one_county(
     )
     if county is None and len(sizes) > 1:
         found = ", ".join(f"{code} ({size} households)" for code, size in sizes.items())
-        remedy = "Name one: --county CODE, or county= in Python; make a list for each. A mistyped code is to be mended in the tables."
+        remedy = (
+            "Name one: --county CODE, or county= in Python; make a list for each. A mistyped code is to be "
+            "mended in the tables."
+        )
         raise UserError(
             Fault("scores", f"households of several counties: {found}", "one county a list", remedy)
         )
@@ -516,9 +530,14 @@ def _choose(
     if people.height + checks > capacity:
         notes.append(
             (
-                f"必须核实的线索{people.height}户、随机抽查{checks}户，合计超过走访能力{capacity}户：线索全部列入，本期没有模型排序名额。",
-                f"{people.height} households with leads and {checks} random checks exceed the capacity of {capacity}: every lead is listed, "
-                "and no visit is left for the model's order.",
+                (
+                    f"必须核实的线索{people.height}户、随机抽查{checks}户，合计超过走访能力{capacity}户："
+                    "线索全部列入，本期没有模型排序名额。"
+                ),
+                (
+                    f"{people.height} households with leads and {checks} random checks exceed the capacity "
+                    f"of {capacity}: every lead is listed, and no visit is left for the model's order."
+                ),
             )
         )
     ruled = by_rule.head(min(room, int(settings.leads.rule_share * capacity)))
@@ -570,7 +589,10 @@ def _choose(
         notes.append(
             (
                 f"另有{standby.height}户仅因部门规则列入候补：不占本期名额，顺路或下期核实。",
-                f"{standby.height} more households are on standby by department rules alone: listed beyond the capacity, to be seen on the way or next.",
+                (
+                    f"{standby.height} more households are on standby by department rules alone: listed "
+                    "beyond the capacity, to be seen on the way or next."
+                ),
             )
         )
     sure = {"stratum": pl.lit(None, pl.String), "inclusion_probability": pl.lit(1.0)}
@@ -610,7 +632,10 @@ def _note_tie(rest: pl.DataFrame, chosen: set[str], notes: list[tuple[str, str]]
         notes.append(
             (
                 f"截断处有{same.height}户原始分相同，其中{same.height - outside}户入列，由密钥散列决定先后。",
-                f"The cut goes through {same.height} households with the same score: {same.height - outside} are listed, chosen by the keyed hash.",
+                (
+                    f"The cut goes through {same.height} households with the same score: "
+                    f"{same.height - outside} are listed, chosen by the keyed hash."
+                ),
             )
         )
 

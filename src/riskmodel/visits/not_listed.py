@@ -97,7 +97,10 @@ class NotListed:
             ),
             "recent": (
                 f"{self.since}已走访（{found[0]}），{self.until}前无新情况不再上门",
-                f"visited on {self.since} ({found[1]}); left in peace until {self.until} unless something new is known",
+                (
+                    f"visited on {self.since} ({found[1]}); left in peace until {self.until} unless "
+                    "something new is known"
+                ),
             ),
             "fallen": (
                 f"{place_zh}结转到期或排位已下降",

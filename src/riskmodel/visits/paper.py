@@ -76,7 +76,10 @@ def _weasyprint() -> Any:
         remedy = "Install riskmodel with its extra `print`, or write .html and print it from a browser."
         raise UserError(Fault("PDF", "WeasyPrint is not installed", "the extra `print`", remedy)) from None
     except OSError as error:
-        remedy = "Debian and Ubuntu: apt-get install libpango-1.0-0 libpangoft2-1.0-0. Or write .html and print it from a browser."
+        remedy = (
+            "Debian and Ubuntu: apt-get install libpango-1.0-0 libpangoft2-1.0-0. Or write .html and print "
+            "it from a browser."
+        )
         raise UserError(
             Fault("PDF", f"Pango cannot be loaded ({str(error).splitlines()[0]})", "Pango", remedy)
         ) from None
@@ -117,7 +120,8 @@ def page_of(visits: VisitList) -> str:
         for label, zh, en in [*notes_of(visits), *_words(visits)]
     )
     parts.append(
-        f'<section><table class="notes"><colgroup><col style="width:16%"><col><col></colgroup><thead>{_title(visits, "说明", "Notes", 3)}</thead><tbody>{rows_of_notes}</tbody></table></section>'
+        '<section><table class="notes"><colgroup><col style="width:16%"><col><col></colgroup>'
+        f"<thead>{_title(visits, '说明', 'Notes', 3)}</thead><tbody>{rows_of_notes}</tbody></table></section>"
     )
     area = f"{visits.cycle} · {visits.county_code} · {visits.as_of.isoformat()}"
     return f"""<!doctype html>
@@ -154,14 +158,19 @@ def _section(visits: VisitList, township: str, rows: Sequence[dict[str, Any]], t
         (title or f"Township, {len(rows)} households") + team,
         len(columns),
     )
-    return f"<section><table><colgroup>{widths}</colgroup><thead>{head}<tr>{heads}</tr></thead><tbody>\n{lines}\n</tbody></table></section>"
+    return (
+        f"<section><table><colgroup>{widths}</colgroup><thead>{head}<tr>{heads}</tr></thead><tbody>\n"
+        f"{lines}\n"
+        "</tbody></table></section>"
+    )
 
 
 def _title(visits: VisitList, zh: str, en: str, columns: int) -> str:
     """Stands on every sheet, because it belongs to the table's head."""
     return (
-        f'<tr class="title"><td colspan="{columns}"><h1>返贫致贫风险核实清单 {visits.cycle} · {html.escape(zh)}</h1> {html.escape(en)}<br>'
-        f'<b class="signal">{SIGNAL_ZH}</b> <span class="signal">{SIGNAL_EN}</span></td></tr>'
+        f'<tr class="title"><td colspan="{columns}"><h1>返贫致贫风险核实清单 {visits.cycle} · '
+        f'{html.escape(zh)}</h1> {html.escape(en)}<br><b class="signal">{SIGNAL_ZH}</b> <span '
+        f'class="signal">{SIGNAL_EN}</span></td></tr>'
     )
 
 

@@ -326,8 +326,9 @@ def _code(
 
 
 def _day(text: str) -> dt.date | None:
-    """A date as people and spreadsheets write it: 2026-01-31, 2026/1/31 0:00, 2026年1月31日, 20260131, or a day
-    number of Excel."""
+    """A date as people and spreadsheets write it: 2026-01-31, 2026/1/31 0:00, 2026年1月31日, 20260131, or a
+    day number of Excel.
+    """
     text = unicodedata.normalize("NFKC", text)
     match = _DATE.fullmatch(text)
     try:

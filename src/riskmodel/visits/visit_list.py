@@ -142,9 +142,15 @@ class VisitList:
         """What is on the list and what was left out, in English, one line each."""
         counts = self.counts
         lines = [
-            f"Visit list {self.cycle} of county {self.county_code}, as of {self.as_of.isoformat()}: {len(self)} households, capacity {self.capacity}",
-            f"  leads that must be seen {counts['lead']}, carried over {counts['carried']}, model's order {counts['model']}, "
-            f"random checks {counts['random_check']}; on standby {counts['standby']}",
+            (
+                f"Visit list {self.cycle} of county {self.county_code}, as of {self.as_of.isoformat()}: "
+                f"{len(self)} households, capacity {self.capacity}"
+            ),
+            (
+                f"  leads that must be seen {counts['lead']}, carried over {counts['carried']}, model's "
+                f"order {counts['model']}, random checks {counts['random_check']}; on standby "
+                f"{counts['standby']}"
+            ),
             "  grades: " + ", ".join(f"{grade} {counts['grade_' + grade]}" for grade in GRADES),
         ]
         lines += [f"  {en}" for _, en in self.notes]

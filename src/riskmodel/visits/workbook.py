@@ -289,7 +289,9 @@ def _ranges(sheet: Any, visits: VisitList, columns: Sequence[FormColumn], last_r
             "minimum": dt.datetime.combine(visits.as_of, dt.time()),
             "maximum": dt.datetime.combine(visits.as_of + dt.timedelta(days=366), dt.time()),
             "error_title": "日期",
-            "error_message": f"{visits.as_of.isoformat()} 之后的日期，写作 2026-01-31。 A date after the as-of date.",
+            "error_message": (
+                f"{visits.as_of.isoformat()} 之后的日期，写作 2026-01-31。 A date after the as-of date."
+            ),
         },
     )
     sheet.data_validation(
@@ -356,12 +358,21 @@ def notes_of(visits: VisitList) -> list[tuple[str, str, str]]:
         (
             "概率 Probability",
             "模型估计今后12个月内经核实确认风险的可能性；0.100 表示类似的100户中约有10户。",
-            "The model's estimate that a risk is confirmed within the horizon; 0.100 means about 10 of 100 such households.",
+            (
+                "The model's estimate that a risk is confirmed within the horizon; 0.100 means about 10 of "
+                "100 such households."
+            ),
         ),
         (
             "填写 Filling in",
-            "每户填写走访日期和核实结果；存在风险的，至少选一类风险；与理由不符的，选择不符之处。其余单元格已锁定。",
-            "Give the date and the outcome for each household; where a risk is found, at least one risk kind; where the visit disagrees with the reasons, say in what. All other cells are locked.",
+            (
+                "每户填写走访日期和核实结果；存在风险的，至少选一类风险；与理由不符的，选择不符之处。"
+                "其余单元格已锁定。"
+            ),
+            (
+                "Give the date and the outcome for each household; where a risk is found, at least one risk "
+                "kind; where the visit disagrees with the reasons, say in what. All other cells are locked."
+            ),
         ),
         ("备注 Note", "请勿填写姓名、证件号码、电话。", "No names, identity numbers or phone numbers."),
         (
@@ -376,8 +387,18 @@ def notes_of(visits: VisitList) -> list[tuple[str, str, str]]:
         ),
         (
             "优先级 Grades",
-            f"红、橙、黄、无：由线索、走访能力（{visits.capacity}户）和概率决定的走访先后。橙：前{grades.orange.capacity_share:.0%}或概率≥{grades.orange.probability:.0%}；黄：前{grades.yellow.capacity_share:.0%}或概率≥{grades.yellow.probability:.0%}。",
-            f"Red, orange, yellow, none: the order of visits, from leads, the capacity ({visits.capacity}) and the probability. Orange: the first {grades.orange.capacity_share:.0%} or a probability from {grades.orange.probability:.0%}; yellow: the first {grades.yellow.capacity_share:.0%} or from {grades.yellow.probability:.0%}.",
+            (
+                f"红、橙、黄、无：由线索、走访能力（{visits.capacity}户）和概率决定的走访先后。橙："
+                f"前{grades.orange.capacity_share:.0%}或概率≥{grades.orange.probability:.0%}；黄："
+                f"前{grades.yellow.capacity_share:.0%}或概率≥{grades.yellow.probability:.0%}。"
+            ),
+            (
+                "Red, orange, yellow, none: the order of visits, from leads, the capacity "
+                f"({visits.capacity}) and the probability. Orange: the first "
+                f"{grades.orange.capacity_share:.0%} or a probability from {grades.orange.probability:.0%}; "
+                f"yellow: the first {grades.yellow.capacity_share:.0%} or from "
+                f"{grades.yellow.probability:.0%}."
+            ),
         ),
         ("模型 Model", visits.model_version or "—", visits.model_version or "—"),
     ]
@@ -412,7 +433,10 @@ def _guide_sheet(book: Any, visits: VisitList) -> None:
     sheet.write_string(
         0,
         0,
-        "核实要点：提醒而非建议，不代表给予或取消帮扶   Reminders for the visit; nothing is proposed, granted or removed",
+        (
+            "核实要点：提醒而非建议，不代表给予或取消帮扶   Reminders for the visit; nothing is proposed, "
+            "granted or removed"
+        ),
         style["title"],
     )
     sheet.set_row(HEADER_ROW, 33)

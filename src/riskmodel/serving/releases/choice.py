@@ -3,8 +3,8 @@ pass, the newest other one that does.
 
 A service that starts after a power cut, on a damaged disk or beside a half-copied folder is of more use with
 last month's model than not at all, as
-long as everybody can see it (`RefusedRelease`). Only releases sealed with a trusted key are looked at, so that nobody
-can bring in a model by damaging another;
+long as everybody can see it (`RefusedRelease`). Only releases sealed with a trusted key are looked at, so
+that nobody can bring in a model by damaging another;
 what must never serve again is deleted, or its key is.
 """
 

@@ -1,4 +1,6 @@
-"""One chain of results for each household, cycle and team; withdrawals; rows that REPLACE INTO cannot overwrite; hashes of what is kept."""
+"""One chain of results for each household, cycle and team; withdrawals; rows that REPLACE INTO cannot
+overwrite; hashes of what is kept.
+"""
 
 import hashlib
 import unicodedata
@@ -46,7 +48,9 @@ def upgrade() -> None:
 
 
 def _name_chains() -> None:
-    """The same name as `riskmodel.casebook.results.chain_of` gives to a new result; written out here, because it must never change."""
+    """The same name as `riskmodel.casebook.results.chain_of` gives to a new result; written out here, because
+    it must never change.
+    """
     connection = op.get_bind()
     rows = connection.execute(
         sa.text(
@@ -65,8 +69,8 @@ def _name_chains() -> None:
 
 def _refuse_again(table: str, same: str) -> None:
     op.execute(
-        f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) "
-        f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN EXISTS (SELECT 1 FROM {table} "
+        f"WHERE {same}) BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
     )
 
 

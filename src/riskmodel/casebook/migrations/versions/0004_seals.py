@@ -1,4 +1,6 @@
-"""Seals: what a casebook of an earlier form holds gets its hashes into the audit, so that a row changed from now on is found."""
+"""Seals: what a casebook of an earlier form holds gets its hashes into the audit, so that a row changed from
+now on is found.
+"""
 
 from alembic import op
 

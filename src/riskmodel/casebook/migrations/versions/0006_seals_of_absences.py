@@ -1,4 +1,6 @@
-"""Why households are not on the lists of a casebook of form 0005 gets its hashes into the audit, so that a row changed from now on is found."""
+"""Why households are not on the lists of a casebook of form 0005 gets its hashes into the audit, so that a
+row changed from now on is found.
+"""
 
 from alembic import op
 
