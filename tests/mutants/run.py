@@ -1,8 +1,8 @@
 """Mutation testing of the rooms that decide: small faults are put into the code one at a time, and the nearest tests must notice each.
 
-`make mutants` runs all rooms (`make mutants ROOM=folds` one); `--sample N --seed S` tries N mutants drawn from all rooms. The mutants are made
-by cosmic-ray's operators. Its own worker starts an interpreter for every mutant, which takes longer than the tests; here the libraries are
-loaded once and every mutant is put into the modules of a fork; no file is changed. mutmut is not used: it puts a switch into every function, while
+`make mutants` runs all rooms (`make mutants ROOM=folds` one); `--sample N --seed S` tries N mutants of every room. The mutants are made by
+cosmic-ray's operators. Its own worker starts an interpreter for every mutant, which takes longer than the tests; here the libraries are loaded
+once and every mutant is put into the modules of a fork; no file is changed. mutmut is not used: it puts a switch into every function, while
 `features.kernel` puts the text of the feature functions together into one compiled kernel; and it forks after polars has started its
 threads, which then hang.
 
@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import argparse
 import ast
+import hashlib
 import importlib
 import os
-import random
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -189,7 +189,7 @@ def mutants_of(room: str) -> Iterator[Mutant]:
                 before = lines[line - 1][:column].rstrip()[-1:]
                 starred = lines[line - 1][column : column + 1] == "*" and before in ("(", ",", "[", "{", "")
                 if (line, column) not in hidden and not starred:
-                    yield Mutant(room, file, name, occurrence, line)
+                    yield Mutant(room, file, name, occurrence, line, lines[line - 1].strip())
 
 
 def mutated(mutant: Mutant, source: str) -> tuple[str, Mutant]:
@@ -204,6 +204,18 @@ def mutated(mutant: Mutant, source: str) -> tuple[str, Mutant]:
         if was != becomes:
             return code, replace(mutant, line=number, was=was.strip(), becomes=becomes.strip())
     return code, mutant
+
+
+def drawn(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
+    """`count` mutants of every room (all, if there are fewer), by a hash of the line: a change elsewhere in the file draws no others."""
+    rooms: dict[str, list[tuple[str, int, Mutant]]] = {}
+    seen: Counter[tuple[str, str, str]] = Counter()
+    for place, mutant in enumerate(mutants):
+        key = (mutant.file, mutant.operator, mutant.was)
+        seen[key] += 1
+        turn = hashlib.sha256("\0".join((str(seed), *key, str(seen[key]))).encode()).hexdigest()
+        rooms.setdefault(mutant.room, []).append((turn, place, mutant))
+    return [mutant for room in rooms.values() for _, _, mutant in sorted(room)[:count]]
 
 
 def equivalents() -> dict[tuple[str, str, str], str]:
@@ -380,7 +392,7 @@ def summary(outcome: dict[Mutant, str]) -> tuple[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rooms", nargs="*", help=f"of {', '.join(ROOMS)}; all by default")
-    parser.add_argument("--sample", type=int, help="try so many mutants, drawn from all of the rooms")
+    parser.add_argument("--sample", type=int, help="try so many mutants of every room")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument(
@@ -394,8 +406,7 @@ def main() -> int:
         parser.error(f"no room {', '.join(sorted(unknown))}; there are {', '.join(ROOMS)}")
     mutants = [mutant for room in options.rooms or ROOMS for mutant in mutants_of(room)]
     if options.sample is not None:
-        mutants = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
-        mutants.sort(key=lambda mutant: (list(ROOMS).index(mutant.room), mutant.file, mutant.line))
+        mutants = drawn(mutants, options.sample, options.seed)
     prepare()
     outcome = run(mutants, options.processes)
     text, share = summary(outcome)

@@ -1,4 +1,4 @@
-"""A sample of small faults in the rooms that decide, drawn by a fixed seed: the nearest tests notice nine of ten (`make mutants` tries all)."""
+"""A sample of small faults in the rooms that decide, drawn by a fixed seed (`make mutants` tries all, and asks for nine of ten in every room)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ HERE = Path(__file__).resolve().parent
 
 
 @pytest.mark.timeout(900)
-def test_nine_of_ten_small_faults_are_noticed():
-    # The rooms whose tests were measured to notice nine of ten. Not there yet: list, returns, gate, exits (`make mutants ROOM=…`).
-    rooms = ["features", "labels", "cohorts", "folds", "leads"]
-    command = [sys.executable, str(HERE / "run.py"), *rooms, "--sample", "16", "--seed", "20261130"]
+def test_small_faults_in_the_rooms_that_decide_are_noticed():
+    # Two of each room. Every room as a whole holds nine of ten; so small a sample may miss two of eighteen.
+    command = [sys.executable, str(HERE / "run.py"), "--sample", "2", "--at-least", "0.85"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=880, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "of 16" in done.stdout
+    assert "of 18" in done.stdout
 
 
 def test_every_argued_mutant_names_a_line_that_is_still_there():

@@ -11,7 +11,9 @@ import polars as pl
 import pytest
 
 from riskmodel.errors import UserError
-from riskmodel.settings import Leads, Quotas, RandomChecks, RecentVisits, ScreeningSettings
+from riskmodel.screening.grades import GUARANTEE_RULE
+from riskmodel.settings import Grades, Leads, Quotas, RandomChecks, RecentVisits, ScreeningSettings
+from riskmodel.visits.grades import grades_of, on_record, with_grades
 from riskmodel.visits.listing import county_of, screening_list
 from riskmodel.visits.not_listed import NotListed
 from riskmodel.visits.quotas import fill_visits
@@ -192,6 +194,12 @@ def test_reasons_may_come_as_texts_or_as_lists_and_may_be_missing(small_county, 
     assert rows["check_zh"].to_list()[:2] == ["核实是否存在：因病、缺劳动力", "核实是否存在：因安全住房"]
 
 
+@pytest.mark.parametrize("name", ["risk_kinds", "reasons_zh", "check_en", "low"])
+def test_a_column_of_the_scores_may_be_empty_for_everybody(small_county, falling, name):
+    rows = listed(falling(4).assign(**{name: None}), small_county(4), 4).rows
+    assert rows.height == 4 and (name == "check_en" or rows[name].null_count() == 4)
+
+
 def test_equal_scores_go_by_the_rank_that_comes_with_them_and_without_one_by_the_keyed_hash(
     small_county, scores_of
 ):
@@ -288,6 +296,110 @@ def test_the_county_of_scores_is_the_one_in_which_all_of_them_lie(small_county, 
         and county_of(scores.tail(1), two, AS_OF) == "522399"
     )
     assert county_of(scores, tables, dt.date(2021, 12, 31)) is None  # nobody is known yet
+
+
+def test_a_list_of_leads_alone_is_of_the_county_of_its_register(small_county, falling):
+    visits = listed(falling(0), small_county(4, leads=[lead("h002")]), 2)
+    assert visits.county_code == "522301" and visits.rows["household_id"].to_list() == ["h002"]
+    nobody = listed(falling(0), small_county(4), 2, as_of=dt.date(2021, 12, 31))
+    assert nobody.county_code == "" and len(nobody) == 0
+
+
+# Why somebody is not on it.
+
+
+@pytest.mark.parametrize(
+    ("code", "rank", "zh", "en"),
+    [
+        ("monitored", 7, "2025-12-01起为监测对象，由监测程序跟踪，不在筛查范围",
+         "monitored since 2025-12-01: followed by the procedure, not in the cohort"),
+        ("recent", 7, "2025-12-01已走访（未发现风险），2026-03-01前无新情况不再上门",
+         "visited on 2025-12-01 (no risk found); left in peace until 2026-03-01 unless something new is known"),
+        ("fallen", 7, "评分排名第7，结转到期或排位已下降",
+         "rank 7; carried over long enough, or its score has fallen"),
+        ("fallen", None, "结转到期或排位已下降", "carried over long enough, or its score has fallen"),
+        ("waiting", 1, "评分排名第1，超出本期走访能力（600户）；有线索时随时列入",
+         "rank 1; beyond the capacity of 600 visits; a lead lists it at any time"),
+        ("waiting", None, "超出本期走访能力（600户）；有线索时随时列入",
+         "beyond the capacity of 600 visits; a lead lists it at any time"),
+    ],
+)  # fmt: skip
+def test_an_answer_names_days_outcome_place_and_capacity(code, rank, zh, en):
+    why = NotListed(code, dt.date(2025, 12, 1), dt.date(2026, 3, 1), "no_risk")
+    assert why.words(rank=rank, capacity=600) == (zh, en)
+
+
+def test_an_answer_without_an_outcome_leaves_it_out():
+    zh, en = NotListed("recent", dt.date(2025, 12, 1), dt.date(2026, 3, 1)).words(rank=None, capacity=1)
+    assert "已走访（），" in zh and "visited on 2025-12-01 ();" in en
+
+
+# What is on record, and grades for scores.
+
+
+def test_a_guarantee_and_a_rule_are_on_record_each_for_itself(small_county):
+    ok = dict.fromkeys(["food_clothing_ok", "schooling_ok", "insured_ok", "housing_ok", "water_ok"], True)
+    tables = small_county(
+        4,
+        guarantees=[
+            {"household_id": "h000", "known_on": "2025-12-01", **ok, "water_ok": False},
+            {"household_id": "h001", "known_on": "2025-12-01", **ok},
+        ],
+    )
+    hits = pl.DataFrame(
+        {
+            "household_id": ["h001", "h002", "h000"],
+            "rule": ["rule_dropout", GUARANTEE_RULE, "rule_transfer_share"],
+        }
+    )
+    every = on_record(tables, AS_OF, hits, Leads()).sort("household_id")
+    assert every.rows() == [("h000", True, True), ("h001", False, True), ("h002", True, False)]
+    one = on_record(tables, AS_OF, hits, Leads(rules=("rule_dropout",))).sort("household_id")
+    assert one.rows() == [("h000", True, False), ("h001", False, True), ("h002", True, False)]
+    none = on_record(small_county(4), AS_OF, hits.clear(), Leads())
+    assert none.columns == ["household_id", "guarantee", "rule"] and none.height == 0
+
+
+def test_a_rule_on_record_gives_the_grade_that_the_settings_say():
+    settings = PLAIN.model_copy(update={"grades": Grades(leads=Grades().leads | {"rule": "yellow"})})
+    everybody = pl.DataFrame(
+        {"household_id": ["a", "b", "c"], "lead_kinds": [None, "media;petition", None], "rank": [3, 2, None],
+         "probability": [0.0, 0.0, None]},
+        schema_overrides={"lead_kinds": pl.String},
+    )  # fmt: skip
+    recorded = pl.DataFrame({"household_id": ["a"], "guarantee": [False], "rule": [True]})
+    graded = grades_of(everybody, recorded, 10, settings)
+    assert graded.columns == ["household_id", "grade", "grade_reasons_zh", "grade_reasons_en"]
+    assert graded.rows() == [
+        ("a", "yellow", "符合部门规则", "meets a department rule"),
+        ("b", "orange", "线索：信访", "lead: petition"),
+        ("c", "none", "本期核实安排", "part of this cycle's plan of visits"),
+    ]
+
+
+@pytest.mark.parametrize("form", ["pandas", "polars"])
+def test_scores_take_the_grades_of_the_list_and_keep_their_own_where_it_has_none(form):
+    scores = pd.DataFrame({"household_id": ["a", "b"], "grade": ["none", "yellow"]})
+    grades = pl.DataFrame({"household_id": ["a", "x"], "grade": ["red", "red"]})
+    new = with_grades(pl.from_pandas(scores) if form == "polars" else scores, grades)
+    assert list(new["grade"]) == ["red", "yellow"] and type(new).__module__.startswith(form)
+    bare = scores.drop(columns="grade")
+    assert with_grades(bare, grades) is bare
+
+
+def test_several_leads_of_a_household_are_in_one_row_each_once_and_in_order(small_county, falling):
+    kinds = ["media", "cadre", "self_declared", "petition", "self_declared", "cadre"]
+    tables = small_county(4, leads=[lead("h002", f"2025-12-0{n}", kind) for n, kind in enumerate(kinds, 1)])
+    row = listed(falling(4), tables, 3).rows.row(0, named=True)
+    assert row["lead_kinds"] == "self_declared;petition;cadre;media"
+    assert row["leads_zh"].split("\n") == [
+        "农户自主申报（2025-12-03）", "农户自主申报（2025-12-05）", "信访（2025-12-04）",
+        "干部排查（2025-12-02）", "干部排查（2025-12-06）", "媒体（2025-12-01）",
+    ]  # fmt: skip
+    assert row["leads_en"].split("\n") == [
+        "self-declared (2025-12-03)", "self-declared (2025-12-05)", "petition (2025-12-04)",
+        "cadre's round (2025-12-02)", "cadre's round (2025-12-06)", "media (2025-12-01)",
+    ]  # fmt: skip
 
 
 # Rows, hash and settings.

@@ -63,15 +63,10 @@ def draw_checks(
     systematic sampling with unequal probabilities (Madow 1949).
     """
     count = len(household_ids)
-    if count == 0:
-        return Draw(np.zeros(0), [], np.zeros(0, dtype=bool))
     edges = np.cumsum([layer.share for layer in layers])
     layer = np.minimum(np.searchsorted(edges, (order + 0.5) / count), len(layers) - 1)
     stratum = [f"{town}/{place + 1}" for town, place in zip(townships, layer, strict=True)]
     chance = chances(np.array([layers[place].weight for place in layer]), visits)
-    drawn = np.zeros(count, dtype=bool)
-    if visits <= 0:
-        return Draw(chance, stratum, drawn)
     numbers = np.array([chance_of(seed, cycle, name) for name in household_ids])
     walk = np.lexsort((np.array(household_ids), numbers, np.array(stratum)))
     reached = np.cumsum(chance[walk])
@@ -79,16 +74,14 @@ def draw_checks(
     # Each whole number passed is a draw. The last sum may miss its whole number by a rounding error: then
     # nothing is lost, because start lies strictly between.
     passed = np.floor(reached - start + 1).astype(np.int64)
+    drawn = np.zeros(count, dtype=bool)
     drawn[walk[np.diff(passed, prepend=0) > 0]] = True
     return Draw(chance, stratum, drawn)
 
 
 def chances(weights: npt.NDArray[np.float64], visits: int) -> npt.NDArray[np.float64]:
-    """Chances proportional to the weights, at most 1, that add up to `visits` (or to everybody, if there are
-    fewer)."""
-    chance = np.zeros(len(weights))
-    if visits <= 0:
-        return chance
+    """Chances proportional to the weights, at most 1, that add up to `visits`, 0 or more (or to everybody, if
+    there are fewer)."""
     if visits >= len(weights):
         return np.ones(len(weights))
     certain = np.zeros(len(weights), dtype=bool)

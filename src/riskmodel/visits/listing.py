@@ -347,7 +347,7 @@ def _everybody(
     )
     keep = [name for name in scored.columns if name in COLUMNS]
     drop = {"township_code", "village_code", "as_of", "grade", "cycle"}
-    own = scored.select(name for name in keep if name not in drop)
+    own = scored.select(pl.col(name).cast(COLUMNS[name]) for name in keep if name not in drop)
     frame = own.join(lead_texts, on="household_id", how="full", coalesce=True).join(
         now, on="household_id", how="left"
     )
