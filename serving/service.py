@@ -16,7 +16,7 @@ from riskmodel.serving.app import make_app
 from riskmodel.serving.forwarded import Forwarded
 from riskmodel.serving.gate import CallerGate
 from riskmodel.serving.limits import BodyLimit, Bounded
-from riskmodel.serving.observe import Observed, log_as_lines, say_no_start, warn_of_versions
+from riskmodel.serving.observe import Observed, log_as_lines, log_no_start, warn_of_versions
 from riskmodel.serving.probes import Ready
 from riskmodel.serving.scorer import Scorer
 from riskmodel.serving.state import ServiceState
@@ -35,7 +35,7 @@ def open_state() -> None:
         scorer = Scorer.open(project, tally)
         state.open(project, scorer)
     except UserError as refusal:
-        say_no_start(refusal)
+        log_no_start(refusal)
         raise
 
 
