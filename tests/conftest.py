@@ -10,6 +10,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -141,6 +142,19 @@ def county(county_folder):
     from riskmodel.tables import read_tables
 
     return read_tables(county_folder)
+
+
+@pytest.fixture(scope="session")
+def site(checkout, tmp_path_factory) -> Path:
+    """The documentation as a site, built as `make docs` builds it, once."""
+    folder = tmp_path_factory.mktemp("site")
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", "--fail-on-warning", "-q", "-b", "html", checkout / "docs", folder],
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stderr
+    return folder
 
 
 @pytest.fixture
