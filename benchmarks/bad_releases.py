@@ -1,10 +1,13 @@
-"""What a release does that was spoilt and then sealed again, which only the holder of the key can do: opened in one process, as a service that starts does.
+"""What a release does that was spoilt and then sealed again, which only the holder of the key can do: opened
+in one process, as a service that starts does.
 
     python benchmarks/bad_releases.py --project DIR --cases 800
 
-Cut short or with one bit flipped, by turns: a member's model text with the explanation tables taken away (so that the text itself is read), the same
-with them, an array inside the tables and comparison figures (with good check sums), any other file. Every hash is put right again. Prints how many
-were refused, how many opened, and which ended the process or raised anything but a refusal: there must be none. Exit code 1 if there is one.
+Cut short or with one bit flipped, by turns: a member's model text with the explanation tables taken away (so
+that the text itself is read), the same with them, an array inside the tables and comparison figures (with
+good check sums), any other file. Every hash is put right again. Prints how many were refused, how many
+opened, and which ended the process or raised anything but a refusal: there must be none. Exit code 1 if there
+is one.
 """
 
 from __future__ import annotations
@@ -139,7 +142,8 @@ def main() -> int:
         if len(lines) % 2 or done.returncode:
             counts["died"] += 1
             wrong.append(
-                f"{lines[-1] if lines else 'nothing'}: the process ended with {done.returncode} {done.stderr[-300:]}"
+                f"{lines[-1] if lines else 'nothing'}: the process ended with {done.returncode} "
+                f"{done.stderr[-300:]}"
             )
     print(", ".join(f"{number} {name}" for name, number in sorted(counts.items())))
     print("\n".join(wrong) or "none ended the process")

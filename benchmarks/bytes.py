@@ -1,10 +1,12 @@
 """Compare two versions of riskmodel byte by byte: does a change that should move no score really move none?
 
-    python benchmarks/bytes.py --before OLD/.venv/bin/riskmodel --after .venv/bin/riskmodel [--households 1500] [--keep DIR]
+    python benchmarks/bytes.py --before OLD/.venv/bin/riskmodel --after .venv/bin/riskmodel [--households
+    1500] [--keep DIR]
 
-Both commands work through the same steps on one synthetic county, which the older version writes: train, promote, score, list, explain, export, exits.
-Each step's result is reduced to one SHA-256 and the two columns are compared. Parquet files are compared by their values (column by column, in
-order), workbooks by the XML of their sheets, everything else by its bytes. Exit code 1 when something differs.
+Both commands work through the same steps on one synthetic county, which the older version writes: train,
+promote, score, list, explain, export, exits. Each step's result is reduced to one SHA-256 and the two columns
+are compared. Parquet files are compared by their values (column by column, in order), workbooks by the XML of
+their sheets, everything else by its bytes. Exit code 1 when something differs.
 """
 
 from __future__ import annotations

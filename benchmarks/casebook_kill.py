@@ -1,10 +1,11 @@
 """Kill -9 under two writers: nothing acknowledged may be lost, nothing torn, and the audit chain must hold.
 
-    python benchmarks/casebook_kill.py --rounds 50                                  # SQLite in a temporary folder
-    python benchmarks/casebook_kill.py --rounds 50 --url postgresql://user@host/db  # an empty PostgreSQL database
+    python benchmarks/casebook_kill.py --rounds 50 # SQLite in a temporary folder python
+    benchmarks/casebook_kill.py --rounds 50 --url postgresql://user@host/db # an empty PostgreSQL database
 
-In each round two processes record results one by one and say so after each; at a random moment both are killed. Then every result that
-was said to be recorded must be there, each with its audit entry, and the chain must verify. Prints one line of JSON; exit 1 if not.
+In each round two processes record results one by one and say so after each; at a random moment both are
+killed. Then every result that was said to be recorded must be there, each with its audit entry, and the chain
+must verify. Prints one line of JSON; exit 1 if not.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ def one_round(url: str, turn: int, chance: random.Random) -> set[str]:
         os.close(pipe)
         pids.append(pid)
         ends.append(end)
-    # Some are killed while they start, most while they write: on a busy machine starting alone can take longer than the whole round.
+    # Some are killed while they start, most while they write: on a busy machine starting alone can take
+    # longer than the whole round.
     if chance.random() < 0.8:
         select.select(ends, [], [], 60)
     time.sleep(chance.uniform(0.0, 0.4))

@@ -1,11 +1,13 @@
-"""A county of 150,000 households in the casebook: what keeping its scores costs, and how long a page, a filter, a search and a household take.
+"""A county of 150,000 households in the casebook: what keeping its scores costs, and how long a page, a
+filter, a search and a household take.
 
-    python benchmarks/casebook_pages.py                                              # SQLite in a temporary folder
-    python benchmarks/casebook_pages.py --url postgresql://user@host/db              # an empty PostgreSQL database
-    python benchmarks/casebook_pages.py --project DIR --tables DIR --as-of DATE      # a project with a champion, instead of training one
+    python benchmarks/casebook_pages.py # SQLite in a temporary folder python benchmarks/casebook_pages.py
+    --url postgresql://user@host/db # an empty PostgreSQL database python benchmarks/casebook_pages.py
+    --project DIR --tables DIR --as-of DATE # a project with a champion, instead of training one
 
-The scores of a small synthetic county stand for the large one, under new ids, villages and ranks: what each says is real text. The list has 4,500 visits
-and 30,000 households on standby. Prints one line of JSON: CPU seconds and megabytes of keeping, milliseconds of every look-up.
+The scores of a small synthetic county stand for the large one, under new ids, villages and ranks: what each
+says is real text. The list has 4,500 visits and 30,000 households on standby. Prints one line of JSON: CPU
+seconds and megabytes of keeping, milliseconds of every look-up.
 """
 
 from __future__ import annotations
@@ -111,7 +113,9 @@ def give_out(book: Casebook, scores: Scores) -> None:
 
 
 def milliseconds(work) -> dict[str, float]:
-    """Median of 15 calls, after one that is not counted: CPU of this process (SQLite's work is in it, PostgreSQL's is not), and on the clock."""
+    """Median of 15 calls, after one that is not counted: CPU of this process (SQLite's work is in it,
+    PostgreSQL's is not), and on the clock.
+    """
     work()
     cpu, wall = [], []
     for _ in range(15):

@@ -1,19 +1,24 @@
-"""The judge of plans: several synthetic counties at once, which differ in what drives risks and in how they are written down.
+"""The judge of plans: several synthetic counties at once, which differ in what drives risks and in how they
+are written down.
 
-    python benchmarks/counties.py make  --cache DIR                       synthesise the counties and build their features (once)
-    python benchmarks/counties.py judge --cache DIR --set tune            compare plans on the counties that may be looked at while choosing
-    python benchmarks/counties.py judge --cache DIR --set held            the same on counties held back: to be looked at once, at the end
-    python benchmarks/counties.py judge --cache DIR --set tune --plans lightgbm_12m my_plan --project FOLDER
+    python benchmarks/counties.py make --cache DIR synthesise the counties and build their features (once)
+    python benchmarks/counties.py judge --cache DIR --set tune compare plans on the counties that may be
+    looked at while choosing python benchmarks/counties.py judge --cache DIR --set held the same on counties
+    held back: to be looked at once, at the end python benchmarks/counties.py judge --cache DIR --set tune
+    --plans lightgbm_12m my_plan --project FOLDER
 
-Every county keeps the contract and runs through the same folds, features and learners as `riskmodel train`; only the run store is left out. Feature
-matrices and predictions are kept in DIR under a hash of what made them (county, feature code, plan, training code), so that another plan costs
-its own training only.
+Every county keeps the contract and runs through the same folds, features and learners as `riskmodel train`;
+only the run store is left out. Feature matrices and predictions are kept in DIR under a hash of what made
+them (county, feature code, plan, training code), so that another plan costs its own training only.
 
-What is printed: for each plan, over all counties of the set (each county and as-of date is one list, all lists count the same)
+What is printed: for each plan, over all counties of the set (each county and as-of date is one list, all
+lists count the same)
 
 * recall at 1, 2 and 5 %, also as a share of what the true probability and the best plan reach;
-* `expected`: true probabilities of the listed, over those that the true order lists: the same share without the luck of who fell (a tenth of the noise);
-* AUC, observed/expected; paired differences from the baseline with 95 % intervals (whole villages of all counties are drawn);
+* `expected`: true probabilities of the listed, over those that the true order lists: the same share without
+  the luck of who fell (a tenth of the noise);
+* AUC, observed/expected; paired differences from the baseline with 95 % intervals (whole villages of all
+  counties are drawn);
 * county by county: recall at 5 %, `expected` at 5 % and observed/expected.
 """
 
@@ -61,7 +66,9 @@ SOURCES = Path(__file__).resolve().parents[1] / "src" / "riskmodel"
 
 @dataclass(frozen=True)
 class County:
-    """One county of the judge. years: how long its tables are; until: an earlier cut, for a shorter history."""
+    """One county of the judge. years: how long its tables are; until: an earlier cut, for a shorter
+    history.
+    """
 
     name: str
     dynamics: Dynamics
@@ -138,7 +145,9 @@ class KeptBench(Workbench):
 
 
 def bench_of(county: County, project: Project, cache: Path) -> tuple[KeptBench, pl.DataFrame]:
-    """The county's workbench and its truth (household_id, as_of, true_probability_12m); made and kept when asked for first."""
+    """The county's workbench and its truth (household_id, as_of, true_probability_12m); made and kept when
+    asked for first.
+    """
     folder = cache / f"{county.name.replace(' ', '_').replace(',', '')}-{county.key}"
     if not (folder / "truth.parquet").is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -164,7 +173,9 @@ def bench_of(county: County, project: Project, cache: Path) -> tuple[KeptBench, 
 
 
 def predicted(name: str, plan: Plan, county: County, bench: KeptBench) -> pl.DataFrame:
-    """What the plan says of the test dates, as `riskmodel train` would have it: from the fold whose outcomes are known. Kept in the bench's folder."""
+    """What the plan says of the test dates, as `riskmodel train` would have it: from the fold whose outcomes
+    are known. Kept in the bench's folder.
+    """
     code = hash_files(
         SOURCES, sorted(str(path.relative_to(SOURCES)) for path in (SOURCES / "training").rglob("*.py"))
     )
@@ -195,8 +206,10 @@ def predicted(name: str, plan: Plan, county: County, bench: KeptBench) -> pl.Dat
 def all_predictions(
     counties: Sequence[County], plans: Mapping[str, Plan], project: Project, cache: Path
 ) -> dict[str, dict[str, pl.DataFrame]]:
-    """Predictions of each plan and of the true probability, by county: all rows of one plan can be put under each other (villages and households
-    carry the county's name, as-of dates are moved apart by centuries, so that each list of each county stays one list)."""
+    """Predictions of each plan and of the true probability, by county: all rows of one plan can be put under
+    each other (villages and households carry the county's name, as-of dates are moved apart by centuries, so
+    that each list of each county stays one list).
+    """
     everything: dict[str, dict[str, pl.DataFrame]] = {}
     for place, county in enumerate(counties):
         bench, truth = bench_of(county, project, cache)
@@ -222,8 +235,9 @@ def all_predictions(
 
 
 def expected_share(frame: pl.DataFrame, share: float) -> float:
-    """True probabilities among the first `share` of each list, over the most that any order could gather there; mean over lists. A tie at the cut
-    takes its part of the tied."""
+    """True probabilities among the first `share` of each list, over the most that any order could gather
+    there; mean over lists. A tie at the cut takes its part of the tied.
+    """
     shares = []
     for _, dated in frame.group_by("as_of", maintain_order=True):
         truth = dated["true_probability_12m"].fill_null(0.0).to_numpy()
@@ -251,14 +265,18 @@ def judge(
     pooled = {name: pl.concat([everything[county.name][name] for county in counties]) for name in names}
     rows = next(iter(pooled.values()))
     lines = [
-        f"{len(counties)} counties ({', '.join(county.name for county in counties)}), {rows['as_of'].n_unique()} lists, "
-        f"{rows.height:,} rows, {int(rows['label'].sum() or 0):,} confirmed among them"
+        (
+            f"{len(counties)} counties ({', '.join(county.name for county in counties)}), "
+            f"{rows['as_of'].n_unique()} lists, {rows.height:,} rows, {int(rows['label'].sum() or 0):,} "
+            "confirmed among them"
+        )
     ]
     result = compare_predictions(pooled, capacities=SHARES, draws=draws, seed=7, baseline=baseline)
     reached = {name: [result[name].value("recall", share) for share in SHARES] for name in names}
     best = [max(reached[name][k] for name in plans) for k in range(len(SHARES))]
     lines.append(
-        f"\n{'plan':28}{'recall at 1, 2, 5 %':>22}{'of the truth':>18}{'of the best':>18}{'expected 1, 2, 5 %':>22}{'AUC':>8}{'O/E':>7}"
+        f"\n{'plan':28}{'recall at 1, 2, 5 %':>22}{'of the truth':>18}{'of the best':>18}"
+        f"{'expected 1, 2, 5 %':>22}{'AUC':>8}{'O/E':>7}"
     )
     for name in names:
         of_truth = [value / true for value, true in zip(reached[name], reached[TRUTH], strict=True)]
@@ -301,9 +319,10 @@ def judge(
             one = alone[county.name][name]
             gathered_5 = expected_share(everything[county.name][name], 0.05)
             cells.append(
-                f"{one.value('recall', 0.05):.3f} | {gathered_5:.3f} | {one.value('observed_expected'):.2f}".rjust(
-                    26
-                )
+                (
+                    f"{one.value('recall', 0.05):.3f} | {gathered_5:.3f} | "
+                    f"{one.value('observed_expected'):.2f}"
+                ).rjust(26)
             )
         lines.append(f"{name:28}" + "".join(cells))
     confirmed = [int(everything[county.name][TRUTH]["label"].sum() or 0) for county in counties]

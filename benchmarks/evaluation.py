@@ -1,4 +1,5 @@
-"""How fast the evaluation is, whether its intervals hold the truth, and whether the group audit flags what it should.
+"""How fast the evaluation is, whether its intervals hold the truth, and whether the group audit flags what it
+should.
 
     python benchmarks/evaluation.py speed                 60,000 households × 12 as-of dates, 400 draws
     python benchmarks/evaluation.py coverage [--counties 1000] [--villages 200]
@@ -27,7 +28,9 @@ CAPACITIES = [0.01, 0.02, 0.05]
 
 
 def county(seed: int, *, villages: int, dates: int = 2, mean: float = 40, noise: float = 0.7) -> pl.DataFrame:
-    """Villages of uneven size and luck, households with a lasting part, about 1.2 % confirmed, a tenth of the others unlabelled."""
+    """Villages of uneven size and luck, households with a lasting part, about 1.2 % confirmed, a tenth of the
+    others unlabelled.
+    """
     chance = np.random.default_rng(seed)
     size = chance.poisson(chance.gamma(4, mean / 4, villages)) + 1
     village = np.repeat(np.arange(villages), size)
@@ -62,12 +65,15 @@ def speed() -> None:
         started, cpu = time.perf_counter(), time.process_time()
         work()
         print(
-            f"{name}: {table.height:,} rows, 400 draws: {time.perf_counter() - started:.1f} s wall, {time.process_time() - cpu:.1f} s CPU"
+            f"{name}: {table.height:,} rows, 400 draws: {time.perf_counter() - started:.1f} s wall, "
+            f"{time.process_time() - cpu:.1f} s CPU"
         )
 
 
 def coverage(counties: int, villages: int) -> None:
-    """Share of counties whose interval holds the value of the law (for figures bound to size: the mean over counties of this size)."""
+    """Share of counties whose interval holds the value of the law (for figures bound to size: the mean over
+    counties of this size).
+    """
     large = [
         evaluate(county(10**6 + seed, villages=12_000), capacities=CAPACITIES, draws=0).values
         for seed in range(6)
@@ -88,7 +94,8 @@ def coverage(counties: int, villages: int) -> None:
             points[key].append((result.values[key], *result.interval(*key)))
         paired.append(comparison.difference("model", "recall", 0.05))
     print(
-        f"{counties} counties, {result.counts['rows']:,} rows, {villages} villages, about {result.counts['confirmed']} confirmed"
+        f"{counties} counties, {result.counts['rows']:,} rows, {villages} villages, about "
+        f"{result.counts['confirmed']} confirmed"
     )
     print(f"{'':34} {'truth':>8} {'mean':>8} {'bias/SE':>8} {'coverage':>9} {'too high':>9} {'too low':>8}")
 
@@ -96,7 +103,8 @@ def coverage(counties: int, villages: int) -> None:
         bias = (np.nanmean(found[:, 0]) - target) / np.nanstd(found[:, 0])
         above, below = np.mean(found[:, 1] > target), np.mean(found[:, 2] < target)
         print(
-            f"{name:34} {target:8.4f} {np.nanmean(found[:, 0]):8.4f} {bias:+8.2f} {1 - above - below:9.3f} {above:9.3f} {below:8.3f}"
+            f"{name:34} {target:8.4f} {np.nanmean(found[:, 0]):8.4f} {bias:+8.2f} {1 - above - below:9.3f} "
+            f"{above:9.3f} {below:8.3f}"
         )
 
     for (metric, capacity), rows in points.items():
@@ -111,9 +119,11 @@ def coverage(counties: int, villages: int) -> None:
 
 
 def audited(seed: int, *, planted: float, households: int, visits: int) -> pl.DataFrame:
-    """A list that reaches 45 % of the confirmed, `planted` less in minority villages; seven groups, some of them whole villages.
+    """A list that reaches 45 % of the confirmed, `planted` less in minority villages; seven groups, some of
+    them whole villages.
 
-    Of the households that are never confirmed only one in ten is kept: they take no part in the test, and make it slow.
+    Of the households that are never confirmed only one in ten is kept: they take no part in the test, and
+    make it slow.
     """
     chance = np.random.default_rng(seed)
     villages = households // 130
@@ -159,8 +169,9 @@ def audit(counties: int) -> None:
                 )
             shown = pl.concat(width).select("confirmed", "detectable").mean().row(0)
             print(
-                f"{households:,} households, planted {planted:.0%}: that group flagged {hit / counties:.1%}, any of seven {some / counties:.1%}; "
-                f"on average {shown[0]:.0f} confirmed in the group, smallest gap it would find {100 * shown[1]:.0f} points"
+                f"{households:,} households, planted {planted:.0%}: that group flagged "
+                f"{hit / counties:.1%}, any of seven {some / counties:.1%}; on average {shown[0]:.0f} "
+                f"confirmed in the group, smallest gap it would find {100 * shown[1]:.0f} points"
             )
 
 

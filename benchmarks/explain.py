@@ -1,10 +1,13 @@
-"""What explaining costs: our tables against shap.TreeExplainer and Booster.predict, side by side in one run; and a whole county with its sentences.
+"""What explaining costs: our tables against shap.TreeExplainer and Booster.predict, side by side in one run;
+and a whole county with its sentences.
 
     python benchmarks/explain.py                 kernel on 1,000 and 100,000 rows, three shapes of trees
-    python benchmarks/explain.py --county        150,000 households scored, explained, put into sentences and written, against plain prediction
+    python benchmarks/explain.py --county 150,000 households scored, explained, put into sentences and
+    written, against plain prediction
 
-Time is CPU time of one thread. Rows are random, with the gaps, zeros and counts of a real matrix; how fast the trees are walked depends on
-their shape, not on what the columns mean. The county uses the project's own catalogue.
+Time is CPU time of one thread. Rows are random, with the gaps, zeros and counts of a real matrix; how fast
+the trees are walked depends on their shape, not on what the columns mean. The county uses the project's own
+catalogue.
 """
 
 from __future__ import annotations
@@ -87,12 +90,15 @@ def grown(
 
 
 def kernel() -> None:
-    """Rows per CPU-second of shap, LightGBM and our tables, on the same rows, with the largest difference between them."""
+    """Rows per CPU-second of shap, LightGBM and our tables, on the same rows, with the largest difference
+    between them.
+    """
     import shap
 
     learn, many = rows(20_000, FEATURES, 0), rows(100_000, FEATURES, 1)
     print(
-        f"{'trees':>22} {'rows':>8} {'shap':>8} {'tables':>9} {'predict':>9} {'× shap':>7} {'× predict':>9} {'difference':>11} {'MB':>6} {'build s':>8}"
+        f"{'trees':>22} {'rows':>8} {'shap':>8} {'tables':>9} {'predict':>9} {'× shap':>7} {'× predict':>9} "
+        f"{'difference':>11} {'MB':>6} {'build s':>8}"
     )
     for leaves, depth, trees in SHAPES:
         booster = grown(learn, leaves, depth, trees)
@@ -122,13 +128,16 @@ def kernel() -> None:
                 float(np.abs(given.sum(axis=1) + base - margin).max()),
             )
             print(
-                f"{f'{trees} × {leaves} leaves, {depth} deep':>22} {n:>8,} {slow:>8,.0f} {ours:>9,.0f} {plain:>9,.0f} {ours / slow:>7.0f} "
-                f"{ours / plain:>9.2f} {off:>11.1e} {explainer.tables.table.nbytes / 2**20:>6.0f} {built:>8.2f}"
+                f"{f'{trees} × {leaves} leaves, {depth} deep':>22} {n:>8,} {slow:>8,.0f} {ours:>9,.0f} "
+                f"{plain:>9,.0f} {ours / slow:>7.0f} {ours / plain:>9.2f} {off:>11.1e} "
+                f"{explainer.tables.table.nbytes / 2**20:>6.0f} {built:>8.2f}"
             )
 
 
 def county(households: int, members: int, leaves: int, depth: int, trees: int) -> None:
-    """Wall time from features to the written file with reasons, against plain prediction and the writing of its file."""
+    """Wall time from features to the written file with reasons, against plain prediction and the writing of
+    its file.
+    """
     import polars as pl
 
     from riskmodel.features import load_catalogue
@@ -194,7 +203,8 @@ def county(households: int, members: int, leaves: int, depth: int, trees: int) -
 
     with tempfile.TemporaryDirectory() as folder:
         print(
-            f"{households:,} households, {len(names)} features, {members} × {trees} trees of {leaves} leaves, {depth} deep"
+            f"{households:,} households, {len(names)} features, {members} × {trees} trees of {leaves} "
+            f"leaves, {depth} deep"
         )
         for turn in range(2):
             path = Path(folder) / "told.parquet"
@@ -202,8 +212,9 @@ def county(households: int, members: int, leaves: int, depth: int, trees: int) -
             told, wall_told, own_told = timed(lambda: screening.score_matrix(matrix, dates=dates).frame)
             _, wall_file, own_file = timed(lambda told=told, path=path: told.write_parquet(path))
             print(
-                f"run {turn + 1}, wall (CPU) seconds: plain prediction {wall:.1f} ({own:.1f}); explained, with sentences {wall_told:.1f} "
-                f"({own_told:.1f}); writing {path.stat().st_size / 2**20:.0f} MB {wall_file:.1f} ({own_file:.1f}). Explained is "
+                f"run {turn + 1}, wall (CPU) seconds: plain prediction {wall:.1f} ({own:.1f}); explained, "
+                f"with sentences {wall_told:.1f} ({own_told:.1f}); writing "
+                f"{path.stat().st_size / 2**20:.0f} MB {wall_file:.1f} ({own_file:.1f}). Explained is "
                 f"{wall_told / wall:.2f} ({own_told / own:.2f}) times plain prediction"
             )
 

@@ -1,11 +1,13 @@
-"""How fast features are made: the kernel against a straightforward vectorised pandas version, in one run, with equal values.
+"""How fast features are made: the kernel against a straightforward vectorised pandas version, in one run,
+with equal values.
 
-    python benchmarks/features.py                    150,000 households, 20 million events (about 6 GB of memory for pandas)
-    python benchmarks/features.py --households 7500  a twentieth of it
+    python benchmarks/features.py 150,000 households, 20 million events (about 6 GB of memory for pandas)
+    python benchmarks/features.py --households 7500 a twentieth of it
 
-Both get the same sorted tables; reading is left out and so is `prepare`, which is reported beside. The kernel makes all features of the
-catalogue, and once more only those that pandas makes too (written out below). One thread; both sides the best of the same number of runs, in
-CPU and in wall time. On a busy machine the CPU ratio is the one to trust.
+Both get the same sorted tables; reading is left out and so is `prepare`, which is reported beside. The kernel
+makes all features of the catalogue, and once more only those that pandas makes too (written out below). One
+thread; both sides the best of the same number of runs, in CPU and in wall time. On a busy machine the CPU
+ratio is the one to trust.
 """
 
 from __future__ import annotations
@@ -50,11 +52,13 @@ END = dt.date(2025, 12, 31)
 DAYS = 4 * 365
 
 
-# The county: sorted tables without event ids, which neither version reads. ------------------------------------------------------
+# The county: sorted tables without event ids, which neither version reads. ----------------------------------
 
 
 def county(households: int, events: int, seed: int = 1) -> Tables:
-    """Sorted tables of that many households and events: 30 % income, 15 % expenditure, 20 % medical, 35 % employment."""
+    """Sorted tables of that many households and events: 30 % income, 15 % expenditure, 20 % medical, 35 %
+    employment.
+    """
     random = np.random.default_rng(seed)
     members = households * 4
     household_ids = np.array([f"H{number:07d}" for number in range(households)])
@@ -188,11 +192,13 @@ def county(households: int, events: int, seed: int = 1) -> Tables:
     return Tables(frames)
 
 
-# The pandas version. -----------------------------------------------------------------------------------------------------------
+# The pandas version. ----------------------------------------------------------------------------------------
 
 
 def pandas_tables(tables: Tables) -> dict[str, pd.DataFrame]:
-    """The same tables as pandas, ids as categories (whole numbers underneath): the form that suits pandas best."""
+    """The same tables as pandas, ids as categories (whole numbers underneath): the form that suits pandas
+    best.
+    """
     ids = {
         name: pd.CategoricalDtype(tables[table][name].unique().sort().to_list())
         for name, table in (("household_id", "households"), ("member_id", "members"))
@@ -361,7 +367,7 @@ def pandas_features(tables: dict[str, pd.DataFrame], as_of: dt.date, line: float
     return pd.DataFrame(out)
 
 
-# The comparison. ---------------------------------------------------------------------------------------------------------------
+# The comparison. --------------------------------------------------------------------------------------------
 
 
 class Timed(NamedTuple):
@@ -385,7 +391,10 @@ def timed(function: Callable[[], object], repeat: int = 3) -> Timed:
 
 def say_ratio(what: str, ours: Timed, theirs: Timed, goal: str = "") -> None:
     print(
-        f"RATIO {what:48} {theirs.cpu / ours.cpu:8.1f} in CPU, {theirs.wall / ours.wall:8.1f} in wall time   {goal}".rstrip()
+        (
+            f"RATIO {what:48} {theirs.cpu / ours.cpu:8.1f} in CPU, {theirs.wall / ours.wall:8.1f} in wall "
+            f"time   {goal}"
+        ).rstrip()
     )
 
 
@@ -473,7 +482,8 @@ def main() -> None:
     )
     matrix = ours.answer
     print(
-        f"kernel, one date: {ours.cpu:.2f} s CPU, {memory:,.0f} MB, {ours.cpu / len(matrix) * 1e6:.1f} µs a household"
+        f"kernel, one date: {ours.cpu:.2f} s CPU, {memory:,.0f} MB, {ours.cpu / len(matrix) * 1e6:.1f} "
+        "µs a household"
     )
     print(f"MEMORY prepare and one date, beside the tables: {held + memory:,.0f} MB   (goal 2,000)")
     frames = pandas_tables(tables)
@@ -505,7 +515,8 @@ def main() -> None:
         for one, other in zip(same.answer, theirs.answer, strict=True):
             assert worst_difference(one, other)[0] < 1e-9
         print(
-            f"12 dates, all households: kernel {same.cpu:.2f} s CPU, {memory:,.0f} MB, pandas {theirs.cpu:.2f} s CPU (run once)"
+            f"12 dates, all households: kernel {same.cpu:.2f} s CPU, {memory:,.0f} MB, pandas "
+            f"{theirs.cpu:.2f} s CPU (run once)"
         )
         say_ratio("12 dates, all households, the same features", same, theirs, "(goal 20)")
         del same, theirs
@@ -536,14 +547,16 @@ def twelve_dates(what: str, tables: Tables, asked: Asked, repeat: int) -> None:
         assert one.values.tobytes() == alone.values.tobytes(), "several dates at once: the same bits"
         assert worst_difference(one, other)[0] < 1e-9
     print(
-        f"{what}: kernel {same.cpu:.3f} s CPU ({apart.cpu:.3f} date by date, {ours.cpu:.3f} for all features), pandas {theirs.cpu:.2f} s"
+        f"{what}: kernel {same.cpu:.3f} s CPU ({apart.cpu:.3f} date by date, {ours.cpu:.3f} for all "
+        f"features), pandas {theirs.cpu:.2f} s"
     )
     say_ratio("12 dates, the same features", same, theirs, "(goal 20)")
     say_ratio("12 dates, date by date", apart, theirs)
     say_ratio(f"12 dates, all features against pandas' {len(few.names)}", ours, theirs)
     two = timed(lambda: build_dates(ready, days, catalogue=few, policy=policy, trim=True, threads=2), repeat)
     print(
-        f"12 dates, wall: one thread {same.wall:.3f} s, two threads {two.wall:.3f} s (means little on a busy machine)"
+        f"12 dates, wall: one thread {same.wall:.3f} s, two threads {two.wall:.3f} s (means little on a "
+        "busy machine)"
     )
 
 
@@ -580,7 +593,8 @@ def one_household(
         f"RATIO one household, sorted tables given: {per['pandas'] / per['build']:,.0f} in CPU   (goal 200)"
     )
     print(
-        f"RATIO one household, from JSON records: {per['pandas'] / (per['build'] + per['prepare_records']):,.0f} in CPU"
+        "RATIO one household, from JSON records: "
+        f"{per['pandas'] / (per['build'] + per['prepare_records']):,.0f} in CPU"
     )
 
 

@@ -1,8 +1,10 @@
-"""What the gate costs a request: sign-in by key, rights, headers, and an audit entry that is on disk before the answer leaves.
+"""What the gate costs a request: sign-in by key, rights, headers, and an audit entry that is on disk before
+the answer leaves.
 
     python benchmarks/gate.py
 
-Around an application that does nothing, on SQLite in a temporary folder. Prints one line of JSON: microseconds of CPU a request, alone and with 64 at once.
+Around an application that does nothing, on SQLite in a temporary folder. Prints one line of JSON:
+microseconds of CPU a request, alone and with 64 at once.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
 """Right answer or quick refusal: many requests at once while the model is exchanged under them.
 
-    python benchmarks/load.py --project DIR --tables DIR --other RUN [--requests 10000] [--in-flight 64] [--swaps 20]
+    python benchmarks/load.py --project DIR --tables DIR --other RUN [--requests 10000] [--in-flight 64]
+    [--swaps 20]
 
-The project has a sealed release of its champion (`make demo`); RUN is another model (`riskmodel train logistic_12m`), of which a second release is made
-(or the name of a release folder that is there already). The
-service is started as `riskmodel serve` does, with at_once below the number in flight, so that refusals happen. Every answer must carry one of the two
-model versions and exactly the scores which that release gives offline; everything else must be a 429 or 503 with Retry-After. Anything else ends with exit code 1.
+The project has a sealed release of its champion (`make demo`); RUN is another model (`riskmodel train
+logistic_12m`), of which a second release is made (or the name of a release folder that is there already). The
+service is started as `riskmodel serve` does, with at_once below the number in flight, so that refusals
+happen. Every answer must carry one of the two model versions and exactly the scores which that release gives
+offline; everything else must be a 429 or 503 with Retry-After. Anything else ends with exit code 1.
 """
 
 from __future__ import annotations
@@ -115,7 +117,8 @@ async def storm(
         await swaps
     if times:
         print(
-            f"a refusal came back after {np.median(times) * 1000:.0f} ms (median), {max(times) * 1000:.0f} ms (longest), this busy client included"
+            f"a refusal came back after {np.median(times) * 1000:.0f} ms (median), {max(times) * 1000:.0f} "
+            "ms (longest), this busy client included"
         )
     return seen
 
@@ -220,7 +223,8 @@ def main() -> int:
             if answer["status"] == status and answer["route"].startswith("POST")
         ]
         print(
-            f"in the service, {status}: {np.median(took):.2f} ms (median), {np.quantile(took, 0.99):.0f} ms (99 %), {max(took):.0f} ms (longest)"
+            f"in the service, {status}: {np.median(took):.2f} ms (median), {np.quantile(took, 0.99):.0f} ms "
+            f"(99 %), {max(took):.0f} ms (longest)"
         )
     for kind, number in sorted(seen.items()):
         print(f"{kind:>40}: {number:,}")
@@ -230,7 +234,8 @@ def main() -> int:
         if not kind.startswith(("right", "refused with", "swaps"))
     }
     print(
-        f"{sum(seen.values()) - seen['swaps']:,} requests in {seconds:.0f} s, {seen['swaps']} swaps; the service ended with code {code}"
+        f"{sum(seen.values()) - seen['swaps']:,} requests in {seconds:.0f} s, {seen['swaps']} swaps; the "
+        f"service ended with code {code}"
     )
     return 1 if bad or code not in (0, -signal.SIGTERM) or seen["swaps"] == 0 else 0
 

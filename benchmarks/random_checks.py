@@ -1,15 +1,19 @@
-"""When random checks are enough: what a figure of recall is worth at every number of risks that checks meet in a year.
+"""When random checks are enough: what a figure of recall is worth at every number of risks that checks meet
+in a year.
 
     python benchmarks/random_checks.py [--counties 2000] [--out FILE.json]
 
-Made-up counties with known truth: lists once a month, two score layers with different chances, 8 % of the drawn not reached. `risks a year` is the
-mean number of risks that a year's checks would meet. Three questions are asked of each:
+Made-up counties with known truth: lists once a month, two score layers with different chances, 8 % of the
+drawn not reached. `risks a year` is the mean number of risks that a year's checks would meet. Three questions
+are asked of each:
 
 * always: if the ratio were given whatever was found (as a plain Horvitz-Thompson ratio is);
-* waiting: the county pools its cycles until the first figure appears, as `riskmodel recall` does from month to month;
+* waiting: the county pools its cycles until the first figure appears, as `riskmodel recall` does from month
+  to month;
 * after a year: the figure of those counties only to which chance gave enough in twelve months.
 
-Bias is in standard errors of one estimate. The interval is always given, so its coverage counts every county and month asked.
+Bias is in standard errors of one estimate. The interval is always given, so its coverage counts every county
+and month asked.
 """
 
 from __future__ import annotations
@@ -31,7 +35,9 @@ REACHED = 0.92
 
 
 class County:
-    """Months of lists: risks on the list, risks missed in each layer, and those of them that checks met, as counts."""
+    """Months of lists: risks on the list, risks missed in each layer, and those of them that checks met, as
+    counts.
+    """
 
     def __init__(self, rate: float, recall: float, months: int, chance: np.random.Generator) -> None:
         # Two fifths of the risks that checks meet lie in the upper layer.
@@ -92,7 +98,8 @@ def ask(rate: float, recall: float, counties: int, seed: int = 1) -> dict[str, A
         asked += 1
         if said.value is not None:
             year.append(said.value - truth)
-        # Asked again every month; the figure cannot come before enough was found, so the first month to ask is known.
+        # Asked again every month; the figure cannot come before enough was found, so the first month to ask
+        # is known.
         enough = np.flatnonzero(np.cumsum(county.found.sum(axis=1)) >= ENOUGH_CONFIRMED)
         for months in range(int(enough[0]) + 1 if len(enough) else LONGEST, LONGEST + 1):
             figure = recall_from_checks(county.table(months), layers=["layer"]).recall
@@ -136,7 +143,8 @@ def main() -> None:
     rows = []
     print(f"a figure is given from {ENOUGH_CONFIRMED} confirmed checks on; {given.counties} counties a line")
     print(
-        "risks a year  true recall | plain ratio | waiting: counties  months  mean error  bias/SE | after a year: counties  mean error  bias/SE | coverage"
+        "risks a year  true recall | plain ratio | waiting: counties  months  mean error  bias/SE | after a "
+        "year: counties  mean error  bias/SE | coverage"
     )
     for recall in (0.2, 0.5):
         for rate in RATES:
@@ -144,10 +152,12 @@ def main() -> None:
             rows.append(row)
             shown = {name: float("nan") if value is None else value for name, value in row.items()}
             print(
-                "{risks_a_year:12} {true_recall:12.2f} | {plain_ratio_mean:11.2f} | {waiting_share:17.0%} {waiting_months:7.0f} {waiting_mean_error:+11.3f} "
-                "{waiting_bias:+8.2f} | {year_share:22.1%} {year_mean_error:+11.3f} {year_bias:+8.2f} | {coverage:8.3f}".format(
-                    **shown
-                ),
+                (
+                    "{risks_a_year:12} {true_recall:12.2f} | {plain_ratio_mean:11.2f} | "
+                    "{waiting_share:17.0%} {waiting_months:7.0f} {waiting_mean_error:+11.3f} "
+                    "{waiting_bias:+8.2f} | {year_share:22.1%} {year_mean_error:+11.3f} {year_bias:+8.2f} | "
+                    "{coverage:8.3f}"
+                ).format(**shown),
                 flush=True,
             )
     if given.out:

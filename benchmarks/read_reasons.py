@@ -1,7 +1,7 @@
 """Reasons picked at random from a file of scores, to be read as a visitor would read them.
 
-python benchmarks/read_reasons.py out/scores.parquet             ten households: five of the first 3 %, five of the others
-python benchmarks/read_reasons.py out/scores.parquet --seed 2    ten others
+python benchmarks/read_reasons.py out/scores.parquet ten households: five of the first 3 %, five of the others
+python benchmarks/read_reasons.py out/scores.parquet --seed 2 ten others
 """
 
 from __future__ import annotations

@@ -1,16 +1,21 @@
-"""What a score through the service costs, in CPU of the server for each request, against the least that could be done and against MLflow.
+"""What a score through the service costs, in CPU of the server for each request, against the least that could
+be done and against MLflow.
 
     python benchmarks/serve.py --project DIR --tables DIR [--rounds 5] [--mlflow]
 
-DIR is a project with a sealed release (`make demo`), the tables are those that it was made from. The servers run one after the other in each round, on the
-same machine and the same model, so that what else goes on hits all alike:
+DIR is a project with a sealed release (`make demo`), the tables are those that it was made from. The servers
+run one after the other in each round, on the same machine and the same model, so that what else goes on hits
+all alike:
 
-- bare: uvicorn, orjson and `Booster.predict` of every member, ready-made features in, numbers out; no checks, no keys, no reasons
-- riskmodel: `riskmodel serve` as it is: key, audit on disk, contract checks, features from raw rows, reasons in two languages
-- mlflow: `mlflow models serve` with one member of the ensemble, ready-made features in, numbers out (only with --mlflow; it starts slowly)
+- bare: uvicorn, orjson and `Booster.predict` of every member, ready-made features in, numbers out; no checks,
+  no keys, no reasons
+- riskmodel: `riskmodel serve` as it is: key, audit on disk, contract checks, features from raw rows, reasons
+  in two languages
+- mlflow: `mlflow models serve` with one member of the ensemble, ready-made features in, numbers out (only
+  with --mlflow; it starts slowly)
 
-Goals: one household at most 8 times bare, 100 households at most 2 times, and cheaper than MLflow. Start-to-ready (goal 6 s) and memory (goal 600 MB, all
-processes of the service) are told beside the ratios.
+Goals: one household at most 8 times bare, 100 households at most 2 times, and cheaper than MLflow.
+Start-to-ready (goal 6 s) and memory (goal 600 MB, all processes of the service) are told beside the ratios.
 """
 
 from __future__ import annotations
@@ -48,9 +53,11 @@ async def app(scope, receive, send):
         content = b"{}"
     else:
         values = np.array(orjson.loads(body)["rows"], np.float64)
-        margin = sum(member.predict(values, raw_score=True, num_threads=1) for member in members) / len(members)
+        margins = [member.predict(values, raw_score=True, num_threads=1) for member in members]
+        margin = sum(margins) / len(members)
         content = orjson.dumps({"scores": margin.tolist()})
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": content})
 import uvicorn
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", access_log=False)
@@ -180,7 +187,8 @@ def main() -> None:
     ).secret
     book.close()
     scored = release.model.features(tables, release.as_of)
-    # so many different households that none is asked for twice within a round: what was said of one before helps another only as it would in a county
+    # so many different households that none is asked for twice within a round: what was said of one before
+    # helps another only as it would in a county
     chosen = np.random.default_rng(1).choice(
         len(scored), min(arguments.households, len(scored)) // 100 * 100, replace=False
     )
@@ -198,8 +206,9 @@ def main() -> None:
     bare_hundred = [orjson.dumps({"rows": rows[start : start + 100]}) for start in groups]
     trees = [text.count("\nTree=") for text in release.model.model.booster_texts]
     print(
-        f"model: {len(trees)} members of {trees[0]} trees, {values.shape[1]} features; a household: {np.mean([len(body) for body in one]):,.0f} bytes "
-        f"of raw rows against {np.mean([len(body) for body in bare_one]):,.0f} of ready-made features"
+        f"model: {len(trees)} members of {trees[0]} trees, {values.shape[1]} features; a household: "
+        f"{np.mean([len(body) for body in one]):,.0f} bytes of raw rows against "
+        f"{np.mean([len(body) for body in bare_one]):,.0f} of ready-made features"
     )
     servers = []
     with tempfile.TemporaryDirectory() as folder:
@@ -232,7 +241,8 @@ def main() -> None:
                 mlflow = start_mlflow(Path(folder), texts[0], list(release.model.model.feature_names))
                 servers.append(mlflow)
             key = {"authorization": f"Bearer {secret}"}
-            # pandas reads a null of a single row as an object, which LightGBM refuses: MLflow is given 0 for what is not known
+            # pandas reads a null of a single row as an object, which LightGBM refuses: MLflow is given 0 for
+            # what is not known
             known = [[0.0 if value is None else value for value in row] for row in rows[: arguments.requests]]
             frame = [
                 orjson.dumps(
@@ -260,15 +270,18 @@ def main() -> None:
                 least, full = np.median(bare.cost[what]), np.median(ours.cost[what])
                 ratio = np.median(np.array(ours.cost[what]) / np.array(bare.cost[what]))
                 print(
-                    f"{what:>8}: bare {least:.3f} ms CPU a request, riskmodel {full:.3f} ms: {ratio:.2f} times (goal {goal})"
+                    f"{what:>8}: bare {least:.3f} ms CPU a request, riskmodel {full:.3f} ms: {ratio:.2f} "
+                    f"times (goal {goal})"
                 )
             if mlflow:
                 there = np.median(mlflow.cost["one"])
                 print(
-                    f"  mlflow: {there:.3f} ms CPU a request; riskmodel costs {np.median(ours.cost['one']) / there:.2f} of it (goal below 1)"
+                    f"  mlflow: {there:.3f} ms CPU a request; riskmodel costs "
+                    f"{np.median(ours.cost['one']) / there:.2f} of it (goal below 1)"
                 )
             print(
-                f"   start: ready after {ours.ready_after:.1f} s (goal 6), {at_start:.1f} s CPU; memory {memory:.0f} MB (goal 600)"
+                f"   start: ready after {ours.ready_after:.1f} s (goal 6), {at_start:.1f} s CPU; memory "
+                f"{memory:.0f} MB (goal 600)"
             )
         finally:
             for server in servers:

@@ -1,10 +1,11 @@
 """How much two trainings that differ only in their seed agree about whom to visit first.
 
-    python benchmarks/stability.py                                    the shipped LightGBM plan on 20,000 synthetic households, seeds 1 and 2
+    python benchmarks/stability.py the shipped LightGBM plan on 20,000 synthetic households, seeds 1 and 2
     python benchmarks/stability.py --households 2000 --visits 100 --plan logistic_12m
 
-Prints the Jaccard index of the first `--visits` households of each test date (households on both lists, over those on either) and ends with exit
-code 1 when it lies below 0.75. One training of the default takes several CPU minutes; `tests/training/test_learners.py` holds a reduced form.
+Prints the Jaccard index of the first `--visits` households of each test date (households on both lists, over
+those on either) and ends with exit code 1 when it lies below 0.75. One training of the default takes several
+CPU minutes; `tests/training/test_learners.py` holds a reduced form.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ def main() -> int:
         )
     found = stability(*lists, capacity=options.visits)
     print(
-        f"{options.plan}, {options.households:,} households, seeds {options.seeds[0]} and {options.seeds[1]}: {found.text()}"
+        f"{options.plan}, {options.households:,} households, seeds {options.seeds[0]} and "
+        f"{options.seeds[1]}: {found.text()}"
     )
     print(f"Jaccard {found.jaccard:.4f}; at least {AT_LEAST} is asked for")
     return 0 if found.jaccard >= AT_LEAST else 1

@@ -1,15 +1,17 @@
-"""Whatever clients send, the service answers: hostile bodies on every route, with and without a key, beside honest traffic.
+"""Whatever clients send, the service answers: hostile bodies on every route, with and without a key, beside
+honest traffic.
 
     python benchmarks/storm.py --project DIR --tables DIR [--bodies 40] [--at-once 8] [--slow 64]
 
-The project has a sealed release (`make demo`). The service is started as `riskmodel serve` does. Against every route, 40 kinds and
-sizes of hostile bodies are sent with a key and without one, so many at once, then slow bodies that never end, and hostile headers,
-cookies and queries. Meanwhile an honest case system asks for
+The project has a sealed release (`make demo`). The service is started as `riskmodel serve` does. Against
+every route, 40 kinds and sizes of hostile bodies are sent with a key and without one, so many at once, then
+slow bodies that never end, and hostile headers, cookies and queries. Meanwhile an honest case system asks for
 scores and a screener for a list, and `/livez` is asked twenty times a second.
 
-Goals: `/livez` within 0.5 s, memory of the process under 1 GB at its peak, every refusal under 64 kB, every honest answer right
-(the same bytes as before the storm; 429 and 503 with Retry-After are asked again). Exit code 1 where one is missed. Times are
-those of the machine: on a busy one look at the CPU that the service used.
+Goals: `/livez` within 0.5 s, memory of the process under 1 GB at its peak, every refusal under 64 kB, every
+honest answer right (the same bytes as before the storm; 429 and 503 with Retry-After are asked again). Exit
+code 1 where one is missed. Times are those of the machine: on a busy one look at the CPU that the service
+used.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ MEGABYTE = 1024 * 1024
 
 
 def hostile(number: int) -> list[tuple[str, bytes]]:
-    """Bodies by name: ten kinds in growing sizes, so that the first of them fit every limit and the last exceed it."""
+    """Bodies by name: ten kinds in growing sizes, so that the first of them fit every limit and the last
+    exceed it.
+    """
     kinds = {
         "lists": lambda size: b"[" + b"[]," * (size // 3) + b"[]]",
         "objects": lambda size: b"[" + b"{}," * (size // 3) + b"{}]",
@@ -63,7 +67,9 @@ def hostile(number: int) -> list[tuple[str, bytes]]:
 
 
 def targets() -> list[tuple[tuple[str, str], str]]:
-    """Method and path of every route of the service and of two that do not exist, each with a role that may use it."""
+    """Method and path of every route of the service and of two that do not exist, each with a role that may
+    use it.
+    """
     from riskmodel.serving.routes import ROUTES
 
     roles = {"case_system", "screener"}
@@ -118,7 +124,14 @@ async def attack(
 async def slow_bodies(host: str, port: int, path: str, key: str, number: int) -> list[Any]:
     """Connections whose body never ends."""
     sign = f"Authorization: Bearer {key}\r\n" if key else ""
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\n{sign}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{"
+    head = (
+        f"POST {path} HTTP/1.1\r\n"
+        "Host: x\r\n"
+        f"{sign}Content-Type: application/json\r\n"
+        "Content-Length: 1000\r\n"
+        "\r\n"
+        "{"
+    )
     writers = []
     for _ in range(number):
         _, writer = await asyncio.open_connection(host, port)
@@ -200,7 +213,10 @@ async def storm(
                     )
                 used = cpu(pid) - used
                 print(
-                    f"  {' '.join(route)}: {2 * len(bodies)} bodies, {used:.1f} s CPU of the service with the honest ones",
+                    (
+                        f"  {' '.join(route)}: {2 * len(bodies)} bodies, {used:.1f} s CPU of the service "
+                        "with the honest ones"
+                    ),
                     flush=True,
                 )
             sign = {"authorization": f"Bearer {keys['screener']}"}
@@ -318,15 +334,17 @@ def main() -> int:
             process.kill()
     livez = sorted(seen.livez)
     print(
-        f"answers to hostile requests: {dict(sorted(seen.refusals.items()))}; the largest {seen.largest[0]:,} bytes ({seen.largest[1]})"
+        f"answers to hostile requests: {dict(sorted(seen.refusals.items()))}; the largest "
+        f"{seen.largest[0]:,} bytes ({seen.largest[1]})"
     )
     print(f"the longest refusal: {seen.longest[0]:.2f} s ({seen.longest[1]})")
     print(
-        f"/livez: {len(livez):,} asked, median {livez[len(livez) // 2] * 1000:.0f} ms, 99 % {livez[len(livez) * 99 // 100] * 1000:.0f} ms, "
-        f"longest {livez[-1]:.2f} s"
+        f"/livez: {len(livez):,} asked, median {livez[len(livez) // 2] * 1000:.0f} ms, 99 % "
+        f"{livez[len(livez) * 99 // 100] * 1000:.0f} ms, longest {livez[-1]:.2f} s"
     )
     print(
-        f"memory at its peak: {memory:,.0f} MB, before the storm {at_start:,.0f} MB; honest answers, all right: {seen.honest:,}"
+        f"memory at its peak: {memory:,.0f} MB, before the storm {at_start:,.0f} MB; honest answers, all "
+        f"right: {seen.honest:,}"
     )
     for line in seen.wrong[:20]:
         print("WRONG:", line)

@@ -1,12 +1,15 @@
-"""Reading, checking and storing a county's tables, beside a plain pandas and a plain polars read of the same files.
+"""Reading, checking and storing a county's tables, beside a plain pandas and a plain polars read of the same
+files.
 
-    python benchmarks/tables.py                                    20,000 households, about 2.7 million event rows
-    python benchmarks/tables.py --households 150000 --rows 20      the large county: 20 million event rows
-    python benchmarks/tables.py --form csv                         the same from CSV
+    python benchmarks/tables.py 20,000 households, about 2.7 million event rows python benchmarks/tables.py
+    --households 150000 --rows 20 the large county: 20 million event rows python benchmarks/tables.py --form
+    csv the same from CSV
 
-Each road runs in a process of its own: seconds of the wall clock and of the processor (the ratios are of these, which other work on the
-machine disturbs less), and the peak memory of the process. The plain reads only read:
-no types are checked, no duplicates found, nothing is put in order. The county made here is for time and size only: it is random.
+Each road runs in a process of its own: seconds of the wall clock and of the processor (the ratios are of
+these, which other work on the machine disturbs less), and the peak memory of the process. The plain reads
+only read:
+no types are checked, no duplicates found, nothing is put in order. The county made here is for time and size
+only: it is random.
 """
 
 from __future__ import annotations
@@ -205,7 +208,8 @@ def main() -> None:
                 if plain in measured
             ]
             print(
-                f"{road:<12}{row['seconds']:>8.2f} s{row['processor']:>8.2f} s processor{row['gigabytes']:>7.2f} GB{''.join(ratios)}"
+                f"{road:<12}{row['seconds']:>8.2f} s{row['processor']:>8.2f} s "
+                f"processor{row['gigabytes']:>7.2f} GB{''.join(ratios)}"
             )
 
 

@@ -1,11 +1,12 @@
 """What training a plan costs, in CPU seconds, and as a ratio to another version of the code.
 
-    python benchmarks/training.py                                          what the plans cost on a synthetic county
-    python benchmarks/training.py --against FOLDER                         the same beside the code in FOLDER (another checkout), turn by turn
-    python benchmarks/training.py --plans logistic_12m lightgbm_12m --households 20000
+    python benchmarks/training.py what the plans cost on a synthetic county python benchmarks/training.py
+    --against FOLDER the same beside the code in FOLDER (another checkout), turn by turn python
+    benchmarks/training.py --plans logistic_12m lightgbm_12m --households 20000
 
-Every fit runs in a process of its own, on one thread; both versions fit the same county, which each makes for itself from the same seed. Only fitting and
-calibrating is counted: features, evaluation and the run store are not. Seconds hang on the machine and on what else it does, ratios of one run hardly.
+Every fit runs in a process of its own, on one thread; both versions fit the same county, which each makes for
+itself from the same seed. Only fitting and calibrating is counted: features, evaluation and the run store are
+not. Seconds hang on the machine and on what else it does, ratios of one run hardly.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ HERE = Path(__file__).resolve().parents[1]
 
 
 def fitted(plan_name: str, project_folder: Path, households: int) -> dict[str, Any]:
-    """CPU seconds of the evaluation's round and of the final one, and how many trees the members have (0 without trees);
-    where they tell a regression, how much of it (see `told_share`)."""
+    """CPU seconds of the evaluation's round and of the final one, and how many trees the members have (0
+    without trees); where they tell a regression, how much of it (see `told_share`).
+    """
     from riskmodel.project import Project
     from riskmodel.synthetic import make_county
     from riskmodel.tables import from_frames
@@ -58,7 +60,9 @@ def fitted(plan_name: str, project_folder: Path, households: int) -> dict[str, A
 
 
 def told_share(fit: Fit, rows: FoldRows, task: Task) -> float:
-    """Share of the variance of the first member's regression, on rows of later dates, that the trees which tell it reproduce."""
+    """Share of the variance of the first member's regression, on rows of later dates, that the trees which
+    tell it reproduce.
+    """
     import numpy as np
 
     from riskmodel.training.learners.prior import fit_prior
@@ -108,7 +112,10 @@ def main() -> None:
     for plan in given.plans:
         mine = apart(plan, HERE, given.households)
         cost = mine["evaluation"] + mine["final"]
-        parts = f"evaluation {mine['evaluation']:.1f}, final {mine['final']:.1f}, {mine['rows']:,} rows, {mine['trees']:,} trees"
+        parts = (
+            f"evaluation {mine['evaluation']:.1f}, final {mine['final']:.1f}, {mine['rows']:,} rows, "
+            f"{mine['trees']:,} trees"
+        )
         if "told" in mine:
             parts += f", {mine['told']:.3f} of its regression's variance told"
         print(f"{plan}: {cost:.1f} CPU s ({parts})", flush=True)
@@ -116,7 +123,10 @@ def main() -> None:
             other = apart(plan, given.against.resolve(), given.households)
             before = other["evaluation"] + other["final"]
             print(
-                f"  {given.against.name}: {before:.1f} CPU s, {other['trees']:,} trees; this one : it = 1 : {before / cost:.2f}",
+                (
+                    f"  {given.against.name}: {before:.1f} CPU s, {other['trees']:,} trees; this one : it = "
+                    f"1 : {before / cost:.2f}"
+                ),
                 flush=True,
             )
 

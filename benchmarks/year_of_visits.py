@@ -1,15 +1,19 @@
-"""A year of visits on synthetic counties whose risks are known: what each way to make a list finds, how early, and what it can say about itself.
+"""A year of visits on synthetic counties whose risks are known: what each way to make a list finds, how
+early, and what it can say about itself.
 
-    python benchmarks/year_of_visits.py --seeds 11 12 13 14 --out /tmp/year      # for each seed: a county, a model, twelve monthly cycles
+    python benchmarks/year_of_visits.py --seeds 11 12 13 14 --out /tmp/year # for each seed: a county, a
+    model, twelve monthly cycles
 
-Each way gets the same visits a month, on top of what the county did anyway (leads and the yearly sweep, as they stand in the tables); leads are
-left out of all lists, because the county's own visits answered them. Of the visits listed, 85 % are made, in the middle of the month; a visit
-finds a risk if one has begun that nobody has found and that has not passed. Visits made by a list are known to its next lists. What
-the tables do not show: how a household's later life would have changed after an earlier visit.
+Each way gets the same visits a month, on top of what the county did anyway (leads and the yearly sweep, as
+they stand in the tables); leads are left out of all lists, because the county's own visits answered them. Of
+the visits listed, 85 % are made, in the middle of the month; a visit finds a risk if one has begun that
+nobody has found and that has not passed. Visits made by a list are known to its next lists. What the tables
+do not show: how a household's later life would have changed after an earlier visit.
 
-Intervals are 95 %, from draws of whole villages within each county (2,000 draws, all ways on the same villages). Months gained count every risk
-that was open at some time of the year: from the day a way found it to the day the county found it, it passed, or two years were over; 0 if the
-way did not find it. So a way that finds few risks very early gains no more than it should.
+Intervals are 95 %, from draws of whole villages within each county (2,000 draws, all ways on the same
+villages). Months gained count every risk that was open at some time of the year: from the day a way found it
+to the day the county found it, it passed, or two years were over; 0 if the way did not find it. So a way that
+finds few risks very early gains no more than it should.
 
 Writes `year.json`, a table in Markdown and a plot.
 """
@@ -98,7 +102,9 @@ class Risks:
 def scorings(
     project: Project, tables: Tables, run: str, days: list[dt.date], kept: Path
 ) -> dict[dt.date, pl.DataFrame]:
-    """household_id, probability and one margin for each order, of the cohort of each day; kept in a file for the next time."""
+    """household_id, probability and one margin for each order, of the cohort of each day; kept in a file for
+    the next time.
+    """
     if kept.exists():
         return {
             key[0]: part.drop("as_of")
@@ -180,7 +186,9 @@ def play(way: Way, tables: Tables, scored: dict[dt.date, pl.DataFrame], risks: R
 
 
 def table_of(way: Way, risks: Risks) -> pl.DataFrame:
-    """What `recall_from_checks` takes: everybody listed or drawable in each cycle, with the truth of the day beside it."""
+    """What `recall_from_checks` takes: everybody listed or drawable in each cycle, with the truth of the day
+    beside it.
+    """
     parts = []
     for (visits, day), made in zip(way.lists, way.made, strict=True):
         listed = visits.rows.filter(pl.col("listed_as") != "random_check").select(
@@ -208,7 +216,9 @@ def table_of(way: Way, risks: Risks) -> pl.DataFrame:
 
 
 def again(chance: np.ndarray, stratum: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Another draw of the same design: systematic over the strata in random order, as in `screening.draws`."""
+    """Another draw of the same design: systematic over the strata in random order, as in
+    `screening.draws`.
+    """
     walk = np.lexsort((generator.random(len(chance)), stratum))
     passed = np.floor(np.cumsum(chance[walk]) - generator.random() + 1).astype(int)
     drawn = np.zeros(len(chance), dtype=bool)
@@ -217,7 +227,9 @@ def again(chance: np.ndarray, stratum: np.ndarray, generator: np.random.Generato
 
 
 def recall_check(played: list[tuple[Way, Risks]]) -> dict[str, Any]:
-    """The estimate of the year (of several counties together) as it would be reported, its truth, and bias and coverage over other draws of the year."""
+    """The estimate of the year (of several counties together) as it would be reported, its truth, and bias
+    and coverage over other draws of the year.
+    """
     table = pl.concat(
         [
             table_of(way, risks).with_columns(cycle=pl.lit(f"{number} ") + pl.col("cycle"))
@@ -272,7 +284,9 @@ def recall_check(played: list[tuple[Way, Risks]]) -> dict[str, Any]:
 
 
 def finds(way: Way, risks: Risks, village: dict[str, str], county: int) -> pl.DataFrame:
-    """One row a risk that the way found: village, months before the county found it (null: it never did), months gained."""
+    """One row a risk that the way found: village, months before the county found it (null: it never did),
+    months gained.
+    """
     rows = []
     for name, (day, kind) in way.found.items():
         spell = risks.open_on(name, day)
@@ -289,7 +303,9 @@ def finds(way: Way, risks: Risks, village: dict[str, str], county: int) -> pl.Da
 
 
 def rows_of(counties: list[tuple[list[Way], Risks, dict[str, str], int]]) -> list[dict[str, Any]]:
-    """One row a way, all counties together, with intervals from draws of villages; differences are against OURS on the same villages."""
+    """One row a way, all counties together, with intervals from draws of villages; differences are against
+    OURS on the same villages.
+    """
     names = [
         f"{number} {name}"
         for number, (_, _, village, _) in enumerate(counties)
@@ -389,7 +405,9 @@ def draw_picture(rows: list[dict[str, Any]], path: Path) -> None:
 def one_county(
     folder: Path, seed: int, households: int, plan: str, share: float
 ) -> tuple[list[Way], Risks, dict[str, str], int]:
-    """All ways played on one county: ways, its risks, village of each household, and how many risks were open in the year."""
+    """All ways played on one county: ways, its risks, village of each household, and how many risks were open
+    in the year.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "tables").exists():
         rm.synthesise(folder / "tables", households=households, years=5, end="2025-12-31", seed=seed)
@@ -451,11 +469,14 @@ def main() -> None:
     (given.out / "year.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     draw_picture(rows, given.out / "year-of-visits.png")
     print(
-        f"\n{len(counties)} counties, {risks_open} risks were open at some time of the year; {round(given.share * given.households)} visits a month each.\n"
+        "\n"
+        f"{len(counties)} counties, {risks_open} risks were open at some time of the year; "
+        f"{round(given.share * given.households)} visits a month each.\n"
     )
     print(
-        "| way to make the list | visits made | risks found (by county) | found more or less than ours | visits a confirmation "
-        "| months earlier, of those the county found later | found by nobody else | months gained a risk |"
+        "| way to make the list | visits made | risks found (by county) | found more or less than ours | "
+        "visits a confirmation | months earlier, of those the county found later | found by nobody else | "
+        "months gained a risk |"
     )
     print("|---|---|---|---|---|---|---|---|")
     for row in rows:
@@ -465,15 +486,20 @@ def main() -> None:
             else "{:+d} [{:+.0f}, {:+.0f}]".format(row["more_than_ours"], *row["more_than_ours_interval"])
         )
         print(
-            f"| {row['way']} | {row['visits']} | {row['found']} ({', '.join(map(str, row['found_a_county']))}) | {apart} | {row['visits_a_confirmation']:.0f} "
-            "| {:.1f} [{:.1f}, {:.1f}] ".format(row["months_earlier"], *row["months_earlier_interval"])
+            (
+                f"| {row['way']} | {row['visits']} | {row['found']} "
+                f"({', '.join(map(str, row['found_a_county']))}) | {apart} | "
+                f"{row['visits_a_confirmation']:.0f} | {{:.1f}} [{{:.1f}}, {{:.1f}}] "
+            ).format(row["months_earlier"], *row["months_earlier_interval"])
             + f"| {row['found_by_nobody_else']} "
             + "| {:.2f} [{:.2f}, {:.2f}] |".format(
                 row["months_gained_a_risk"], *row["months_gained_interval"]
             )
         )
     print(
-        "\n| random checks | checks | true recall | what is said | confirmed checks, mean | missed, truth | missed, mean | bias/SE | covered | a single figure in |"
+        "\n"
+        "| random checks | checks | true recall | what is said | confirmed checks, mean | missed, truth | "
+        "missed, mean | bias/SE | covered | a single figure in |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name, said in recalls.items():
@@ -481,8 +507,10 @@ def main() -> None:
             print(f"| {name} | {said['checks']} | {said['true_recall']:.2f} | {said['said']} | | | | | | |")
             continue
         print(
-            f"| {name} | {said['checks']} | {said['true_recall']:.2f} | {said['said']} | {said['confirmed_checks_mean']:.1f} | {said['missed_true']} "
-            f"| {said['missed_mean']:.0f} | {said['missed_bias_in_standard_errors']:+.2f} | {said['coverage']:.1%} | {said['single_figure_given']:.0%} |"
+            f"| {name} | {said['checks']} | {said['true_recall']:.2f} | {said['said']} | "
+            f"{said['confirmed_checks_mean']:.1f} | {said['missed_true']} | {said['missed_mean']:.0f} | "
+            f"{said['missed_bias_in_standard_errors']:+.2f} | {said['coverage']:.1%} | "
+            f"{said['single_figure_given']:.0%} |"
         )
 
 

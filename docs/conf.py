@@ -1,4 +1,6 @@
-"""The documentation as a site that can be read and searched without a connection: `make docs` writes it to out/site."""
+"""The documentation as a site that can be read and searched without a connection: `make docs` writes it to
+out/site.
+"""
 
 import re
 

@@ -1,7 +1,9 @@
-"""Make the pictures of docs/screening-page.md from a running service: `python docs/screenshots.py ADDRESS KEY`.
+"""Make the pictures of docs/screening-page.md from a running service: `python docs/screenshots.py ADDRESS
+KEY`.
 
-ADDRESS: such as http://127.0.0.1:3000; KEY: a screener's key of a synthetic county (never photograph real households). Needs Chromium on the PATH. The page's
-clock is set to two weeks after the list's day, so that the pictures do not depend on when they are made. It records one visit.
+ADDRESS: such as http://127.0.0.1:3000; KEY: a screener's key of a synthetic county (never photograph real
+households). Needs Chromium on the PATH. The page's clock is set to two weeks after the list's day, so that
+the pictures do not depend on when they are made. It records one visit.
 """
 
 from __future__ import annotations

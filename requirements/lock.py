@@ -1,7 +1,7 @@
 """Make the hash-locked requirement files again from pyproject.toml: `make lock`.
 
-The files are universal (Linux, Windows, Apple silicon; Python 3.11 to 3.13) and name no registry. dev.txt is resolved first; the
-smaller ones are constrained by it, so that every file names the same versions.
+The files are universal (Linux, Windows, Apple silicon; Python 3.11 to 3.13) and name no registry. dev.txt is
+resolved first; the smaller ones are constrained by it, so that every file names the same versions.
 """
 
 import subprocess

@@ -33,7 +33,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def tracked_files() -> list[str]:
-    """The files of the repository as git tracks them, with changes that are not committed. Outside version control (an archive): all but what git would ignore."""
+    """The files of the repository as git tracks them, with changes that are not committed. Outside version
+    control (an archive): all but what git would ignore.
+    """
     listed = subprocess.run(
         ["git", "-c", "core.quotepath=off", "-C", ROOT, "ls-files", "-z", "--cached"],
         capture_output=True,
@@ -53,7 +55,8 @@ def tracked_files() -> list[str]:
     ]
 
 
-# Which tests need a real part or minutes: `make quick` leaves them out. By the fixtures they use, and by file where a test starts its parts itself.
+# Which tests need a real part or minutes: `make quick` leaves them out. By the fixtures they use, and by file
+# where a test starts its parts itself.
 MARKERS = {
     "browser": ({"chromium"}, ("tests/web/",)),
     "process": (
@@ -95,7 +98,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory) -> Path:
-    """A copy of the files that git tracks. What `make demo`, `make serve`, keys, own features and plans left in the folder is not in it."""
+    """A copy of the files that git tracks. What `make demo`, `make serve`, keys, own features and plans left
+    in the folder is not in it.
+    """
     target = tmp_path_factory.mktemp("checkout") / "riskmodel"
     for name in tracked_files():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +110,9 @@ def checkout(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def project(checkout):
-    """The project folder of this repository, as git tracks it. Read it; do not train in it (use `own_project`)."""
+    """The project folder of this repository, as git tracks it. Read it; do not train in it (use
+    `own_project`).
+    """
     from riskmodel.project import Project
 
     return Project.find(checkout)
@@ -121,7 +128,9 @@ def own_project(project, tmp_path):
 
 @pytest.fixture(scope="session")
 def county_folder(tmp_path_factory) -> Path:
-    """A folder with the tables of 2,000 synthetic households, 4 years to 2025-12-31, seed 1; its truth is the sibling `_truth`."""
+    """A folder with the tables of 2,000 synthetic households, 4 years to 2025-12-31, seed 1; its truth is the
+    sibling `_truth`.
+    """
     from riskmodel.synthetic import synthesise
 
     folder = tmp_path_factory.mktemp("county") / "tables"
@@ -175,8 +184,8 @@ def needs() -> Callable[[object, str], None]:
 def postgres():
     """The address of a PostgreSQL server of our own, or None where its programs are not installed.
 
-    Its folder is not below pytest's: every other run of pytest by the same user closes that one to other users, and a server that can no
-    longer read its own lock file stops.
+    Its folder is not below pytest's: every other run of pytest by the same user closes that one to other
+    users, and a server that can no longer read its own lock file stops.
     """
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
     program = found[-1].parent if found else None
@@ -232,7 +241,9 @@ class Done:
     stderr: str
 
     def refused(self, code: int = 1) -> str:
-        """What a refused command printed: one line for people (exit code 1), or how the command is written (2); never a traceback."""
+        """What a refused command printed: one line for people (exit code 1), or how the command is written
+        (2); never a traceback.
+        """
         assert self.returncode == code, self
         assert "Traceback" not in self.stderr
         assert code == 2 or len(self.stderr.strip().splitlines()) == 1, self.stderr
@@ -241,7 +252,9 @@ class Done:
 
 @pytest.fixture
 def command(capsys, monkeypatch) -> Callable[..., Done]:
-    """`command("check", folder)`: run the command line in this process, as `main` does: seconds faster than a process of its own."""
+    """`command("check", folder)`: run the command line in this process, as `main` does: seconds faster than a
+    process of its own.
+    """
     from riskmodel import cli
 
     def run(*arguments: object) -> Done:
@@ -260,7 +273,9 @@ AS_OF = "2025-12-31"
 
 @pytest.fixture(scope="session")
 def trained(project, county, tmp_path_factory):
-    """A project with a champion (lightgbm_12m on `county`), its scores as of 2025-12-31, and a release: (project, tables, scores, release)."""
+    """A project with a champion (lightgbm_12m on `county`), its scores as of 2025-12-31, and a release:
+    (project, tables, scores, release).
+    """
     import riskmodel as rm
     from riskmodel.project import Project, start_project
 
@@ -279,7 +294,9 @@ def trained(project, county, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def ruled(project, county, county_folder, tmp_path_factory):
-    """A project with one run, the income rule on `county`: quick to train, and it scores. (project, folder of the tables, run id)."""
+    """A project with one run, the income rule on `county`: quick to train, and it scores. (project, folder of
+    the tables, run id).
+    """
     import riskmodel as rm
     from riskmodel.project import Project, start_project
 

@@ -1,4 +1,6 @@
-"""What is handed on: the wheel holds the package and the declarations, the Bento serves from a release without anything of ours installed."""
+"""What is handed on: the wheel holds the package and the declarations, the Bento serves from a release
+without anything of ours installed.
+"""
 
 from __future__ import annotations
 
@@ -116,10 +118,11 @@ def test_the_bento_holds_what_it_serves_and_installs_only_what_is_locked(release
     }
     assert asked == locked
     assert not asked & {"mlflow", "shap", "scikit-learn", "optuna", "matplotlib", "pytest"}
-    # The service of the Bento opens its own release, with the package of the Bento and not the one that is installed here.
+    # The service of the Bento opens its own release, with the package of the Bento and not the one that is
+    # installed here.
     code = (
-        "import riskmodel; from riskmodel.serving.scorer import Scorer; from riskmodel.project import Project; "
-        "scorer = Scorer.open(Project.find('.')); print(riskmodel.__file__, scorer.release.as_of)"
+        "import riskmodel; from riskmodel.serving.scorer import Scorer; from riskmodel.project import "
+        "Project; scorer = Scorer.open(Project.find('.')); print(riskmodel.__file__, scorer.release.as_of)"
     )
     said = run(sys.executable, "-c", code, cwd=source, PYTHONPATH=str(source), RISKMODEL_PROJECT="")
     assert said.split() == [str(source / "riskmodel" / "__init__.py"), "2025-12-31"]

@@ -1,4 +1,6 @@
-"""Every block of Python and shell in the READMEs and in docs/ is run as written; one that cannot be is marked in the text, and listed here."""
+"""Every block of Python and shell in the READMEs and in docs/ is run as written; one that cannot be is marked
+in the text, and listed here.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ HERE = sorted({block.page for block in BLOCKS if block.runs_here})
 
 @pytest.fixture
 def workplace(trained, county_folder, tmp_path, monkeypatch):
-    """A copy of a project with a champion and a release; beside it what the documents name: the tables in out/county, an extract, folders."""
+    """A copy of a project with a champion and a release; beside it what the documents name: the tables in
+    out/county, an extract, folders.
+    """
     folder = tmp_path / "project"
     shutil.copytree(
         trained[0].root, folder, ignore=shutil.ignore_patterns("casebook", "release", "keys", "out")
@@ -83,7 +87,9 @@ def run_python(block: Block, names: dict[str, object]) -> None:
 
 
 def run_shell(block: Block, command) -> None:
-    """Each command of riskmodel in this process, as `main` runs it; nothing else may be in a block that runs here."""
+    """Each command of riskmodel in this process, as `main` runs it; nothing else may be in a block that runs
+    here.
+    """
     for line in block.text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         if not words:

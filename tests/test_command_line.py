@@ -54,7 +54,10 @@ def test_each_command_keeps_its_name_and_arguments(command):
 
 
 def test_help_loads_nothing_that_calculates():
-    heavy = "{'lightgbm', 'pandas', 'polars', 'numpy', 'numba', 'mlflow', 'shap', 'sklearn', 'bentoml', 'pyarrow', 'matplotlib'}"
+    heavy = (
+        "{'lightgbm', 'pandas', 'polars', 'numpy', 'numba', 'mlflow', 'shap', 'sklearn', 'bentoml', "
+        "'pyarrow', 'matplotlib'}"
+    )
     code = f"import sys, riskmodel, riskmodel.cli; print(sorted({heavy} & set(sys.modules)))"
     assert (
         subprocess.run(

@@ -1,4 +1,6 @@
-"""Commands that write: the ending decides the form, what was written can be read again, and only regular files are replaced."""
+"""Commands that write: the ending decides the form, what was written can be read again, and only regular
+files are replaced.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +116,10 @@ def test_a_full_closed_or_broken_standard_output_makes_no_traceback():
 
 
 def test_a_file_that_is_opened_while_standard_output_is_closed_is_not_printed_into(tmp_path):
-    code = f"from riskmodel import cli; cli._standard_streams(); f = open({str(tmp_path / 'f')!r}, 'w'); print('printed'); f.close()"
+    code = (
+        f"from riskmodel import cli; cli._standard_streams(); f = open({str(tmp_path / 'f')!r}, 'w'); "
+        "print('printed'); f.close()"
+    )
     subprocess.run(["sh", "-c", f'{sys.executable} -c "{code}" >&-'], check=True)
     assert (tmp_path / "f").read_text() == ""
 

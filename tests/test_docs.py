@@ -1,4 +1,6 @@
-"""What the documents say is so: links lead somewhere, commands exist, generated pages are up to date, names are not invented."""
+"""What the documents say is so: links lead somewhere, commands exist, generated pages are up to date, names
+are not invented.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Files: whole or not at all, private unless meant for others, links followed, devices and folders refused, full disks in one line."""
+"""Files: whole or not at all, private unless meant for others, links followed, devices and folders refused,
+full disks in one line.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""A full disk, in every command that writes: one line, exit code 1, nothing half-written, and an MLflow run that ends FAILED.
+"""A full disk, in every command that writes: one line, exit code 1, nothing half-written, and an MLflow run
+that ends FAILED.
 
-Files may grow no further than a limit, which the system enforces for root as well, in Python, SQLite, Polars and whatever else writes.
+Files may grow no further than a limit, which the system enforces for root as well, in Python, SQLite, Polars
+and whatever else writes.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def place(ruled, tmp_path, monkeypatch):
-    """A folder with older files under the names that the commands below write, and a project of its own: (folder, project, tables, run)."""
+    """A folder with older files under the names that the commands below write, and a project of its own:
+    (folder, project, tables, run).
+    """
     original, tables, run = ruled
     project = tmp_path / "project"
     shutil.copytree(original.root, project)

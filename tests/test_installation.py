@@ -1,4 +1,6 @@
-"""What is installed: the base package imports nothing that it does not depend on, and a missing extra is named in one line."""
+"""What is installed: the base package imports nothing that it does not depend on, and a missing extra is
+named in one line.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def plain(name: str) -> str:
 
 
 def closure(requirements: list[str]) -> set[str]:
-    """Distributions that these requirements bring, their own requirements included (here, on this interpreter)."""
+    """Distributions that these requirements bring, their own requirements included (here, on this
+    interpreter).
+    """
     from packaging.requirements import Requirement
 
     found: set[str] = set()

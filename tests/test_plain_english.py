@@ -9,8 +9,11 @@ import tokenize
 
 # Ordinary words that are no technical terms: a value is written, recorded or shown; a file is in a folder.
 DIALECT = re.compile(
-    r"\b(told|tells?|says?|said|saying|stands?|stood|standing|gives? back|given back|gave back|lies?|lay|lying"
-    r"|offices?|desks?|doors?|lessons?|exams?|comes? in|came in|goes out|went out)\b(?!:)",
+    (
+        r"\b(told|tells?|says?|said|saying|stands?|stood|standing|gives? back|given back|gave "
+        r"back|lies?|lay|lying|offices?|desks?|doors?|lessons?|exams?|comes? in|came in|goes out|went "
+        r"out)\b(?!:)"
+    ),
     re.IGNORECASE,
 )
 ELSEWHERE = ("casebook/", "visits/", "serving/", "cli.py")  # rooms that are still being rewritten

@@ -176,7 +176,9 @@ SHORT = {
 
 
 def test_a_function_is_called_by_its_own_name(project):
-    """No import renames what it imports: a reader who searches for a name finds every call. (`X as X` hands a name on.)"""
+    """No import renames what it imports: a reader who searches for a name finds every call. (`X as X` hands a
+    name on.)
+    """
     renamed = {}
     for path in (project.root / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -187,7 +189,9 @@ def test_a_function_is_called_by_its_own_name(project):
 
 
 def test_a_constructor_takes_at_most_four_values_by_position(project):
-    """`Finding("error", "bad_id", "income", "", "x", …)`: no type checker tells eleven strings side by side apart."""
+    """`Finding("error", "bad_id", "income", "", "x", …)`: no type checker tells eleven strings side by side
+    apart.
+    """
     trees = {
         path: ast.parse(path.read_text(encoding="utf-8")) for path in (project.root / "src").rglob("*.py")
     }
@@ -204,7 +208,9 @@ def test_a_constructor_takes_at_most_four_values_by_position(project):
 
 
 def test_the_search_for_constructors_finds_each_way_to_call_one():
-    """By name, by module, as `cls`, in a compiled function; not a class of another library with the same name."""
+    """By name, by module, as `cls`, in a compiled function; not a class of another library with the same
+    name.
+    """
     source = """
 from sqlalchemy import Table
 from riskmodel.tables.findings import Finding
@@ -271,7 +277,9 @@ def test_a_layout_by_hand_is_kept_for_tables_of_numbers_only(project):
 
 
 def test_a_class_name_means_one_thing(project):
-    """No two classes of the package have the same name: a reader who searches for one finds the other nowhere."""
+    """No two classes of the package have the same name: a reader who searches for one finds the other
+    nowhere.
+    """
     places = defaultdict(list)
     for path in sorted((project.root / "src").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

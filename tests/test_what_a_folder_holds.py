@@ -1,4 +1,6 @@
-"""Tests see what git tracks, whatever was run in the folder before: `make demo` and `make serve`, then `make test`, in one clone."""
+"""Tests see what git tracks, whatever was run in the folder before: `make demo` and `make serve`, then `make
+test`, in one clone.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def used_clone(checkout, tmp_path_factory):
 
 
 def test_the_tests_of_a_used_clone_see_nothing_of_what_was_left_in_it(used_clone, tmp_path):
-    """A test of its own, run there by pytest: the project of the tests holds no file that git does not track."""
+    """A test of its own, run there by pytest: the project of the tests holds no file that git does not
+    track.
+    """
     (used_clone / "tests" / "test_probe.py").write_text(
         "def test_probe(project, own_project):\n"
         f"    left = {sorted(LEFT_BEHIND)!r}\n"

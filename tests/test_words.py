@@ -7,10 +7,14 @@ import re
 import pytest
 
 FORBIDDEN = re.compile(
-    r"\b(eligib\w+|determinations?|poor households?|approv\w+|reject\w*|entity|entities|贫困户认定|批准|不符合条件)\b",
+    (
+        r"\b(eligib\w+|determinations?|poor "
+        r"households?|approv\w+|reject\w*|entity|entities|贫困户认定|批准|不符合条件)\b"
+    ),
     re.IGNORECASE,
 )
-# Where such a word may stand: the field name that a caller asked for by that name, and a library's own module.
+# Where such a word may stand: the field name that a caller asked for by that name, and a library's own
+# module.
 ALLOWED = re.compile(r"signal_not_determination|mlflow\.entities")
 FOLDERS = ("src", "features", "training", "serving", "notebooks", "docs")
 

@@ -1,4 +1,6 @@
-"""A casebook on SQLite and on PostgreSQL with one list; and, for look-ups and the page's answers, the small county that the service tests use."""
+"""A casebook on SQLite and on PostgreSQL with one list; and, for look-ups and the page's answers, the small
+county that the service tests use.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The casebook on SQLite and on PostgreSQL: what was acknowledged stays, the audit cannot be changed unseen, and it starts by itself."""
+"""The casebook on SQLite and on PostgreSQL: what was acknowledged stays, the audit cannot be changed unseen,
+and it starts by itself.
+"""
 
 from __future__ import annotations
 

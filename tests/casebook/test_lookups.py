@@ -1,4 +1,6 @@
-"""Look-ups on SQLite and on PostgreSQL: the same list and scores give the same pages, counts and households, narrowed to the areas of whoever asks."""
+"""Look-ups on SQLite and on PostgreSQL: the same list and scores give the same pages, counts and households,
+narrowed to the areas of whoever asks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Households that move, split and merge: each key sees what happened in its own areas, up to the day asked for; counts follow the filters."""
+"""Households that move, split and merge: each key sees what happened in its own areas, up to the day asked
+for; counts follow the filters.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,9 @@ from tests.casebook.test_record import county as county_tables
 A, B = "522301", "520402"  # two counties
 A1, A2, B1 = "522301101201", "522301102201", "520402101201"  # villages: two townships of A, one of B
 NOVEMBER, DECEMBER, JANUARY = dt.date(2025, 10, 31), dt.date(2025, 11, 30), dt.date(2025, 12, 31)
-# Where each household lived at each scoring. mover: from A to B; towner: from one township of A to the other; split: a part of `whole` that
-# was set up as a household of its own in B; merged: went into another household after December.
+# Where each household lived at each scoring. mover: from A to B; towner: from one township of A to the other;
+# split: a part of `whole` that was set up as a household of its own in B; merged: went into another household
+# after December.
 HOMES = {
     NOVEMBER: {"mover": A1, "towner": A1, "whole": A1, "merged": A2, "stays": A2},
     DECEMBER: {"mover": A1, "towner": A1, "whole": A1, "merged": A2, "stays": A2},
@@ -138,7 +141,9 @@ def moved(url):
 
 
 def told(book, areas, name, as_of=None):
-    """The villages that an answer about a household tells anything of, and the days of its visits; None: there is no answer."""
+    """The villages that an answer about a household tells anything of, and the days of its visits; None:
+    there is no answer.
+    """
     found = lookups.household(book.engine, areas, name, as_of)
     if found is None:
         return None
@@ -156,7 +161,8 @@ def told(book, areas, name, as_of=None):
 @pytest.mark.parametrize(
     ("areas", "name", "as_of", "expected"),
     [
-        # who moved to another county: the new county knows it from there on, the old one up to then, on demand
+        # who moved to another county: the new county knows it from there on, the old one up to then, on
+        # demand
         ((A,), "mover", None, None),
         ((A,), "mover", DECEMBER, ({A1}, ["2025-11-05", "2025-12-05"])),
         ((A,), "mover", NOVEMBER, ({A1}, ["2025-11-05"])),
@@ -213,7 +219,9 @@ def test_the_list_maker_of_a_county_does_not_see_visits_of_another(moved):
 
 
 def test_a_township_key_is_not_told_the_countys_totals(moved):
-    """Neither in the notes of a page, nor in those of a file, nor as the number of households that a rank is out of in another county."""
+    """Neither in the notes of a page, nor in those of a file, nor as the number of households that a rank is
+    out of in another county.
+    """
     for areas, notes in (((A,), 1), ((A[:2],), 1), ((A1[:9],), 0)):
         head = next(head for head in lookups.list_heads(moved.engine, areas, county=A))
         assert (

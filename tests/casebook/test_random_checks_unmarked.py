@@ -1,4 +1,6 @@
-"""Who was drawn for a random check stands in no field, code, order, count or filter that the score does not explain."""
+"""Who was drawn for a random check stands in no field, code, order, count or filter that the score does not
+explain.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def test_a_row_reads_as_a_lead_exactly_where_it_has_one_whatever_put_it_there(sc
 
 
 def test_a_random_check_with_a_lead_reads_like_a_lead_before_and_after_its_visit(service, screener):
-    """A department rule may be met by somebody who was drawn. `screening` beside the lead would tell that chance put him there."""
+    """A department rule may be met by somebody who was drawn. `screening` beside the lead would tell that
+    chance put him there.
+    """
     from sqlalchemy import update
 
     from riskmodel.casebook.schema import list_rows

@@ -1,4 +1,6 @@
-"""The way back: each row is taken in or comes back with its reason, and the same file twice changes nothing."""
+"""The way back: each row is taken in or comes back with its reason, and the same file twice changes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -331,7 +333,9 @@ def test_what_the_casebook_gives_back_is_the_list_that_was_given_out(own, visits
 
 
 def test_recall_comes_from_random_checks_alone(own, tmp_path):
-    """Ten of 40 are listed, one of them drawn from 31: the confirmed check stands for 1 / chance households."""
+    """Ten of 40 are listed, one of them drawn from 31: the confirmed check stands for 1 / chance
+    households.
+    """
     visits = next_list(own, scores(), county(), AS_OF, capacity=10, issue=True)
     drawn = visits.rows.filter(visits.rows["listed_as"] == "random_check")["household_id"][0]
     rows = {row: found() if household(visits, row) == drawn or row == 1 else fine() for row in range(1, 11)}

@@ -1,4 +1,6 @@
-"""Results in force: corrections, older files, withdrawals, contradictions, late visits; the same for every reader, on SQLite and PostgreSQL."""
+"""Results in force: corrections, older files, withdrawals, contradictions, late visits; the same for every
+reader, on SQLite and PostgreSQL.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def outcomes(book):
 
 @pytest.fixture
 def drawn(book):
-    """The list of 99 households with four more, o0 to o3, that were drawn for random checks with a chance of a half, of eight."""
+    """The list of 99 households with four more, o0 to o3, that were drawn for random checks with a chance of
+    a half, of eight.
+    """
     with writing(book.engine) as connection:
         check = {
             "list_hash": JANUARY,
@@ -112,7 +116,9 @@ def later_list(book, as_of=dt.date(2026, 1, 31), cycle="2026-02", name=FEBRUARY,
 
 
 def test_a_confirmation_that_its_team_corrected_is_counted_by_no_reader(drawn):
-    """Four random checks, one confirmed by a slip and corrected by the same team: none of four is confirmed."""
+    """Four random checks, one confirmed by a slip and corrected by the same team: none of four is
+    confirmed.
+    """
     take(drawn, *(result(f"o{n}", "risk_confirmed" if n == 0 else "no_risk") for n in range(4)))
     assert drawn.recall(JANUARY).checks_confirmed == 1
     corrected = take(drawn, result("o0"), known="2026-01-07")
@@ -229,7 +235,9 @@ def test_what_cannot_be_withdrawn_is_refused_in_words(book, change, fault):
     ],
 )
 def test_contradictory_results_make_nobody_monitored_until_they_are_cleared(book, second, clear):
-    """Two teams disagree on 7 January: from that day their results decide nothing; what is cleared up counts from that day on."""
+    """Two teams disagree on 7 January: from that day their results decide nothing; what is cleared up counts
+    from that day on.
+    """
     take(book, result(team="T1"))
     made = take(book, result(team="T2", outcome=second, day="2026-01-06"), known="2026-01-07")
     assert [conflict.household_id for conflict in made.conflicts] == ["h1"]
@@ -414,7 +422,9 @@ def test_recall_of_too_few_checks_says_so_and_nothing_else(drawn):
 
 
 def test_no_single_household_can_be_worked_out_from_two_answers_of_recall(own_project):
-    """Two months of checks, then the same with one household more: the words are the same, as counts go by fives."""
+    """Two months of checks, then the same with one household more: the words are the same, as counts go by
+    fives.
+    """
     texts = []
     for confirmed in (5, 6):
         name = give_out(own_project, f"2026-0{confirmed}", dt.date(2026, confirmed, 1), outside=160)
@@ -438,7 +448,9 @@ def test_no_single_household_can_be_worked_out_from_two_answers_of_recall(own_pr
 
 
 def test_today_is_the_countys_on_a_host_in_another_zone(monkeypatch):
-    """20:00 UTC on 4 January is 04:00 on the 5th in Shanghai: a visit of that morning is no visit of tomorrow."""
+    """20:00 UTC on 4 January is 04:00 on the 5th in Shanghai: a visit of that morning is no visit of
+    tomorrow.
+    """
     import riskmodel.settings as module
 
     class Clock(dt.datetime):
@@ -477,7 +489,9 @@ def test_the_commands_withdraw_and_close_with_a_waiver(own_project):
 
 
 def test_results_of_the_form_before_are_put_into_chains(tmp_path):
-    """A casebook of form 0002: T2 and t2 of one household become one chain, whose newest result counts; nothing is lost."""
+    """A casebook of form 0002: T2 and t2 of one household become one chain, whose newest result counts;
+    nothing is lost.
+    """
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine, text
@@ -495,20 +509,23 @@ def test_results_of_the_form_before_are_put_into_chains(tmp_path):
         connection.execute(text("INSERT INTO cycles VALUES ('522301', '2026-01', 'now', NULL)"))
         connection.execute(
             text(
-                "INSERT INTO lists VALUES ('h', '522301', '2026-01', '2025-12-31', 1, 'm', '{}', '[]', 'now', 1, NULL, NULL)"
+                "INSERT INTO lists VALUES ('h', '522301', '2026-01', '2025-12-31', 1, 'm', '{}', '[]', "
+                "'now', 1, NULL, NULL)"
             )
         )
         connection.execute(
             text(
-                "INSERT INTO list_rows VALUES ('h', 'h1', 1, 0, '522301100', '522301100200', 'none', 'model', NULL, 1.0, '{}', NULL)"
+                "INSERT INTO list_rows VALUES ('h', 'h1', 1, 0, '522301100', '522301100200', 'none', "
+                "'model', NULL, 1.0, '{}', NULL)"
             )
         )
         for number, (team, outcome) in enumerate([("T2", "risk_confirmed"), ("ｔ２", "no_risk")]):
             connection.execute(
                 text(
-                    "INSERT INTO visits (event_id, version, content_hash, list_hash, household_id, visited_on, known_on, recorded_at, recorded_by, "
-                    "origin, outcome, risk_kinds, disagreement, visitor, note) VALUES (:event, 1, 'c', 'h', 'h1', '2026-01-05', :known, 'now', 'a', "
-                    "'screening', :outcome, '', '', :team, '')"
+                    "INSERT INTO visits (event_id, version, content_hash, list_hash, household_id, "
+                    "visited_on, known_on, recorded_at, recorded_by, origin, outcome, risk_kinds, "
+                    "disagreement, visitor, note) VALUES (:event, 1, 'c', 'h', 'h1', '2026-01-05', :known, "
+                    "'now', 'a', 'screening', :outcome, '', '', :team, '')"
                 ),
                 {
                     "event": f"visit-{team}",

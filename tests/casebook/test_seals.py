@@ -1,4 +1,6 @@
-"""What is kept fits the audit: a changed, added or missing row is named; nothing is replaced; revoked keys stay revoked; no empty casebook in place of one."""
+"""What is kept fits the audit: a changed, added or missing row is named; nothing is replaced; revoked keys
+stay revoked; no empty casebook in place of one.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def without_triggers(book, *statements):
 
 @pytest.fixture
 def sealed(moved):  # noqa: F811
-    """Two counties with scores, results, a withdrawal and two keys; the lists, put in by hand, are sealed like those of an earlier form."""
+    """Two counties with scores, results, a withdrawal and two keys; the lists, put in by hand, are sealed
+    like those of an earlier form.
+    """
     add_key(moved.engine, name="desk", role="screener", areas=["522301"], purpose="visits")
     gone = add_key(moved.engine, name="old desk", role="screener", areas=["522301"], purpose="visits")
     revoke_key(moved.engine, gone.key.key_id)
@@ -63,8 +67,11 @@ def test_what_was_kept_in_the_usual_way_fits_the_audit(sealed):
         ("UPDATE visits SET known_on = '2025-11-01' WHERE number = 1", "result 1 of mover: changed"),
         ("DELETE FROM visits WHERE number = 4", "result 4: it is missing"),
         (
-            "INSERT INTO visits SELECT 99, 'x', 1, content_hash, list_hash, household_id, visited_on, known_on, recorded_at, recorded_by, "
-            "origin, outcome, risk_kinds, disagreement, visitor, note, 'x' FROM visits WHERE number = 1",
+            (
+                "INSERT INTO visits SELECT 99, 'x', 1, content_hash, list_hash, household_id, visited_on, "
+                "known_on, recorded_at, recorded_by, origin, outcome, risk_kinds, disagreement, visitor, "
+                "note, 'x' FROM visits WHERE number = 1"
+            ),
             "result 99 of mover: no audit entry has its seal",
         ),
         ("DELETE FROM withdrawals", "it is missing"),
@@ -74,7 +81,10 @@ def test_what_was_kept_in_the_usual_way_fits_the_audit(sealed):
             "scores as of 2025-12-31 (scoring 3): changed: the score of whole",
         ),
         (
-            "UPDATE said SET content = (SELECT content FROM said WHERE household_id = 'whole' AND scoring = 1) WHERE household_id = 'split'",
+            (
+                "UPDATE said SET content = (SELECT content FROM said WHERE household_id = 'whole' AND "
+                "scoring = 1) WHERE household_id = 'split'"
+            ),
             "changed: the reasons of split",
         ),
         (
@@ -152,12 +162,22 @@ def test_an_entry_that_was_rewritten_with_its_own_hash_breaks_the_link_of_the_ne
     "statement",
     [
         "REPLACE INTO audit SELECT * FROM audit WHERE number = 1",
-        "INSERT OR REPLACE INTO audit SELECT number, at, 'nobody', role, purpose, action, subject, model_version, details, previous, hash FROM audit",
+        (
+            "INSERT OR REPLACE INTO audit SELECT number, at, 'nobody', role, purpose, action, subject, "
+            "model_version, details, previous, hash FROM audit"
+        ),
         "INSERT OR REPLACE INTO visits SELECT * FROM visits WHERE number = 1",
-        "INSERT OR REPLACE INTO visits (event_id, version, chain, content_hash, list_hash, household_id, visited_on, known_on, recorded_at, recorded_by, "
-        "origin, outcome, risk_kinds, disagreement, visitor, note) SELECT event_id, version, chain, content_hash, list_hash, household_id, visited_on, "
-        "known_on, recorded_at, recorded_by, origin, 'no_risk', '', disagreement, visitor, note FROM visits",
-        "REPLACE INTO withdrawals SELECT visit_number, withdrawn_on, withdrawn_at, withdrawn_by, 'another' FROM withdrawals",
+        (
+            "INSERT OR REPLACE INTO visits (event_id, version, chain, content_hash, list_hash, "
+            "household_id, visited_on, known_on, recorded_at, recorded_by, origin, outcome, risk_kinds, "
+            "disagreement, visitor, note) SELECT event_id, version, chain, content_hash, list_hash, "
+            "household_id, visited_on, known_on, recorded_at, recorded_by, origin, 'no_risk', '', "
+            "disagreement, visitor, note FROM visits"
+        ),
+        (
+            "REPLACE INTO withdrawals SELECT visit_number, withdrawn_on, withdrawn_at, withdrawn_by, "
+            "'another' FROM withdrawals"
+        ),
     ],
 )
 def test_nothing_that_was_recorded_can_be_replaced_in_sqlite(tmp_path, statement):
@@ -177,7 +197,10 @@ def test_nothing_that_was_recorded_can_be_replaced_in_sqlite(tmp_path, statement
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO visits SELECT * FROM visits WHERE number = 1 ON CONFLICT (number) DO UPDATE SET outcome = 'no_risk'",
+        (
+            "INSERT INTO visits SELECT * FROM visits WHERE number = 1 ON CONFLICT (number) DO UPDATE SET "
+            "outcome = 'no_risk'"
+        ),
         "TRUNCATE withdrawals",
         "UPDATE withdrawals SET reason = 'another'",
     ],
@@ -338,16 +361,20 @@ def test_a_casebook_of_the_form_before_is_sealed_when_it_is_brought_up(tmp_path)
         command.upgrade(config, "0003")
         connection.exec_driver_sql("INSERT INTO cycles VALUES ('522301', '2026-01', 'now', NULL)")
         connection.exec_driver_sql(
-            "INSERT INTO lists VALUES ('h', '522301', '2026-01', '2025-12-31', 1, 'm', '{}', '[]', 'now', 1, NULL, NULL)"
+            "INSERT INTO lists VALUES ('h', '522301', '2026-01', '2025-12-31', 1, 'm', '{}', '[]', 'now', "
+            "1, NULL, NULL)"
         )
         connection.exec_driver_sql(
-            "INSERT INTO list_rows VALUES ('h', 'h1', 1, 0, '522301100', '522301100200', 'none', 'model', NULL, 1.0, '{}', NULL)"
+            "INSERT INTO list_rows VALUES ('h', 'h1', 1, 0, '522301100', '522301100200', 'none', 'model', "
+            "NULL, 1.0, '{}', NULL)"
         )
         connection.exec_driver_sql(
-            "INSERT INTO visits VALUES (1, 'e', 1, 'c', 'h', 'h1', '2026-01-05', '2026-01-06', 'now', 'a', 'screening', 'no_risk', '', '', 'T2', '', 'e')"
+            "INSERT INTO visits VALUES (1, 'e', 1, 'c', 'h', 'h1', '2026-01-05', '2026-01-06', 'now', 'a', "
+            "'screening', 'no_risk', '', '', 'T2', '', 'e')"
         )
         connection.exec_driver_sql(
-            "INSERT INTO keys VALUES ('k', 'x', 'desk', 'screener', '522301', 'visits', '2026-01-01T00:00:00+00:00', 'a', '2027-01-01T00:00:00+00:00', NULL, NULL)"
+            "INSERT INTO keys VALUES ('k', 'x', 'desk', 'screener', '522301', 'visits', "
+            "'2026-01-01T00:00:00+00:00', 'a', '2027-01-01T00:00:00+00:00', NULL, NULL)"
         )
     engine.dispose()
     book = Casebook(connect(make_url(url)))
@@ -366,7 +393,9 @@ def test_a_casebook_of_the_form_before_is_sealed_when_it_is_brought_up(tmp_path)
 
 
 def test_why_a_household_is_not_on_the_list_is_sealed_with_the_list(own):
-    """Of 40 households 10 are on the list or drawn; the others have their reason in the seal of the list's own entry."""
+    """Of 40 households 10 are on the list or drawn; the others have their reason in the seal of the list's
+    own entry.
+    """
     from riskmodel.casebook import next_list
     from tests.casebook.test_record import AS_OF, county, scores
 
@@ -378,7 +407,10 @@ def test_why_a_household_is_not_on_the_list_is_sealed_with_the_list(own):
     name = f"list 2026-01 of {made.county_code} ({made.hash[:12]})"
     without_triggers(
         book,
-        f"UPDATE not_listed SET reason = 'monitored', since = '2025-01-01' WHERE household_id = '{others[7]}'",
+        (
+            "UPDATE not_listed SET reason = 'monitored', since = '2025-01-01' WHERE household_id = "
+            f"'{others[7]}'"
+        ),
     )
     assert book.content_faults() == [f"those not on {name}: changed: the absence of {others[7]}"]
     without_triggers(book, f"DELETE FROM not_listed WHERE household_id = '{others[7]}'")
@@ -401,11 +433,13 @@ def test_what_a_casebook_of_form_0005_says_of_absences_is_sealed_when_it_is_brou
         connection.exec_driver_sql("INSERT INTO cycles VALUES ('522301', '2026-01', 'now', NULL)")
         for number, name in enumerate(("h", "i"), start=1):
             connection.exec_driver_sql(
-                f"INSERT INTO lists VALUES ('{name}', '522301', '2026-01', '2025-12-31', 1, 'm', '{{}}', '[]', 'now', {number}, NULL, NULL)"
+                f"INSERT INTO lists VALUES ('{name}', '522301', '2026-01', '2025-12-31', 1, 'm', '{{}}', "
+                f"'[]', 'now', {number}, NULL, NULL)"
             )
         for number in range(20):
             connection.exec_driver_sql(
-                f"INSERT INTO not_listed VALUES ('h', 'n{number}', '522301100200', 'waiting', NULL, NULL, NULL, NULL)"
+                f"INSERT INTO not_listed VALUES ('h', 'n{number}', '522301100200', 'waiting', NULL, NULL, "
+                "NULL, NULL)"
             )
         audit.append_all(connection, list(seals.everything(connection)))
     engine.dispose()

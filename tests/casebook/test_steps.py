@@ -1,4 +1,6 @@
-"""The steps of a month beside list and results: cycles, closing, recall, disagreements, backups; as functions and as commands."""
+"""The steps of a month beside list and results: cycles, closing, recall, disagreements, backups; as functions
+and as commands.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def riskmodel(*arguments, **more):
 
 
 def give_out(project, cycle, as_of, county="522301", number=1, listed=6, outside=40):
-    """A list of `listed` households, with so many outside of which every fourth was drawn with a chance of a quarter."""
+    """A list of `listed` households, with so many outside of which every fourth was drawn with a chance of a
+    quarter.
+    """
     book = Casebook.of(project)
     name = f"{county}{cycle}{number}".ljust(64, "0")
     with writing(book.engine) as connection:
@@ -169,7 +173,9 @@ def test_where_two_counties_have_the_cycle_the_county_must_be_named(own):
 
 
 def test_recall_pools_the_cycles_and_can_be_asked_for_a_county_or_a_time(own):
-    """Each month: six listed, of them two confirmed; ten of forty others drawn, of them five confirmed, each standing for four."""
+    """Each month: six listed, of them two confirmed; ten of forty others drawn, of them five confirmed, each
+    standing for four.
+    """
     for month in (1, 2):
         name = give_out(own, f"2026-{month:02d}", dt.date(2026, month, 1))
         listed = {f"h{n}": "risk_confirmed" if n < 2 else "no_risk" for n in range(6)}
@@ -189,7 +195,9 @@ def test_recall_pools_the_cycles_and_can_be_asked_for_a_county_or_a_time(own):
 
 
 def swept(villages, confirmed=(), day=dt.date(2026, 1, 15)):
-    """Tables of a county in which the sweep saw the households of some villages; o0 to o19 live in village 201, o20 to o39 in 202."""
+    """Tables of a county in which the sweep saw the households of some villages; o0 to o19 live in village
+    201, o20 to o39 in 202.
+    """
     home = {f"o{n}": "201" if n < 20 else "202" for n in range(40)}
     rows = [
         {
@@ -225,7 +233,9 @@ def swept(villages, confirmed=(), day=dt.date(2026, 1, 15)):
 
 
 def test_a_village_that_was_swept_whole_is_counted_and_the_others_are_estimated(own):
-    """Two of village 201 are found by the sweep: two are missed there. In 202 one of five drawn is confirmed and stands for four: six in all."""
+    """Two of village 201 are found by the sweep: two are missed there. In 202 one of five drawn is confirmed
+    and stands for four: six in all.
+    """
     name = give_out(own, "2026-01", dt.date(2025, 12, 31))
     drawn = {f"o{n}": "risk_confirmed" if n == 20 else "no_risk" for n in range(0, 40, 4)}
     visit(own, name, dt.date(2026, 1, 5), h0="risk_confirmed", **drawn)
@@ -344,7 +354,8 @@ def test_a_full_disk_leaves_the_old_file_and_the_old_backup(own, tmp_path):
 def test_a_full_disk_while_results_come_in_records_nothing_and_loses_nothing(own, tmp_path):
     name = give_out(own, "2026-01", dt.date(2025, 12, 31))
     visit(own, name, dt.date(2026, 1, 5), h0="no_risk")
-    header = "cycle,list_hash,turn,household_id,visited_on,outcome,risk_1,risk_2,risk_3,disagreement,visitor,note\n"
+    names = "cycle,list_hash,turn,household_id,visited_on,outcome,risk_1,risk_2,risk_3"
+    header = f"{names},disagreement,visitor,note\n"
     rows = "".join(f"2026-01,{name},now,h{n},2026-01-06,no_risk,,,,,{n},{'长' * 400}\n" for n in range(1, 6))
     (tmp_path / "filled.csv").write_text(header + rows, encoding="utf-8")
     size = max(path.stat().st_size for path in (own.root / "casebook").iterdir())

@@ -1,4 +1,6 @@
-"""The list as a team gets it: real scores of the synthetic county, with reasons, what to check, exits; given out and kept."""
+"""The list as a team gets it: real scores of the synthetic county, with reasons, what to check, exits; given
+out and kept.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Contributions are exact: LightGBM's own calculation is the yardstick, on ordinary rows and on every odd one that can occur."""
+"""Contributions are exact: LightGBM's own calculation is the yardstick, on ordinary rows and on every odd one
+that can occur.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,9 @@ def rows(n: int = 1500, p: int = 8, seed: int = 0):
 def odd_rows(p: int = 8):
     """Every value that a table can hold and a few that it cannot, in every column."""
     values = [
-        np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-36, -1e-36, 1e-35, 5e-324, 1e300, -1e300, 1.7976931348623157e308,
-        -0.5, -0.999999, -1.0, -3.0, 0.5, 3.7, 69.999, 70.0, 1000.0, 2147483647.0, 2147483648.0, -2147483649.0, 4e9, 1e19,
+        np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-36, -1e-36, 1e-35, 5e-324, 1e300, -1e300,
+        1.7976931348623157e308, -0.5, -0.999999, -1.0, -3.0, 0.5, 3.7, 69.999, 70.0, 1000.0,
+        2147483647.0, 2147483648.0, -2147483649.0, 4e9, 1e19,
     ]  # fmt: skip
     base, _ = rows(len(values) * p, p, seed=9)
     for place, value in enumerate(values):
@@ -444,9 +447,10 @@ def in_a_process_of_its_own(code: str, **environment: str) -> str:
 
 
 LOAD = (
-    "import sys, pathlib; from riskmodel.explaining.contributions import Explainer; from riskmodel.training.model import Model;"
-    "folder = pathlib.Path({folder!r}); e = Explainer.load(folder, Model.load(folder / 'model').booster_texts);"
-    "import numpy as np; e.contributions(np.zeros((3, e.n_features)));"
+    "import sys, pathlib; from riskmodel.explaining.contributions import Explainer; from "
+    "riskmodel.training.model import Model;folder = pathlib.Path({folder!r}); e = Explainer.load(folder, "
+    "Model.load(folder / 'model').booster_texts);import numpy as np; e.contributions(np.zeros((3, "
+    "e.n_features)));"
 )
 
 
@@ -470,18 +474,19 @@ def test_after_the_warm_up_of_an_installation_no_explanation_waits_for_a_compile
     )
     assert in_a_process_of_its_own(warm_up + count, **cache) == "0"
     # a real county, real reasons, in another process: everything that they call was compiled by the warm-up
-    real = (
-        LOAD.format(folder=str(tmp_path))
-        + "import datetime as dt; from riskmodel.project import Project; from riskmodel.features.catalogue import load_catalogue;"
-        "from riskmodel.features.matrix import FeatureMatrix; from riskmodel.screening.reasons import Wordbook, give_reasons;"
-        "from riskmodel.screening.reference import Reference;"
-        f"project = Project.find({str(Path.cwd())!r}); catalogue = load_catalogue(project); names = tuple(catalogue.with_status('active'));"
-        "draw = np.random.default_rng(0); X = draw.random((200, len(names))); day = dt.date(2025, 1, 1);"
-        "villages = np.array(['522301101201'] * 200, dtype=object);"
-        "matrix = FeatureMatrix(day, np.array([str(i) for i in range(200)], dtype=object), villages, names, X);"
-        "reference = Reference.of(matrix); book = Wordbook.load(project, catalogue);"
-        "table = give_reasons(book, names, X, draw.normal(size=X.shape), villages, reference, as_of=day); table.texts('zh');"
-        "give_reasons(book, names, X[:1], draw.normal(size=(1, len(names))), villages[:1], Reference.nothing(day, names), as_of=day);"
+    real = LOAD.format(folder=str(tmp_path)) + (
+        "import datetime as dt; from riskmodel.project import Project; from "
+        "riskmodel.features.catalogue import load_catalogue;from riskmodel.features.matrix import "
+        "FeatureMatrix; from riskmodel.screening.reasons import Wordbook, give_reasons;from "
+        f"riskmodel.screening.reference import Reference;project = Project.find({str(Path.cwd())!r}); "
+        "catalogue = load_catalogue(project); names = tuple(catalogue.with_status('active'));draw = "
+        "np.random.default_rng(0); X = draw.random((200, len(names))); day = dt.date(2025, 1, 1);"
+        "villages = np.array(['522301101201'] * 200, dtype=object);matrix = FeatureMatrix(day, "
+        "np.array([str(i) for i in range(200)], dtype=object), villages, names, X);reference = "
+        "Reference.of(matrix); book = Wordbook.load(project, catalogue);table = give_reasons(book, "
+        "names, X, draw.normal(size=X.shape), villages, reference, as_of=day); table.texts('zh');"
+        "give_reasons(book, names, X[:1], draw.normal(size=(1, len(names))), villages[:1], "
+        "Reference.nothing(day, names), as_of=day);"
     )
     assert in_a_process_of_its_own(real + count, **cache) == "0"
 

@@ -66,10 +66,11 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
 
 
 def tables_from(text: str, members: int = 1) -> Tables:
-    """Tables from blocks of text: the table's name, a line of columns, a line a row; `.` is missing, columns left out have defaults.
+    """Tables from blocks of text: the table's name, a line of columns, a line a row; `.` is missing, columns
+    left out have defaults.
 
-    Without a block `households` there is H1; without a block `members` it has `members` members M1, M2, … known_on defaults to
-    occurred_on, event ids are numbered.
+    Without a block `households` there is H1; without a block `members` it has `members` members M1, M2, …
+    known_on defaults to occurred_on, event ids are numbered.
     """
     rows: dict[str, list[dict[str, object]]] = {}
     for block in [part.strip() for part in text.split("\n\n") if part.strip()]:

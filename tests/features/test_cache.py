@@ -1,4 +1,6 @@
-"""The folder of compiled kernels does not grow, and nothing in it runs that another user could have put there."""
+"""The folder of compiled kernels does not grow, and nothing in it runs that another user could have put
+there.
+"""
 
 import os
 import time

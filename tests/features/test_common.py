@@ -1,4 +1,6 @@
-"""What all feature functions share, at its edges: a row on each side of every limit. Plain Python, nothing is compiled."""
+"""What all feature functions share, at its edges: a row on each side of every limit. Plain Python, nothing is
+compiled.
+"""
 
 from __future__ import annotations
 

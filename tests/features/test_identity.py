@@ -38,7 +38,9 @@ def some(rng: random.Random, column, day: dt.date):
 
 
 def household(rng: random.Random, number: int, leave_out: set[str]) -> dict[str, list[dict]]:
-    """Everything about two neighbouring households between which members may move: gaps, corrections and repeated rows included."""
+    """Everything about two neighbouring households between which members may move: gaps, corrections and
+    repeated rows included.
+    """
     ids = [f"H{number:05d}a", f"H{number:05d}b"]
     members = [f"M{number:05d}{letter}" for letter in "abcdef"[: rng.randint(2, 6)]]
     rows: dict[str, list[dict]] = {}

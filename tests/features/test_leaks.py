@@ -1,4 +1,6 @@
-"""No look into the future: the hunt finds nothing in our features, and finds each of five leaks that are planted."""
+"""No look into the future: the hunt finds nothing in our features, and finds each of five leaks that are
+planted.
+"""
 
 from __future__ import annotations
 

@@ -68,7 +68,8 @@ def test_the_gap_takes_off_compliant_medical_cost_and_the_line_of_the_place(valu
     2023-12-31   5000       5000
     """
     )
-    # Guizhou from 2023: 7,300. The second bill does not say what is compliant: all of it counts. The third is of the year before.
+    # Guizhou from 2023: 7,300. The second bill does not say what is compliant: all of it counts. The third is
+    # of the year before.
     net = 6000 + 9000 + 300 + 1200 - 2500
     assert value("income_gap_pp", "2025-01-15", text, members=2) == (net - (600 + 400)) / 2 - 7300
 

@@ -1,4 +1,6 @@
-"""A project's own feature functions: one function and one entry in the project's folder, and they are features like all others."""
+"""A project's own feature functions: one function and one entry in the project's folder, and they are
+features like all others.
+"""
 
 from __future__ import annotations
 
@@ -285,7 +287,9 @@ def test_two_projects_do_not_mix(county_project, catalogue):
 def test_from_init_to_a_trained_model_that_uses_the_own_feature(
     project, county_folder, tmp_path, monkeypatch, capsys
 ):
-    """What docs/add-a-feature.md says, done: a new project, one function, one entry, features, a model, and the rows behind a value."""
+    """What docs/add-a-feature.md says, done: a new project, one function, one entry, features, a model, and
+    the rows behind a value.
+    """
     import json
 
     import polars as pl
@@ -307,8 +311,14 @@ def test_from_init_to_a_trained_model_that_uses_the_own_feature(
     monkeypatch.chdir(ours.root)
     write(ours, FUNCTION, ENTRY)
     (ours.root / "training" / "plans" / "tiny.yaml").write_text(
-        "title: {zh: 试, en: tiny}\nfeatures: {groups: [illness]}\nmembers: 2\n"
-        "learner:\n  lightgbm: {rounds_at_most: 10, patience: 5, learning_rate: 0.1, rows_in_leaf_at_least: 30, bins: 15}\n",
+        (
+            "title: {zh: 试, en: tiny}\n"
+            "features: {groups: [illness]}\n"
+            "members: 2\n"
+            "learner:\n"
+            "  lightgbm: {rounds_at_most: 10, patience: 5, learning_rate: 0.1, rows_in_leaf_at_least: 30, "
+            "bins: 15}\n"
+        ),
         encoding="utf-8",
     )
     run("features", str(county_folder), "--as-of", "2025-06-30", "--output", "features.parquet")

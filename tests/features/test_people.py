@@ -33,7 +33,8 @@ def test_a_household_without_a_bill_has_no_cost_but_without_the_table_it_is_unkn
 
 
 def test_distances_to_thresholds(value):
-    # General household: inpatient 20,000; self-paid 100 % of the 21,691 of 2023, in force until the end of January 2025.
+    # General household: inpatient 20,000; self-paid 100 % of the 21,691 of 2023, in force until the end of
+    # January 2025.
     assert value("inpatient_rule_ratio", "2025-01-14", BILLS) == 8000 / 20000
     assert value("self_paid_rule_ratio", "2025-01-14", BILLS) == 8600 / (1.0 * 21691)
     lifted = (

@@ -1,4 +1,6 @@
-"""Dated values: the narrower area over the wider, the county's own table over the files, and no value before the first or after an end."""
+"""Dated values: the narrower area over the wider, the county's own table over the files, and no value before
+the first or after an end.
+"""
 
 from __future__ import annotations
 

@@ -1,12 +1,15 @@
-"""Mutation testing of the rooms that decide: small faults are put into the code one at a time, and the nearest tests must notice each.
+"""Mutation testing of the rooms that decide: small faults are put into the code one at a time, and the
+nearest tests must notice each.
 
-`make mutants` runs all rooms (`make mutants ROOM=folds` one); `--sample N --seed S` tries N mutants of every room. The mutants are made by
-cosmic-ray's operators. Its own worker starts an interpreter for every mutant, which takes longer than the tests; here the libraries are loaded
-once and every mutant is put into the modules of a fork; no file is changed. mutmut is not used: it puts a switch into every function, while
-`features.kernel` puts the text of the feature functions together into one compiled kernel; and it forks after polars has started its
-threads, which then hang.
+`make mutants` runs all rooms (`make mutants ROOM=folds` one); `--sample N --seed S` tries N mutants of every
+room. The mutants are made by cosmic-ray's operators. Its own worker starts an interpreter for every mutant,
+which takes longer than the tests; here the libraries are loaded once and every mutant is put into the modules
+of a fork; no file is changed. mutmut is not used: it puts a switch into every function, while
+`features.kernel` puts the text of the feature functions together into one compiled kernel; and it forks after
+polars has started its threads, which then hang.
 
-Compiled functions run as plain Python (NUMBA_DISABLE_JIT). A mutant that no test can notice is argued in `equivalent.yaml`, one by one.
+Compiled functions run as plain Python (NUMBA_DISABLE_JIT). A mutant that no test can notice is argued in
+`equivalent.yaml`, one by one.
 """
 
 from __future__ import annotations
@@ -58,7 +61,8 @@ ROOMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "gate": (("screening/gate.py",), ("tests/screening/test_gate_edges.py", "tests/screening/test_gate.py")),
     "returns": (("visits/returns.py",), ("tests/visits/test_returns.py",)),
 }
-# One or two replacements of each operator: every boundary from both sides, without eleven variants of every sum.
+# One or two replacements of each operator: every boundary from both sides, without eleven variants of every
+# sum.
 BINARY = {
     "Add": ["Sub"],
     "Sub": ["Add"],
@@ -136,7 +140,9 @@ class Mutant:
 
 
 def unseen_lines(source: str) -> set[tuple[int, int]]:
-    """Positions (line, column) of annotations, and of what only a type checker reads: mutating them changes nothing."""
+    """Positions (line, column) of annotations, and of what only a type checker reads: mutating them changes
+    nothing.
+    """
     positions: set[tuple[int, int]] = set()
 
     def add(node: ast.AST | None) -> None:
@@ -207,7 +213,9 @@ def mutated(mutant: Mutant, source: str) -> tuple[str, Mutant]:
 
 
 def drawn(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
-    """`count` mutants of every room (all, if there are fewer), by a hash of the line: a change elsewhere in the file draws no others."""
+    """`count` mutants of every room (all, if there are fewer), by a hash of the line: a change elsewhere in
+    the file draws no others.
+    """
     rooms: dict[str, list[tuple[str, int, Mutant]]] = {}
     seen: Counter[tuple[str, str, str]] = Counter()
     for place, mutant in enumerate(mutants):
@@ -228,7 +236,9 @@ def equivalents() -> dict[tuple[str, str, str], str]:
 
 
 def prepare() -> None:
-    """Load the libraries and the package once. Nothing here may start threads of polars: they do not live on in a fork."""
+    """Load the libraries and the package once. Nothing here may start threads of polars: they do not live on
+    in a fork.
+    """
     os.environ |= {
         "NUMBA_DISABLE_JIT": "1",
         "OMP_NUM_THREADS": "1",
@@ -245,7 +255,9 @@ def prepare() -> None:
 
 
 def put_in(file: str, code: str) -> None:
-    """Execute the mutated source as the module, and give the new functions, classes and constants to every module that had the old ones."""
+    """Execute the mutated source as the module, and give the new functions, classes and constants to every
+    module that had the old ones.
+    """
     name = "riskmodel." + file.removesuffix(".py").replace("/", ".")
     module = importlib.import_module(name)
     before = dict(vars(module))
@@ -263,8 +275,9 @@ def put_in(file: str, code: str) -> None:
 def run_items(
     items: list, session, seconds: float, mutation: tuple[str, str] | None = None
 ) -> tuple[int, int]:
-    """Run the collected tests in a fork up to the first that fails, with a mutated file (name, source) if one is given; the process id, and
-    the end of a pipe from which the name of the test that failed can be read."""
+    """Run the collected tests in a fork up to the first that fails, with a mutated file (name, source) if one
+    is given; the process id, and the end of a pipe from which the name of the test that failed can be read.
+    """
     reading, writing = os.pipe()
     child = os.fork()
     if child:
@@ -288,8 +301,9 @@ def run_items(
 
 
 def nearest_first(items: list, mutant: Mutant, noticed: Mapping[str, list[Mutant]]) -> list:
-    """The tests in the order in which they will probably notice a mutant: first those that noticed one of the same file, by the lines
-    between. noticed: name of a test -> mutants that it noticed."""
+    """The tests in the order in which they will probably notice a mutant: first those that noticed one of the
+    same file, by the lines between. noticed: name of a test -> mutants that it noticed.
+    """
 
     def lines_between(item) -> int:
         return min(
@@ -305,7 +319,9 @@ def nearest_first(items: list, mutant: Mutant, noticed: Mapping[str, list[Mutant
 
 
 class Mutating:
-    """In place of pytest's own loop: the tests of a room are collected once, and run in a fork for every mutant."""
+    """In place of pytest's own loop: the tests of a room are collected once, and run in a fork for every
+    mutant.
+    """
 
     def __init__(self, mutants: list[Mutant], processes: int) -> None:
         self.queue, self.processes = mutants, processes
@@ -382,8 +398,8 @@ def summary(outcome: dict[Mutant, str]) -> tuple[str, float]:
         if whole := sum(counts.values()):
             share = 1 - counts["survived"] / whole
             lines.append(
-                f"{room:10} {whole:5} mutants: {counts['killed']} killed, {counts['equivalent']} argued equivalent, "
-                f"{counts['survived']} survived ({share:.1%})"
+                f"{room:10} {whole:5} mutants: {counts['killed']} killed, {counts['equivalent']} argued "
+                f"equivalent, {counts['survived']} survived ({share:.1%})"
             )
     share = 1 - sum(state == "survived" for state in outcome.values()) / max(1, len(outcome))
     return "\n".join([*lines, f"together {share:.1%} of {len(outcome)}"]), share

@@ -1,4 +1,6 @@
-"""A sample of small faults in the rooms that decide, drawn by a fixed seed (`make mutants` tries all, and asks for nine of ten in every room)."""
+"""A sample of small faults in the rooms that decide, drawn by a fixed seed (`make mutants` tries all, and
+asks for nine of ten in every room).
+"""
 
 from __future__ import annotations
 

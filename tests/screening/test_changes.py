@@ -1,4 +1,6 @@
-"""What changed: two scorings of a small township, worked out by hand, from tables and from what was kept of them."""
+"""What changed: two scorings of a small township, worked out by hand, from tables and from what was kept of
+them.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def book(project) -> Wordbook:
 def scored(
     book, day, *, ids=None, villages="522301001001", values=None, given=None, version="v1", horizon=12
 ) -> Scores:
-    """A scoring in which each household's features are spread evenly; `values` and `given` (contributions) of h000 are set by name."""
+    """A scoring in which each household's features are spread evenly; `values` and `given` (contributions) of
+    h000 are set by name.
+    """
     ids = ids or [f"h{place:03d}" for place in range(N)]
     n = len(ids)
     even = np.linspace(0.0, 1.0, n)
@@ -163,9 +167,9 @@ def test_a_change_that_crosses_the_line_is_told_in_both_sentences(book):
     before = scored(book, THEN, values={"income_gap_pp": 3_550.0})
     now = scored(book, NOW, values={"income_gap_pp": -2_392.0}, given={"income_gap_pp": 0.7})
     table, _ = both_ways(before, now)
-    assert (
-        table[1]
-        == "扣除合规自付医疗费后，人均收入比监测线低2,390元（上次：扣除合规自付医疗费后，人均收入比监测线高3,550元）"
+    assert table[1] == (
+        "扣除合规自付医疗费后，人均收入比监测线低2,390元（上次：扣除合规自付医疗费后，"
+        "人均收入比监测线高3,550元）"
     )
 
 

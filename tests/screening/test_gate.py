@@ -1,4 +1,6 @@
-"""The gate: every fault that a predictor would swallow is refused, with place, expectation and remedy, all at once."""
+"""The gate: every fault that a predictor would swallow is refused, with place, expectation and remedy, all at
+once.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The scoring gate at its limits: a value, a share and a shift on each side of every bound, for a county and for picked households."""
+"""The scoring gate at its limits: a value, a share and a shift on each side of every bound, for a county and
+for picked households.
+"""
 
 from __future__ import annotations
 
@@ -265,7 +267,8 @@ def test_the_fast_path_refuses_nothing_that_the_slow_one_accepts_and_the_other_w
     assert fast == faults(unit, column, profile, picked=picked)
 
 
-# The fast path: at a glance certain that nothing is to be refused. It may be too careful, but not so careful that it never holds.
+# The fast path: at a glance certain that nothing is to be refused. It may be too careful, but not so careful
+# that it never holds.
 
 
 def at_a_glance(name, column, profile=None, picked=False):

@@ -176,9 +176,8 @@ def test_an_amount_is_told_with_its_share_of_income_where_they_agree(book):
     both = FeatureMatrix(DAY, matrix.household_id, matrix.village_code, NAMES, values)
     table = told(book, both, pushed(matrix, self_paid=0.9, self_paid_share=0.3))
     assert table.of(0)[0].zh == "自付医疗费59,900元，高于本乡镇99%的农户，相当于收入的61%"
-    assert (
-        table.of(0)[0].en
-        == "self-paid medical cost 59,900 yuan, higher than for 99% of households in the township, 61% of income"
+    assert table.of(0)[0].en == (
+        "self-paid medical cost 59,900 yuan, higher than for 99% of households in the township, 61% of income"
     )
     assert table.of(1)[0].zh == "自付医疗费60,000元，高于本乡镇99%的农户", (
         "a low share does not speak for a high cost"
@@ -454,7 +453,9 @@ def test_a_missing_risk_kind_in_the_codelist_is_said_with_file_and_line(declared
 
 
 def one_feature(declared, values, *, contribution=1.0, **changes):
-    """The first reasons of a township in which one feature, pushed up or down, is all there is. Shape (n,): texts in Chinese, empty where silent."""
+    """The first reasons of a township in which one feature, pushed up or down, is all there is. Shape (n,):
+    texts in Chinese, empty where silent.
+    """
     sentence = {"value": "数值{value}", "zero": "没有"} | changes.pop("zh", {})
     english = {key: "value {value}" if "{value}" in text else "none" for key, text in sentence.items()}
     entry = feature(changes.pop("label", "数值"), "value", topic="one", **changes)

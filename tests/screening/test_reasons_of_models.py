@@ -1,4 +1,6 @@
-"""What holds for the reasons of any model: random models of the real catalogue, on random households, looked at from outside."""
+"""What holds for the reasons of any model: random models of the real catalogue, on random households, looked
+at from outside.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ SAME = (
 
 
 def random_county(catalogue, seed):
-    """Values that fit each unit; the medical features nearly the same, as in life; a tenth unknown, a fifth of all amounts nothing."""
+    """Values that fit each unit; the medical features nearly the same, as in life; a tenth unknown, a fifth
+    of all amounts nothing.
+    """
     draw = np.random.default_rng(seed)
     names = tuple(catalogue.with_status("active"))
     columns = []

@@ -1,4 +1,6 @@
-"""Scores of a county: order, words, hashes, replay and what changed, on a small synthetic county and a model trained on its past."""
+"""Scores of a county: order, words, hashes, replay and what changed, on a small synthetic county and a model
+trained on its past.
+"""
 
 from __future__ import annotations
 
@@ -197,7 +199,9 @@ def test_what_a_household_reads_carries_the_sentence_and_no_verdict(scores):
 
 
 def test_no_reason_of_the_county_contradicts_the_catalogue(scores, model):
-    """Told higher than most while riskier when lower (or the reverse) never stands among what raises the risk."""
+    """Told higher than most while riskier when lower (or the reverse) never stands among what raises the
+    risk.
+    """
     table = scores.table
     for slot in range(table.feature.shape[1]):
         raises = slot < 5
@@ -409,7 +413,9 @@ def test_analysts_see_what_pairs_of_features_do_together(model, scores, tmp_path
 
 @pytest.fixture
 def remembering(project, trained, own_project):
-    """The module's model with the meaning of its features as they were at training, and a project whose catalogue can be changed."""
+    """The module's model with the meaning of its features as they were at training, and a project whose
+    catalogue can be changed.
+    """
     from riskmodel.features import load_catalogue
 
     meanings = load_catalogue(project).meanings(trained.feature_names)

@@ -277,7 +277,9 @@ COUNTED = [0.0, 1.0, 2.0, 3.0, 12.0]
 
 
 def whole_sentences(catalogue, language):
-    """(feature, value, what a reason may read) over the grid: alone and, for pairs, the amount with its share; with and without comparison."""
+    """(feature, value, what a reason may read) over the grid: alone and, for pairs, the amount with its
+    share; with and without comparison.
+    """
     for name, feature in catalogue.root.items():
         for value in [*GRIDS.get(feature.unit, COUNTED), float("nan")]:
             said = getattr(feature.sentence, language)
@@ -308,7 +310,8 @@ def whole_sentences(catalogue, language):
                 )
 
 
-# what was found by reading some hundred households as a village cadre and as an editor would: class of fault -> pattern
+# what was found by reading some hundred households as a village cadre and as an editor would: class of fault
+# -> pattern
 FAULTS_ZH = {
     "said twice": r"人均.*人均|近12个月.*近12个月|截至.*截至",
     "a code instead of a word": r"[（(]0级|文化程度为\d",
@@ -319,10 +322,19 @@ FAULTS_ZH = {
 }
 FAULTS_EN = {
     "said twice": r"last 12 months.*last 12 months|than for.*than for",
-    "words that stumble": r"\btimes of\b|% (?:income|net|the|sales)\b|\bof of\b|\bthan than\b|\b(\w+) \1\b|,,",
+    "words that stumble": (
+        r"\btimes of\b|% (?:income|net|the|sales)\b|\bof "
+        r"of\b|\bthan than\b|\b(\w+) \1\b|,,"
+    ),
     "one of many": r"(?<![\d.,])1 (?:quarters|people|visits|months|days|years|households|times|members)\b",
-    "many of one": r"(?<![\d.,])(?:[02-9]|\d\d+|\d+\.\d) (?:quarter|person|visit|month|day|year|household|member)\b(?! per)",
-    "a verb that does not fit": r"\b(?:1 person|1 member) (?:are|were|have|need|hold|receive)\b|\b\d+ people (?:is|was|has|needs)\b",
+    "many of one": (
+        r"(?<![\d.,])(?:[02-9]|\d\d+|\d+\.\d) (?:quarter|person|visit|month|day|year|household|member)\b(?! "
+        r"per)"
+    ),
+    "a verb that does not fit": (
+        r"\b(?:1 person|1 member) (?:are|were|have|need|hold|receive)\b|\b\d+ "
+        r"people (?:is|was|has|needs)\b"
+    ),
     "twice no": r"\b(?:no|nobody|none|never)\b[^,]*\b(?:no|nobody|none|not|never|without)\b",
 }
 

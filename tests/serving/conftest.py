@@ -1,4 +1,6 @@
-"""The service with a small county behind it: keys of every role, own and foreign; in this process (`service`) and as the real one (`live`)."""
+"""The service with a small county behind it: keys of every role, own and foreign; in this process (`service`)
+and as the real one (`live`).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ ROLES = ("analyst", "screener", "case_system", "auditor", "operator")
 
 @dataclass
 class County:
-    """A project with a champion, a release, two scorings and a list in its casebook, and keys: role -> key of the county, of another, of one township."""
+    """A project with a champion, a release, two scorings and a list in its casebook, and keys: role -> key of
+    the county, of another, of one township.
+    """
 
     project: Any
     tables: Any
@@ -106,7 +110,9 @@ def screened_county(trained, tmp_path_factory) -> County:
 
 @pytest.fixture(scope="session")
 def two_models(trained, tmp_path_factory):
-    """A project of its own with releases of two models: (project, tables, first folder, second folder). Leave it as it was, or copy it."""
+    """A project of its own with releases of two models: (project, tables, first folder, second folder). Leave
+    it as it was, or copy it.
+    """
     import datetime as dt
     import shutil
 

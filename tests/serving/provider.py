@@ -1,4 +1,6 @@
-"""An OpenID provider for tests, made of Authlib's own server parts on Flask: consent is given at once by the person who is set."""
+"""An OpenID provider for tests, made of Authlib's own server parts on Flask: consent is given at once by the
+person who is set.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,9 @@ class Person:
 
 
 class Provider:
-    """The running provider: `issuer`, `person` (who signs in next), and what it may do wrongly: `spoil` changes claims."""
+    """The running provider: `issuer`, `person` (who signs in next), and what it may do wrongly: `spoil`
+    changes claims.
+    """
 
     def __init__(self, redirect: str) -> None:
         self.person = Person("nobody")

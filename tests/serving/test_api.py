@@ -1,4 +1,6 @@
-"""The routes beside scoring: what a list, a household, an area and a result say, on a small county in this process."""
+"""The routes beside scoring: what a list, a household, an area and a result say, on a small county in this
+process.
+"""
 
 from __future__ import annotations
 
@@ -337,7 +339,9 @@ def test_the_model_is_told_in_plain_words_with_its_figures(screener, service):
 
 
 def test_a_casebook_of_the_form_before_is_brought_up_with_its_lists(tmp_path):
-    """A list that was given out before this form gets the risk kinds that its pages are filtered by, from its own rows."""
+    """A list that was given out before this form gets the risk kinds that its pages are filtered by, from its
+    own rows.
+    """
     from sqlalchemy import create_engine, text
 
     from riskmodel.casebook.store import connect
@@ -354,10 +358,14 @@ def test_a_casebook_of_the_form_before_is_brought_up_with_its_lists(tmp_path):
         command.upgrade(config, "0001")
         connection.execute(
             text(
-                "INSERT INTO lists VALUES ('h', '522301', '2026-01', '2025-12-31', 1, 'm', '{}', '[]', 'now', 1)"
+                "INSERT INTO lists VALUES ('h', '522301', '2026-01', '2025-12-31', 1, 'm', '{}', '[]', "
+                "'now', 1)"
             )
         )
-        row = "INSERT INTO list_rows VALUES ('h', 'h1', 1, 0, '522301100', '522301100200', 'none', 'model', NULL, 1.0, '{\"risk_kinds\": \"illness;other\"}')"
+        row = (
+            "INSERT INTO list_rows VALUES ('h', 'h1', 1, 0, '522301100', '522301100200', 'none', 'model', "
+            'NULL, 1.0, \'{"risk_kinds": "illness;other"}\')'
+        )
         connection.exec_driver_sql(row)
     engine.dispose()
     from sqlalchemy.engine import make_url

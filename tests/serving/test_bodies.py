@@ -1,4 +1,6 @@
-"""What a case system may send wrongly without noticing: repeated keys, another character set, a compressed body, digits of other scripts."""
+"""What a case system may send wrongly without noticing: repeated keys, another character set, a compressed
+body, digits of other scripts.
+"""
 
 from __future__ import annotations
 

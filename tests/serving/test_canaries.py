@@ -1,4 +1,5 @@
-"""Twenty identities that nobody has go into everything that takes something; they come out nowhere: no answer, log, error, metric, store or file.
+"""Twenty identities that nobody has go into everything that takes something; they come out nowhere: no
+answer, log, error, metric, store or file.
 
 An answer to a request may not repeat what was sent either: it could stand in somebody's log.
 """
@@ -166,7 +167,8 @@ def test_nothing_that_was_sent_comes_out_again(live):
         statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
         told(answer.text, f"the answer to {method} {path.split('?')[0][:14]} ({answer.status_code})")
         told(str(answer.headers), "a header")
-    # Names in ordinary words are no number: such a note is a row like another, so everything else was refused.
+    # Names in ordinary words are no number: such a note is a row like another, so everything else was
+    # refused.
     assert set(statuses) <= {200, 400, 401, 404, 405, 422, 429}, statuses
     for canary in CANARIES:
         number = {

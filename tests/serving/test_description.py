@@ -1,4 +1,6 @@
-"""What a developer has from the description: headers, both ways to ask, links, a client made from it; and ids, marks, days in answers."""
+"""What a developer has from the description: headers, both ways to ask, links, a client made from it; and
+ids, marks, days in answers.
+"""
 
 from __future__ import annotations
 

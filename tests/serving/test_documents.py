@@ -1,4 +1,6 @@
-"""docs/api.md and docs/access.md are so: every command of the one is run, every role and route of both is the one in the table of rights."""
+"""docs/api.md and docs/access.md are so: every command of the one is run, every role and route of both is the
+one in the table of rights.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""No version that may serve is below its floor: locked, declared, installed; and what the interpreter's faults need is not used."""
+"""No version that may serve is below its floor: locked, declared, installed; and what the interpreter's
+faults need is not used.
+"""
 
 from __future__ import annotations
 

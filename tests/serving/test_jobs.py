@@ -1,4 +1,6 @@
-"""Scoring jobs: the same scores as directly, progress, whose a job is, how many there may be, how long they stay, what a stop leaves."""
+"""Scoring jobs: the same scores as directly, progress, whose a job is, how many there may be, how long they
+stay, what a stop leaves.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Work for a request is bounded before anything is done for it: headers, cookies, bodies, places, faults, wrong keys, requests of a key."""
+"""Work for a request is bounded before anything is done for it: headers, cookies, bodies, places, faults,
+wrong keys, requests of a key.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def asked(
     state=None,
     query=b"",
 ):
-    """(call, what was sent) of one request whose body comes as these messages; after the last one nothing comes."""
+    """(call, what was sent) of one request whose body comes as these messages; after the last one nothing
+    comes.
+    """
     sent, waiting = [], iter(messages)
 
     async def receive():

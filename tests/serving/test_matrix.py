@@ -1,4 +1,6 @@
-"""Every route × role × own or foreign area, made from the OpenAPI description: a route that is not in the matrix fails."""
+"""Every route × role × own or foreign area, made from the OpenAPI description: a route that is not in the
+matrix fails.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ from riskmodel.serving.requests import scores_request
 from riskmodel.visits.returns import Result
 from tests.serving.conftest import AS_OF, CYCLE, Service
 
-# Who gets what. Written by hand, beside the table of rights, so that a right cannot be widened without this file saying so too. `own`: the county of the
-# households; `foreign`: a key of another county. 200 there means: an answer in which nothing of the county stands.
+# Who gets what. Written by hand, beside the table of rights, so that a right cannot be widened without this
+# file saying so too. `own`: the county of the households; `foreign`: a key of another county. 200 there
+# means: an answer in which nothing of the county stands.
 NOBODY = dict.fromkeys(ROLES, 403)
 EVERYBODY = dict.fromkeys(ROLES, 200)
 OWN = {
@@ -84,7 +87,9 @@ def routes() -> list[str]:
 
 
 def ask(client, route, county, key):
-    """The route with a request that is right in itself; a job that it needs is one of the county's key of the same role."""
+    """The route with a request that is right in itself; a job that it needs is one of the county's key of the
+    same role.
+    """
     if "/v1/jobs" in route:
         return ask_about_job(client, route, county, key)
     method, path = route.split(" ")
@@ -281,7 +286,9 @@ def test_a_key_without_areas_sees_nobody(service):
 
 @pytest.fixture
 def moved_service(own_project):
-    """A service in front of two counties whose households moved, split and merged; a function: areas -> client of a screener."""
+    """A service in front of two counties whose households moved, split and merged; a function: areas ->
+    client of a screener.
+    """
     from riskmodel.casebook.credentials import add_key
     from riskmodel.serving.app import make_app
     from riskmodel.serving.gate import CallerGate
@@ -319,7 +326,9 @@ MOVED_A, MOVED_B, TOWN_1, TOWN_2 = "522301", "520402", "522301101", "522301102"
 def test_of_households_that_moved_split_or_merged_a_key_reads_nothing_of_the_other_area(
     moved_service, areas, nothing_of
 ):
-    """Every reading route of every household, day and list: no village, team, note or reason of the other area is in any answer."""
+    """Every reading route of every household, day and list: no village, team, note or reason of the other
+    area is in any answer.
+    """
     client = moved_service(*areas)
     lists = client.get("/v1/lists").json()["lists"]
     assert lists

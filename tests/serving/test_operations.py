@@ -1,4 +1,6 @@
-"""What an operator is told is what the service does: settings, environment, metrics, and an end without a broken answer."""
+"""What an operator is told is what the service does: settings, environment, metrics, and an end without a
+broken answer.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,10 @@ def test_a_refused_setting_is_told_in_words_that_make_a_sentence(own_project):
         r"\d+ \(service.at_once\): 0; expected greater than or equal to 1. Correct the value.", told[0]
     )
     assert re.fullmatch(
-        r"\d+ \(service\): keys that do not go together; expected bodies_megabytes holds at least one body: .*",
+        (
+            r"\d+ \(service\): keys that do not go together; expected bodies_megabytes holds at least one "
+            r"body: .*"
+        ),
         told[1],
     )
 
@@ -128,7 +133,8 @@ def test_the_compose_file_hides_the_service_bounds_it_and_lets_it_write_only_its
     )
     inside = {path.replace("$home", "/home/bentoml/bento/src") for path in made}
     assert written == inside, (
-        "a volume takes its owner from the folder that image.sh makes: without one it is root's, and nothing can be written"
+        "a volume takes its owner from the folder that image.sh makes: without one it is root's, and "
+        "nothing can be written"
     )
     assert {service["environment"][name] for name in ("RISKMODEL_CACHE", "NUMBA_CACHE_DIR")} <= written
     # The caller's address comes from the proxy: otherwise one caller's wrong keys would shut everybody out.
@@ -159,7 +165,9 @@ def test_the_systemd_unit_is_whole_and_well_shut(project, needs, tmp_path):
 
 
 def asked(app, method="POST", messages=(), headers=()):
-    """What an ASGI application sends for one request whose body comes as these messages; None among them: it never comes."""
+    """What an ASGI application sends for one request whose body comes as these messages; None among them: it
+    never comes.
+    """
     sent, waiting = [], iter(messages)
 
     async def receive():
@@ -224,9 +232,9 @@ def test_a_body_that_was_handed_on_is_not_kept_by_what_is_left_of_its_request():
 
     async def keeper(scope, receive, send):
         assert len((await receive())["body"]) == MEGABYTE
-        kept.append(
-            receive
-        )  # as closures in a circle do until the garbage collector passes, which may be thousands of requests later
+        # As closures in a circle do until the garbage collector passes, which may be thousands of requests
+        # later.
+        kept.append(receive)
 
     async def requests():
         for _ in range(20):
@@ -340,7 +348,9 @@ def test_sigterm_finishes_what_is_in_the_house(screened_county):
 
 
 def test_where_compiled_code_can_be_kept_nowhere_one_line_says_what_to_set(monkeypatch, capsys):
-    """numba looks for a folder when the first compiled function is imported; root finds one almost everywhere, so its refusal is played here."""
+    """numba looks for a folder when the first compiled function is imported; root finds one almost
+    everywhere, so its refusal is played here.
+    """
     from riskmodel import cli
 
     def refused():

@@ -1,4 +1,6 @@
-"""The nginx configuration that is delivered, run for real in front of the real service: it closes what is half open and lets everything else through."""
+"""The nginx configuration that is delivered, run for real in front of the real service: it closes what is
+half open and lets everything else through.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def proxy(project, live, tmp_path_factory):
-    """(port, certificate) of nginx with the delivered file; only addresses, paths and the wait for headers are changed."""
+    """(port, certificate) of nginx with the delivered file; only addresses, paths and the wait for headers
+    are changed.
+    """
     nginx, openssl = shutil.which("nginx") or shutil.which("/usr/sbin/nginx"), shutil.which("openssl")
     if not (nginx and openssl):
         if os.environ.get("CI"):
@@ -62,8 +66,11 @@ def proxy(project, live, tmp_path_factory):
     for old, new in {
         "pid /run/nginx.pid;": f"pid {folder}/pid; daemon off; master_process off;",
         "error_log stderr warn;": f"error_log {folder}/error.log warn;",
-        "access_log /dev/stdout lines;": f"access_log {folder}/access.log lines; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; "
-        f"fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;",
+        "access_log /dev/stdout lines;": (
+            f"access_log {folder}/access.log lines; client_body_temp_path {folder}/body; proxy_temp_path "
+            f"{folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path "
+            f"{folder}/s;"
+        ),
         "server 127.0.0.1:3000;": f"server {live.address.removeprefix('http://')};",
         "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
         "/etc/riskmodel/tls": str(folder),
@@ -131,7 +138,8 @@ def test_300_half_open_connections_are_closed_and_others_are_served_meanwhile(pr
         wrapped.sendall(
             b"POST /v1/scores HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
             if number % 3 == 1
-            else b"POST /v1/scores HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+            else b"POST /v1/scores HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 1000\r\n\r\n{"
         )
         held.append(wrapped)
     assert len(held) > 200

@@ -1,4 +1,6 @@
-"""The body of a scoring request: the rows that the tables would give, and no body that the tables' own checks refuse."""
+"""The body of a scoring request: the rows that the tables would give, and no body that the tables' own checks
+refuse.
+"""
 
 from __future__ import annotations
 
@@ -342,7 +344,9 @@ def test_a_large_body_is_answered_with_its_first_fault(of_one, ids):
 
 
 def test_an_escaped_body_costs_as_much_as_a_plain_one(county, ids):
-    """`json.dumps` writes every Chinese character as `\\u…`; measured as CPU of this thread, in turns, the least of each."""
+    """`json.dumps` writes every Chinese character as `\\u…`; measured as CPU of this thread, in turns, the
+    least of each.
+    """
     request = scores_request(county, ids[:40], AS_OF)
     request["tables"]["leads"] = [
         LEAD | {"event_id": f"l{n}", "household_id": ids[n % 40], "topic": "务工收入不稳定需要核实住房"}
@@ -424,7 +428,9 @@ def changed(body: bytes, draw: np.random.Generator) -> bytes:
 
 
 def tables_in(body: bytes):
-    """(tables that are there, whether all else in the body is as it should be) of a body that is JSON without repeated keys; None otherwise."""
+    """(tables that are there, whether all else in the body is as it should be) of a body that is JSON without
+    repeated keys; None otherwise.
+    """
     try:
         data = json.loads(body)
     except ValueError:
@@ -447,7 +453,8 @@ def outcome_of(function, *arguments):
 def test_what_is_read_is_what_the_tables_give_and_what_they_find_plainly_right_is_read(county, ids):
     """700 small faults, compared with `tables/records.py` and the full checks.
 
-    Read: the tables accept the rows, and preparing them gives the same records. Refused: they are not plainly right for the tables either.
+    Read: the tables accept the rows, and preparing them gives the same records. Refused: they are not plainly
+    right for the tables either.
     """
     draw = np.random.default_rng(11)
     accepted = refused = closer = compared = 0

@@ -1,4 +1,6 @@
-"""A release is served only with its seal whole, by a key that is trusted, after it has proved itself in a process of its own; a bad one never harms."""
+"""A release is served only with its seal whole, by a key that is trusted, after it has proved itself in a
+process of its own; a bad one never harms.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def home(trained, tmp_path):
 
 
 def sealed_again(project, folder):
-    """The folder with a new manifest and a good signature over whatever is in it now: what only the holder of the key can make."""
+    """The folder with a new manifest and a good signature over whatever is in it now: what only the holder of
+    the key can make.
+    """
     from riskmodel.serving.releases.release import FORMAT, MANIFEST, SIGNATURE, _hashes
 
     manifest = json.loads((folder / MANIFEST).read_text())
@@ -180,7 +184,9 @@ def test_no_truncated_file_and_no_flipped_bit_of_a_release_is_loaded_and_the_old
 
 
 def test_a_model_text_that_aborts_or_scores_otherwise_under_a_good_seal_dies_in_its_trial(home):
-    """Only whoever holds the key can make such a release; even that does not reach the process that serves."""
+    """Only whoever holds the key can make such a release; even that does not reach the process that
+    serves.
+    """
     good = newest_release(home)
     trusted = seal.trusted_keys(home)
     for kind in ("cut", "other leaf", "other golden row"):
@@ -234,7 +240,9 @@ def test_a_pointer_that_leads_out_of_the_folder_is_not_followed(home):
 
 
 def test_releases_that_were_spoilt_and_sealed_again_end_no_process(home):
-    """The reduced form of `python benchmarks/bad_releases.py`: opened in one process, as a service that starts does."""
+    """The reduced form of `python benchmarks/bad_releases.py`: opened in one process, as a service that
+    starts does.
+    """
     done = subprocess.run(
         [
             sys.executable,

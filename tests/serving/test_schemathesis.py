@@ -1,4 +1,6 @@
-"""schemathesis against the running service: whatever is sent, no 5xx, and no answer that the description does not have."""
+"""schemathesis against the running service: whatever is sent, no 5xx, and no answer that the description does
+not have.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 
 from riskmodel.serving.app import description
 
-# A value beyond its longest length makes a long address: that is refused before it is read (431), which counts as a refusal too.
+# A value beyond its longest length makes a long address: that is refused before it is read (431), which
+# counts as a refusal too.
 REFUSALS = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429", "431", "5xx"]
 schema = schemathesis.openapi.from_dict(
     description(),
@@ -22,7 +25,8 @@ schema = schemathesis.openapi.from_dict(
     ),
 )
 
-# It sends a key of ours beside a cookie that it made up, and takes the answer for a lack of care: what is open to whom is the matrix's business.
+# It sends a key of ours beside a cookie that it made up, and takes the answer for a lack of care: what is
+# open to whom is the matrix's business.
 NOT_FOR_US = [ignored_auth]
 # The rows of tables follow the data contract, which says more than a schema can.
 RULES_OF_ROWS = [positive_data_acceptance]

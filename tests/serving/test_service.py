@@ -1,4 +1,6 @@
-"""Scores through the service are what a batch run says, bit for bit, and everything that cannot be used is refused quickly in one shape."""
+"""Scores through the service are what a batch run says, bit for bit, and everything that cannot be used is
+refused quickly in one shape.
+"""
 
 from __future__ import annotations
 

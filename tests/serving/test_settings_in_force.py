@@ -1,4 +1,6 @@
-"""Settings are read when the service starts and when it takes another release: whole, or not at all, and never at a request."""
+"""Settings are read when the service starts and when it takes another release: whole, or not at all, and
+never at a request.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from tests.serving.conftest import AS_OF, CYCLE
 
 @pytest.fixture
 def running(two_models, tmp_path):
-    """(state, watch, settings file, other release): a service that has started on the first of two releases."""
+    """(state, watch, settings file, other release): a service that has started on the first of two
+    releases.
+    """
     project, _, first, second = two_models
     shutil.copytree(project.root, tmp_path / "project", ignore=shutil.ignore_patterns("mlruns"))
     home = Project.find(tmp_path / "project")

@@ -62,7 +62,9 @@ def signing_on(service, provider):
 
 
 def sign_on(service, client=None, **changed):
-    """(client, last answer): the way of a browser from the service to the provider and back. changed: of the query that comes back."""
+    """(client, last answer): the way of a browser from the service to the provider and back. changed: of the
+    query that comes back.
+    """
     client = client or service.client()
     begun = client.get("/v1/session/sso", follow_redirects=False)
     assert begun.status_code == 302 and "samesite=lax" in begun.headers["set-cookie"].lower()

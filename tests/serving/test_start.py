@@ -1,4 +1,6 @@
-"""A service starts with a good release whatever lies in its folder: the current one, or the newest other one that passes, and says which and why."""
+"""A service starts with a good release whatever lies in its folder: the current one, or the newest other one
+that passes, and says which and why.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ from riskmodel.serving.tally import Tally
 
 @pytest.fixture
 def home(two_models, tmp_path):
-    """A copy of the project with two releases, free to be spoilt: (project, current folder, the other one)."""
+    """A copy of the project with two releases, free to be spoilt: (project, current folder, the other
+    one).
+    """
     project, _, first, second = two_models
     target = tmp_path / "project"
     shutil.copytree(project.root, target, ignore=shutil.ignore_patterns("mlruns", "casebook", "out"))

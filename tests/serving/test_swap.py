@@ -1,4 +1,6 @@
-"""A new release is taken while requests are answered: every answer is one release's offline score, and the change is one reference."""
+"""A new release is taken while requests are answered: every answer is one release's offline score, and the
+change is one reference.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +118,9 @@ def test_a_release_without_its_key_in_the_trusted_ones_is_not_taken(two_models, 
 def test_a_storm_of_requests_under_swaps_gets_right_answers_or_quick_refusals(
     two_models, trained, county_folder, tmp_path
 ):
-    """The reduced form of `python benchmarks/load.py`, which sends 10,000 requests with 64 in flight under 20 swaps."""
+    """The reduced form of `python benchmarks/load.py`, which sends 10,000 requests with 64 in flight under 20
+    swaps.
+    """
     project, _, first, second = two_models
     home = tmp_path / "project"
     shutil.copytree(project.root, home)

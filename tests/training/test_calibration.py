@@ -1,4 +1,6 @@
-"""Beta calibration: monotone, never 0 or 1, right on simulated data with known truth, coherent over months."""
+"""Beta calibration: monotone, never 0 or 1, right on simulated data with known truth, coherent over
+months.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ def sigmoid(value):
 
 
 def simulated(rows, seed, slope=1.0, shift=0.0):
-    """Margins, true probabilities and outcomes at a base rate of about 1 %; the margin says slope · logit + shift."""
+    """Margins, true probabilities and outcomes at a base rate of about 1 %; the margin says slope · logit +
+    shift.
+    """
     chance = np.random.default_rng(seed)
     logit = -5.2 + 1.1 * chance.normal(size=rows)
     outcome = chance.random(rows) < sigmoid(logit)
@@ -93,7 +97,8 @@ def test_the_stored_numbers_are_the_numbers_used():
 
 
 def test_calibrating_the_mean_on_one_noisy_member_is_put_right():
-    # Four members = signal + own noise. Calibrated on one member as it is, the top of the mean's list would be understated.
+    # Four members = signal + own noise. Calibrated on one member as it is, the top of the mean's list would
+    # be understated.
     chance = np.random.default_rng(6)
     signal = -4.6 + 0.9 * chance.normal(size=200_000)
     members = signal[:, None] + 0.6 * chance.normal(size=(len(signal), 4))

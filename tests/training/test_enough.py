@@ -25,7 +25,9 @@ def plan(**changes):
 
 
 def rows(villages, label, features=None):
-    """A sample of one row a village named, with these labels; by default one feature in which all rows differ."""
+    """A sample of one row a village named, with these labels; by default one feature in which all rows
+    differ.
+    """
     n = len(villages)
     values = np.arange(n, dtype=float).reshape(-1, 1) if features is None else np.array(features, float)
     text = np.array([f"H{place}" for place in range(n)], dtype=object)

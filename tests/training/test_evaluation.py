@@ -1,4 +1,6 @@
-"""What the figures of an evaluation mean, on tables small enough to count by hand and against scikit-learn on larger ones."""
+"""What the figures of an evaluation mean, on tables small enough to count by hand and against scikit-learn on
+larger ones.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def invented(
     noise: float = 0.5,
     decimals: int = 9,
 ) -> pl.DataFrame:
-    """A county with a village effect, some households unlabelled, and margins that see the truth through noise."""
+    """A county with a village effect, some households unlabelled, and margins that see the truth through
+    noise.
+    """
     chance = np.random.default_rng(seed)
     village = chance.integers(0, villages, households)
     effect = chance.normal(0, 0.4, villages)[village]
@@ -99,7 +103,8 @@ def test_an_unlabelled_household_takes_its_place_on_the_list() -> None:
 
 
 def test_a_cut_through_equal_margins_takes_its_share_and_names_worst_and_best() -> None:
-    # One clear winner, then four equal households of which one is confirmed; three visits cut two of the four.
+    # One clear winner, then four equal households of which one is confirmed; three visits cut two of the
+    # four.
     table = lists(
         [
             ("a", "v1", 9, 0.9, 1),
@@ -230,7 +235,8 @@ def test_a_draw_of_the_bootstrap_equals_the_figures_of_the_rows_drawn() -> None:
         average_precision.append(copied.value("average_precision"))
         for metric in ("auc", "brier", "log_loss", "observed_expected", "base_rate"):
             assert result.draws[metric, ""][draw] == pytest.approx(copied.value(metric)), metric
-        # The cut of a draw is exactly a tenth, that of the copied table a whole number of visits: near, not equal.
+        # The cut of a draw is exactly a tenth, that of the copied table a whole number of visits: near, not
+        # equal.
         assert result.draws["recall", "10%"][draw] == pytest.approx(copied.value("recall", 0.1), abs=0.02)
     # Average precision is centred: its draws keep their distances from each other.
     assert np.diff(result.draws["average_precision", ""]) == pytest.approx(np.diff(average_precision))
@@ -238,7 +244,8 @@ def test_a_draw_of_the_bootstrap_equals_the_figures_of_the_rows_drawn() -> None:
 
 
 def test_a_list_without_a_hit_has_an_interval_that_reaches_above_zero() -> None:
-    # Drawing villages again can never find a confirmation that is not there: the rule-of-three end comes from Wilson.
+    # Drawing villages again can never find a confirmation that is not there: the rule-of-three end comes from
+    # Wilson.
     table = invented(20, noise=0.2).with_columns(margin=-pl.col("margin"))
     result = evaluate(table, capacities=[20], draws=100)
     assert result.value("precision", 20) == 0
@@ -359,7 +366,8 @@ def test_the_text_fits_120_columns_and_names_every_model() -> None:
 
 
 def test_intervals_hold_the_truth_and_figures_are_not_biased() -> None:
-    # Reduced; `python benchmarks/evaluation.py coverage` draws 1,000 counties. Here 150 of 100 villages, so one in fifty is noise.
+    # Reduced; `python benchmarks/evaluation.py coverage` draws 1,000 counties. Here 150 of 100 villages, so
+    # one in fifty is noise.
     def county(seed: int, villages: int = 100) -> pl.DataFrame:
         return invented(seed, households=25 * villages, villages=villages, noise=0.7)
 
@@ -372,7 +380,8 @@ def test_intervals_hold_the_truth_and_figures_are_not_biased() -> None:
     covered = {}
     for key, rows in found.items():
         value, low, high = np.array(rows).T
-        # Average precision and ECE belong to a county of this size: their truth is the mean over such counties.
+        # Average precision and ECE belong to a county of this size: their truth is the mean over such
+        # counties.
         truth = (
             np.nanmean(value)
             if key[0] in ("average_precision", "ece")

@@ -80,7 +80,8 @@ def test_names_that_do_not_fit_the_columns_are_refused() -> None:
 
 
 def test_the_expected_confusion_table_is_the_published_one() -> None:
-    # CBPE: TP = sum of p where predicted 1, FP = sum of 1-p there; FN = sum of p where predicted 0, TN = sum of 1-p there.
+    # CBPE: TP = sum of p where predicted 1, FP = sum of 1-p there; FN = sum of p where predicted 0, TN = sum
+    # of 1-p there.
     expected = expected_confusion([0.9, 0.6, 0.3, 0.1], [1, 1, 0, 0])
     assert expected == pytest.approx(
         {"true_positive": 1.5, "false_positive": 0.5, "false_negative": 0.4, "true_negative": 1.6}

@@ -1,4 +1,6 @@
-"""Recall from random checks: sums worked out by hand, `not_estimable` where nothing was drawn, and a simulation with known truth."""
+"""Recall from random checks: sums worked out by hand, `not_estimable` where nothing was drawn, and a
+simulation with known truth.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,9 @@ def test_too_few_confirmed_checks_give_no_single_figure_but_the_interval() -> No
 
 
 def test_heavy_checks_count_for_less_than_their_number() -> None:
-    """Ten confirmed, of which one stands for 100 households and nine for 2 each: (100 + 18)² / (100² + 9 · 2²), or 1.4 equal ones."""
+    """Ten confirmed, of which one stands for 100 households and nine for 2 each: (100 + 18)² / (100² + 9 ·
+    2²), or 1.4 equal ones.
+    """
     table = checks(
         (6, "listed", None, 1, 0.3),
         (1, "random_check", 0.01, 1, 0.0),
@@ -96,7 +100,9 @@ def test_the_words_say_what_the_figures_rest_on() -> None:
 
 @pytest.mark.parametrize("rate", [2, 15])
 def test_where_a_figure_is_given_its_bias_is_below_a_standard_error(rate: int) -> None:
-    """`benchmarks/random_checks.py` in small: at 2 risks a year the county waits for years, at 15 for ten months."""
+    """`benchmarks/random_checks.py` in small: at 2 risks a year the county waits for years, at 15 for ten
+    months.
+    """
     path = Path(__file__).resolve().parents[2] / "benchmarks" / "random_checks.py"
     spec = importlib.util.spec_from_file_location("random_checks_benchmark", path)
     assert spec is not None and spec.loader is not None
@@ -195,7 +201,8 @@ def test_the_gamma_interval_of_equal_weights_is_the_exact_poisson_interval() -> 
 
 
 def test_recall_from_checks_is_unbiased_and_its_interval_holds_the_truth() -> None:
-    # 12 monthly lists of 600 visits, a tenth or so of them random, in two score layers with different chances; 8 % not reached.
+    # 12 monthly lists of 600 visits, a tenth or so of them random, in two score layers with different
+    # chances; 8 % not reached.
     chance = np.random.default_rng(5)
     gaps, covered, spreads = [], [], []
     for _ in range(300):

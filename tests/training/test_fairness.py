@@ -1,4 +1,6 @@
-"""The group audit: counts by hand, silence about small groups, and how often it flags with and without a planted gap."""
+"""The group audit: counts by hand, silence about small groups, and how often it flags with and without a
+planted gap.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from riskmodel.training.fairness import GROUP_NAMES, audit_groups, group_label
 def county(
     seed: int, *, households: int = 3000, planted: float = 0.0, rate: float = 0.15, groups: int = 3
 ) -> pl.DataFrame:
-    """Two dates; the list reaches 45 % of the confirmed, `planted` less in minority villages. Confirmations are made frequent to keep it small."""
+    """Two dates; the list reaches 45 % of the confirmed, `planted` less in minority villages. Confirmations
+    are made frequent to keep it small.
+    """
     chance = np.random.default_rng(seed)
     villages = households // 30
     village = chance.integers(0, villages, households)
@@ -99,7 +103,8 @@ def test_yes_and_no_may_be_written_as_one_and_zero() -> None:
 
 
 def test_a_flagged_group_at_lower_risk_outside_the_list_is_told_apart() -> None:
-    # Of the remote 1 of 40 reached but only 39 of 2,000 others at risk outside; of the rest 30 of 60 reached, 30 of 400 outside.
+    # Of the remote 1 of 40 reached but only 39 of 2,000 others at risk outside; of the rest 30 of 60 reached,
+    # 30 of 400 outside.
     rows = [(f"a{number}", 9.0 if number < 1 else 1.0, 1.0, True) for number in range(40)]
     rows += [(f"b{number}", 1.0, 0.0, True) for number in range(2000)]
     rows += [(f"c{number}", 9.0 if number < 30 else 1.0, 1.0, False) for number in range(60)]

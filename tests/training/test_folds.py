@@ -1,4 +1,6 @@
-"""The clock: no label before its time, no training window in a test window, and words when the data are too short."""
+"""The clock: no label before its time, no training window in a test window, and words when the data are too
+short.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ def test_four_years_are_enough_for_twelve_months():
     folds = make_folds(plan(), **FOUR_YEARS)
     # 2024-10-01 + 12 months + 60 days = 2025-11-30: mature; 2025-01-01 is not
     assert folds.evaluation.test == (dt.date(2024, 7, 1), dt.date(2024, 10, 1))
-    # 2023-04-01 + 12 months + 60 days = 2024-05-31, before the first test date; 2023-07-01 would be known on 2024-08-30
+    # 2023-04-01 + 12 months + 60 days = 2024-05-31, before the first test date; 2023-07-01 would be known on
+    # 2024-08-30
     assert folds.evaluation.calibrate == (dt.date(2023, 4, 1),)
     assert folds.evaluation.train == (
         dt.date(2022, 4, 1),
@@ -216,11 +219,13 @@ def test_the_refusal_says_what_is_there_and_how_many_months_it_takes():
     with pytest.raises(PlanError) as refused:
         make_folds(plan(), first_day=dt.date(2024, 3, 15), until=dt.date(2025, 12, 31))
     text = str(refused.value)
-    # 2024 March to 2025 December are 21 months; dates from 2024-07 (three months after 15 March: 15 June) to 2024-10
+    # 2024 March to 2025 December are 21 months; dates from 2024-07 (three months after 15 March: 15 June) to
+    # 2024-10
     assert "tables known from 2024-03-15 to 2025-12-31 (21 months)" in text
     assert "2 as-of dates with a mature label, 0 of them mature before the first test date" in text
     assert "2 to test, and before them 1 to calibrate and 2 to train" in text
-    # 3 of history, 3 × (2 + 1 - 1 + 2 - 1) = 9 of grid, twice 12 + 2 of windows and lag, 3 for the place in the grid
+    # 3 of history, 3 × (2 + 1 - 1 + 2 - 1) = 9 of grid, twice 12 + 2 of windows and lag, 3 for the place in
+    # the grid
     assert f"about {3 + 9 + 2 * (12 + 2) + 3} months" in text
     assert "left out because" not in text
 

@@ -1,4 +1,6 @@
-"""Households that merge and split (并户、分户): status and visits stay with the household's id, and nobody's status changes by a move."""
+"""Households that merge and split (并户、分户): status and visits stay with the household's id, and nobody's
+status changes by a move.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +101,9 @@ def test_the_household_that_took_them_in_is_in_the_cohort_until_a_visit_decides_
 
 
 def test_a_household_that_ended_by_merging_is_unlabelled_and_never_counts_as_well(merged):
-    """`old` was in the cohort in January and merged in June; in October the household that took it in is confirmed."""
+    """`old` was in the cohort in January and merged in June; in October the household that took it in is
+    confirmed.
+    """
     tables = county(
         person("A", "other", MOVE),
         person("B", "other", MOVE),

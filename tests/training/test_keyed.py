@@ -35,7 +35,9 @@ def test_the_riskier_stand_first_and_ranks_count_from_one_on_each_date():
 
 
 def test_low_ids_are_not_preferred_among_equals():
-    """100 tied households: the ids of the first 50 are a draw from all, not the 50 lowest (their mean place is 200; standard error 12)."""
+    """100 tied households: the ids of the first 50 are a draw from all, not the 50 lowest (their mean place
+    is 200; standard error 12).
+    """
     first = in_list_order(tied()).head(50)["household_id"].str.slice(1).cast(pl.Int64)
     assert 150 < first.mean() < 250
 

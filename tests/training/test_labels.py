@@ -1,4 +1,6 @@
-"""What the outcome means, edge by edge (docs/data-contract.md): the cohort, monitored households, labels, maturity."""
+"""What the outcome means, edge by edge (docs/data-contract.md): the cohort, monitored households, labels,
+maturity.
+"""
 
 from __future__ import annotations
 
@@ -205,7 +207,8 @@ def test_a_corrected_outcome_counts_from_the_day_the_correction_is_known():
 
 
 def test_a_confirmation_known_at_the_time_and_only_corrected_later_does_not_unlabel():
-    # confirmed and eliminated long before T; a later correction repeats the old confirmation (say, with a risk kind added)
+    # confirmed and eliminated long before T; a later correction repeats the old confirmation (say, with a
+    # risk kind added)
     visits = [
         ("A", "2022-05-01", "2022-05-10", "risk_confirmed", "V"),
         ("A", "2023-05-01", "2023-05-10", "risk_eliminated", "W"),

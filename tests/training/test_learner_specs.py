@@ -1,4 +1,6 @@
-"""A learner is one entry: what the package needs to know of it stands in its file, and no other file compares names of learners."""
+"""A learner is one entry: what the package needs to know of it stands in its file, and no other file compares
+names of learners.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,9 @@ NAMES = ("income_gap_pp", "self_paid_12m", "noise", "rule_event")
 
 
 def simulated(day, seed, households=1500, base=-3.5):
-    """Risk rises with self-paid cost, falls with income; noise says nothing; 5 % of the incomes are unknown."""
+    """Risk rises with self-paid cost, falls with income; noise says nothing; 5 % of the incomes are
+    unknown.
+    """
     chance = np.random.default_rng(seed)
     income, cost, noise = chance.normal(size=(3, households))
     event = (chance.random(households) < 0.1).astype(float)
@@ -150,7 +152,9 @@ def test_four_threads_grow_the_same_trees(rows, fits):
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_lightgbms_own_threads_play_no_part_and_the_settings_that_promise_it_are_in_the_model(rows, threads):
-    """The members grow on one thread each; here LightGBM itself gets several, for binning and for the trees."""
+    """The members grow on one thread each; here LightGBM itself gets several, for binning and for the
+    trees.
+    """
     import lightgbm as lgb
 
     from riskmodel.training.learners.trees import dataset_of, parameters_of
@@ -178,7 +182,9 @@ def test_the_settings_of_reproducible_trees_are_in_every_member_that_is_kept(fit
 
 
 def test_two_trainings_with_other_seeds_put_three_quarters_of_the_same_households_first(rows):
-    """The reduced form, a tenth of 1,500 households; `benchmarks/stability.py` measures the shipped plan on a county."""
+    """The reduced form, a tenth of 1,500 households; `benchmarks/stability.py` measures the shipped plan on a
+    county.
+    """
     from riskmodel.training.fold_rows import predictions_frame
     from riskmodel.training.lists import stability
 
@@ -205,7 +211,9 @@ def test_declared_signs_hold_where_the_plan_forces_them(rows, fits):
 
 
 def test_declared_signs_hold_among_correlated_features(rows):
-    """LightGBM's `advanced` method broke 4 to 9 of these 24 signs with each of four seeds; four independent features did not show it."""
+    """LightGBM's `advanced` method broke 4 to 9 of these 24 signs with each of four seeds; four independent
+    features did not show it.
+    """
     import lightgbm as lgb
 
     from riskmodel.training.learners import Task
@@ -244,7 +252,9 @@ def test_the_first_trees_of_a_member_tell_its_regression(rows, fits):
 
 @pytest.mark.parametrize("share", [0.6, 0.25])
 def test_both_parts_of_a_member_are_joined_in_their_shares(rows, share):
-    """One text whose margin, and whose every SHAP value, is the weighted sum of both; LightGBM writes it back byte for byte."""
+    """One text whose margin, and whose every SHAP value, is the weighted sum of both; LightGBM writes it back
+    byte for byte.
+    """
     import lightgbm as lgb
 
     from riskmodel.training.learners.prior import joined
@@ -449,7 +459,8 @@ def test_weights_and_parts_hang_on_names_not_on_the_order_of_rows():
 
 
 def test_calibration_rows_are_judged_by_a_member_that_never_saw_their_village(rows):
-    # Were the calibrator fitted on margins of members that had learned those very villages, it would trust them too much.
+    # Were the calibrator fitted on margins of members that had learned those very villages, it would trust
+    # them too much.
     plan = PLANS["lightgbm"]
     task = task_of(plan, rows, SIGNS)
     parts = task.parts(rows.calibrate)

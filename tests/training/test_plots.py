@@ -1,4 +1,6 @@
-"""The pictures: in Chinese where a font is there, in English with a note where not; nothing lost, nothing empty."""
+"""The pictures: in Chinese where a font is there, in English with a note where not; nothing lost, nothing
+empty.
+"""
 
 from __future__ import annotations
 

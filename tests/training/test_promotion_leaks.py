@@ -1,4 +1,6 @@
-"""A leak that no hunt through the tables can see, because the rows say that they were known early, stops at the promotion."""
+"""A leak that no hunt through the tables can see, because the rows say that they were known early, stops at
+the promotion.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def own(project, tmp_path_factory):
 
 
 def with_backdated_leads(tables):
-    """Somebody filled in, after the visit, that the household had declared itself almost a year before, and the extract believes it."""
+    """Somebody filled in, after the visit, that the household had declared itself almost a year before, and
+    the extract believes it.
+    """
     confirmed = tables["verifications"].filter(pl.col("outcome") == "risk_confirmed")
     before = pl.col("occurred_on") - dt.timedelta(350)
     rows = confirmed.select(

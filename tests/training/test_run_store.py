@@ -1,4 +1,6 @@
-"""The run store with real processes: PostgreSQL over a connection, two trainings at once, and a training that is stopped."""
+"""The run store with real processes: PostgreSQL over a connection, two trainings at once, and a training that
+is stopped.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,11 @@ def test_two_trainings_at_once_on_a_fresh_store_both_succeed(kind, fresh, small,
 def test_ctrl_c_while_members_are_grown_leaves_a_run_that_is_marked_as_stopped(fresh, small):
     plan = fresh.root / "training" / "plans" / "long.yaml"
     plan.write_text(
-        "title: {zh: 久, en: long}\nlearner:\n  lightgbm: {rounds_at_most: 5000, patience: 5000, learning_rate: 0.001}\n",
+        (
+            "title: {zh: 久, en: long}\n"
+            "learner:\n"
+            "  lightgbm: {rounds_at_most: 5000, patience: 5000, learning_rate: 0.001}\n"
+        ),
         encoding="utf-8",
     )
     process = started(fresh, "long", small)
@@ -202,7 +208,10 @@ def test_a_run_killed_without_a_word_is_marked_when_the_store_is_opened_again(fr
 def test_a_run_that_is_at_work_stays_running_while_others_open_the_store(fresh):
     with registry.logging_run(fresh, "long", {"riskmodel.plan": "long"}):
         assert statuses(fresh) == [("long", "RUNNING")]
-        other = "import sys; from riskmodel.project import Project; from riskmodel.training import registry; registry.finished_runs(Project.find(sys.argv[1]))"
+        other = (
+            "import sys; from riskmodel.project import Project; from riskmodel.training import registry; "
+            "registry.finished_runs(Project.find(sys.argv[1]))"
+        )
         subprocess.run([sys.executable, "-c", other, fresh.root], check=True)
         assert statuses(fresh) == [("long", "RUNNING")]
     assert statuses(fresh) == [("long", "FINISHED")]

@@ -1,4 +1,6 @@
-"""From a plan to a champion on a small county: runs, records, comparison, promotion, two at once, stopping."""
+"""From a plan to a champion on a small county: runs, records, comparison, promotion, two at once,
+stopping.
+"""
 
 from __future__ import annotations
 
@@ -192,7 +194,8 @@ def test_the_same_plan_on_the_same_tables_gives_the_same_trees(own, county, benc
 
 
 def test_what_became_known_after_the_cut_changes_nothing(own, county, runs):
-    # The county as it was known in mid-2025, against today's county cut there: the same model to the last byte.
+    # The county as it was known in mid-2025, against today's county cut there: the same model to the last
+    # byte.
     import datetime as dt
 
     from riskmodel.tables import from_frames

@@ -1,4 +1,6 @@
-"""Ready-made tables: the same folds, learners, calibration and comparison; and what two real ones must come out at."""
+"""Ready-made tables: the same folds, learners, calibration and comparison; and what two real ones must come
+out at.
+"""
 
 from __future__ import annotations
 
@@ -177,9 +179,14 @@ def test_a_ready_made_table_goes_the_whole_way_but_is_never_champion(own, tmp_pa
     for learner in ("income_rule: {feature: income}", "logistic: {}"):
         name = "panel_" + learner.split(":")[0]
         (own.root / "training" / "plans" / f"{name}.yaml").write_text(
-            "title: {zh: 试, en: t}\nsource: table\n"
-            "table: {file: panel.csv, household: id, outcome: poor, village: area, predictors: [income, noise], ahead: 1, only: {poor: 0}, test_waves: [4]}\n"
-            f"learner:\n  {learner}\n",
+            (
+                "title: {zh: 试, en: t}\n"
+                "source: table\n"
+                "table: {file: panel.csv, household: id, outcome: poor, village: area, predictors: [income, "
+                "noise], ahead: 1, only: {poor: 0}, test_waves: [4]}\n"
+                "learner:\n"
+                f"  {learner}\n"
+            ),
             encoding="utf-8",
         )
     runs = [train(own, name, tmp_path) for name in ("panel_income_rule", "panel_logistic")]
@@ -254,8 +261,8 @@ def test_the_consumer_expenditure_survey_comes_out_where_its_readme_says(own):
 @real
 @pytest.mark.parametrize("learner", ["logistic", "lightgbm"])
 def test_the_control_with_hardly_any_signal_stays_near_chance(own, learner):
-    # With race among the predictors, honest is 0.54 to 0.58; race never predicts here, and without it next to nothing is left. The interval is
-    # about ±0.04 in our rows; a pipeline that reports more leaks.
+    # With race among the predictors, honest is 0.54 to 0.58; race never predicts here, and without it next to
+    # nothing is left. The interval is about ±0.04 in our rows; a pipeline that reports more leaks.
     assert load_plan(own, f"nlsy_{learner}").table is not None
     auc = train(own, f"nlsy_{learner}", REAL).metrics["auc"]
     assert 0.45 < auc < 0.60
@@ -279,9 +286,15 @@ def test_a_row_of_a_ready_made_table_gets_reasons_under_its_own_column_names(own
     ]
     pl.DataFrame(rows).write_csv(tmp_path / "panel.csv")
     (own_project.root / "training" / "plans" / "own_table.yaml").write_text(
-        "title: {zh: 自有宽表, en: A table of one's own}\nsource: table\nhorizon_months: 12\n"
-        "table: {file: panel.csv, household: id, time: wave, outcome: fell, predictors: [net_income, rooms], riskier_when: {net_income: lower}}\n"
-        "learner: {logistic: {}}\ngroups: []\n",
+        (
+            "title: {zh: 自有宽表, en: A table of one's own}\n"
+            "source: table\n"
+            "horizon_months: 12\n"
+            "table: {file: panel.csv, household: id, time: wave, outcome: fell, predictors: [net_income, "
+            "rooms], riskier_when: {net_income: lower}}\n"
+            "learner: {logistic: {}}\n"
+            "groups: []\n"
+        ),
         encoding="utf-8",
     )
     run = rm.train("own_table", tmp_path, project=own_project)

@@ -25,7 +25,9 @@ def place_of(number: int) -> tuple[str, str]:
 
 @pytest.fixture
 def small_county(make_county: Callable[..., Tables]) -> Callable[..., Tables]:
-    """`small_county(40, leads=[{…}], …)`: households h000 to h039 with one member each, and the rows that a test adds."""
+    """`small_county(40, leads=[{…}], …)`: households h000 to h039 with one member each, and the rows that a
+    test adds.
+    """
     return make_county
 
 
@@ -115,7 +117,9 @@ def _dated(name: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def scores_of() -> Callable[..., pd.DataFrame]:
-    """`scores_of({"h001": 2.0, …})`: a frame as the scoring hands it over, margins as given, in the order of the margins."""
+    """`scores_of({"h001": 2.0, …})`: a frame as the scoring hands it over, margins as given, in the order of
+    the margins.
+    """
 
     def make(
         margins: Mapping[str, float], as_of: dt.date = AS_OF, **columns: Mapping[str, Any]

@@ -1,5 +1,6 @@
-"""A person at LibreOffice: opens a workbook, types into cells, saves it. Typing goes through the program's own input command, which refuses
-locked cells as it does for a person; checks of drop-downs belong to the keyboard, so wrong values get in as they do by pasting.
+"""A person at LibreOffice: opens a workbook, types into cells, saves it. Typing goes through the program's
+own input command, which refuses locked cells as it does for a person; checks of drop-downs belong to the
+keyboard, so wrong values get in as they do by pasting.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ Sub FillIn(orders, report)
         source = rule.getFormula1()
       End If
       stops = rule.ShowErrorMessage And rule.ErrorAlertStyle = com.sun.star.sheet.ValidationAlertStyle.STOP
-      told.writeString(Join(Split(cell.String, Chr(10)), " ") & Chr(9) & rule.Type & Chr(9) & stops & Chr(9) & source & Chr(10))
+      shown = Join(Split(cell.String, Chr(10)), " ")
+      told.writeString(shown & Chr(9) & rule.Type & Chr(9) & stops & Chr(9) & source & Chr(10))
     End If
   Loop
   told.closeOutput()
@@ -54,7 +56,8 @@ End Sub
 MODULE = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     '<!DOCTYPE script:module PUBLIC "-//OpenOffice.org//DTD OfficeDocument 1.0//EN" "module.dtd">\n'
-    '<script:module xmlns:script="http://openoffice.org/2000/script" script:name="Module1" script:language="StarBasic">{}</script:module>\n'
+    '<script:module xmlns:script="http://openoffice.org/2000/script" script:name="Module1" '
+    'script:language="StarBasic">{}</script:module>\n'
 )
 
 
@@ -81,10 +84,11 @@ class Office:
     def type_into(
         self, book: Path, cells: Sequence[tuple[str, int, int, str]], saved: Path
     ) -> list[list[str]]:
-        """Type (sheet, column, row, text) into a workbook, counted from 0, and save it elsewhere. A text of `?` only looks.
+        """Type (sheet, column, row, text) into a workbook, counted from 0, and save it elsewhere. A text of
+        `?` only looks.
 
-        Returns for each cell: what stands in it then, the type of its validation (6: list, 3: date …), whether a wrong entry is stopped at
-        the keyboard, and where the words of its drop-down stand.
+        Returns for each cell: what stands in it then, the type of its validation (6: list, 3: date …),
+        whether a wrong entry is stopped at the keyboard, and where the words of its drop-down stand.
         """
         orders, report = self.folder / "orders.txt", self.folder / "report.txt"
         lines = [str(book), str(saved), *("\t".join(map(str, cell)) for cell in cells)]

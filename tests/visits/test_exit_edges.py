@@ -231,7 +231,9 @@ def test_the_newest_scoring_must_be_as_of_the_day(small_county):
 
 
 def looked_at(monkeypatch, tables, as_of, rules):
-    """Days and households that were scored, oldest first, and the horizons; with scores that a test can foresee."""
+    """Days and households that were scored, oldest first, and the horizons; with scores that a test can
+    foresee.
+    """
     from types import SimpleNamespace as Row
 
     import numpy as np

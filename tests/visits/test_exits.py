@@ -1,4 +1,6 @@
-"""The exit review proposes that people look again; one condition missing and it does not, and never without labour."""
+"""The exit review proposes that people look again; one condition missing and it does not, and never without
+labour.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Filled lists come back whole: every row of the file is accepted, refused with its reason, or empty; and none is lost in silence."""
+"""Filled lists come back whole: every row of the file is accepted, refused with its reason, or empty; and
+none is lost in silence.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def fine(**more):
 
 
 def workbook(visits, path, rows=(), change=None, sheet=SHEET):
-    """The list's workbook with rows filled in, {row of the list: {column: value}}, and `change(book)` before it is saved."""
+    """The list's workbook with rows filled in, {row of the list: {column: value}}, and `change(book)` before
+    it is saved.
+    """
     write_excel(visits, path)
     book = openpyxl.load_workbook(path)
     for row, cells in dict(rows).items():
@@ -255,7 +259,9 @@ def test_a_filled_csv_is_taken_in_either_encoding_with_rare_characters(visits, t
 
 
 def test_an_open_quotation_mark_in_a_note_is_found_although_the_row_has_all_its_cells(visits, tmp_path):
-    """The note of row 1 begins with a mark and that of row 2 ends with one: every reader takes row 2 for a part of the note of row 1."""
+    """The note of row 1 begins with a mark and that of row 2 ends with one: every reader takes row 2 for a
+    part of the note of row 1.
+    """
     rows = filled_csv(visits, tmp_path / "a.csv", {1: DONE | {"note": "X1X"}, 2: DONE | {"note": "X2X"}})
     for row in rows[1:]:
         for name in ("reasons", "because", "check"):
@@ -447,7 +453,10 @@ def test_one_team_written_in_two_ways_contradicts_itself_in_a_file(visits, tmp_p
 
 def test_half_a_megabyte_that_unpacks_to_much_more_is_refused_before_it_is_unpacked(visits, tmp_path):
     path = workbook(visits, tmp_path / "a.xlsx", {1: fine()})
-    sheet = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{}</sheetData></worksheet>'
+    sheet = (
+        "<worksheet "
+        'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{}</sheetData></worksheet>'
+    )
     cells = "".join(f'<row r="{row}">{"<c/>" * 500}</row>' for row in range(1, 30_001))
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "b.xlsx", "w", zipfile.ZIP_DEFLATED) as new:
         for part in old.infolist():

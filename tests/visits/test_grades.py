@@ -68,7 +68,9 @@ def test_a_reason_says_what_the_grade_rests_on_and_nothing_of_lower_grades():
 
 
 def test_a_failing_guarantee_is_red_on_the_list_also_after_a_sweep(small_county, falling):
-    """Swept 45 days ago: the guarantee is no lead for 90 days, but the household is listed by its score, and the legend says red."""
+    """Swept 45 days ago: the guarantee is no lead for 90 days, but the household is listed by its score, and
+    the legend says red.
+    """
     broken = {"household_id": "h000", "known_on": "2025-06-01", **OK, "water_ok": False}
     tables = small_county(
         40, guarantees=[broken], verifications=[visit("h000", "2025-11-16", origin="sweep")]
@@ -95,7 +97,9 @@ def test_scores_carry_the_grades_of_the_list(small_county, falling):
 
 @pytest.fixture
 def answers(small_county, falling):
-    """h000 was met on 1 December, h001 is monitored, h002 has nobody left, h005 was swept; h039 waits; one person of h041 was not scored."""
+    """h000 was met on 1 December, h001 is monitored, h002 has nobody left, h005 was swept; h039 waits; one
+    person of h041 was not scored.
+    """
     tables = small_county(
         42,
         members=[{"household_id": "h002", "left_on": dt.date(2025, 6, 1)}],
@@ -187,7 +191,9 @@ def moved(tables, household, code="522399"):
 
 
 def test_scores_of_several_counties_are_refused_with_how_to_choose(small_county, falling):
-    """One household with the code of another county: once the whole list was called after it, and its own county saw nothing."""
+    """One household with the code of another county: once the whole list was called after it, and its own
+    county saw nothing.
+    """
     tables = moved(small_county(40), "h000")
     with pytest.raises(UserError, match=r"522301 \(39 households\), 522399 \(1 households\).*--county"):
         screening_list(falling(40), tables, AS_OF, capacity=5, settings=PLAIN)

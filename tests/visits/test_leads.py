@@ -113,7 +113,9 @@ def test_a_rule_met_is_a_lead_where_nobody_was_for_long(small_county):
 
 
 def test_a_rule_met_before_the_last_visit_is_not_told_twice(small_county):
-    """The bill that made the rule true was known on 1 June, the visit was on 1 July: it is answered. A bill of August is not."""
+    """The bill that made the rule true was known on 1 June, the visit was on 1 July: it is answered. A bill
+    of August is not.
+    """
     bill = {"member_id": "m000", "occurred_on": "2025-05-20", "known_on": "2025-06-01", "kind": "inpatient"}
     bill |= {"total_cost": 9e4, "reimbursed": 3e4, "self_paid": 6e4}
     scored = pl.DataFrame({"household_id": ["h000"], "rule_medical_burden": [1.0]})

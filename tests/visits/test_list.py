@@ -159,7 +159,9 @@ def everybody_meets(households):
 
 
 def test_households_that_only_a_rule_points_to_get_their_share_and_all_others_stand_by(small_county, falling):
-    """All 40 meet a rule: 8 of 20 visits are the rules' share and the rest of 20 the model's; everybody else stands by, nobody is dropped."""
+    """All 40 meet a rule: 8 of 20 visits are the rules' share and the rest of 20 the model's; everybody else
+    stands by, nobody is dropped.
+    """
     visits = screening_list(
         falling(40, **everybody_meets(40)), small_county(40), AS_OF, capacity=20, settings=PLAIN
     )

@@ -1,4 +1,6 @@
-"""The list at its limits: a day, a place or a household on each side of every rule; hand-made, each sum worked out."""
+"""The list at its limits: a day, a place or a household on each side of every rule; hand-made, each sum
+worked out.
+"""
 
 from __future__ import annotations
 
@@ -235,7 +237,8 @@ def test_what_was_carried_once_is_carried_again_while_the_cycles_last(small_coun
 def test_carried_households_lie_within_so_many_capacities_of_the_order(
     small_county, falling, within, carried
 ):
-    # The order is turned round: h000 to h009 are now at the places 39 to 30 (counted from 0); within 3.9 × 10 are the places below 39.
+    # The order is turned round: h000 to h009 are now at the places 39 to 30 (counted from 0); within 3.9 × 10
+    # are the places below 39.
     settings = PLAIN.model_copy(update={"carry_over": CarryOver(within=within, share=1.0)})
     visits = second_list(small_county, falling, settings, reverse=True)
     assert len(on(visits, "carried")) == carried
@@ -544,7 +547,9 @@ def test_how_long_a_cycle_lasts_at_most(length, days):
 
 
 class Explaining:
-    """Scores that give reasons of their own, as the package's do: one that raises the risk and one that lowers it."""
+    """Scores that give reasons of their own, as the package's do: one that raises the risk and one that
+    lowers it.
+    """
 
     def __init__(self, frame):
         from types import SimpleNamespace as Row

@@ -1,4 +1,6 @@
-"""What a list says about itself: its figures, its notes in both languages, its hash, and what it takes from the scores."""
+"""What a list says about itself: its figures, its notes in both languages, its hash, and what it takes from
+the scores.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,10 @@ def listed(scores, tables, capacity, settings=PLAIN, **more):
 
 @pytest.fixture
 def mixed(small_county, falling):
-    """Ten visits among 40 households of equal probability: h039 by a lead, h038 (beyond the rules' share) on standby,
-    one random check, eight by their score; h000 was visited, h001 is monitored, h002 has nobody left."""
+    """Ten visits among 40 households of equal probability: h039 by a lead, h038 (beyond the rules' share) on
+    standby, one random check, eight by their score; h000 was visited, h001 is monitored, h002 has nobody
+    left.
+    """
     scores = falling(40, rule_dropout={"h038": 1.0})
     scores["probability"] = 0.05
     tables = small_county(
@@ -59,12 +63,22 @@ def mixed(small_county, falling):
 def test_the_counts_of_a_list_are_those_of_its_rows(mixed):
     drawn = mixed.rows.filter(pl.col("listed_as") == "random_check")["grade"].to_list()
     assert drawn == ["none"]
-    # Places 1 and 2 of the order give orange, 3 to 6 yellow; h000 to h002 hold the first three and get no visit.
+    # Places 1 and 2 of the order give orange, 3 to 6 yellow; h000 to h002 hold the first three and get no
+    # visit.
     assert dict(mixed.counts) == {
-        "lead": 1, "carried": 0, "model": 8, "random_check": 1, "standby": 1,
-        "grade_red": 0, "grade_orange": 0, "grade_yellow": 4, "grade_none": 6,
-        "gone": 1, "monitored": 1, "recent": 1,
-    }  # fmt: skip
+        "lead": 1,
+        "carried": 0,
+        "model": 8,
+        "random_check": 1,
+        "standby": 1,
+        "grade_red": 0,
+        "grade_orange": 0,
+        "grade_yellow": 4,
+        "grade_none": 6,
+        "gone": 1,
+        "monitored": 1,
+        "recent": 1,
+    }
     assert len(mixed) == 10 == mixed.route.height and mixed.rows.height == 11
 
 
@@ -82,13 +96,19 @@ def test_notes_say_the_same_in_both_languages(mixed, small_county, scores_of, fa
     assert mixed.notes == (
         (
             "另有1户仅因部门规则列入候补：不占本期名额，顺路或下期核实。",
-            "1 more households are on standby by department rules alone: listed beyond the capacity, to be seen on the way or next.",
+            (
+                "1 more households are on standby by department rules alone: listed beyond the capacity, to "
+                "be seen on the way or next."
+            ),
         ),
         (
             "1户近期已走访（90天内，集中排查后30天内）且无新情况，本期不再上门。",
-            "1 households were visited a short time ago (90 days, 30 after a sweep) and nothing new is known: not visited again.",
+            (
+                "1 households were visited a short time ago (90 days, 30 after a sweep) and nothing new is "
+                "known: not visited again."
+            ),
         ),
-    )  # fmt: skip
+    )
     scores = scores_of({f"h{n:03d}": 1.0 if n < 2 else 0.5 for n in range(10)})
     tables = small_county(10, leads=[lead("h000", "2024-06-01"), lead("x999")])
     zh = [text for text, _ in listed(scores, tables, 6).notes]
@@ -119,16 +139,24 @@ def test_leads_beyond_the_capacity_are_said_with_all_three_figures(small_county,
 def test_who_was_left_out_is_named_with_place_last_visit_and_reason(mixed):
     assert mixed.left_out.rows(named=True) == [
         {
-            "household_id": "h002", "township_code": "522301103", "village_code": "522301103201",
-            "last_visit": None, "probability": 0.05,
-            "zh": "去世、迁出或无在册成员", "en": "died, moved away, or no member in force",
+            "household_id": "h002",
+            "township_code": "522301103",
+            "village_code": "522301103201",
+            "last_visit": None,
+            "probability": 0.05,
+            "zh": "去世、迁出或无在册成员",
+            "en": "died, moved away, or no member in force",
         },
         {
-            "household_id": "h000", "township_code": "522301101", "village_code": "522301101201",
-            "last_visit": dt.date(2025, 12, 1), "probability": 0.05,
-            "zh": "近期已走访且无新情况", "en": "visited a short time ago and nothing new",
+            "household_id": "h000",
+            "township_code": "522301101",
+            "village_code": "522301101201",
+            "last_visit": dt.date(2025, 12, 1),
+            "probability": 0.05,
+            "zh": "近期已走访且无新情况",
+            "en": "visited a short time ago and nothing new",
         },
-    ]  # fmt: skip
+    ]
 
 
 def test_households_that_are_named_as_visited_lately_are_those_highest_in_the_order(small_county, falling):
@@ -158,9 +186,22 @@ def test_scores_without_reasons_rules_or_model_make_a_list_with_gaps(small_count
     assert list(row) == list(COLUMNS) and row["household_id"] == "h001" and row["rank"] == 1
     given = {name for name, value in row.items() if value is not None}
     assert given == {
-        "cycle", "as_of", "number", "household_id", "township_code", "village_code", "grade", "grade_reasons_zh",
-        "grade_reasons_en", "probability", "margin", "rank", "listed_as", "times_carried", "inclusion_probability",
-    }  # fmt: skip
+        "cycle",
+        "as_of",
+        "number",
+        "household_id",
+        "township_code",
+        "village_code",
+        "grade",
+        "grade_reasons_zh",
+        "grade_reasons_en",
+        "probability",
+        "margin",
+        "rank",
+        "listed_as",
+        "times_carried",
+        "inclusion_probability",
+    }
     assert visits.model_version == "" and visits.guide == ()
 
 
@@ -311,19 +352,42 @@ def test_a_list_of_leads_alone_is_of_the_county_of_its_register(small_county, fa
 @pytest.mark.parametrize(
     ("code", "rank", "zh", "en"),
     [
-        ("monitored", 7, "2025-12-01起为监测对象，由监测程序跟踪，不在筛查范围",
-         "monitored since 2025-12-01: followed by the procedure, not in the cohort"),
-        ("recent", 7, "2025-12-01已走访（未发现风险），2026-03-01前无新情况不再上门",
-         "visited on 2025-12-01 (no risk found); left in peace until 2026-03-01 unless something new is known"),
-        ("fallen", 7, "评分排名第7，结转到期或排位已下降",
-         "rank 7; carried over long enough, or its score has fallen"),
+        (
+            "monitored",
+            7,
+            "2025-12-01起为监测对象，由监测程序跟踪，不在筛查范围",
+            "monitored since 2025-12-01: followed by the procedure, not in the cohort",
+        ),
+        (
+            "recent",
+            7,
+            "2025-12-01已走访（未发现风险），2026-03-01前无新情况不再上门",
+            (
+                "visited on 2025-12-01 (no risk found); left in peace until 2026-03-01 unless something "
+                "new is known"
+            ),
+        ),
+        (
+            "fallen",
+            7,
+            "评分排名第7，结转到期或排位已下降",
+            "rank 7; carried over long enough, or its score has fallen",
+        ),
         ("fallen", None, "结转到期或排位已下降", "carried over long enough, or its score has fallen"),
-        ("waiting", 1, "评分排名第1，超出本期走访能力（600户）；有线索时随时列入",
-         "rank 1; beyond the capacity of 600 visits; a lead lists it at any time"),
-        ("waiting", None, "超出本期走访能力（600户）；有线索时随时列入",
-         "beyond the capacity of 600 visits; a lead lists it at any time"),
+        (
+            "waiting",
+            1,
+            "评分排名第1，超出本期走访能力（600户）；有线索时随时列入",
+            "rank 1; beyond the capacity of 600 visits; a lead lists it at any time",
+        ),
+        (
+            "waiting",
+            None,
+            "超出本期走访能力（600户）；有线索时随时列入",
+            "beyond the capacity of 600 visits; a lead lists it at any time",
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_answer_names_days_outcome_place_and_capacity(code, rank, zh, en):
     why = NotListed(code, dt.date(2025, 12, 1), dt.date(2026, 3, 1), "no_risk")
     assert why.words(rank=rank, capacity=600) == (zh, en)
@@ -363,10 +427,14 @@ def test_a_guarantee_and_a_rule_are_on_record_each_for_itself(small_county):
 def test_a_rule_on_record_gives_the_grade_that_the_settings_say():
     settings = PLAIN.model_copy(update={"grades": Grades(leads=Grades().leads | {"rule": "yellow"})})
     everybody = pl.DataFrame(
-        {"household_id": ["a", "b", "c"], "lead_kinds": [None, "media;petition", None], "rank": [3, 2, None],
-         "probability": [0.0, 0.0, None]},
+        {
+            "household_id": ["a", "b", "c"],
+            "lead_kinds": [None, "media;petition", None],
+            "rank": [3, 2, None],
+            "probability": [0.0, 0.0, None],
+        },
         schema_overrides={"lead_kinds": pl.String},
-    )  # fmt: skip
+    )
     recorded = pl.DataFrame({"household_id": ["a"], "guarantee": [False], "rule": [True]})
     graded = grades_of(everybody, recorded, 10, settings)
     assert graded.columns == ["household_id", "grade", "grade_reasons_zh", "grade_reasons_en"]
@@ -393,13 +461,21 @@ def test_several_leads_of_a_household_are_in_one_row_each_once_and_in_order(smal
     row = listed(falling(4), tables, 3).rows.row(0, named=True)
     assert row["lead_kinds"] == "self_declared;petition;cadre;media"
     assert row["leads_zh"].split("\n") == [
-        "农户自主申报（2025-12-03）", "农户自主申报（2025-12-05）", "信访（2025-12-04）",
-        "干部排查（2025-12-02）", "干部排查（2025-12-06）", "媒体（2025-12-01）",
-    ]  # fmt: skip
+        "农户自主申报（2025-12-03）",
+        "农户自主申报（2025-12-05）",
+        "信访（2025-12-04）",
+        "干部排查（2025-12-02）",
+        "干部排查（2025-12-06）",
+        "媒体（2025-12-01）",
+    ]
     assert row["leads_en"].split("\n") == [
-        "self-declared (2025-12-03)", "self-declared (2025-12-05)", "petition (2025-12-04)",
-        "cadre's round (2025-12-02)", "cadre's round (2025-12-06)", "media (2025-12-01)",
-    ]  # fmt: skip
+        "self-declared (2025-12-03)",
+        "self-declared (2025-12-05)",
+        "petition (2025-12-04)",
+        "cadre's round (2025-12-02)",
+        "cadre's round (2025-12-06)",
+        "media (2025-12-01)",
+    ]
 
 
 # Rows, hash and settings.
@@ -429,7 +505,8 @@ def test_a_list_is_not_changed_after_it_was_made(mixed):
 
 
 def test_on_the_list_priority_goes_by_kind_then_for_leads_by_grade_then_by_place(small_county, falling):
-    # h030 is red by its guarantee, h010 orange by a petition, h005 yellow by the media; the others go by their score.
+    # h030 is red by its guarantee, h010 orange by a petition, h005 yellow by the media; the others go by
+    # their score.
     broken = {"household_id": "h030", "known_on": "2025-12-01"}
     broken |= dict.fromkeys(["food_clothing_ok", "schooling_ok", "insured_ok", "housing_ok"], True)
     tables = small_county(
@@ -462,9 +539,15 @@ def test_monitored_households_stand_apart_with_what_a_visitor_needs(small_county
     )
     apart = listed(falling(8), tables, 3).monitored
     assert apart.columns == [
-        "household_id", "township_code", "village_code", "monitored_since", "last_visit", "lead_kinds", "leads_zh",
+        "household_id",
+        "township_code",
+        "village_code",
+        "monitored_since",
+        "last_visit",
+        "lead_kinds",
+        "leads_zh",
         "leads_en",
-    ]  # fmt: skip
+    ]
     assert apart.select("household_id", "monitored_since", "lead_kinds").rows() == [
         ("h004", dt.date(2025, 3, 1), "cadre"),
         ("h005", dt.date(2025, 3, 1), "self_declared"),
@@ -480,16 +563,23 @@ def fill(room, quotas, *, rule="proportional", first=(), leads=(), ahead=(), res
 
     def frame(pairs):
         rows = [(name, area, place.get(name)) for name, area in pairs]
-        return pl.DataFrame(rows, schema=["household_id", "area", "place"], orient="row") if rows else pl.DataFrame(
-            schema={"household_id": pl.String, "area": pl.String, "place": pl.Int64}
-        )  # fmt: skip
+        return (
+            pl.DataFrame(rows, schema=["household_id", "area", "place"], orient="row")
+            if rows
+            else pl.DataFrame(schema={"household_id": pl.String, "area": pl.String, "place": pl.Int64})
+        )
 
     extra = {"fixed": {"a": 1}} if rule == "fixed" else {}
     settings = PLAIN.model_copy(update={"quotas": Quotas(rule=rule, **extra)})
     return fill_visits(
-        frame(ahead), frame(rest), frame([(f"lead{n}", area) for n, area in enumerate(leads)]), list(first), room,
-        quotas, settings,
-    )  # fmt: skip
+        frame(ahead),
+        frame(rest),
+        frame([(f"lead{n}", area) for n, area in enumerate(leads)]),
+        list(first),
+        room,
+        quotas,
+        settings,
+    )
 
 
 FIVE = [("a1", "a"), ("a2", "a"), ("b1", "b"), ("a3", "a"), ("b2", "b")]

@@ -1,4 +1,6 @@
-"""Random checks: drawn with known chances above zero from everybody not listed, and not to be told from the rest of the list."""
+"""Random checks: drawn with known chances above zero from everybody not listed, and not to be told from the
+rest of the list.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +117,9 @@ def test_without_random_checks_the_list_says_what_cannot_be_estimated(small_coun
 
 
 def test_the_estimate_of_missed_confirmations_is_unbiased_over_draws():
-    """300 households, 12 of them confirmed if visited: the mean of 1,000 estimates lies within 4 standard errors of 12."""
+    """300 households, 12 of them confirmed if visited: the mean of 1,000 estimates lies within 4 standard
+    errors of 12.
+    """
     confirmed = np.zeros(300, dtype=bool)
     confirmed[[3, 9, 14, 25, 40, 60, 90, 120, 150, 200, 250, 290]] = True
     townships = [f"t{n % 5}" for n in range(300)]

@@ -1,4 +1,6 @@
-"""One truth about a household: list, scores, workbook, CSV, paper, page and API agree on number, grade, probability, visits and status."""
+"""One truth about a household: list, scores, workbook, CSV, paper, page and API agree on number, grade,
+probability, visits and status.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ WORD = {zh: code for code, (zh, _) in GRADES.items()}
 
 @pytest.fixture(scope="module")
 def shown(screened_county, tmp_path_factory):
-    """A copy of the screened county with results of its own, and its service: (project, list, client of a screener)."""
+    """A copy of the screened county with results of its own, and its service: (project, list, client of a
+    screener).
+    """
     from starlette.testclient import TestClient
 
     from riskmodel.serving.app import make_app
@@ -87,7 +91,9 @@ def csv_rows(visits, folder):
 
 
 def paper_rows(visits):
-    """Rows of the printed page (the PDF is made of it): household -> (number, grade by colour, grade by word)."""
+    """Rows of the printed page (the PDF is made of it): household -> (number, grade by colour, grade by
+    word).
+    """
     found = {}
     for row in re.findall(r"<tr>(<td.*?)</tr>", page_of(visits)):
         cells = re.findall(r"<td([^>]*)>(.*?)</td>", row)

@@ -1,4 +1,6 @@
-"""The list on paper: what stands on every sheet, how townships part, and plain words where a part for PDF is missing."""
+"""The list on paper: what stands on every sheet, how townships part, and plain words where a part for PDF is
+missing.
+"""
 
 from __future__ import annotations
 
@@ -77,9 +79,9 @@ def test_the_same_list_gives_the_same_bytes_in_another_process_too(visits, tmp_p
     assert first == write_list(visits, tmp_path / "b.pdf").read_bytes()
     (tmp_path / "page.html").write_text(paper.page_of(visits), encoding="utf-8")
     code = (
-        "import sys; from pathlib import Path; from riskmodel.visits import paper; page, name, out = sys.argv[1:];"
-        "paper.page_of = lambda _: Path(page).read_text('utf-8'); visits = type('V', (), {'hash': name});"
-        "Path(out).write_bytes(paper.pdf_bytes(visits))"
+        "import sys; from pathlib import Path; from riskmodel.visits import paper; page, name, out = "
+        "sys.argv[1:];paper.page_of = lambda _: Path(page).read_text('utf-8'); visits = type('V', (), "
+        "{'hash': name});Path(out).write_bytes(paper.pdf_bytes(visits))"
     )
     arguments = [tmp_path / "page.html", visits.hash, tmp_path / "c.pdf"]
     subprocess.run([sys.executable, "-c", code, *map(str, arguments)], check=True, timeout=300)

@@ -258,7 +258,10 @@ def test_chinese_reasons_name_the_same_place_value_and_words_as_the_english_ones
     # Chinese words only, each once: codes and English words stand in the English reason.
     assert judged({**GOOD, "outcome": "好"}).refused[0].reasons == (
         (
-            "核实结果“好”不在选项中（存在风险，建议纳入监测程序、未发现风险、风险已消除、未能见到、纳入监测、无风险、风险消除、未能联系）",
+            (
+                "核实结果“好”不在选项中（存在风险，建议纳入监测程序、未发现风险、风险已消除、未能见到、"
+                "纳入监测、无风险、风险消除、未能联系）"
+            ),
             "Outcome: '好' is not one of risk_confirmed, no_risk, risk_eliminated, unreachable",
         ),
     )
@@ -407,8 +410,8 @@ def test_the_returned_sheet_says_by_colour_and_width_where_to_write():
     assert read != written
     assert [place for place in colour if colour[place] == read] == [1, 2, 4]  # row, reasons, village
     assert [place for place in colour if colour[place] == written] == [3, *range(5, 13)]
-    # The reasons are the widest; what is written has 4 characters more than in the list. G stands for the three
-    # risk columns; 5/7 is the edge that the file adds.
+    # The reasons are the widest; what is written has 4 characters more than in the list. G stands for the
+    # three risk columns; 5/7 is the edge that the file adds.
     widths = [sheet.column_dimensions[letter].width - 5 / 7 for letter in "ABCDEFGJKL"]
     assert widths == pytest.approx([7, 60, 14, 16.5, 15.5, 15, 12, 15.5, 12, 17], abs=0.2)
 

@@ -1,4 +1,6 @@
-"""A month by hand in a real spreadsheet program: opened, filled in, saved, taken back, refused rows mended, handed in again."""
+"""A month by hand in a real spreadsheet program: opened, filled in, saved, taken back, refused rows mended,
+handed in again.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ SHEET, RETURNED = "核实清单", "退回 Returned"
 PLACE = {column.name: place for place, column in enumerate((*READ, *FILL))}
 FOUND, NONE = "存在风险，建议纳入监测程序", "未发现风险"
 
-# Row of the list -> what a person types. Rows 1 to 3 are right; each of the others is wrong in its own way, and `mended` puts it right.
+# Row of the list -> what a person types. Rows 1 to 3 are right; each of the others is wrong in its own way,
+# and `mended` puts it right.
 TYPED = {
     1: {"visited_on": "2026-01-05", "outcome": NONE, "visitor": "3"},
     2: {"visited_on": "2026-01-06", "outcome": FOUND, "risk_1": "因病", "risk_2": "缺劳动力", "visitor": "3"},
@@ -149,7 +152,8 @@ def test_a_month_by_hand(office, month, tmp_path, needs):
     own, visits = month
     given_out = write_excel(visits, tmp_path / "list.xlsx")
 
-    # Filled in: the form takes what is typed, locked cells take nothing, and drop-downs stop wrong words at the keyboard.
+    # Filled in: the form takes what is typed, locked cells take nothing, and drop-downs stop wrong words at
+    # the keyboard.
     locked = [(SHEET, PLACE["household_id"], 3, "h999"), (SHEET, PLACE["reasons"], 3, "nothing")]
     looks = [
         (SHEET, PLACE[name], 3, "?")
@@ -218,7 +222,9 @@ def test_a_month_by_hand(office, month, tmp_path, needs):
 
 
 def test_the_next_list_is_better_for_it(office, month, tmp_path, needs):
-    """Who was seen is left in peace, who was not comes again, and what was found counts as an outcome of the household."""
+    """Who was seen is left in peace, who was not comes again, and what was found counts as an outcome of the
+    household.
+    """
     needs(office, "LibreOffice (soffice)")
     own, visits = month
     rows = {row: TYPED[1] | {"visited_on": f"2026-01-{row + 4:02d}"} for row in range(1, 7)} | {7: TYPED[2]}

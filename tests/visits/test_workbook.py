@@ -1,4 +1,6 @@
-"""Files for visitors: what stands in them, what is locked, what is harmless, and that they can be opened by a real spreadsheet."""
+"""Files for visitors: what stands in them, what is locked, what is harmless, and that they can be opened by a
+real spreadsheet.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +102,9 @@ def test_what_a_begun_row_still_lacks_is_coloured(visits):
 
 
 def test_microsoft_excel_would_take_the_file(visits):
-    """What can be checked without it: validations under 255 characters and from ranges of a sheet, no formulas, names within its limits."""
+    """What can be checked without it: validations under 255 characters and from ranges of a sheet, no
+    formulas, names within its limits.
+    """
     book = open_(excel_bytes(visits))
     for sheet in book:
         assert len(sheet.title) <= 31 and not re.search(r"[\\[\]:*?/]", sheet.title)

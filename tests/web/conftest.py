@@ -1,7 +1,7 @@
 """The real service on a small county, and a real browser in front of it.
 
-One process serves all tests of this folder; each takes households of its own to record visits for. The page's clock stands on a day soon after the list, so
-that dates and validity read the same whenever the tests run.
+One process serves all tests of this folder; each takes households of its own to record visits for. The page's
+clock stands on a day soon after the list, so that dates and validity read the same whenever the tests run.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class Service:
 
 @pytest.fixture(scope="session")
 def screened(trained, tmp_path_factory) -> Any:
-    """The trained project with two scorings in its casebook, a list in force with a standby part, and a key for each desk."""
+    """The trained project with two scorings in its casebook, a list in force with a standby part, and a key
+    for each desk.
+    """
     import riskmodel as rm
     from riskmodel.casebook import Casebook
     from riskmodel.casebook.book import next_list
@@ -161,7 +163,9 @@ def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path)
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium. For a module only: a running playwright keeps an event loop, which other tests must not meet."""
+    """Debian's Chromium. For a module only: a running playwright keeps an event loop, which other tests must
+    not meet.
+    """
     path = shutil.which("chromium")
     if path is None:
         if os.environ.get("CI"):
@@ -230,7 +234,9 @@ class Visitor:
         return {name: json.loads(value) for name, value in json.loads(text).items()}
 
     def excuse_the_network(self) -> None:
-        """The browser itself complains of a request that failed or was refused; some tests are about just that."""
+        """The browser itself complains of a request that failed or was refused; some tests are about just
+        that.
+        """
         self.complaints[:] = [text for text in self.complaints if "Failed to load resource" not in text]
 
     def fill_visit(self, household: str, outcome: str = "no_risk", team: str = "03", note: str = "") -> Any:
@@ -243,7 +249,9 @@ class Visitor:
 
 @pytest.fixture
 def visitor(chromium, service) -> Iterator[Any]:
-    """`visitor(size=DESK, language="zh")`: a fresh browser at the sign-in page. What the page complains of fails the test, unless taken out."""
+    """`visitor(size=DESK, language="zh")`: a fresh browser at the sign-in page. What the page complains of
+    fails the test, unless taken out.
+    """
     opened: list[Visitor] = []
 
     def open_one(size: tuple[int, int] = DESK, language: str = "zh") -> Visitor:

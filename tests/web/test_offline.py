@@ -1,4 +1,6 @@
-"""The page without a connection: it opens from the device, takes visits, sends them once, and forgets everything on signing out."""
+"""The page without a connection: it opens from the device, takes visits, sends them once, and forgets
+everything on signing out.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ import pytest
 
 HELD = """async () => {
   const names = await caches.keys();
-  const held = await Promise.all(names.map(async (name) => (await (await caches.open(name)).keys()).map((request) => new URL(request.url).pathname)));
+  const pathsOf = async (name) =>
+    (await (await caches.open(name)).keys()).map((request) => new URL(request.url).pathname);
+  const held = await Promise.all(names.map(pathsOf));
   return { names, paths: held.flat() };
 }"""
 
@@ -232,7 +236,9 @@ def test_an_update_of_the_page_is_taken_whole_and_offered(visitor, service):
 
 
 def test_files_that_do_not_fit_together_are_not_taken(visitor, service):
-    """Half of an update, as a browser would meet it while the operator copies files: the version before goes on."""
+    """Half of an update, as a browser would meet it while the operator copies files: the version before goes
+    on.
+    """
     one = visitor().sign_in()
     before = kept_by_the_browser(one)
     home = service.project.root / "serving" / "web"
@@ -246,7 +252,8 @@ def test_files_that_do_not_fit_together_are_not_taken(visitor, service):
     try:
         states = one.page.evaluate(
             """async () => {
-              const registration = await navigator.serviceWorker.register('web/half.js', { scope: '/web/half/' });
+              const scope = { scope: '/web/half/' };
+              const registration = await navigator.serviceWorker.register('web/half.js', scope);
               const worker = registration.installing;
               const states = [worker.state];
               while (!['redundant', 'activated'].includes(states.at(-1))) {

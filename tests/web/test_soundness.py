@@ -95,7 +95,8 @@ class Keyboard:
             self.page.keyboard.press("Tab")
             here = self.page.evaluate(
                 """selector => { const at = document.activeElement; const style = getComputedStyle(at);
-                return {there: at.matches(selector), ring: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2, what: at.outerHTML.slice(0, 120)}; }""",
+                const ring = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+                return {there: at.matches(selector), ring, what: at.outerHTML.slice(0, 120)}; }""",
                 selector,
             )
             assert here["ring"], f"the focus is not seen on {here['what']}"
@@ -186,7 +187,8 @@ def test_the_strict_policy_of_the_page_is_in_force(visitor, service):
     one = visitor()
     policy = one.context.request.get(service.address + "/").headers["content-security-policy"]
     assert "default-src 'self'" in policy and "unsafe" not in policy
-    assert one.page.evaluate("""() => { const script = document.createElement('script'); script.textContent = 'window.broken = true';
+    assert one.page.evaluate("""() => {
+        const script = document.createElement('script'); script.textContent = 'window.broken = true';
         document.body.append(script); return window.broken === undefined; }"""), (
         "an inline script must not run"
     )
@@ -200,8 +202,10 @@ def test_at_200_percent_and_on_320_points_nothing_is_cut_off_or_needs_sideways_s
             page = one.see(address, wait)
             assert page.evaluate("document.documentElement.scrollWidth") <= size[0], f"{name} at {size}"
             cut = page.evaluate(
-                """() => [...document.querySelectorAll('main h1, main h2, main button, main .button, main th, main td, main p')]
-                  .filter((one) => one.offsetParent && !one.closest('.scroller, .heard-only, thead') && one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== 'inline')
+                """() => [...document.querySelectorAll(
+                    'main h1, main h2, main button, main .button, main th, main td, main p')]
+                  .filter((one) => one.offsetParent && !one.closest('.scroller, .heard-only, thead')
+                    && one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== 'inline')
                   .map((one) => one.outerHTML.slice(0, 120))"""
             )
             assert cut == [], f"{name} at {size}"

@@ -107,9 +107,9 @@ def test_the_model_is_told_in_plain_words_with_limits_and_whom_it_misses(visitor
     recall = next(figure for figure in told["metrics"] if figure["name"].startswith("recall_at_"))
     count = round(recall["value"] * 100)
     assert (
-        f"后来确认有风险的每100户中，约有{count}户排在最前的{recall['name'].split('_at_')[1]}里；另外{100 - count}户排在后面"
-        in text
-    )
+        f"后来确认有风险的每100户中，约有{count}户排在最前的{recall['name'].split('_at_')[1]}里；"
+        f"另外{100 - count}户排在后面"
+    ) in text
     assert page.locator(".plainly .hundred").last.locator(".on").count() == count
     assert "undefined" not in text and "null" not in text and "NaN" not in text
 

@@ -1,4 +1,6 @@
-"""Recording a visit: saved only when the service says so, never lost, never twice, and nothing kept that tells who somebody is."""
+"""Recording a visit: saved only when the service says so, never lost, never twice, and nothing kept that
+tells who somebody is.
+"""
 
 from __future__ import annotations
 
@@ -134,7 +136,10 @@ def test_the_page_finds_every_telling_note_that_the_service_finds_and_leaves_pla
     )
     one = visitor()
     found = one.page.evaluate(
-        "async texts => { const { telling } = await import('/web/telling.js'); return texts.map((text) => telling(text)); }",
+        (
+            "async texts => { const { telling } = await import('/web/telling.js'); return texts.map((text) "
+            "=> telling(text)); }"
+        ),
         [*telling, *plain],
     )
     assert [text for text in telling if telling_text(text) is None] == [], (

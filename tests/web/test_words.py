@@ -1,4 +1,6 @@
-"""Texts of the page, without a browser: both languages, none missing, none left over, the sentence of the vocabulary."""
+"""Texts of the page, without a browser: both languages, none missing, none left over, the sentence of the
+vocabulary.
+"""
 
 from __future__ import annotations
 
