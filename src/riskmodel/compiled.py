@@ -4,7 +4,8 @@ compiler."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import update_wrapper
+from contextlib import suppress
+from functools import cache, update_wrapper
 from types import FunctionType
 from typing import Any
 
@@ -34,12 +35,7 @@ class Compiled:
                 self.function.__code__, {**self.function.__globals__, **called}, self.function.__name__
             )
             function.__qualname__, function.__module__ = self.function.__qualname__, self.function.__module__
-            try:
-                self.dispatcher = njit(cache=True, nogil=True, error_model="numpy")(function)
-            except (
-                RuntimeError
-            ):  # neither the package's folder nor the user's can be written: compile at each start
-                self.dispatcher = njit(nogil=True, error_model="numpy")(function)
+            self.dispatcher = kept(njit(nogil=True, error_model="numpy")(function))
         return self.dispatcher
 
     @property
@@ -51,3 +47,32 @@ class Compiled:
 def compiled(function: Callable[..., Any]) -> Compiled:
     """Decorator: compile on the first call, keep the machine code on disk."""
     return Compiled(function)
+
+
+def kept(dispatcher: Any) -> Any:
+    """Keep the machine code of numba's function on disk; where no folder can be written, compile at each
+    start.
+
+    An index on disk names the classes of the records that a function was compiled for. When such a class has
+    been renamed or moved since, numba cannot read the index and fails (`njit(cache=True)`); here the index is
+    emptied and the function compiled anew.
+    """
+    with suppress(RuntimeError):  # neither the package's folder nor the user's can be written
+        dispatcher._cache = _disk()(dispatcher.py_func)
+    return dispatcher
+
+
+@cache
+def _disk() -> type[Any]:
+    """The class of numba's cache on disk, with indexes that cannot be read treated as empty."""
+    from numba.core.caching import FunctionCache
+
+    class Disk(FunctionCache):  # type: ignore[misc, unused-ignore]
+        def load_overload(self, sig: Any, target_context: Any) -> Any:
+            try:
+                return super().load_overload(sig, target_context)
+            except (AttributeError, ImportError):
+                self.flush()
+                return None
+
+    return Disk

@@ -9,10 +9,13 @@ incomes are monthly unless noted.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+
+from riskmodel.compiled import kept
 
 # Columns of the state of a household.
 (
@@ -102,8 +105,11 @@ LEVEL_GAP = 0.005
 LEVEL_DISABLED = 0.0002
 LEVEL_REST = 0.00017
 
+
 # Without reference counts (these functions make no arrays) the months run a third faster.
-jit: Any = numba.njit(cache=True, error_model="numpy", _nrt=False)
+def jit(function: Callable[..., Any]) -> Any:
+    """Compile a step of a household's life."""
+    return kept(numba.njit(error_model="numpy", _nrt=False)(function))
 
 
 class Fixed(NamedTuple):
@@ -186,7 +192,7 @@ class Monthly(NamedTuple):
     snapshot_months: Any  # (K,) ascending
 
 
-@jit  # type: ignore[untyped-decorator]
+@jit
 def _bits(rng: Any, i: int) -> Any:
     """splitmix64: one stream a household, so that no household's fate hangs on another's."""
     rng[i] += np.uint64(0x9E3779B97F4A7C15)
@@ -196,12 +202,12 @@ def _bits(rng: Any, i: int) -> Any:
     return z ^ (z >> np.uint64(31))
 
 
-@jit  # type: ignore[untyped-decorator]
+@jit
 def _u(rng: Any, i: int) -> float:
     return (float(_bits(rng, i) >> np.uint64(11)) + 0.5) / 9007199254740992.0
 
 
-@jit  # type: ignore[untyped-decorator]
+@jit
 def _n(rng: Any, i: int) -> float:
     """About standard normal (sum of three uniforms, within ±3): cheap, and shocks of the field have their own
     heavy tails.
@@ -212,7 +218,7 @@ def _n(rng: Any, i: int) -> float:
     return (total / 2097152.0 - 1.5) * 2.0
 
 
-@jit  # type: ignore[untyped-decorator]
+@jit
 def _rare(rate: float, tilt: float, rng: Any, i: int, out: Any) -> bool:
     """Whether a rare blow falls. Futures draw it `tilt` times as often and carry its weight in out[WEIGHT]
     (importance sampling).
@@ -226,7 +232,7 @@ def _rare(rate: float, tilt: float, rng: Any, i: int, out: Any) -> bool:
     return hit
 
 
-@jit  # type: ignore[untyped-decorator]
+@jit
 def _put(log: Any, at: Any, kind: int, a: float, b: float, c: float, slot: int, u: float) -> None:
     """Append an event of the household's month. a, b, c: amounts, by kind; u: a uniform number of its own."""
     events, count = log.events, log.count
@@ -243,7 +249,7 @@ def _put(log: Any, at: Any, kind: int, a: float, b: float, c: float, slot: int, 
         events[k, E_U] = u
 
 
-@jit  # type: ignore[untyped-decorator]
+@jit
 def _bill(s: Any, at: Any, rng: Any, traits: Any, log: Any, total: float, group: float, slot: int) -> float:
     """One hospital bill: insurance pays its part, the household the rest. Returns what the household pays."""
     i = at.i
@@ -273,7 +279,7 @@ def _bill(s: Any, at: Any, rng: Any, traits: Any, log: Any, total: float, group:
     return float(paid)
 
 
-@jit  # type: ignore[untyped-decorator]
+@jit
 def _month(s: Any, at: Any, rng: Any, county: Any, log: Any, out: Any, wages: Any) -> None:
     """Move a household through a month. `s` is its state; `out` gets hazard, detection, passing, and what a
     visitor would note if `log` is recording. wages: (4,) gets the wages of the slots and the net income of
@@ -580,7 +586,7 @@ def _month(s: Any, at: Any, rng: Any, county: Any, log: Any, out: Any, wages: An
     out[6] = able
 
 
-@jit  # type: ignore[untyped-decorator]
+@jit
 def _live_month(s: Any, at: Any, rng: Any, world: Any, log: Any, out: Any) -> None:
     """After the month's economy: whether a risk begins, passes, is seen, or ends; and visits that find
     nothing.
@@ -634,10 +640,12 @@ def _live_month(s: Any, at: Any, rng: Any, world: Any, log: Any, out: Any) -> No
 
 
 # Both runs make arrays of their own: the compiler counts references to those.
-runs: Any = numba.njit(cache=True, error_model="numpy")
+def run(function: Callable[..., Any]) -> Any:
+    """Compile a run through the months of every household."""
+    return kept(numba.njit(error_model="numpy")(function))
 
 
-@runs  # type: ignore[untyped-decorator]
+@run
 def history(state: Any, rng: Any, county: Any, log: Any, monthly: Any) -> None:
     """Every household through all months; households are independent of each other.
 
@@ -668,7 +676,7 @@ def history(state: Any, rng: Any, county: Any, log: Any, monthly: Any) -> None:
         state[i] = s
 
 
-@runs  # type: ignore[untyped-decorator]
+@run
 def futures(state: Any, rng: Any, county: Any, start: int, stop: int, draws: int, result: Any) -> None:
     """Probability that a household is found in the months start … stop - 1, given `state` at the start.
 
