@@ -10,8 +10,8 @@ from sphinx.search.en import SearchEnglish
 class SearchBothLanguages(SearchEnglish):
     """Search index of both languages: English words by their stems, Chinese text by pairs of characters.
 
-    Chinese has no blanks between words. Every two adjacent characters are indexed, and a query is cut in the same way by
-    `js_splitter_code`, so that any run of two characters or more is found, without a dictionary.
+    Chinese has no blanks between words. Every two adjacent characters are indexed, and a query is cut in the
+    same way by `js_splitter_code`, so that any run of two characters or more is found, without a dictionary.
     """
 
     lang = "both"

@@ -1,4 +1,6 @@
-"""The documentation's own search, in a browser and from files: Chinese and English words lead to their pages."""
+"""The documentation's own search, in a browser and from files: Chinese and English words lead to their
+pages.
+"""
 
 from __future__ import annotations
 
