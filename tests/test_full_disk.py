@@ -116,6 +116,112 @@ def test_a_list_that_cannot_be_written_names_the_file_and_leaves_the_older_one(p
     assert contents(folder) == before
 
 
+def issued(project: Path) -> list[tuple[str, int]]:
+    """(hash, scores kept of its day) of every list in the casebook."""
+    with sqlite3.connect(project / "casebook" / "casebook.db") as book:
+        names = [name for (name,) in book.execute("SELECT list_hash FROM lists ORDER BY issued_number")]
+        (scores,) = book.execute("SELECT count(*) FROM scores").fetchone()
+    return [(name, scores) for name in names]
+
+
+@pytest.fixture
+def give_out(place, command):
+    """`give_out(*more)`: riskmodel list, into l.xlsx and a workbook for each township in `townships/`."""
+    folder, project, tables, run = place
+
+    def run_it(*more):
+        where = ("--output", folder / "l.xlsx", "--by-township", folder / "townships")
+        given = (
+            "--as-of",
+            AS_OF,
+            "--model",
+            run,
+            "--tables",
+            tables,
+            "--capacity",
+            "50",
+            "--project",
+            project,
+        )
+        return command("list", *given, *where, *more)
+
+    return run_it
+
+
+@pytest.mark.parametrize("written", [0, 1, 3])
+def test_a_list_whose_files_cannot_all_be_written_is_not_in_the_casebook(
+    written, place, give_out, monkeypatch
+):
+    """The disk is full after so many workbooks."""
+    from riskmodel.visits import workbook
+
+    folder, project, _, _ = place
+    before = contents(folder)
+    room, write = iter(range(written)), workbook.write_bytes
+
+    def until_full(path, content):
+        if next(room, None) is None:
+            raise OSError(28, "No space left on device", str(path))
+        return write(path, content)
+
+    monkeypatch.setattr(workbook, "write_bytes", until_full)
+    said = give_out().refused()
+    assert "the disk is full" in said and "/." not in said, said
+    assert contents(folder) == before and not (folder / "townships").exists()
+    assert issued(project) == []
+    monkeypatch.undo()
+
+
+def test_a_list_whose_scores_cannot_be_kept_is_not_in_the_casebook_and_its_files_are_not_there(
+    place, give_out, monkeypatch
+):
+    from riskmodel.casebook import book
+
+    folder, project, _, _ = place
+    before = contents(folder)
+
+    def full(*arguments, **more):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(book, "keep_scoring", full)
+    assert "the disk is full" in give_out().refused()
+    assert contents(folder) == before and issued(project) == []
+
+
+def test_a_list_that_was_kept_when_the_machine_stopped_is_written_by_the_same_command(
+    place, give_out, command, monkeypatch
+):
+    """Between the casebook's commit and the rename: the list is in force and nobody has it. The same
+    command again writes it."""
+    import os
+
+    folder, project, _, _ = place
+    replace = os.replace
+
+    def stops(source, target):
+        named = Path(target)
+        if named == folder / "l.xlsx" or (
+            named.parent == folder / "townships" and not named.name.startswith(".")
+        ):
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", stops)
+    assert give_out().returncode != 0
+    ((name, scores),) = issued(project)
+    assert (folder / "l.xlsx").read_bytes() == b"older" and scores > 1000
+    monkeypatch.setattr("os.replace", replace)
+    assert give_out().returncode == 0
+    assert issued(project) == [(name, scores)]
+    import openpyxl
+
+    hashes = set()
+    for path in (folder / "l.xlsx", *(folder / "townships").iterdir()):
+        sheets = openpyxl.load_workbook(path, read_only=True)
+        hashes.add(any(name in str(cell) for sheet in sheets for row in sheet.values for cell in row))
+    assert hashes == {True}
+
+
 def test_a_training_without_room_ends_its_run_as_failed_and_leaves_no_half_of_it(place, command):
     _, project, tables, run = place
     (there,) = [path.name for path in (project / "mlruns" / "artifacts").iterdir()]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from riskmodel.workflow import hunt_leaks as hunt_leaks
     from riskmodel.workflow import init_project as init_project
     from riskmodel.workflow import keep_importance as keep_importance
+    from riskmodel.workflow import list_files as list_files
     from riskmodel.workflow import list_keys as list_keys
     from riskmodel.workflow import load_model as load_model
     from riskmodel.workflow import open_project as open_project
@@ -85,6 +86,7 @@ _HOMES = {
     "hunt_leaks": "riskmodel.workflow",
     "init_project": "riskmodel.workflow",
     "keep_importance": "riskmodel.workflow",
+    "list_files": "riskmodel.workflow",
     "list_keys": "riskmodel.workflow",
     "load_model": "riskmodel.workflow",
     "open_project": "riskmodel.workflow",

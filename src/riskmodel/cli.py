@@ -12,7 +12,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -499,25 +499,15 @@ def visit_list(
         raise typer.BadParameter("give --output FILE, or --by-township DIR, or both")
     from riskmodel.visits.writers import LIST_WRITERS
 
-    if output is not None and output.suffix not in LIST_WRITERS:
-        raise typer.BadParameter(
-            f"{output}: the list is written as {', '.join(LIST_WRITERS)}.", param_hint="--output"
-        )
-    if by_township is not None and by_township.exists() and not by_township.is_dir():
-        raise UserError(
-            Fault(str(by_township), "a file", "a folder", "Name a folder.")
-        )  # before a list is given out
-    with replacing(output) if output is not None else nullcontext() as draft:
+    _ending(output, list(LIST_WRITERS), "--output", "the list")
+    written: list[Path] = []
+    with rm.list_files(output, by_township=by_township) as write:
         data = rm.read_tables(tables)
         scores = rm.score(data, as_of, model=model, project=project)
         visits = rm.screening_list(
-            scores, data, as_of=as_of, capacity=capacity, county=county, issue=True, project=project
-        )
-        if output is not None and draft is not None:
-            LIST_WRITERS[output.suffix](visits, draft)
-    written = [] if output is None else [output]
-    if by_township is not None:
-        written += rm.write_list_by_township(visits, by_township)
+            scores, data, as_of=as_of, capacity=capacity, county=county, issue=True,
+            write=lambda made: written.extend(write(made)), project=project,
+        )  # fmt: skip
     _console().print("\n".join([visits.summary(), *map(str, written)]))
 
 
@@ -683,13 +673,10 @@ def exits(
     """
     from riskmodel.visits.writers import REVIEW_WRITERS
 
-    if output.suffix not in REVIEW_WRITERS:
-        raise typer.BadParameter(
-            f"{output}: the review is written as {', '.join(REVIEW_WRITERS)}.", param_hint="--output"
-        )
+    _ending(output, list(REVIEW_WRITERS), "--output", "the review")
     with replacing(output) as draft:
         review = rm.exit_review(tables, as_of, model=model, project=project)
-        REVIEW_WRITERS[output.suffix](review, draft)
+        rm.write_review(review, draft)
     _console().print(f"{review.summary()}\n{output}")
 
 

@@ -110,14 +110,14 @@ def run(
         with console.status(f"scoring and explaining the cohort as of {as_of}"):
             scores = workflow.score(county, as_of, model=champion.id, project=project)
         visits = capacity or max(1, round(SHARE_OF_COHORT * len(scores)))
-        listed = workflow.screening_list(
-            scores, county, as_of=as_of, capacity=visits, issue=True, project=project
-        )
         from riskmodel.visits.grades import with_grades
+        from riskmodel.visits.writers import list_files
 
+        with list_files([out / "list.xlsx", out / "list.csv"]) as write:
+            listed = workflow.screening_list(
+                scores, county, as_of=as_of, capacity=visits, issue=True, write=write, project=project
+            )
         scores = with_grades(scores, listed.grades)
-        for name in ("list.xlsx", "list.csv"):
-            workflow.write_list(listed, out / name)
         with replacing(out / "scores.parquet") as draft:
             scores.frame.write_parquet(draft)
         workflow.keep_importance(scores, run=champion.id, project=project)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -388,6 +388,7 @@ def screening_list(
     capacity: int | None = None,
     county: str | None = None,
     issue: bool = False,
+    write: Callable[[VisitList], object] | None = None,
     project: ProjectLike = None,
 ) -> VisitList:
     """The visit list of a day: leads that must be seen, what was left over, the model's order, random checks,
@@ -395,7 +396,8 @@ def screening_list(
 
     capacity: visits that can be given; by default that of `serving/screening.yaml`. county: code (6 digits),
     where the tables hold several. `issue`: keep it in the casebook as given out. Only then can its results be
-    recorded, and what is not done be carried over.
+    recorded, and what is not done be carried over. write: called with the list before it is kept, to write
+    its files (`list_files`); where it raises, nothing is kept.
     """
     from riskmodel import casebook
 
@@ -407,7 +409,23 @@ def screening_list(
         capacity=capacity,
         county=county,
         issue=issue,
+        write=write,
     )
+
+
+def list_files(
+    output: PathLike | None = None, *, by_township: PathLike | None = None
+) -> AbstractContextManager[Callable[[VisitList], list[Path]]]:
+    """For `screening_list(..., issue=True, write=...)`: a function that writes the files of a list. They
+    replace older ones only when the block ends without an error.
+
+    output: .xlsx, .csv, .html or .pdf. by_township: a folder, as in `write_list_by_township`. No list is
+    kept in the casebook whose files could not be written. Raises UserError as `write_list`.
+    """
+    from riskmodel.visits import writers
+
+    paths = [] if output is None else [Path(output)]
+    return writers.list_files(paths, None if by_township is None else Path(by_township))
 
 
 def write_list(visits: VisitList, path: PathLike, *, township: str | None = None) -> Path:

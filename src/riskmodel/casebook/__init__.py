@@ -2,7 +2,7 @@
 append-only where it matters.
 """
 
-from riskmodel.casebook.book import Casebook, Recorded, issue, next_list, record
+from riskmodel.casebook.book import Casebook, Recorded, next_list, record
 from riskmodel.casebook.results import Conflict
 
-__all__ = ["Casebook", "Conflict", "Recorded", "issue", "next_list", "record"]
+__all__ = ["Casebook", "Conflict", "Recorded", "next_list", "record"]

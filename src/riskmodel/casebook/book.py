@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -105,68 +105,85 @@ class Casebook:
         """Give the connections back."""
         self.engine.dispose()
 
-    def issue(self, visit_list: VisitList, *, by: str = "command line", purpose: str = "visit list") -> bool:
-        """Keep a list that is given out. False: the same list is there already. Raises UserError for a closed
-        cycle.
+    def issue(
+        self,
+        visit_list: VisitList,
+        *,
+        scores: Scored | None = None,
+        by: str = "command line",
+        purpose: str = "visit list",
+    ) -> bool:
+        """Keep a list that is given out, and its scores, in one transaction. False: the same list is there
+        already.
+
+        scores: of the list's day, with the list's grades; those that are there already stay as they are.
+        Raises UserError for a closed cycle.
+        """
+        with writing(self.engine) as connection:
+            new = self._keep_list(connection, visit_list, by=by, purpose=purpose)
+            if scores is not None:
+                keep_scoring(connection, scores, by=by)
+        return new
+
+    def _keep_list(self, connection: Connection, visit_list: VisitList, *, by: str, purpose: str) -> bool:
+        """Insert a list with its rows, teams, draw, rules, absences and audit entry. False: it is there
+        already.
         """
         name = visit_list.hash
-        with writing(self.engine) as connection:
-            if connection.execute(select(lists.c.list_hash).where(lists.c.list_hash == name)).first():
-                return False
-            self._open_cycle(connection, visit_list)
-            number = (connection.execute(select(func.max(lists.c.issued_number))).scalar() or 0) + 1
-            connection.execute(
-                lists.insert().values(
-                    list_hash=name,
-                    county_code=visit_list.county_code,
-                    cycle=visit_list.cycle,
-                    as_of=visit_list.as_of,
-                    capacity=visit_list.capacity,
-                    model_version=visit_list.model_version,
-                    settings=visit_list.settings.model_dump_json(),
-                    notes=json.dumps(visit_list.notes, ensure_ascii=False),
-                    issued_at=audit.now(),
-                    issued_number=number,
-                    guide=json.dumps(visit_list.guide, ensure_ascii=False),
-                    data_dates=json.dumps(visit_list.data_dates, default=str),
-                )
-            )
-            _insert(connection, list_rows, _rows_of(visit_list))
-            teams = [
-                row
-                for row in visit_list.rows.select("household_id", "team").iter_rows(named=True)
-                if row["team"]
-            ]
-            _insert(
-                connection,
-                assignments,
-                [{"list_hash": name, "assigned_at": audit.now(), **row} for row in teams],
-            )
-            _insert(
-                connection,
-                drawn_from,
-                [{"list_hash": name, **row} for row in visit_list.drawn_from.iter_rows(named=True)],
-            )
-            _insert(
-                connection,
-                rules_met,
-                [{"list_hash": name, **row} for row in visit_list.rules.iter_rows(named=True)],
-            )
-            keep_not_listed(connection, visit_list)
-            audit.append(
-                connection,
-                actor=by,
-                purpose=purpose,
-                action="list issued",
-                subject=f"{visit_list.county_code} {visit_list.cycle}",
+        if connection.execute(select(lists.c.list_hash).where(lists.c.list_hash == name)).first():
+            return False
+        self._open_cycle(connection, visit_list)
+        number = (connection.execute(select(func.max(lists.c.issued_number))).scalar() or 0) + 1
+        connection.execute(
+            lists.insert().values(
+                list_hash=name,
+                county_code=visit_list.county_code,
+                cycle=visit_list.cycle,
+                as_of=visit_list.as_of,
+                capacity=visit_list.capacity,
                 model_version=visit_list.model_version,
-                details={
-                    "list_hash": name,
-                    "households": len(visit_list),
-                    "as_of": visit_list.as_of.isoformat(),
-                    "seal": seals.seal_of_list(connection, name),
-                },
+                settings=visit_list.settings.model_dump_json(),
+                notes=json.dumps(visit_list.notes, ensure_ascii=False),
+                issued_at=audit.now(),
+                issued_number=number,
+                guide=json.dumps(visit_list.guide, ensure_ascii=False),
+                data_dates=json.dumps(visit_list.data_dates, default=str),
             )
+        )
+        _insert(connection, list_rows, _rows_of(visit_list))
+        teams = [
+            row for row in visit_list.rows.select("household_id", "team").iter_rows(named=True) if row["team"]
+        ]
+        _insert(
+            connection,
+            assignments,
+            [{"list_hash": name, "assigned_at": audit.now(), **row} for row in teams],
+        )
+        _insert(
+            connection,
+            drawn_from,
+            [{"list_hash": name, **row} for row in visit_list.drawn_from.iter_rows(named=True)],
+        )
+        _insert(
+            connection,
+            rules_met,
+            [{"list_hash": name, **row} for row in visit_list.rules.iter_rows(named=True)],
+        )
+        keep_not_listed(connection, visit_list)
+        audit.append(
+            connection,
+            actor=by,
+            purpose=purpose,
+            action="list issued",
+            subject=f"{visit_list.county_code} {visit_list.cycle}",
+            model_version=visit_list.model_version,
+            details={
+                "list_hash": name,
+                "households": len(visit_list),
+                "as_of": visit_list.as_of.isoformat(),
+                "seal": seals.seal_of_list(connection, name),
+            },
+        )
         return True
 
     def keep_scores(self, scores: Scored, *, by: str = "command line") -> int:
@@ -512,17 +529,6 @@ class Casebook:
             return audit.append(connection, **entry)
 
 
-def issue(project: Project, visit_list: VisitList, *, by: str = "command line") -> bool:
-    """Keep a list in the casebook of the project, so that its results can be taken in. False: it is there
-    already.
-    """
-    book = Casebook.of(project)
-    try:
-        return book.issue(visit_list, by=by)
-    finally:
-        book.close()
-
-
 def next_list(
     project: Project,
     scores: Scored,
@@ -532,14 +538,15 @@ def next_list(
     capacity: int | None = None,
     county: str | None = None,
     issue: bool = False,
-    by: str = "command line",
+    write: Callable[[VisitList], object] | None = None,
 ) -> VisitList:
     """The list of a day, with what the casebook knows: results recorded so far, and what is left of the last
     list.
 
     capacity: visits that can be given; by default that of the settings. county: code of the county, where the
     tables hold several. `issue`: keep it as given out, so that its results can be taken in; the scores are
-    kept with the grades of the list.
+    kept with the grades of the list. write: called with the list before the casebook keeps it, to write its
+    files; where it raises, nothing is kept.
     """
     screening = settings.load_settings(project)
     capacity = screening.capacity if capacity is None else capacity
@@ -564,14 +571,16 @@ def next_list(
             county=county,
         )
         visit_list = _with_late_results(book, visit_list)
-        if issue:
-            book.issue(visit_list, by=by)
-            if "horizon_months" in frame_of(scores).columns:
-                book.keep_scores(with_grades(scores, visit_list.grades), by=by)
-            with reading(book.engine) as connection:
-                visited = visits_found(connection, _window(visit_list), [visit_list.county_code])
-            visit_list = marked_list(visit_list, visited)
-        return visit_list
+        if not issue:
+            return visit_list
+        with reading(book.engine) as connection:
+            visited = visits_found(connection, _window(visit_list), [visit_list.county_code])
+        given_out = marked_list(visit_list, visited)
+        if write is not None:
+            write(given_out)
+        scored = "horizon_months" in frame_of(scores).columns
+        book.issue(visit_list, scores=with_grades(scores, visit_list.grades) if scored else None)
+        return given_out
     finally:
         book.close()
 

@@ -63,12 +63,18 @@ def write_excels(visits: VisitList, folder: Path) -> list[Path]:
     """Write one workbook for the county and one for each township: `<cycle>-<area code>.xlsx`. Returns the
     paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    county = write_excel(visits, folder / f"{visits.cycle}-{visits.county_code}.xlsx")
-    townships = visits.rows["township_code"].unique().sort().to_list()
     return [
-        county,
-        *(write_excel(visits, folder / f"{visits.cycle}-{code}.xlsx", township=code) for code in townships),
+        write_excel(visits, path, township=township)
+        for path, township in workbooks_of(visits, folder).items()
     ]
+
+
+def workbooks_of(visits: VisitList, folder: Path) -> dict[Path, str | None]:
+    """Path of each workbook of `write_excels` -> its township; None: the whole county."""
+    townships = visits.rows["township_code"].unique().sort().to_list()
+    return {folder / f"{visits.cycle}-{visits.county_code}.xlsx": None} | {
+        folder / f"{visits.cycle}-{code}.xlsx": code for code in townships
+    }
 
 
 def sheet_rows(

@@ -3,11 +3,13 @@ review."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
 from riskmodel.errors import Fault, UserError
+from riskmodel.files import naming, replacing
 from riskmodel.visits import exit_workbook, paper, workbook
 from riskmodel.visits.exits import ExitReview
 from riskmodel.visits.visit_list import VisitList
@@ -36,6 +38,55 @@ def write_list(visits: VisitList, path: Path) -> Path:
     Raises UserError for another ending, and where a part that PDF needs is missing.
     """
     return _writer(LIST_WRITERS, path)(visits, path)
+
+
+@contextmanager
+def _empty_again(folder: Path) -> Iterator[None]:
+    """Remove a folder that was made in the block, where the block fails."""
+    new = not folder.exists()
+    try:
+        yield
+    except BaseException:
+        if new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def list_files(
+    paths: Sequence[Path], folder: Path | None = None
+) -> Iterator[Callable[[VisitList], list[Path]]]:
+    """A function that writes the files of a visit list beside their names. They get their names when the
+    block ends without an error; otherwise what was there before stays.
+
+    paths: files of the whole list, in the form that each ending names. folder: also one workbook for the
+    county and one for each township in it. The function returns all paths. In the block the files
+    are on disk before the casebook keeps the list, and only then do they replace older ones.
+
+    Raises UserError for an unknown ending or a path that cannot be written, before the block begins.
+    """
+    writers = [(path, _writer(LIST_WRITERS, path)) for path in paths]
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise UserError(Fault(str(folder), "a file", "a folder", "Name a folder."))
+    with ExitStack() as stack:
+        if folder is not None:
+            stack.enter_context(_empty_again(folder))
+        drafts = [(writer, stack.enter_context(replacing(path))) for path, writer in writers]
+
+        def write(visits: VisitList) -> list[Path]:
+            for writer, draft in drafts:
+                writer(visits, draft)
+            if folder is None:
+                return list(paths)
+            with naming(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+            workbooks = workbook.workbooks_of(visits, folder)
+            for path, township in workbooks.items():
+                workbook.write_excel(visits, stack.enter_context(replacing(path)), township=township)
+            return [*paths, *workbooks]
+
+        yield write
 
 
 def write_review(review: ExitReview, path: Path) -> Path:
