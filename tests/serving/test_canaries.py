@@ -118,7 +118,18 @@ def bodies(county):
             {"as_of": AS_OF, "idempotency_key": canary, "tables": {canary: []}},
         )
         for place in ("household_id", "member_id", "name"):
-            yield "case_system", "POST", "/v1/scores", with_rows(county, place, canary)
+            for path in ("/v1/scores", "/v1/jobs"):
+                yield "case_system", "POST", path, with_rows(county, place, canary)
+        yield "case_system", "POST", "/v1/jobs", {"as_of": canary, "tables": {canary: []}, canary: canary}
+        for method, path in (("GET", ""), ("GET", "/result"), ("DELETE", "")):
+            yield "case_system", method, f"/v1/jobs/{canary}{path}", None
+        withdrawal = {"list_hash": base["list_hash"], "household_id": county.household(), "visitor": "甲队"}
+        for wrong in (
+            {"reason": f"户主姓名：{canary}，电话见档案"},
+            {"household_id": canary},
+            {canary: canary},
+        ):
+            yield "screener", "POST", "/v1/withdrawals", withdrawal | {"reason": "登记错户"} | wrong
         yield "screener", "POST", "/v1/session", {"key": canary}
         yield "screener", "POST", "/v1/session", {"key": "rm_0123456789ab_x", canary: canary}
         yield "screener", "GET", f"/v1/households/{canary}", None

@@ -134,6 +134,16 @@ def test_stored_households_are_answered_with_what_was_said_of_them(live):
     assert "nobody-here" not in unknown.text
 
 
+def test_stored_scores_of_another_day_are_refused_with_the_days_that_there_are(live):
+    county = live.county
+    with live.client(county.own["case_system"]) as client:
+        other = client.post("/v1/scores", json={"as_of": "2025-06-30", "household_ids": [county.household()]})
+    assert other.status_code == 404
+    [fault] = other.json()["faults"]
+    assert (fault["where"], fault["found"]) == ("as_of", "no score of 2025-06-30"), fault
+    assert "2025-12-31" in fault["expected"]
+
+
 def test_a_household_outside_the_areas_of_the_key_is_not_there(live):
     county = live.county
     theirs, ours = county.elsewhere, county.household()
