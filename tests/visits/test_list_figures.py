@@ -13,8 +13,9 @@ import polars as pl
 import pytest
 
 from riskmodel.errors import UserError
-from riskmodel.screening.grades import GUARANTEE_RULE
-from riskmodel.settings import Grades, Leads, Quotas, RandomChecks, RecentVisits, ScreeningSettings
+from riskmodel.screening.grades import GUARANTEE_RULE, Grading
+from riskmodel.settings import Grades, Layer, Leads, Quotas, RandomChecks, RecentVisits, ScreeningSettings
+from riskmodel.visits.draws import draw_checks
 from riskmodel.visits.grades import grades_of, on_record, with_grades
 from riskmodel.visits.listing import county_of, screening_list
 from riskmodel.visits.not_listed import NotListed
@@ -303,6 +304,13 @@ def test_a_score_is_a_finite_margin_and_a_probability(small_county, falling, col
     assert [fault.where for fault in caught.value.faults] == ["scores, household h001"]
 
 
+@pytest.mark.parametrize("resolution", ["s", "ms", "us", "ns"])
+def test_the_day_of_the_scores_may_come_as_a_time_of_any_resolution(small_county, falling, resolution):
+    scores = falling(4)
+    scores["as_of"] = pd.Series([pd.Timestamp(AS_OF)] * 4).astype(f"datetime64[{resolution}]")
+    assert len(listed(scores, small_county(4), 4)) == 4
+
+
 @pytest.mark.parametrize("absent", ["household_id", "margin", "probability"])
 def test_a_column_that_is_missing_is_named(small_county, falling, absent):
     with pytest.raises(UserError, match=f"no column {absent}"):
@@ -342,8 +350,22 @@ def test_the_county_of_scores_is_the_one_in_which_all_of_them_lie(small_county, 
 def test_a_list_of_leads_alone_is_of_the_county_of_its_register(small_county, falling):
     visits = listed(falling(0), small_county(4, leads=[lead("h002")]), 2)
     assert visits.county_code == "522301" and visits.rows["household_id"].to_list() == ["h002"]
+    assert listed(falling(0), small_county(1), 2).county_code == "522301"
     nobody = listed(falling(0), small_county(4), 2, as_of=dt.date(2021, 12, 31))
     assert nobody.county_code == "" and len(nobody) == 0
+
+
+def test_a_list_of_leads_alone_in_several_counties_is_refused_until_one_is_named(small_county, falling):
+    tables = small_county(4, leads=[lead("h002"), lead("h003")])
+    elsewhere = pl.when(pl.col("household_id") == "h003").then(pl.lit("522399101201"))
+    households = tables["households"].with_columns(village_code=elsewhere.otherwise("village_code"))
+    two = type(tables)({**tables.frames, "households": households}, tables.hashes)
+    with pytest.raises(UserError, match=r"522301 \(3 households\), 522399 \(1 households\)"):
+        listed(falling(0), two, 2)
+    assert listed(falling(0), two, 2, county="522399").rows["household_id"].to_list() == ["h003"]
+    assert listed(falling(0), two, 2, county="522301").rows["household_id"].to_list() == ["h002"]
+    # One scored household decides: the register is asked only where nobody was scored.
+    assert listed(falling(1), two, 2).county_code == "522301"
 
 
 # Why somebody is not on it.
@@ -499,7 +521,8 @@ def test_the_hash_names_every_value_of_the_list_and_nothing_else(small_county, f
 
 
 def test_a_list_is_not_changed_after_it_was_made(mixed):
-    for item in (mixed, NotListed("waiting")):
+    draw = draw_checks(["a"], ["t"], np.arange(1), 1, (Layer(share=1.0, weight=1.0),), seed=1, cycle="c")
+    for item in (mixed, NotListed("waiting"), draw, Grading(Grades(), capacity=1, scored=2)):
         with pytest.raises(FrozenInstanceError):
             item.capacity = 3
 

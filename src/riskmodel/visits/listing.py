@@ -113,11 +113,11 @@ def screening_list(
     everybody = everybody.with_columns(
         fate=pl.when(pl.col("people").fill_null(0) == 0)
         .then(pl.lit("gone"))
-        .when(pl.col("monitored").fill_null(False))
+        .when("monitored")
         .then(pl.lit("monitored"))
         .when(pl.col("lead_kinds").is_not_null())
         .then(pl.lit("lead"))
-        .when(quiet.fill_null(False))
+        .when(quiet)
         .then(pl.lit("recent"))
         .otherwise(pl.lit("open"))
     )
@@ -277,17 +277,14 @@ def _of_one_county(
     """The county of the list, the scores of its households (and of those that the tables do not hold), and
     the households of other counties.
 
-    Raises UserError where several counties were scored and none is named, or the named one has no household.
+    Where nobody was scored, the counties are those of the register. Raises UserError where there are several
+    and none is named, or the named one has no household.
     """
     codes = now.select("household_id", county=pl.col("village_code").str.head(COUNTY_DIGITS))
-    sizes = dict(
-        scored.select("household_id")
-        .join(codes, on="household_id")
-        .group_by("county")
-        .len()
-        .sort("county")
-        .iter_rows()
-    )
+    here = scored.select("household_id").join(codes, on="household_id")
+    if here.is_empty():  # a list of leads alone
+        here = codes
+    sizes = dict(here.group_by("county").len().sort("county").iter_rows())
     if county is None and len(sizes) > 1:
         found = ", ".join(f"{code} ({size} households)" for code, size in sizes.items())
         remedy = (
@@ -301,7 +298,7 @@ def _of_one_county(
         raise UserError(
             Fault("county", county, f"one of {', '.join(sizes)}", "Name a county that was scored.")
         )
-    chosen = county or next(iter(sizes), codes["county"][0] if codes.height else "")
+    chosen = county or next(iter(sizes), "")
     elsewhere = codes.filter(pl.col("county") != chosen).select("household_id")
     return chosen, scored.join(elsewhere, on="household_id", how="anti", maintain_order="left"), elsewhere
 
@@ -315,6 +312,8 @@ def _from_pandas(frame: pd.DataFrame) -> pl.DataFrame:
             columns[name] = [_text(value, separator) for value in values]
         else:
             columns[name] = frame[name].to_numpy()
+            if columns[name].dtype.kind == "M":  # days may come as whole seconds, which polars does not take
+                columns[name] = columns[name].astype("datetime64[us]")
             if frame[name].dtype.kind not in "biufM":
                 columns[name] = [None if value is None or value != value else value for value in values]
     return pl.DataFrame(columns, strict=False)
@@ -397,7 +396,7 @@ def _checks(language: str) -> pl.Expr:
     )
     text = joined.join("、" if language == "zh" else ", ")
     lead = pl.lit("核实是否存在：" if language == "zh" else "See whether there is: ")
-    return pl.when(text.str.len_chars() > 0).then(lead + text)
+    return pl.when(text != "").then(lead + text)
 
 
 def _with_reasons(listed: pl.DataFrame, scores: Scored) -> pl.DataFrame:

@@ -107,12 +107,13 @@ def fill_visits(
         return [name for name, _ in line[:room]]
     used: dict[str, int] = dict.fromkeys(quotas, 0)
     for area in leads["area"].to_list():
-        used[area] = used.get(area, 0) + 1
+        if area in used:
+            used[area] += 1
     chosen: list[str] = []
     for name, area in line:
-        if len(chosen) < room and used.get(area, 0) < quotas.get(area, 0):
+        if len(chosen) < room and area in quotas and used[area] < quotas[area]:
             chosen.append(name)
-            used[area] = used.get(area, 0) + 1
+            used[area] += 1
     if settings.quotas.rule == "fixed":
         return chosen
     taken = set(chosen)
