@@ -304,6 +304,19 @@ def test_a_score_is_a_finite_margin_and_a_probability(small_county, falling, col
     assert [fault.where for fault in caught.value.faults] == ["scores, household h001"]
 
 
+def test_whole_and_broken_numbers_may_stand_in_one_column_of_the_scores(small_county, falling):
+    scores = falling(4)
+    scores["margin"] = pd.Series([3, 2.5, 2, 1.5], dtype=object)
+    scores["low"] = pd.Series([0, 0.25, None, float("nan")], dtype=object)
+    rows = listed(scores, small_county(4), 4).rows
+    assert rows["margin"].to_list() == [3.0, 2.5, 2.0, 1.5] and rows["low"].to_list() == [
+        0.0,
+        0.25,
+        None,
+        None,
+    ]
+
+
 @pytest.mark.parametrize("resolution", ["s", "ms", "us", "ns"])
 def test_the_day_of_the_scores_may_come_as_a_time_of_any_resolution(small_county, falling, resolution):
     scores = falling(4)

@@ -125,7 +125,7 @@ def screening_list(
     listed, waiting, drawn_from = _choose(everybody, carried, cycle, capacity, settings, notes)
 
     grades = grades_of(everybody, on_record(tables, as_of, hits, settings.leads), capacity, settings)
-    rows = _with_reasons(listed, scores).drop(GRADE_COLUMNS, strict=False)
+    rows = _with_reasons(listed, scores).drop(GRADE_COLUMNS)
     rows = rows.join(grades, on="household_id", how="left", maintain_order="left")
     rows = _number(rows, settings)
     rows = rows.with_columns(
