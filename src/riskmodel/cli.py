@@ -48,6 +48,7 @@ def common(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
+    """Options of the program itself; `--version` prints it and exits."""
     pass
 
 
@@ -524,7 +525,7 @@ def explain(
     json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
-    """Say why a household stands where it stands, in Chinese and English."""
+    """Explain a household's score: its reasons, in Chinese and English."""
     _ending(plot, [".png", ".pdf", ".svg"], "--plot", "the waterfall")
     found = rm.explain(household, tables, as_of, model=model, plot=plot, project=project)
     moved: dict[str, Any] = {}
@@ -555,8 +556,8 @@ def record(
     ] = "command line",
     project: ProjectOption = None,
 ) -> None:
-    """Take verification results back in. What is refused comes back in FILE-returned.xlsx, which says why;
-    the same file twice changes nothing.
+    """Record verification results from a filled list. Refused rows are written to FILE-returned.xlsx with
+    their reasons; the same file twice changes nothing.
     """
     print(rm.record(file, by=by, project=project).text())
 
@@ -641,8 +642,8 @@ def recall(
     json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
-    """Say what the lists missed, from the random checks of all cycles together. Too few found: only an
-    interval, or not_estimable.
+    """Estimate what the lists missed, from the random checks of all cycles together. With too few
+    confirmations: only an interval, or not_estimable.
     """
     found = rm.recall(tables=tables, county=county, since=since, project=project)
     _answer(found.text, lambda: found, as_json=json)
@@ -906,7 +907,7 @@ def _of_a_library(error: Exception) -> UserError | None:
 
 
 class _Printed(io.FileIO):
-    """Standard output or error, whose errors name it: they are told apart from those of files."""
+    """Standard output or error, whose errors name it, to distinguish them from those of files."""
 
     def write(self, data: Any) -> int | None:  # type: ignore[override]
         try:

@@ -51,6 +51,7 @@ class AuditFindings:
 
     @property
     def ok(self) -> bool:
+        """Whether the chain holds: no fault was found."""
         return not self.faults
 
     def text(self) -> str:

@@ -64,6 +64,7 @@ class NewKey:
     secret: str
 
     def text(self) -> str:
+        """The key, its secret and a warning that it is shown this once, for a terminal."""
         return (
             f"{self.key.text()}\n\n"
             f"{self.secret}\n\n"
@@ -74,6 +75,7 @@ class NewKey:
 
 
 def hashed(secret: str) -> str:
+    """SHA-256 of a secret as hex: all that the casebook keeps of it."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

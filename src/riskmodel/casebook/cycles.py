@@ -41,7 +41,8 @@ class Cycle:
     closed_on: str | None
 
     def text(self) -> str:
-        """In words, a line, and one for each contradiction."""
+        """For a terminal: one line with county, cycle, state, date of the list and visits made, and one
+        line for each household whose results contradict each other."""
         state = f"closed on {self.closed_on}" if self.closed_on else "open"
         given = f", {self.lists} lists given out, the newest is in force" if self.lists > 1 else ""
         line = (

@@ -37,7 +37,7 @@ class Who:
     session: str = ""
 
     def sees(self, area_code: str | None) -> bool:
-        """Whether a village, township or county lies wholly within the areas of the key. An unknown area does
-        not.
+        """Whether a village, township or county is wholly within the areas of the key; False for an unknown
+        area.
         """
         return bool(area_code) and str(area_code).startswith(self.areas)

@@ -1,9 +1,9 @@
 """Seals: hashes of what the casebook keeps, written into its audit entry, so that a changed row is found and
 named later.
 
-A table of rows is sealed by three rows of buckets. Every row lies in one bucket of each, by the hash of its
-name; each bucket has the hash of its rows. One changed row spoils three buckets, and hardly another row lies
-in all three: so some kilobytes name one row of 150,000.
+A table of rows is sealed by three rows of buckets. Every row is in one bucket of each, by the hash of its
+name; each bucket has the hash of its rows. One changed row changes three buckets, and hardly another row is
+in all three: so some kilobytes identify one row of 150,000.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from riskmodel.casebook.schema import (
 
 _DIGITS: Final = 10  # hexadecimal digits of a bucket's hash
 _BUCKETS: Final = ("a", "b", "c")
-_FEWEST: Final = 16  # buckets: with fewer, other rows of a short list would lie in the same three
+_FEWEST: Final = 16  # buckets: with fewer, other rows of a short list would be in the same three
 _NAMED: Final = 5  # rows that a fault names
 # The columns that are sealed, written out: a column that a later form adds changes no seal of before.
 _COLUMNS: Final[Mapping[str, Sequence[str]]] = {

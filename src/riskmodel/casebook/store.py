@@ -28,9 +28,8 @@ _PATIENCE: Final = 30  # seconds that a writer waits for another one
 
 
 def address(project: Project) -> URL:
-    """Where the casebook of a project lives: RISKMODEL_DATABASE_URL, or `casebook/casebook.db` in the project
-    folder.
-    """
+    """Address of the casebook's database: RISKMODEL_DATABASE_URL (PostgreSQL or SQLite), or
+    `casebook/casebook.db` in the project folder. Raises UserError for another database or no address."""
     named = os.environ.get(ADDRESS)
     if not named:
         return URL.create("sqlite", database=str(project.root / "casebook" / "casebook.db"))

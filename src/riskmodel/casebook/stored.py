@@ -29,6 +29,7 @@ class StoredList(VisitList):
 
     @property
     def hash(self) -> str:
+        """The hash with which the whole list was given out."""
         return self.given_out_as
 
 

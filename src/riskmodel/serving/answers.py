@@ -1,6 +1,5 @@
-"""From what the casebook holds to what the API says, and nothing else: no look-up, no arithmetic beyond
-counting and dates.
-"""
+"""Build the API's answers from what the casebook holds: no look-up, no arithmetic beyond counting and
+dates."""
 
 from __future__ import annotations
 
@@ -30,6 +29,7 @@ def amount(faults: Sequence[Fault]) -> str:
 
 
 def session(state: ServiceState, who: Who) -> dict[str, Any]:
+    """The answer about a session: role, areas, purpose, CSRF token, end, and the county's time zone."""
     return {
         "timezone": state.settings.screening.timezone,
         "role": who.role,
@@ -42,6 +42,7 @@ def session(state: ServiceState, who: Who) -> dict[str, Any]:
 
 
 def coded(words: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
+    """Codes with their words as a list of objects: code, zh, en."""
     return [{"code": code, "zh": zh, "en": en} for code, (zh, en) in words.items()]
 
 
@@ -56,6 +57,7 @@ def form_codes(state: ServiceState) -> dict[str, list[dict[str, str]]]:
 
 
 def list_summary(state: ServiceState, head: ListHead) -> dict[str, Any]:
+    """Figures of one list: cycle, county, capacity, and how many are listed, visited, open."""
     everything = head.listed + head.standby
     return state.carried(head.model_version, head.as_of, head.data_dates) | {
         "cycle": head.cycle,
@@ -79,6 +81,8 @@ def list_page(
     *,
     everybody: bool,
 ) -> dict[str, Any]:
+    """One page of a list, or of everybody scored: its summary, rows, counts beside the filters, and the
+    cursor of the next page."""
     filters = {
         "townships": [{"code": code, "count": count} for code, count in sorted(counts["township"].items())],
         "villages": [{"code": code, "count": count} for code, count in sorted(counts["village"].items())],
@@ -110,7 +114,8 @@ def _counted(words: Mapping[str, tuple[str, str]], counts: Mapping[str, int]) ->
 
 
 def list_row(row: Mapping[str, Any], *, everybody: bool) -> dict[str, Any]:
-    """One row. Who was drawn for a random check looks like everybody else with a lead or without one."""
+    """One row of a list page. A random check looks like any other row: `listed_as` is `lead` where it has
+    leads, else `screening`. everybody: the page is of everybody scored, and shows ranks."""
     grade, first_zh, first_en = row["grade"], *_first(row)
     listed_as = row["listed_as"] and ("lead" if row.get("lead_kinds") else "screening")
     return {
@@ -368,8 +373,8 @@ def freshness(
 
 
 def changes(found: StoredHousehold) -> dict[str, Any] | None:
-    """What moved it since the scoring before, from what was kept of both. None: there was none before, or
-    nothing was kept of what it said.
+    """What moved the household since the scoring before, from what was kept of both. None: there was none
+    before, or its reasons were not kept.
     """
     if len(found.scores) < 2 or found.texts_before is None:
         return None

@@ -62,6 +62,7 @@ class Refused(Exception):
 
 
 async def sign_in(state: ServiceState, request: Request) -> Response:
+    """`POST /v1/session`: open a session with a key; the answer sets the cookie."""
     asked = await body(request, shapes.SignIn)
     try:
         opened = await state.authenticator.sign_in(asked.key, client_of(request.scope))
@@ -137,11 +138,13 @@ def _secure(request: Request) -> bool:
 
 
 async def signed_in(state: ServiceState, request: Request) -> Response:
+    """`GET /v1/session`: who is signed in."""
     query(request, shapes.NoQuery)
     return _json(shapes.Session, answers.session(state, who_asks(request)))
 
 
 async def sign_out(state: ServiceState, request: Request) -> Response:
+    """`DELETE /v1/session`: end the session."""
     query(request, shapes.NoQuery)
     await state.authenticator.sign_out(who_asks(request))
     answer = Response(status_code=204)
@@ -150,6 +153,7 @@ async def sign_out(state: ServiceState, request: Request) -> Response:
 
 
 async def all_lists(state: ServiceState, request: Request) -> Response:
+    """`GET /v1/lists`: the list in force of every cycle within the areas of the key."""
     who = who_asks(request)
     query(request, shapes.NoQuery)
     heads = await to_thread.run_sync(lookups.list_heads, state.book.engine, who.areas)
@@ -158,6 +162,7 @@ async def all_lists(state: ServiceState, request: Request) -> Response:
 
 
 async def one_list(state: ServiceState, request: Request) -> Response:
+    """`GET /v1/lists/{cycle}`: a page of a list, filtered."""
     who, asked = who_asks(request), query(request, shapes.ListQuery)
     head = await to_thread.run_sync(list_in_force, state, who, request.path_params["cycle"], asked.county)
     filters = Filters(
@@ -194,6 +199,7 @@ async def one_list(state: ServiceState, request: Request) -> Response:
 
 
 async def download(state: ServiceState, request: Request) -> Response:
+    """`GET /v1/lists/{cycle}/download`: a list as a file to fill in."""
     who, asked = who_asks(request), query(request, shapes.DownloadQuery)
     head = await to_thread.run_sync(list_in_force, state, who, request.path_params["cycle"], asked.county)
     made = await to_thread.run_sync(downloads.file_of, state, who, head, asked.format, asked.township)
@@ -213,6 +219,7 @@ async def download(state: ServiceState, request: Request) -> Response:
 
 
 async def one_household(state: ServiceState, request: Request) -> Response:
+    """`GET /v1/households/{household_id}`: everything known of a household within the areas of the key."""
     who, asked = who_asks(request), query(request, shapes.HouseholdQuery)
     name = request.path_params["household_id"]
     if not re.fullmatch(shapes.ID, name):  # a null character would be an error of PostgreSQL, not an answer
@@ -252,6 +259,7 @@ async def _unscored_household(
 
 
 async def verifications(state: ServiceState, request: Request) -> Response:
+    """`POST /v1/verifications`: record what visits found."""
     who = who_asks(request)
     asked = await body(request, shapes.Verifications)
     taken = await to_thread.run_sync(results.take_in, state, who, asked)
@@ -274,6 +282,7 @@ async def verifications(state: ServiceState, request: Request) -> Response:
 
 
 async def withdrawals(state: ServiceState, request: Request) -> Response:
+    """`POST /v1/withdrawals`: withdraw the result of a visit."""
     who = who_asks(request)
     asked = await body(request, shapes.Withdrawal)
     try:
@@ -286,6 +295,7 @@ async def withdrawals(state: ServiceState, request: Request) -> Response:
 
 
 async def areas(state: ServiceState, request: Request) -> Response:
+    """`GET /v1/areas/{cycle}`: counts by township and village."""
     who, asked = who_asks(request), query(request, shapes.CountyQuery)
     head = await to_thread.run_sync(list_in_force, state, who, request.path_params["cycle"], asked.county)
     counts = await to_thread.run_sync(lookups.area_counts, state.book.engine, who.areas, head)
@@ -299,6 +309,7 @@ async def areas(state: ServiceState, request: Request) -> Response:
 
 
 async def model(state: ServiceState, request: Request) -> Response:
+    """`GET /v1/model`: the model record of the release in force."""
     query(request, shapes.NoQuery)
     facts = state.facts()
     if facts is None:
@@ -307,6 +318,7 @@ async def model(state: ServiceState, request: Request) -> Response:
 
 
 async def audit_entries(state: ServiceState, request: Request) -> Response:
+    """`GET /v1/audit`: entries of the audit and the head of its chain."""
     asked = query(request, shapes.AuditQuery)
     page = await to_thread.run_sync(
         lambda: state.book.audit_page(
@@ -318,11 +330,13 @@ async def audit_entries(state: ServiceState, request: Request) -> Response:
 
 
 async def openapi(state: ServiceState, request: Request) -> Response:
+    """`GET /openapi.json`: the description of the API."""
     query(request, shapes.NoQuery)
     return Response(orjson.dumps(request.app.state.description()), media_type="application/json")
 
 
 async def problem_kind(state: ServiceState, request: Request) -> Response:
+    """`GET /problems/{code}`: what a code of a refusal means."""
     query(request, shapes.NoQuery)
     code = request.path_params["code"]
     if code not in PROBLEMS:

@@ -24,7 +24,7 @@ MEDIA_TYPES: Final = {
 
 @dataclass(frozen=True)
 class Download:
-    """A file that goes out: its name says cycle and area, `sha256` stands in the audit."""
+    """A file to download: cycle and area are in its name, its `sha256` is in the audit."""
 
     name: str
     content: bytes
@@ -33,13 +33,14 @@ class Download:
 
     @property
     def sha256(self) -> str:
+        """SHA-256 of the content, as hex."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 def file_of(
     state: ServiceState, who: Who, head: ListHead, kind: str, township: str | None
 ) -> Download | None:
-    """The list of the asker's areas (or of one township of them) as .xlsx or .csv; None: nothing of it lies
+    """The list of the caller's areas (or of one township of them) as .xlsx or .csv; None: no row of it is
     there.
     """
     visits = stored_list(state.book.engine, head.list_hash, who.areas, township=township)

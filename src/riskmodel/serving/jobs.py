@@ -217,7 +217,7 @@ class Jobs:
     def _folders(self) -> list[Path]:
         try:
             return sorted(path for path in self.folder.iterdir() if JOB_ID.fullmatch(path.name))
-        except OSError:  # no job was sent yet, or the folder cannot be read: sending one says so
+        except OSError:  # no job was sent yet, or the folder cannot be read: then sending one fails
             return []
 
     def _all(self) -> list[Job]:
@@ -280,7 +280,7 @@ class Jobs:
             del work
             try:
                 self._score(job, order)
-            except Exception as error:  # what it says may repeat what was sent: only its kind is logged
+            except Exception as error:  # its text may repeat what was sent: only its kind is logged
                 log.error("a job ended with %s", type(error).__name__)
                 self._end(job, state="failed")
             finally:
@@ -354,7 +354,7 @@ def _write(path: Path, job: Job) -> None:
 
 
 def _stored(path: Path) -> Job | None:
-    """The job of a folder as its state says; None where it cannot be read."""
+    """The job of a folder, from its state file; None where it cannot be read."""
     try:
         stored = json.loads((path / STATE).read_text(encoding="utf-8"))
         lists = {"areas": tuple(stored["areas"]), "faults": tuple(stored["faults"])}

@@ -57,7 +57,7 @@ class Household:
 @dataclass(frozen=True)
 class LaidOut:
     """prepared: rows ready for the features. households: in the order of `prepared.household_id`. rows:
-    how many came in.
+    how many were received.
 
     keys: how many keys the rows have; colons: how many colons are inside their ids and texts. They show
     whether a key came twice.
@@ -99,7 +99,7 @@ def _take_cells(name: str) -> Callable[[Rows, list[Any], Mapping[Any, Any], Mapp
             value = absent.format(value, "letter_of(value)")
         lines.append(f"    cells += [{value} for row in rows]")
     scope: dict[str, Any] = {"ABSENT": ABSENT, "letter_of": letter_of}
-    exec("\n".join(lines), scope)  # names of the contract only, nothing that came in
+    exec("\n".join(lines), scope)  # names of the contract only, nothing of the request
     take: Callable[[Rows, list[Any], Mapping[Any, Any], Mapping[Any, Any]], None] = scope["take"]
     return take
 
@@ -262,8 +262,8 @@ def lay_out(tables: Mapping[str, Rows], *, checked: bool = False, by_id: bool = 
 
     checked: the full checks have accepted these rows; of rows with the same key and day known, which they
     have compared, one counts.
-    by_id: rows of events come in the order of their ids.
-    Raises InDoubt where something is not plainly right: an id or a text that needs a closer look, an
+    by_id: rows of events are in the order of their ids.
+    Raises InDoubt where something is not certainly valid: an id or a text that needs the full checks, an
     owner that is not there, two rows in one.
     """
     taken = _Taken(tables)

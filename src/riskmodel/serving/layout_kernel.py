@@ -128,11 +128,10 @@ def strange_ids(ids, ends):
 
 @compiled
 def lay_out(contract, columns, records):
-    """Check the contract's rules for days and owners, and lay the records out.
+    """Check the contract's rules for days and owners, and write the columns into the records of the features.
 
-    Returns DONE; IN_DOUBT where a rule is not kept; TWICE where two rows of one key became known on the
-    same day; MANY_TIES where many
-    rows are told apart by their ids only: then they have to come in the order of their ids.
+    Returns DONE; IN_DOUBT where a rule is broken; TWICE where two rows of one key became known on the same
+    day; MANY_TIES where many rows differ in their ids only: then they have to be in the order of their ids.
     """
     if not rules_kept(contract, columns):
         return IN_DOUBT

@@ -123,13 +123,13 @@ class ReasonShape(Message):
 
 
 class HouseholdScore(Message):
-    """A priority signal for verification. It says nothing about what anybody is or gets."""
+    """A priority signal for verification, and no statement of what anybody is or gets."""
 
     household_id: str
     probability: float = Field(
         description="of a confirmed risk within the horizon, given the help in place; calibrated"
     )
-    low: float | None = Field(description="10 % of the ensemble members lie below: model instability")
+    low: float | None = Field(description="10 % of the ensemble members are below: model instability")
     high: float | None = Field(description="10 % of the ensemble members lie above")
     margin: float | None = Field(
         description="raw margin, by which lists are ordered; null for a stored score"

@@ -24,6 +24,7 @@ class Figures(Collector):
         self.state, self.tally = state, tally
 
     def collect(self) -> Iterator[Metric]:
+        """The metrics at this moment, for Prometheus."""
         tally = self.tally
         households = CounterMetricFamily("riskmodel_households_scored", "Households scored through the API")
         households.add_metric([], tally.households)

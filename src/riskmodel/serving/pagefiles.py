@@ -32,8 +32,8 @@ ZIPPED: Final = ("text/", "image/svg")
 
 @dataclass(frozen=True)
 class PageFile:
-    """A file as it goes out. `headers`: its mark (a browser that has it need not take it again), and for the
-    worker how far it reaches.
+    """A file as it is sent. `headers`: its ETag (a browser that has it need not fetch it again), and for the
+    service worker its scope.
     """
 
     content: bytes
@@ -42,8 +42,8 @@ class PageFile:
 
 
 def page_file(home: Path, name: str, *, zipped: bool = False) -> PageFile | None:
-    """A file of the page's folder by its name there; None: it is not there, lies outside, or is no kind that
-    a page is made of.
+    """A file of the page's folder by its name there; None: it is not there, is outside, or is not of a kind
+    that pages use.
 
     zipped: the browser takes gzip, which makes a third of it for a phone in a village. The files hold no
     secret that sizes could give away.
@@ -61,7 +61,7 @@ def page_file(home: Path, name: str, *, zipped: bool = False) -> PageFile | None
     headers = {"cache-control": "no-cache"}
     if path == home / WORKER:
         content = kept_by_the_worker(home) + content
-        headers["service-worker-allowed"] = "../"  # it stands in web/, the page one folder up
+        headers["service-worker-allowed"] = "../"  # it is in web/, the page one folder up
     mark = hashlib.sha256(content).hexdigest()[:32]
     if kind.startswith(ZIPPED):
         headers["vary"] = "accept-encoding"

@@ -1,8 +1,8 @@
-"""What `GET /readyz` says beside "ready": that another release serves in place of the one that is meant, or
-that its scores are past their day.
+"""Text of `GET /readyz` beside "ready": another release serves in place of the one in `release/current`, or
+its scores are past their last valid day.
 
-Still 200: right answers, of the release that they name, are given. Open without a key, so that no name and no
-fault is in it.
+The status is still 200: answers are right, and name their release. Open without a key, so the text has no
+name and no fault.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ from riskmodel.settings import today
 
 
 class Ready:
-    """Innermost of all: answers for the framework where there is something to say, and passes everything else
-    on.
-    """
+    """Innermost ASGI layer: answers `/readyz` where there is such a text, and passes everything else on."""
 
     def __init__(self, app: ASGIApp, state: ServiceState) -> None:
         self.app = app

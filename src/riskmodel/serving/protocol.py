@@ -21,10 +21,12 @@ class BoundedProtocol(H11Protocol):
     _clock: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock of the first request."""
         super().connection_made(transport)
         self._start()
 
     def data_received(self, data: bytes) -> None:
+        """Stop the clock when the headers are complete; start it again with the next request."""
         before = self.cycle
         super().data_received(data)
         if self.cycle is not before:
@@ -33,6 +35,7 @@ class BoundedProtocol(H11Protocol):
             self._start()  # the headers of the next request of this connection have begun
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
         self._stop()
         super().connection_lost(exc)
 

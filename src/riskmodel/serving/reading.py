@@ -1,9 +1,8 @@
 """The body of `POST /v1/scores`, from bytes to rows for the features: one way for every body.
 
-Decode with the types of the contract, take the columns out of the rows, check them whole, lay them out. Where
-a rule is not plainly kept (an id
-that may be somebody's number, a row twice, an owner that is not there) the full checks of the tables decide,
-and name everything that is wrong.
+Decode with the types of the contract, take the columns out of the rows, check them as arrays, write them into
+records. Where a rule is not certainly kept (an id that may be somebody's number, a row twice, an owner that
+is not there) the full checks of the tables decide, and report all faults.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ HORIZON_MONTHS: Final = 12
 
 @dataclass(frozen=True)
 class ReadRows:
-    """Rows ready for the features, whose they are (in the order of `prepared.household_id`), and how many
-    came in."""
+    """Rows ready for the features, their households (in the order of `prepared.household_id`), and the number
+    of rows received."""
 
     prepared: Prepared
     households: tuple[Household, ...]
@@ -78,8 +77,8 @@ def refused(status: int, where: str, faults: Sequence[Fault], count: int | None 
 
 
 def read_plain(body: bytes) -> Asked | None:
-    """A request that is plainly right; None where it needs a closer look: `read` takes it, or says what
-    is wrong."""
+    """Fast path: a request that is certainly valid; None otherwise: `read` then accepts it or reports its
+    faults."""
     try:
         request = DECODER.decode(body)
         _check_size(request)
@@ -90,7 +89,7 @@ def read_plain(body: bytes) -> Asked | None:
 
 def read(body: bytes, households: int = HOUSEHOLDS_AT_MOST) -> Asked:
     """Any request. households: the most that it may be of. Raises Refused with the first faults: 400 for
-    its shape, 413 for its size, 422 for what the contract says about its rows."""
+    its shape, 413 for its size, 422 for rows that break the data contract."""
     try:
         request = DECODER.decode(body)
     except msgspec.DecodeError as error:

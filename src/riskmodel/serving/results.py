@@ -203,8 +203,8 @@ def _as_filled(asked: shapes.Verifications) -> FilledFile:
 
 
 def _refused(judged: Judged, ours: frozenset[str]) -> list[shapes.RefusedResult]:
-    """Refused rows. A household that is not on the list is not repeated: what stands there may be
-    anything.
+    """Refused rows as the API returns them. A household that is not on the list is not repeated: the cell may
+    hold anything.
     """
     refused = []
     for refusal in judged.refused:

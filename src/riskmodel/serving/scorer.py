@@ -28,11 +28,11 @@ from riskmodel.settings import Service, load_settings
 
 @dataclass
 class Scorer:
-    """Around the release in force. Scores do not depend on earlier calls. `release` is exchanged as a
-    whole: take it once a request.
+    """Scores requests with the release in force. Scores do not depend on earlier calls. `release` is replaced
+    as a whole: read it once a request.
 
-    not_taken: what `release/current` names, where that is another one, and why it is not in force. seen:
-    what lay there when it was opened.
+    not_taken: the release in `release/current`, where that is another one, and why it is not in force. seen:
+    state of the release files when it was opened.
     """
 
     release: Release
@@ -70,7 +70,7 @@ class Scorer:
 
 
 def facts_of(scorer: Scorer) -> ReleaseFacts:
-    """What the other routes say of the release in force."""
+    """Facts of the release in force for the other routes: version, dates, metrics, limits."""
     release, not_taken = scorer.release, scorer.not_taken
     return ReleaseFacts(
         model_version=release.version,

@@ -1,9 +1,9 @@
-"""`POST /v1/scores`: the route as a plain ASGI application, so that nothing stands between the body and the
+"""`POST /v1/scores`: the route as a plain ASGI application, without a framework between the body and the
 kernel.
 
-A small body that is plainly right is scored at once. Everything else is read and worked on in threads beside
-the event loop: large bodies one after the other, small ones that need a closer look (or are refused) a few at
-a time.
+A small body that is certainly valid is scored at once. Everything else is read and processed in threads
+beside the event loop: large bodies one after the other, small ones that need the full checks (or are refused)
+a few at a time.
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ class ScoresEndpoint:
     def _stored(
         self, release: Release, who: Who, asked: Asked
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """Scores that a batch run kept, with what they said then, and what they carry."""
+        """Scores that a batch run kept, with their reasons of that day, and the fields that every answer
+        carries."""
         found = lookups.stored_scores(
             self.state.book.engine,
             asked.ids,
@@ -164,7 +165,7 @@ class ScoresEndpoint:
 
 
 def refuse_foreign(who: Who, given: ReadRows) -> None:
-    """Raise BodyRefused (404) where a household lies outside the areas of the key."""
+    """Raise BodyRefused (404) where a household is outside the areas of the key."""
     foreign = [
         place for place, household in enumerate(given.households, 1) if not who.sees(household.village_code)
     ]

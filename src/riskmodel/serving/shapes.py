@@ -288,7 +288,7 @@ class HouseholdQuery(Message):
 
 
 class HouseholdReason(Message):
-    """effect: part of the largest told effect on this score, -1 to 1, for bars only."""
+    """effect: share of the largest effect among the reasons of this score, -1 to 1, for bars only."""
 
     zh: str
     en: str
@@ -345,7 +345,7 @@ class PastVisit(Bilingual):
 
 
 class OnList(Message):
-    """The newest list that the household stands on, with what a visit form needs."""
+    """The newest list with the household, and the data of its visit form."""
 
     cycle: Cycle
     county_code: AreaCode
@@ -378,8 +378,8 @@ class WhyNotListed(Bilingual):
 
 
 class HouseholdAnswer(Carried):
-    """A household. One that was not scored (monitored, moved away) has no probability, rank and grade, and
-    says in `not_listed` why.
+    """A household. One that was not scored (monitored, moved away) has no probability, rank and grade;
+    `not_listed` has the reason.
     """
 
     household_id: HouseholdId
@@ -454,9 +454,7 @@ class ConflictingResults(Message):
 
 
 class Taken(Message):
-    """accepted: new results, corrections among them; unchanged: known already. What stands here is on
-    disk.
-    """
+    """accepted: new results, corrections among them; unchanged: known already. All of them are on disk."""
 
     accepted: Count
     corrected: Count
@@ -486,7 +484,7 @@ class Withdrawn(Message):
 
 
 class VillageCounts(Message):
-    """null: from 1 to 4 (or what would give such a number away), not shown; `hidden` says so."""
+    """null: from 1 to 4 (or what would give such a number away), not shown; `hidden` is then true."""
 
     code: AreaCode
     households: Count | None

@@ -1,7 +1,7 @@
 """Single sign-on by OpenID Connect: a person of the county's own directory gets a session, with role and
 areas from claims.
 
-Off unless `serving/single_sign_on.yaml` says `enabled: true`. The authorization code flow with PKCE, state
+Off unless `serving/single_sign_on.yaml` has `enabled: true`. The authorization code flow with PKCE, state
 and nonce (Authlib); the ID token is checked for signature, issuer, audience, time and nonce. A sign-in makes
 a key without a secret in the casebook, for as long as a session lasts, so that the audit, areas, expiry and
 `riskmodel keys revoke` work as for every other key. The person is named by a hash of issuer and subject: no
@@ -144,7 +144,7 @@ def _values(claims: Mapping[str, Any], name: str) -> Sequence[str]:
 
 
 def pseudonym(issuer: str, subject: str) -> str:
-    """The name under which a person's keys stand in the casebook: 16 hex digits of a hash."""
+    """The name of a person's keys in the casebook: 16 hex digits of a hash of issuer and subject."""
     return hashlib.sha256(f"{issuer}\0{subject}".encode()).hexdigest()[:16]
 
 

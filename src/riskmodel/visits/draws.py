@@ -72,7 +72,7 @@ def draw_checks(
     reached = np.cumsum(chance[walk])
     start = chance_of(seed, cycle, "")
     # Each whole number passed is a draw. The last sum may miss its whole number by a rounding error: then
-    # nothing is lost, because start lies strictly between.
+    # nothing is lost, because start is strictly between.
     passed = np.floor(reached - start + 1).astype(np.int64)
     drawn = np.zeros(count, dtype=bool)
     drawn[walk[np.diff(passed, prepend=0) > 0]] = True

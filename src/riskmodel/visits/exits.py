@@ -78,7 +78,7 @@ class ExitReview:
         return self.rows.filter(pl.col("proposal") == proposal)
 
     def summary(self) -> str:
-        """How many stand where, in English."""
+        """One sentence in English: the number of households of each proposal."""
         parts = "; ".join(f"{en}: {self.of(code).height}" for code, (_, en) in PROPOSALS.items())
         return (
             f"Exit review as of {self.as_of.isoformat()}: {self.rows.height} monitored households; {parts}. "
@@ -224,7 +224,8 @@ def _income(
     as_of: dt.date,
     rules: Exits,
 ) -> Condition:
-    """Above the line at every look of the period, the first of which lies at its beginning."""
+    """Condition: income above the line at every date of the period, the first of which is at its
+    beginning."""
     begin = months_before(as_of, rules.months_above_line)
     inside = [look for look in looks if look.as_of >= begin]
     months = rules.months_above_line

@@ -1,10 +1,10 @@
-"""Filled lists as they come back, as texts row by row: the workbook that was given out, the workbook of
-returned rows, or the CSV.
+"""Read filled lists as texts row by row: the workbook that was given out, the workbook of returned rows, or
+the CSV.
 
-Nothing is judged here (see `returns`), and nothing is lost: the rows of a file are counted a second time on
-another road (by the line ends outside of quotation marks; by the rows of the sheet's XML), and a file is
-refused where the two counts differ. A row whose cells cannot be told apart, or hold no plain value, comes
-with its faults.
+Nothing is judged here (see `returns`), and nothing is lost: the rows of a file are counted a second time in
+another way (by the line ends outside of quotation marks; by the rows of the sheet's XML), and a file is
+refused where the two counts differ. A row whose cells cannot be separated, or hold no plain value, has its
+faults.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ Reason = tuple[str, str]  # in zh and en
 class FilledRow:
     """One row of a filled file as texts, keys as in the form; `line` is the row in the file, counted from 1.
 
-    faults: why its cells cannot be taken as they are; such a row is refused. raw: what was written in it,
-    where its cells cannot be told apart.
+    faults: why its cells cannot be taken as they are; such a row is refused. raw: its text, where its
+    cells cannot be separated.
     """
 
     line: int
@@ -95,8 +95,8 @@ class _Content:
 
 
 def read_filled(path: Path) -> FilledFile:
-    """Read a filled workbook (.xlsx) or CSV (UTF-8 or GB18030). Raises DataError, which says what is wrong,
-    where, and what to do."""
+    """Read a filled workbook (.xlsx) or CSV (UTF-8 or GB18030). Raises DataError with faults of the whole
+    file; faults of a row stay with the row."""
     try:
         with path.open("rb") as file:
             content = file.read(LIST_BOUNDS.file_bytes + 1)

@@ -1,8 +1,7 @@
-"""The visit form: which columns a file for visitors has, what may stand in them, and how cells are made
-harmless.
+"""The visit form: the columns of a file for visitors, their permitted values, and how formulas in cells are
+disarmed.
 
-Shared by what writes lists (`workbook`) and what reads them back (`returns`), so that both speak of the same
-columns.
+Used by the writer of lists (`workbook`) and the reader (`returns`), so that both have the same columns.
 """
 
 from __future__ import annotations
@@ -40,10 +39,11 @@ class FormColumn:
 
     @property
     def heading(self) -> str:
+        """The heading in both languages, one a line."""
         return f"{self.zh}\n{self.en}"
 
 
-# What the visitor reads, in the order of the sheet. Nothing here tells a random check from the model's order.
+# What the visitor reads, in the order of the sheet. No column shows which row is a random check.
 READ: Final = (
     FormColumn("number", "序号", "No.", 5.5),
     FormColumn("township_code", "乡镇", "Township", 9.5),
@@ -85,7 +85,7 @@ def teams_of(settings: ScreeningSettings) -> dict[str, str]:
 
 
 def choices(settings: ScreeningSettings, language: str) -> dict[str, dict[str, str]]:
-    """What may stand in the drop-downs of a language: outcome, risk and disagreement, each code -> words."""
+    """Options of the drop-downs in a language: outcome, risk and disagreement, each code -> words."""
     place = 0 if language == "zh" else 1
     return {
         "outcome": {code: pair[place] for code, pair in OUTCOMES.items()},

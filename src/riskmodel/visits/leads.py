@@ -1,5 +1,5 @@
-"""Leads: hints from people and from rules, that are seen by a person whatever the score. And where each
-household stands today.
+"""Leads: hints from people and from rules, which are visited whatever the score. And the state of each
+household on a day.
 
 Three sources: the `leads` table (self-declared, cadre, department, media, petition), failed guarantees, and
 department rules (the `rule_…` columns of the scores). A lead is open until a visit after it; a visit that met
@@ -30,7 +30,7 @@ GUARANTEES: Final[dict[str, tuple[str, str]]] = {
 }
 
 # Department rules and the tables whose new rows can make them true. Tables that bring a row every month
-# (employment, income) say nothing about what is new, and are not named. What a rule is called is in the
+# (employment, income) do not show what is new, and are not named. What a rule is called is in the
 # catalogue, and nowhere else.
 RULE_TABLES: Final[dict[str, tuple[str, ...]]] = {
     "rule_medical_self_paid": ("medical",),
@@ -60,7 +60,7 @@ LEAD_SCHEMA: Final = {
 
 
 def household_states(tables: Tables, as_of: dt.date) -> pl.DataFrame:
-    """Where each household stands on the day, one row a household known by then, sorted by household_id.
+    """State of each household on the day, one row a household known by then, sorted by household_id.
 
     Columns: household_id, township_code, village_code, people (members in force; 0: dead or moved),
     monitored, monitored_since (first confirmation of the present spell, null if not monitored), last_visit,
@@ -122,7 +122,7 @@ def rule_hits(
     (this function's answer for the last list) where the rule was met then too; null where it was met a cycle
     ago by `before` (columns as in `scored`): nothing new; else the day on which the newest row of the rule's
     tables became known; else today. Without `previous` and `before` the last two are all there is, and null
-    means: met, but it cannot be said since when.
+    means: met, since an unknown day.
     """
     rules = [name for name in scored.columns if name.startswith("rule_")]
     if not rules:

@@ -48,13 +48,13 @@ def screening_list(
     COLUMNS, `rule_…` columns are used where they are there. tables: what is known of the county; only rows
     known by `as_of` are read. capacity: visits the county can give in the cycle. previous: the last list, for
     carry-over and for what is new. rules_before: `rule_…` columns a household a cycle ago, where there is no
-    last list to say what is new. county: code (6 digits) of the county whose list it is; needed where the
-    scores and leads lie in several.
+    last list to show what is new. county: code (6 digits) of the county whose list it is; needed where the
+    scores and leads are of several.
 
     Leads are all on the list. Those by people and failed guarantees get a visit even beyond the capacity;
-    those by department rules alone get one up to their share, or by their score, and stand by otherwise.
-    Random checks are always kept. The notes say what applied. Raises UserError with every fault of the
-    scores, the capacity and the quotas.
+    those by department rules alone get one up to their share, or by their score, and are on standby
+    otherwise. Random checks are always kept. The notes list what applied. Raises UserError with every fault
+    of the scores, the capacity and the quotas.
     """
     settings = settings or ScreeningSettings()
     scored = _scored(scores, as_of, capacity)
@@ -264,7 +264,7 @@ def _scored(scores: Scored, as_of: dt.date, capacity: int) -> pl.DataFrame:
 
 
 def county_of(scores: pl.DataFrame, tables: Tables, as_of: dt.date) -> str | None:
-    """The county in which all scored households lie on the day; None: there are several, or none is known."""
+    """The county of all scored households on the day; None: there are several, or none is known."""
     names = pl.DataFrame({"household_id": scores["household_id"].cast(pl.String)})
     homes = tables.known_by(as_of).get("households").join(names, on="household_id", how="semi")
     codes = homes["village_code"].str.head(COUNTY_DIGITS).unique().to_list()
@@ -620,7 +620,7 @@ def _choose(
 
 
 def _note_tie(rest: pl.DataFrame, chosen: set[str], notes: list[tuple[str, str]]) -> None:
-    """Say it when the cut goes through households with the same score."""
+    """Add a note when the cut divides households with the same score."""
     inside = rest.filter(pl.col("household_id").is_in(chosen))
     if not inside.height:
         return

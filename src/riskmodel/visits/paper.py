@@ -2,7 +2,7 @@
 sheets of its own.
 
 No scripts and no external request. Same list, same bytes. Like every file for visitors it is in route order
-and does not say who was drawn by chance.
+and does not show who was drawn by chance.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from riskmodel.visits.visit_list import VisitList
 from riskmodel.visits.workbook import GRADE_COLOURS, notes_of, sheet_rows
 from riskmodel.vocabulary import SIGNAL_EN, SIGNAL_ZH
 
-# On paper the township and the team stand above the table, and the risk kinds share a column. Widths are
-# parts of the sheet.
+# On paper the township and the team are above the table, and the risk kinds share a column. Widths are parts
+# of the sheet.
 _WIDTHS: Final = {
     "number": 6,
     "village_code": 15,
@@ -43,7 +43,7 @@ _KNOWN: Final = {column.name: column for column in (*READ, *FILL)} | {
     "risks": FormColumn("risks", "风险类型", "Risk kinds", _WIDTHS["risks"], fill=True)
 }
 _COLUMNS: Final = tuple(_KNOWN[name] for name in _WIDTHS)
-# Who stands by is many and seen on the way: a line each, with what put them on the list.
+# Standby households are many and visited on the way: a line each, with what put them on the list.
 _SHORT: Final = tuple(column for column in _COLUMNS if column.name not in ("reasons", "check"))
 _FONTS: Final = '"Noto Sans CJK SC","Source Han Sans SC","Microsoft YaHei","WenQuanYi Zen Hei",sans-serif'
 _INK, _RULE, _HEAD, _FORM_HEAD = "#1F2933", "#B8C2CC", "#E4EAF0", "#D5E8DC"
@@ -99,7 +99,8 @@ def _nothing_from_outside(url: str, *_: Any, **__: Any) -> Any:
 
 
 def page_of(visits: VisitList) -> str:
-    """The page as text: townships in route order, each with its visits and who stands by, then the notes."""
+    """The page as HTML: townships in route order, each with its visits and standby households, then the
+    notes."""
     townships = list(
         dict.fromkeys(
             row["township_code"] for row in [*sheet_rows(visits), *sheet_rows(visits, standby=True)]
@@ -166,7 +167,7 @@ def _section(visits: VisitList, township: str, rows: Sequence[dict[str, Any]], t
 
 
 def _title(visits: VisitList, zh: str, en: str, columns: int) -> str:
-    """Stands on every sheet, because it belongs to the table's head."""
+    """Title of a township as a table row; it repeats on every sheet, being part of the table's head."""
     return (
         f'<tr class="title"><td colspan="{columns}"><h1>返贫致贫风险核实清单 {visits.cycle} · '
         f'{html.escape(zh)}</h1> {html.escape(en)}<br><b class="signal">{SIGNAL_ZH}</b> <span '

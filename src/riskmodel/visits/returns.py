@@ -57,7 +57,7 @@ class Result:
 
     @property
     def content(self) -> str:
-        """Hash of everything that the visitor said."""
+        """Hash of everything that the visitor recorded."""
         findings = (
             self.visited_on.isoformat(),
             self.outcome,
@@ -89,11 +89,11 @@ class Judged:
 
 @dataclass(frozen=True)
 class OpenList:
-    """What must be known of a list to judge its results: its day, whether its cycle is closed, and who is on
-    it.
+    """The facts of a list by which its results are judged: its day, whether its cycle is closed, and who is
+    on it.
 
-    recorded: of a closed cycle, the contents (`Result.content`) that stand in the casebook: handed in again
-    they change nothing.
+    recorded: of a closed cycle, the contents (`Result.content`) in the casebook: submitted again they change
+    nothing.
     """
 
     list_hash: str
@@ -109,8 +109,7 @@ def judge(
 ) -> Judged:
     """Accept or refuse each row that has been filled in. `lists` by hash: every list that the casebook knows.
 
-    Raises DataError if the whole file belongs to a list that is not known: nothing can be said about its rows
-    then.
+    Raises DataError if the whole file belongs to a list that is not known: its rows cannot be judged then.
     """
     tied = filled.technical.get("list_hash")
     if tied and tied not in lists:

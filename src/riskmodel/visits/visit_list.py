@@ -100,8 +100,8 @@ class VisitList:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The list as pandas, in order of priority. Holds `listed_as` and inclusion probabilities: for the
-        office, not for the visitor."""
+        """The list as pandas, in order of priority. It has `listed_as` and inclusion probabilities: for
+        analysts, not for visitors."""
         return self.rows.to_pandas()
 
     @property

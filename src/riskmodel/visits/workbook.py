@@ -1,6 +1,6 @@
 """The list in spreadsheets: Excel for teams, and CSV. On paper it is made by `paper`.
 
-Files for visitors are in route order and do not say who was drawn by chance. Same list, same bytes.
+Files for visitors are in route order and do not show who was drawn by chance. Same list, same bytes.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ GRADE_COLOURS: Final = {
     "yellow": ("#FFF4C2", "#6B5900"),
     "none": ("#FFFFFF", "#5F6368"),
 }
-# Reasons end in the date of their data; on paper the dates stand once, on the notes sheet.
+# Reasons end in the date of their data; on paper the dates are given once, on the notes sheet.
 _TAIL: Final = re.compile(r"（[^（）]*数据截至[^（）]*）| \([^()]* data to [^()]*\)")
-# Leads stand in the list in full; the reasons of a grade only name their kind.
+# Leads are in the list in full; the reasons of a grade only name their kind.
 _BETWEEN: Final = {"zh": "；", "en": "; "}
 _LEAD: Final = {"zh": "线索：", "en": "lead: "}
 _INK, _RULE, _HEAD, _FORM_HEAD, _FORM = "#1F2933", "#B8C2CC", "#E4EAF0", "#D5E8DC", "#FBFDFB"
-_FONT = "微软雅黑"  # 11 of every 12 office machines in the field have it; others fall back to their own sans
+_FONT = "微软雅黑"  # 11 of every 12 computers in the field have it; others fall back to their own sans
 
 
 def write_excel(visits: VisitList, path: Path, *, township: str | None = None) -> Path:

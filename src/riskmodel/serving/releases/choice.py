@@ -37,8 +37,8 @@ log = logging.getLogger("riskmodel.releases")
 
 @dataclass(frozen=True)
 class ReleaseFiles:
-    """What lay there at a look: the name in `release/current`, the stamps of that folder's files and of
-    the trusted keys. Another one: look again."""
+    """State of the release files when they were last checked: the name in `release/current`, the stamps of
+    that folder's files and of the trusted keys. When it changes, the release is checked again."""
 
     name: str
     files: Stamps

@@ -105,8 +105,8 @@ class Release:
 
 
 def valid_until(as_of: dt.date, settings: ScreeningSettings) -> dt.date:
-    """The last day on which a score as of that day is to be used, as `service.valid_days` of
-    serving/screening.yaml says."""
+    """The last day on which a score as of that day is to be used: `service.valid_days` of
+    serving/screening.yaml later."""
     return as_of + dt.timedelta(days=settings.service.valid_days)
 
 
@@ -375,8 +375,8 @@ def _sha256(path: Path) -> str:
 
 
 def _golden(model: ScreeningModel, matrix: FeatureMatrix) -> list[dict[str, Any]]:
-    """Feature vectors spread over the cohort, and what they give. Bare numbers: no household can be told
-    from them."""
+    """Feature vectors from over the whole cohort, with their results. Numbers only: no household is
+    identifiable."""
     places = np.unique(np.linspace(0, len(matrix) - 1, GOLDEN_ROWS).astype(int))
     values = matrix.select(model.model.feature_names).values[places]
     rows = [[None if np.isnan(value) else value for value in row] for row in values.tolist()]
