@@ -81,7 +81,7 @@ CheckProjectOption = Annotated[
     typer.Option(
         "--project",
         metavar="DIR",
-        help="Whose `timezone` says which day is today; without a project China's.",
+        help="Its `timezone` decides which day is today; without a project China's.",
         callback=lambda folder: folder if folder is None else rm.open_project(folder).root,
     ),
 ]
@@ -262,7 +262,7 @@ def propose(
     ],
     table: Annotated[
         str | None,
-        typer.Option("--table", metavar="NAME", help="Which table it is, if its name does not say."),
+        typer.Option("--table", metavar="NAME", help="Which table it is, if its name does not show it."),
     ] = None,
     project: TablesProjectOption = None,
 ) -> None:
@@ -520,7 +520,7 @@ def explain(
     model: Annotated[str, typer.Option(metavar="RUN|champion", help="Whose score.")] = "champion",
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw a waterfall.")] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Also say what moved it since this day.")
+        str | None, typer.Option(metavar="DATE", help="Also show what moved it since this day.")
     ] = None,
     json: JsonOption = False,
     project: ProjectOption = None,
@@ -552,7 +552,7 @@ def record(
         ),
     ],
     by: Annotated[
-        str, typer.Option("--by", metavar="NAME", help="Who hands it in; stands in the audit.")
+        str, typer.Option("--by", metavar="NAME", help="Who submits it; kept in the audit.")
     ] = "command line",
     project: ProjectOption = None,
 ) -> None:
@@ -737,7 +737,7 @@ def export(
 @app.command()
 def serve(
     host: Annotated[
-        str, typer.Option(help="Keep to loopback; a proxy stands in front in production.")
+        str, typer.Option(help="Keep to loopback; use a proxy in front in production.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 3000,
     project: ProjectOption = None,
@@ -757,13 +757,15 @@ def init(
 
 @keys.command("add")
 def keys_add(
-    name: Annotated[str, typer.Argument(help="The desk or system that gets it, no person's name or number.")],
+    name: Annotated[
+        str, typer.Argument(help="The workplace or system that gets it, no person's name or number.")
+    ],
     role: Annotated[
         str,
         typer.Option("--role", help="analyst, screener, case_system, auditor or operator (docs/access.md)."),
     ],
     purpose: Annotated[
-        str, typer.Option("--purpose", metavar="TEXT", help="What it is for; stands in the audit.")
+        str, typer.Option("--purpose", metavar="TEXT", help="What it is for; kept in the audit.")
     ],
     area: Annotated[
         list[str] | None,
@@ -775,7 +777,7 @@ def keys_add(
     ] = None,
     days: Annotated[int, typer.Option("--days", help="How long it is in force, at most 730.")] = 365,
     by: Annotated[
-        str, typer.Option("--by", metavar="NAME", help="Who gives it out; stands in the audit.")
+        str, typer.Option("--by", metavar="NAME", help="Who gives it out; kept in the audit.")
     ] = "command line",
     project: ProjectOption = None,
 ) -> None:
@@ -799,7 +801,7 @@ def keys_list(json: JsonOption = False, project: ProjectOption = None) -> None:
 def keys_revoke(
     key: Annotated[str, typer.Argument(metavar="KEY_ID", help="Its id, as `riskmodel keys list` shows it.")],
     by: Annotated[
-        str, typer.Option("--by", metavar="NAME", help="Who takes it back; stands in the audit.")
+        str, typer.Option("--by", metavar="NAME", help="Who takes it back; kept in the audit.")
     ] = "command line",
     project: ProjectOption = None,
 ) -> None:

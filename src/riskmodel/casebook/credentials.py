@@ -95,7 +95,11 @@ def add_key(
     if role not in ROLES:
         faults.append(Fault("role", repr(role), ", ".join(ROLES), "Name one of these."))
     if role in ROLES and bool(areas) != (role in ROLES_OF_AREAS):
-        found, expected, remedy = ("none", "one or more area codes", "Say whose households the key may see.")
+        found, expected, remedy = (
+            "none",
+            "one or more area codes",
+            "Name the areas whose households the key may see.",
+        )
         if areas:
             found, expected, remedy = (
                 ", ".join(areas)[:200],
@@ -115,13 +119,15 @@ def add_key(
     ]
     for label, text, most in (("name", name, 100), ("purpose", purpose, 200)):
         if not text.strip() or len(text) > most:
-            faults.append(Fault(label, f"{len(text)} characters", f"1 to {most}", "Say it in a few words."))
+            faults.append(
+                Fault(label, f"{len(text)} characters", f"1 to {most}", "Shorten it to a few words.")
+            )
         if telling_text(text):
             faults.append(
                 Fault(
                     label,
                     f"it holds {telling_text(text)}",
-                    "the name of a desk or system",
+                    "the name of a workplace or system",
                     "Name no person by number.",
                 )
             )

@@ -299,7 +299,7 @@ def withdraw(
                 "reason",
                 f"{len(reason.strip())} characters",
                 f"1 to {REASON_LENGTH}",
-                "Say in a sentence why the result does not count.",
+                "Give the reason in a sentence.",
             )
         )
     elif telling_text(reason):

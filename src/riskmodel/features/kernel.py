@@ -468,5 +468,6 @@ def kernel(only: tuple[str, ...] = (), own: OwnFunctions = NOTHING_OWN) -> Modul
 
 @lru_cache(maxsize=1)
 def counting() -> ModuleType:
-    """The compiled counting of neighbours; it does not depend on a project's own functions."""
+    """The compiled module that counts neighbours (`neighbours.py`) by area; it is the same for every
+    project."""
     return loaded("counting", counting_source())

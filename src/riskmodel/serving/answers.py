@@ -506,7 +506,7 @@ FIGURES: Final[Mapping[str, tuple[str, str, str, str]]] = {
             "0.5等于抛硬币"
         ),
         (
-            "of one household confirmed later and one that was not, the first stands ahead in {value} of "
+            "of one household confirmed later and one that was not, the first ranks higher in {value} of "
             "pairs (95 % interval {low} to {high}); 0.5 is tossing a coin"
         ),
     ),
@@ -514,7 +514,7 @@ FIGURES: Final[Mapping[str, tuple[str, str, str, str]]] = {
 LIMITS: Final = (
     (
         "只安排核实的先后，不认定任何人；最终以入户核实为准。",
-        "It puts visits in order and says nothing about what anybody is: only a person's visit does.",
+        "It puts visits in order and makes no finding about anybody: only a person's visit does.",
     ),
     (
         "分数低不代表没有风险：申报、干部上报、保障缺失和部门规则的线索一律在清单上。",

@@ -204,7 +204,7 @@ async def download(state: ServiceState, request: Request) -> Response:
     head = await to_thread.run_sync(list_in_force, state, who, request.path_params["cycle"], asked.county)
     made = await to_thread.run_sync(downloads.file_of, state, who, head, asked.format, asked.township)
     if made is None:
-        raise Refused(404, "no row of this list lies in that township and in the areas of this key")
+        raise Refused(404, "no row of this list is in that township and in the areas of this key")
     details = {
         "rows": made.rows,
         "format": asked.format,
@@ -264,7 +264,7 @@ async def verifications(state: ServiceState, request: Request) -> Response:
     asked = await body(request, shapes.Verifications)
     taken = await to_thread.run_sync(results.take_in, state, who, asked)
     if taken is None:
-        raise Refused(404, "no such list lies in the areas of this key")
+        raise Refused(404, "no such list in the areas of this key")
     if isinstance(taken, results.OtherRequest):
         raise Refused(
             409,
@@ -290,7 +290,7 @@ async def withdrawals(state: ServiceState, request: Request) -> Response:
     except results.NotWithdrawn as refusal:
         raise Refused(409, "this result cannot be withdrawn", list(refusal.faults)) from None
     if done is None:
-        raise Refused(404, "no such list or household lies in the areas of this key")
+        raise Refused(404, "no such list or household in the areas of this key")
     return Response(done.model_dump_json(), media_type="application/json")
 
 
@@ -444,7 +444,7 @@ def list_in_force(state: ServiceState, who: Who, cycle: str, county: str | None)
     if re.fullmatch(shapes.CYCLE, cycle):
         heads = lookups.list_heads(state.book.engine, who.areas, cycle=cycle, county=county or "")
     if not heads:
-        raise Refused(404, "no list of that cycle lies in the areas of this key")
+        raise Refused(404, "no list of that cycle in the areas of this key")
     if len(heads) > 1:
         known = ", ".join(sorted(head.county_code for head in heads))
         fault = Fault("county", "not given", f"one of {known}", "Several counties have this cycle: name one.")

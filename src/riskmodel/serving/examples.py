@@ -356,7 +356,7 @@ def problem(status: int, code: str, title: str) -> dict[str, Any]:
                 "where": "results.0.outcome",
                 "found": "literal_error",
                 "expected": "Input should be 'risk_confirmed', 'no_risk', 'risk_eliminated' or 'unreachable'",
-                "remedy": "The shape stands in /openapi.json and docs/api.md.",
+                "remedy": "The shape is in /openapi.json and docs/api.md.",
             }
         ]
     return {

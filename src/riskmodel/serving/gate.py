@@ -111,7 +111,7 @@ class CallerGate:
                 entry = _entry(route, message["status"], scope["state"]["audit"])
                 if entry is not None and not await self._written(who, entry):
                     withheld = started = True
-                    expected, remedy = "every answer with its entry", "Nothing was handed out."
+                    expected, remedy = "every answer with its entry", "No data were returned."
                     fault = Fault("audit", "the entry could not be written", expected, remedy)
                     await refuse(send, 503, "the audit cannot be written", [fault], ASK_AGAIN)
             if not withheld:

@@ -130,7 +130,7 @@ class HouseholdScore(Message):
         description="of a confirmed risk within the horizon, given the help in place; calibrated"
     )
     low: float | None = Field(description="10 % of the ensemble members are below: model instability")
-    high: float | None = Field(description="10 % of the ensemble members lie above")
+    high: float | None = Field(description="10 % of the ensemble members are above")
     margin: float | None = Field(
         description="raw margin, by which lists are ordered; null for a stored score"
     )

@@ -608,7 +608,7 @@ def faults_of(error: ValidationError) -> list[Fault]:
                 where or "body",
                 item["type"],
                 item["msg"],
-                "The shape stands in /openapi.json and docs/api.md.",
+                "The shape is in /openapi.json and docs/api.md.",
             )
         )
     return faults

@@ -192,7 +192,7 @@ RULES: Final[Mapping[str, Rule]] = {
         expected="occurred_on on or before left_on",
         remedy="Which date is wrong? A member who came back needs a new row without left_on. " + _KEPT,
         zh="发生日期晚于该成员的离开日期（去世、婚嫁或迁出）",
-        why="who left by marriage or moving may still be treated and paid; left_on does not tell a death",
+        why="who left by marriage or moving may still be treated and paid; left_on does not identify a death",
     ),
     "before_household": Rule(
         level="warning",
@@ -251,7 +251,7 @@ RULES: Final[Mapping[str, Rule]] = {
             "is right as it is."
         ),
         zh="已离开（可能去世）的成员再次出现",
-        why="who moved away may come back; left_on does not tell a death",
+        why="who moved away may come back; left_on does not identify a death",
     ),
     "back_and_forth": Rule(
         level="warning",

@@ -39,7 +39,8 @@ def months_of(plan: Plan) -> tuple[int, ...]:
 
 
 def intervals_of(sample: Sample, months: tuple[int, ...]) -> npt.NDArray[np.int8]:
-    """Place among `months` of each row's first confirmation, -1 without one. Rows must be labelled."""
+    """For each row the index into `months` of the interval of its first confirmation, -1 without one,
+    shape (n,); with a single horizon 0. Rows must be labelled."""
     if len(months) == 1:
         return np.where(sample.label == 1, 0, -1).astype(np.int8)
     return np.where(sample.label == 1, sample.interval, -1).astype(np.int8)
