@@ -11,6 +11,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from riskmodel.compiled import kept
+
 Floats = npt.NDArray[np.float64]
 
 LEVEL = 0.95
@@ -102,7 +104,8 @@ def interval(
     return low, high
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@kept
+@numba.njit(nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def ranked_sums(
     starts: npt.NDArray[np.int64],
     village: npt.NDArray[np.int32],
