@@ -134,9 +134,9 @@ function changes(answer) {
   const moved = has(`moved_${one.moved}`) ? t(`moved_${one.moved}`) : one.moved;
   const unexplained = one.moved === "up" || one.moved === "down" ? `${moved}${t("separator")}${t("movedNoReason")}` : moved;
   const since = one.since ? t("changesSince", { day: day(one.since) }) : "";
-  const [, how, rest] = /^([^：:]{1,40})[：:]\s*(.+)$/.exec(said(one)) || [];
-  if (!rest) return panel(t("changes"), el("p", {}, since, said(one) || unexplained));
-  return panel(t("changes"), el("p", {}, since, el("strong", {}, how)), el("ul", {}, rest.split(/；|; /).map((text) => el("li", {}, text))));
+  const parts = one.parts || []; // an answer that was kept on this device by an earlier version has none
+  if (!parts.length) return panel(t("changes"), el("p", {}, since, said(one) || unexplained));
+  return panel(t("changes"), el("p", {}, since, el("strong", {}, said(one, "way"))), el("ul", {}, parts.map((part) => el("li", {}, said(part)))));
 }
 
 function visits(answer) {

@@ -296,9 +296,11 @@ class Head:
     county_code, cycle, model_version, as_of, data_dates = "522301", CYCLE, "m", dt.date(2025, 12, 31), {}
 
 
-class Offices:
-    def carried(self, *_):
-        return {}
+class StateOfNothing:
+    def carried(self, version, as_of, dates):
+        last = as_of + dt.timedelta(days=30)
+        return {"model_version": version, "as_of": as_of, "data_dates": dates, "valid_until": last,
+                "signal_not_determination": True}  # fmt: skip
 
 
 def told_areas(counts):
@@ -307,8 +309,8 @@ def told_areas(counts):
         f"5223011002{place:02d}": dict.fromkeys(names, 0) | {"households": 50, "confirmed": number}
         for place, number in enumerate(counts)
     }
-    (township,) = answers.areas(Offices(), Head, given)["townships"]
-    return township["confirmed"], [village["confirmed"] for village in township["villages"]]
+    (township,) = answers.areas(StateOfNothing(), Head, given).townships
+    return township.confirmed, [village.confirmed for village in township.villages]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from riskmodel.casebook.results import Conflict, Intake, Superseded
 from riskmodel.casebook.schema import assignments, cycles, drawn_from, list_rows, lists, rules_met, visits
 from riskmodel.casebook.scorings import keep_scoring
 from riskmodel.casebook.store import address, reading, writing
-from riskmodel.casebook.stored import list_fields, marked_list, rows_from_json
+from riskmodel.casebook.stored import PARTS, list_fields, marked_list, rows_from_json
 from riskmodel.casebook.sweeps import count_sweeps
 from riskmodel.errors import Fault, UserError
 from riskmodel.features import build, load_catalogue
@@ -662,6 +662,8 @@ def _rows_of(visit_list: VisitList) -> list[dict[str, Any]]:
         content = {
             name: value.isoformat() if isinstance(value, dt.date) else value for name, value in row.items()
         }
+        known = visit_list.parts.get(row["household_id"])
+        parts = {} if known is None else {PARTS: known.stored()}
         kept = (
             "household_id",
             "number",
@@ -677,7 +679,7 @@ def _rows_of(visit_list: VisitList) -> list[dict[str, Any]]:
             | {name: row[name] for name in kept}
             | {
                 "risk_kinds": row["risk_kinds"],
-                "content": json.dumps(content, ensure_ascii=False, sort_keys=True),
+                "content": json.dumps(content | parts, ensure_ascii=False, sort_keys=True),
             }
         )
     return rows

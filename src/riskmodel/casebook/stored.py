@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 from sqlalchemy import Engine, Row, select
@@ -17,8 +17,11 @@ from riskmodel.casebook.results import Window
 from riskmodel.casebook.schema import list_rows, lists
 from riskmodel.casebook.store import reading
 from riskmodel.settings import ScreeningSettings
+from riskmodel.visits.row_parts import RowParts
 from riskmodel.visits.visit_list import COLUMNS, LISTED_AS, VisitList
 from riskmodel.vocabulary import GRADES
+
+PARTS: Final = "parts"  # key of a row's JSON, beside COLUMNS; rows of lists issued before 2026-12 have none
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,19 @@ class StoredList(VisitList):
     def hash(self) -> str:
         """The hash with which the whole list was given out."""
         return self.given_out_as
+
+
+def parts_of(row: Mapping[str, Any]) -> RowParts | None:
+    """The reasons in parts of a stored row of a list; None: it was stored without."""
+    stored = row.get(PARTS)
+    return None if stored is None else RowParts.from_stored(stored)
+
+
+def parts_from_json(contents: Sequence[str]) -> dict[str, RowParts]:
+    """household_id -> the reasons in parts of rows of a list, from their JSON; rows without parts are not
+    in it."""
+    each = {row["household_id"]: parts_of(row) for row in (json.loads(text) for text in contents)}
+    return {name: parts for name, parts in each.items() if parts is not None}
 
 
 def rows_from_json(contents: Sequence[str]) -> pl.DataFrame:
@@ -153,4 +169,5 @@ def stored_list(
         },
         counts=counts,
         given_out_as=list_hash,
+        parts=parts_from_json(contents),
     )

@@ -50,6 +50,9 @@ MOVED: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+_UNEXPLAINED: Final = ("记录中没有可说明的变化", "no recorded change explains it")
+
+
 @dataclass(frozen=True)
 class HouseholdScoring:
     """What is kept of one scoring of one household, so that a later one can be compared with it.
@@ -103,6 +106,19 @@ class Move:
     changes_zh: tuple[str, ...]
     changes_en: tuple[str, ...]
 
+    @property
+    def way(self) -> tuple[str, str]:
+        """How it moved, in zh and en."""
+        return MOVED[self.moved]
+
+    @property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """What moved it, each in zh and en; where it moved without a recorded change, that none explains
+        it."""
+        if self.moved in ("up", "down") and not self.changes_zh:
+            return (_UNEXPLAINED,)
+        return tuple(zip(self.changes_zh, self.changes_en, strict=True))
+
     def text(self, language: Language) -> str:
         """One line: how it moved, and what moved it."""
         return move_text(self.moved, wording.join(getattr(self, f"changes_{language}"), language), language)
@@ -113,7 +129,7 @@ def move_text(moved: str, changes: str, language: Language) -> str:
     it."""
     way = MOVED[moved][0 if language == "zh" else 1]
     if moved in ("up", "down") and not changes:
-        changes = "记录中没有可说明的变化" if language == "zh" else "no recorded change explains it"
+        changes = _UNEXPLAINED[0 if language == "zh" else 1]
     return way + (("：" if language == "zh" else ": ") + changes if changes else "")
 
 

@@ -7,10 +7,12 @@ within the capacity, and on its probability; limits: `grades` in `serving/screen
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+from riskmodel.screening import wording
+from riskmodel.screening.wording import Language
 from riskmodel.settings import Grades
 from riskmodel.vocabulary import GRADES, LEAD_KINDS
 
@@ -22,6 +24,18 @@ _ON_RECORD: Final = {
     "guarantee": ("保障登记为未达标", "a guarantee is on record as failing"),
     "rule": ("符合部门规则", "meets a department rule"),
 }
+
+
+class GradeReason(NamedTuple):
+    """One reason of a grade, in both languages. of_lead: it names the kind of an open lead."""
+
+    of_lead: bool
+    zh: str
+    en: str
+
+
+# The grade of households without any reason for a higher one.
+_PLANNED: Final = GradeReason(False, "本期核实安排", "part of this cycle's plan of visits")
 
 
 @dataclass(frozen=True)
@@ -57,28 +71,43 @@ class Grading:
         rank: int | None,
         probability: float | None,
     ) -> tuple[str, str, str]:
-        """Grade of a household, and why, in zh and en.
+        """Grade of a household, and its reasons joined in one text, in zh and en; parameters as in
+        `reasons`."""
+        grade, reasons = self.reasons(leads, on_record, rank, probability)
+        return grade, joined(reasons, "zh"), joined(reasons, "en")
+
+    def reasons(
+        self,
+        leads: Collection[str],
+        on_record: Collection[str],
+        rank: int | None,
+        probability: float | None,
+    ) -> tuple[str, tuple[GradeReason, ...]]:
+        """Grade of a household, and the reasons for it, one or more.
 
         leads: kinds of its open leads (LEAD_KINDS). on_record: `guarantee` where one is on record as failing,
         `rule` where a department rule is met, whether a lead is open or not. rank: place in the model's
         order, 1 first; None: not scored. probability: 0 to 1, or None.
         """
-        found: list[tuple[str, str, str]] = [
-            (self.rules.leads[kind], f"线索：{LEAD_KINDS[kind][0]}", f"lead: {LEAD_KINDS[kind][1]}")
+        found: list[tuple[str, GradeReason]] = [
+            (
+                self.rules.leads[kind],
+                GradeReason(True, f"线索：{LEAD_KINDS[kind][0]}", f"lead: {LEAD_KINDS[kind][1]}"),
+            )
             for kind in leads
             if kind in self.rules.leads
         ]
         found += [
-            (self.rules.leads[kind], *_ON_RECORD[kind])
+            (self.rules.leads[kind], GradeReason(False, *_ON_RECORD[kind]))
             for kind in on_record
             if kind not in leads and kind in self.rules.leads
         ]
-        found.append(self._cut(rank, probability))
-        best = min((grade for grade, _, _ in found), key=GRADE_ORDER.__getitem__)
+        cut, zh, en = self._cut(rank, probability)
+        found.append((cut, GradeReason(False, zh, en)))
+        best = min((grade for grade, _ in found), key=GRADE_ORDER.__getitem__)
         if best == "none":
-            return "none", "本期核实安排", "part of this cycle's plan of visits"
-        why = [(zh, en) for grade, zh, en in found if grade == best]
-        return best, "；".join(zh for zh, _ in why), "; ".join(en for _, en in why)
+            return "none", (_PLANNED,)
+        return best, tuple(reason for grade, reason in found if grade == best)
 
     def _cut(self, rank: int | None, probability: float | None) -> tuple[str, str, str]:
         """The grade of the score alone, and why."""
@@ -93,3 +122,8 @@ class Grading:
                     f"probability of {cut.probability:.0%} or more",
                 )
         return "none", "", ""
+
+
+def joined(reasons: Iterable[GradeReason], language: Language) -> str:
+    """The reasons of a grade in one text."""
+    return wording.join([getattr(reason, language) for reason in reasons], language)

@@ -216,13 +216,24 @@ class ReasonTable:
 
         comparison = _written(code, compare)
         source = main_source(entry, self.wordbook.sources)
-        tail = _written(self._tail_days.ravel()[cells], lambda days: self._tail(source, int(days), language))
+        days = self._tail_days.ravel()[cells]
+        tail = _written(days, lambda since: self._tail(source, int(since), language))
+        nothing = pl.repeat("", len(tail), dtype=pl.String, eager=True)
+        stale = pl.Series(days > 0)
         alone = _written(values, lambda value: wording.sentence(entry, float(value), language))
         partner = self.partner.ravel()[cells].astype(np.int64)
         other = int(
             partner.max(initial=-1)
         )  # a feature has one partner: the amount of a share, or the share of an amount
-        parts = pl.DataFrame({"statement": alone, "comparison": comparison, "addition": "", "data": tail})
+        parts = pl.DataFrame(
+            {
+                "statement": alone,
+                "comparison": comparison,
+                "addition": "",
+                "data": nothing.zip_with(stale, tail),
+                "gap": tail.zip_with(stale, nothing),
+            }
+        )
         if other < 0:
             return parts
         second_entry = self.wordbook.catalogue[self.names[other]]
@@ -301,7 +312,9 @@ class ReasonTable:
             else:
                 statement = arrays.piece(place, value, language, "sentence")
                 addition = arrays.piece(partner, second, language, "after")
-            texts[row][slot] = ReasonText(statement, comparison, addition, tail)
+            texts[row][slot] = ReasonText(
+                statement, comparison, addition, "" if days > 0 else tail, tail if days > 0 else ""
+            )
         return texts
 
     def _tail(self, source: str, days: int, language: Language) -> str:
@@ -497,7 +510,7 @@ def _joined(parts: pl.DataFrame, language: Language) -> pl.Series:
         return pl.when(column == "").then(pl.lit("")).otherwise(pl.lit(left) + column + pl.lit(right))
 
     whole = pl.col("statement") + part("comparison", between) + part("addition", between)
-    return parts.select(text=whole + part("data", before, behind))["text"]
+    return parts.select(text=whole + part("data", before, behind) + part("gap", before, behind))["text"]
 
 
 def _in_steps(days: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

@@ -204,25 +204,35 @@ class ReasonText(NamedTuple):
     joined.
 
     statement: 近12个月住院3次. comparison: 多于本乡镇97%的农户. addition: the second figure of the topic.
-    data: the date of its source, or for how long it has not been renewed. An empty part is not there.
+    data: the date of its source; gap: for how long its source has not been renewed, in place of the date
+    (reasons stored before
+    2026-12 have it in `data`). An empty part is not there.
     """
 
     statement: str
     comparison: str = ""
     addition: str = ""
     data: str = ""
+    gap: str = ""
 
     def joined(self, language: Language) -> str:
         """The whole sentence."""
-        sentence = self.undated(language)
-        if not self.data:
-            return sentence
-        return f"{sentence}（{self.data}）" if language == "zh" else f"{sentence} ({self.data})"
+        return _in_brackets(self.undated(language), self.data or self.gap, language)
+
+    def without_date(self, language: Language) -> str:
+        """The sentence without the date of its data; that they have not been renewed for long stays."""
+        return _in_brackets(self.undated(language), self.gap, language)
 
     def undated(self, language: Language) -> str:
-        """The sentence without the date of its data."""
+        """The sentence with nothing about its data."""
         parts = (self.statement, self.comparison, self.addition)
         return BETWEEN[language].join(part for part in parts if part)
+
+
+def _in_brackets(sentence: str, about: str, language: Language) -> str:
+    if not about:
+        return sentence
+    return f"{sentence}（{about}）" if language == "zh" else f"{sentence} ({about})"
 
 
 @lru_cache(maxsize=4096)

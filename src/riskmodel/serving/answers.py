@@ -1,23 +1,29 @@
-"""Build the API's answers from what the casebook holds: no look-up, no arithmetic beyond counting and
-dates."""
+"""From what the casebook holds to the typed answers of the API (`shapes`).
+
+No look-up, and no arithmetic beyond counting and dates.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from riskmodel.casebook.lookups import STATUSES, ListHead, Page, StoredHousehold
 from riskmodel.casebook.not_listed import Absence
 from riskmodel.casebook.roles import Who
+from riskmodel.casebook.stored import parts_of
 from riskmodel.errors import Fault
+from riskmodel.screening import wording
 from riskmodel.screening.changes import HouseholdScoring, moved_between
 from riskmodel.screening.reasons import Reason
-from riskmodel.screening.wording import LANGUAGES, ReasonText
+from riskmodel.screening.wording import LANGUAGES, Language, ReasonText
+from riskmodel.serving import shapes
 from riskmodel.serving.facts import ReleaseFacts
 from riskmodel.serving.state import ServiceState
 from riskmodel.visits.forms import OUTCOMES
+from riskmodel.visits.row_parts import grade_lines
 from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH, TOWNSHIP_DIGITS
 
 HIDDEN_BELOW: Final = 5
@@ -28,49 +34,58 @@ def amount(faults: Sequence[Fault]) -> str:
     return f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the request"
 
 
-def session(state: ServiceState, who: Who) -> dict[str, Any]:
-    """The answer about a session: role, areas, purpose, CSRF token, end, and the county's time zone."""
-    return {
-        "timezone": state.settings.screening.timezone,
-        "role": who.role,
-        "areas": list(who.areas),
-        "purpose": who.purpose,
-        "name": who.name,
-        "csrf": who.csrf,
-        "expires_at": who.expires_at,
-    }
+def session(state: ServiceState, who: Who) -> shapes.Session:
+    """Who is signed in."""
+    return shapes.Session(
+        timezone=state.settings.screening.timezone,
+        role=_code(who.role),
+        areas=list(who.areas),
+        purpose=who.purpose,
+        name=who.name,
+        csrf=who.csrf,
+        expires_at=who.expires_at,
+    )
 
 
-def coded(words: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
-    """Codes with their words as a list of objects: code, zh, en."""
-    return [{"code": code, "zh": zh, "en": en} for code, (zh, en) in words.items()]
+def coded(words: Mapping[str, tuple[str, str]]) -> list[shapes.Coded]:
+    """Codes with their words: code -> (zh, en)."""
+    return [shapes.Coded(code=code, zh=zh, en=en) for code, (zh, en) in words.items()]
 
 
-def form_codes(state: ServiceState) -> dict[str, list[dict[str, str]]]:
+class FormCodes(TypedDict):
+    """What a visit form offers."""
+
+    outcomes: list[shapes.Coded]
+    risk_kind_codes: list[shapes.Coded]
+    disagreements: list[shapes.Coded]
+
+
+def form_codes(state: ServiceState) -> FormCodes:
     """What a visit form offers."""
     labels = state.settings.screening.disagreements
     return {
         "outcomes": coded(OUTCOMES),
         "risk_kind_codes": coded(RISK_KINDS),
-        "disagreements": [{"code": code, "zh": label.zh, "en": label.en} for code, label in labels.items()],
+        "disagreements": coded({code: (label.zh, label.en) for code, label in labels.items()}),
     }
 
 
-def list_summary(state: ServiceState, head: ListHead) -> dict[str, Any]:
-    """Figures of one list: cycle, county, capacity, and how many are listed, visited, open."""
+def list_summary(state: ServiceState, head: ListHead) -> shapes.ListSummary:
+    """One list with its counts."""
     everything = head.listed + head.standby
-    return state.carried(head.model_version, head.as_of, head.data_dates) | {
-        "cycle": head.cycle,
-        "county_code": head.county_code,
-        "issued_at": head.issued_at,
-        "capacity": head.capacity,
-        "listed": head.listed,
-        "standby": head.standby,
-        "visited": head.visited,
-        "contradictory": head.contradictory,
-        "open": everything - head.visited - head.unreachable,
-        "closed": head.closed,
-    }
+    return shapes.ListSummary(
+        **state.carried(head.model_version, head.as_of, head.data_dates),
+        cycle=head.cycle,
+        county_code=head.county_code,
+        issued_at=head.issued_at,
+        capacity=head.capacity,
+        listed=head.listed,
+        standby=head.standby,
+        visited=head.visited,
+        contradictory=head.contradictory,
+        open=everything - head.visited - head.unreachable,
+        closed=head.closed,
+    )
 
 
 def list_page(
@@ -80,77 +95,80 @@ def list_page(
     counts: Mapping[str, Mapping[str, int]],
     *,
     everybody: bool,
-) -> dict[str, Any]:
-    """One page of a list, or of everybody scored: its summary, rows, counts beside the filters, and the
-    cursor of the next page."""
-    filters = {
-        "townships": [{"code": code, "count": count} for code, count in sorted(counts["township"].items())],
-        "villages": [{"code": code, "count": count} for code, count in sorted(counts["village"].items())],
-        "grades": _counted(GRADES, counts["grade"]),
-        "risk_kinds": _counted(RISK_KINDS, counts["risk_kind"]),
-        "statuses": _counted(STATUSES, counts["status"]),
-    }
-    return (
-        state.carried(head.model_version, head.as_of, head.data_dates)
-        | {
-            "cycle": head.cycle,
-            "county_code": head.county_code,
-            "closed": head.closed,
-            "total": page.total,
-            "next_cursor": None if page.last is None else str(page.last),
-            "filters": filters,
-            "notes": [{"zh": zh, "en": en} for zh, en in head.notes],
-            "rows": [list_row(row, everybody=everybody) for row in page.rows],
-        }
-        | form_codes(state)
+) -> shapes.ListPage:
+    """One page of a list, with the filters that narrow it."""
+    filters = shapes.ListFilters(
+        townships=_area_counts(counts["township"]),
+        villages=_area_counts(counts["village"]),
+        grades=_counted(GRADES, counts["grade"]),
+        risk_kinds=_counted(RISK_KINDS, counts["risk_kind"]),
+        statuses=_counted(STATUSES, counts["status"]),
+    )
+    return shapes.ListPage(
+        **state.carried(head.model_version, head.as_of, head.data_dates),
+        **form_codes(state),
+        cycle=head.cycle,
+        county_code=head.county_code,
+        closed=head.closed,
+        total=page.total,
+        next_cursor=None if page.last is None else str(page.last),
+        filters=filters,
+        notes=[shapes.Bilingual(zh=zh, en=en) for zh, en in head.notes],
+        rows=[list_row(row, everybody=everybody) for row in page.rows],
     )
 
 
-def _counted(words: Mapping[str, tuple[str, str]], counts: Mapping[str, int]) -> list[dict[str, Any]]:
+def _area_counts(counts: Mapping[str, int]) -> list[shapes.AreaCount]:
+    return [shapes.AreaCount(code=code, count=count) for code, count in sorted(counts.items())]
+
+
+def _counted(words: Mapping[str, tuple[str, str]], counts: Mapping[str, int]) -> list[shapes.CodedCount]:
     return [
-        {"code": code, "zh": zh, "en": en, "count": max(0, counts.get(code, 0))}
+        shapes.CodedCount(code=code, zh=zh, en=en, count=max(0, counts.get(code, 0)))
         for code, (zh, en) in words.items()
     ]
 
 
-def list_row(row: Mapping[str, Any], *, everybody: bool) -> dict[str, Any]:
-    """One row of a list page. A random check looks like any other row: `listed_as` is `lead` where it has
-    leads, else `screening`. everybody: the page is of everybody scored, and shows ranks."""
-    grade, first_zh, first_en = row["grade"], *_first(row)
+def list_row(row: Mapping[str, Any], *, everybody: bool) -> shapes.ListRow:
+    """One row. Who was drawn for a random check looks like everybody else with a lead or without one."""
+    grade = row["grade"]
+    first_zh, first_en = _first_reason(row)
     listed_as = row["listed_as"] and ("lead" if row.get("lead_kinds") else "screening")
-    return {
-        "number": row["number"],
-        "household_id": row["household_id"],
-        "list_hash": row["list_hash"],
-        "on_list": row["number"] is not None,
-        "township_code": row["township_code"],
-        "village_code": row["village_code"],
-        "grade": grade,
-        "grade_zh": GRADES[grade][0],
-        "grade_en": GRADES[grade][1],
-        "why_zh": row["grade_reasons_zh"],
-        "why_en": row["grade_reasons_en"],
-        "probability": row["probability"],
-        "low": row["low"],
-        "high": row["high"],
-        "rank": row["rank"] if everybody else None,
-        "first_reason_zh": first_zh,
-        "first_reason_en": first_en,
-        "risk_kinds": _kinds(row["risk_kinds"]),
-        "listed_as": listed_as,
-        "last_visit": _day(row["last_visit"]),
-        "team": row["team"],
-        "visit_zh": row["visit_zh"],
-        "visit_en": row["visit_en"],
-        "contradicted": row["contradicted"],
-        "status": row["status"],
-        "standby": row["listed_as"] == "standby",
-    }
+    return shapes.ListRow(
+        number=row["number"],
+        household_id=row["household_id"],
+        list_hash=row["list_hash"],
+        on_list=row["number"] is not None,
+        township_code=row["township_code"],
+        village_code=row["village_code"],
+        grade=grade,
+        grade_zh=GRADES[grade][0],
+        grade_en=GRADES[grade][1],
+        why_zh=row["grade_reasons_zh"],
+        why_en=row["grade_reasons_en"],
+        probability=row["probability"],
+        low=row["low"],
+        high=row["high"],
+        rank=row["rank"] if everybody else None,
+        first_reason_zh=first_zh,
+        first_reason_en=first_en,
+        risk_kinds=_kinds(row["risk_kinds"]),
+        listed_as=_code(listed_as),
+        last_visit=_day(row["last_visit"]),
+        team=row["team"],
+        visit_zh=row["visit_zh"],
+        visit_en=row["visit_en"],
+        contradicted=row["contradicted"],
+        status=row["status"],
+        standby=row["listed_as"] == "standby",
+    )
 
 
-def _first(row: Mapping[str, Any]) -> tuple[str, str]:
-    """The first raising reason of a row, without the date of its data; of a list without kept reasons, the
-    first of its text.
+def _first_reason(row: Mapping[str, Any]) -> tuple[str, str]:
+    """The first raising reason of a row, in zh and en, without the date of its data.
+
+    From the texts that are stored with its score, else from the row of the list. Where neither has reasons in
+    parts, the whole text of the row.
     """
     reasons = (row.get("texts") or {}).get("reasons") or []
     if reasons and reasons[0]["raises"]:
@@ -159,80 +177,97 @@ def _first(row: Mapping[str, Any]) -> tuple[str, str]:
             ReasonText(*part).undated(language) for part, language in zip(parts, LANGUAGES, strict=True)
         )
         return zh, en
-    zh, en = row.get("reasons_zh") or "", row.get("reasons_en") or ""
-    return zh.split("；")[0].split("。")[0], en.split(". ")[0].rstrip(".")
+    listed = parts_of(row)
+    if listed is not None and listed.reasons and listed.reasons[0].raises:
+        first = listed.reasons[0]
+        return first.zh.undated("zh"), first.en.undated("en")
+    return row.get("reasons_zh") or "", row.get("reasons_en") or ""
 
 
-def _kinds(text: str | None) -> list[str]:
-    return [kind for kind in (text or "").split(";") if kind]
+def _kinds(text: str | None) -> list[shapes.RiskKind]:
+    return [_code(kind) for kind in (text or "").split(";") if kind]
+
+
+def _code(code: str | None) -> Any:
+    """A code as it is stored. The shape that takes it checks that it is one of its codes."""
+    return code
 
 
 def _day(value: Any) -> dt.date | None:
     return dt.date.fromisoformat(value) if isinstance(value, str) else value
 
 
-def household(state: ServiceState, found: StoredHousehold, *, notes: bool) -> dict[str, Any]:
+def household(state: ServiceState, found: StoredHousehold, *, notes: bool) -> shapes.HouseholdAnswer:
     """A stored household. notes: with what the visitors noted, for who may read it."""
-    newest, said = found.scores[0], found.texts
+    newest, texts = found.scores[0], found.texts
     as_of: dt.date = newest["as_of"]
     dates = json.loads(found.scoring["data_dates"])
     rules = json.loads(found.scoring["rules"])
     grade = newest["grade"] or "none"
     if found.on_list is not None and found.on_list["as_of"] == as_of:
         grade = found.on_list["grade"]
-    return state.carried(newest["model_version"], as_of, dates) | {
-        "household_id": newest["household_id"],
-        "county_code": found.county_code,
-        "township_code": found.village_code[:TOWNSHIP_DIGITS],
-        "village_code": found.village_code,
-        "horizon_months": newest["horizon_months"],
-        "probability": newest["probability"],
-        "low": newest["low"],
-        "high": newest["high"],
-        "rank": newest["rank"],
-        "of": found.scoring["households"],
-        "grade": {"code": grade, "zh": GRADES[grade][0], "en": GRADES[grade][1]},
-        "risk_kinds": _kinds(newest["risk_kinds"]),
-        "reasons": [_reason(reason) for reason in said.get("reasons", [])],
-        "notes_zh": said.get("notes_zh", ""),
-        "notes_en": said.get("notes_en", ""),
-        "checks_zh": said.get("checks_zh", ""),
-        "checks_en": said.get("checks_en", ""),
-        "rules": [
-            {"name": name, **rules.get(name, {"zh": name, "en": name})} for name in said.get("rules", [])
+    return shapes.HouseholdAnswer(
+        **state.carried(newest["model_version"], as_of, dates),
+        household_id=newest["household_id"],
+        county_code=found.county_code,
+        township_code=found.village_code[:TOWNSHIP_DIGITS],
+        village_code=found.village_code,
+        horizon_months=newest["horizon_months"],
+        probability=newest["probability"],
+        low=newest["low"],
+        high=newest["high"],
+        rank=newest["rank"],
+        of=found.scoring["households"],
+        grade=shapes.Coded(code=grade, zh=GRADES[grade][0], en=GRADES[grade][1]),
+        risk_kinds=_kinds(newest["risk_kinds"]),
+        reasons=[_reason(reason) for reason in texts.get("reasons", [])],
+        notes_zh=texts.get("notes_zh", ""),
+        notes_en=texts.get("notes_en", ""),
+        checks_zh=texts.get("checks_zh", ""),
+        checks_en=texts.get("checks_en", ""),
+        rules=[
+            shapes.MetRule(name=name, **rules.get(name, {"zh": name, "en": name}))
+            for name in texts.get("rules", [])
         ],
-        "changes": changes(found),
-        "freshness": freshness(as_of, dates, json.loads(found.scoring["sources"]), said.get("ages", {})),
-        "history": [
-            {name: row[name] for name in ("as_of", "probability", "low", "high", "rank", "model_version")}
-            for row in found.scores
-        ],
-        "visits": [_visit(row, notes=notes) for row in found.visits],
-        "last_visit": _last_visit(found),
-        "on_list": None if found.on_list is None else _on_list(state, found.on_list),
-        "not_listed": not_listed(
+        changes=changes(found),
+        freshness=freshness(as_of, dates, json.loads(found.scoring["sources"]), texts.get("ages", {})),
+        history=[_past_score(row) for row in found.scores],
+        visits=[_visit(row, notes=notes) for row in found.visits],
+        last_visit=_last_visit(found),
+        on_list=None if found.on_list is None else _on_list(state, found.on_list),
+        not_listed=not_listed(
             found.absence,
             newest["rank"] if found.absence is not None and found.absence.as_of == as_of else None,
         ),
-    }
+    )
 
 
-def not_listed(absence: Absence | None, rank: int | None) -> dict[str, Any] | None:
-    """Why a household is not on the newest list of its county. rank: its place in the model's order, None if
-    not scored.
-    """
+def _past_score(row: Mapping[str, Any]) -> shapes.PastScore:
+    return shapes.PastScore(
+        as_of=row["as_of"],
+        probability=row["probability"],
+        low=row["low"],
+        high=row["high"],
+        rank=row["rank"],
+        model_version=row["model_version"],
+    )
+
+
+def not_listed(absence: Absence | None, rank: int | None) -> shapes.WhyNotListed | None:
+    """Why a household is not on the newest list of its county. rank: its place in the model's order, None
+    if not scored."""
     if absence is None:
         return None
     zh, en = absence.why.words(rank=rank, capacity=absence.capacity)
-    return {
-        "cycle": absence.cycle,
-        "as_of": absence.as_of,
-        "code": absence.why.code,
-        "since": absence.why.since,
-        "until": absence.why.until,
-        "zh": zh,
-        "en": en,
-    }
+    return shapes.WhyNotListed(
+        cycle=absence.cycle,
+        as_of=absence.as_of,
+        code=_code(absence.why.code),
+        since=absence.why.since,
+        until=absence.why.until,
+        zh=zh,
+        en=en,
+    )
 
 
 def unscored(
@@ -242,33 +277,38 @@ def unscored(
     visits: Sequence[Mapping[str, Any]],
     *,
     notes: bool,
-) -> dict[str, Any]:
+) -> shapes.HouseholdAnswer:
     """A household without a score: why it is not on the list, and its visits. notes: with what the visitors
-    noted, for who may read it.
-    """
+    noted, for who may read it."""
     days = [row["visited_on"] for row in visits if row["outcome"] != "unreachable"]
     days += [absence.last_visit] if absence.last_visit else []
-    nothing = dict.fromkeys(
-        ("horizon_months", "probability", "low", "high", "rank", "of", "grade", "changes", "on_list")
-    )
-    texts = dict.fromkeys(("notes_zh", "notes_en", "checks_zh", "checks_en"), "")
-    lists: dict[str, list[Any]] = {
-        name: [] for name in ("risk_kinds", "reasons", "rules", "freshness", "history")
-    }
-    return (
-        state.carried(absence.model_version, absence.as_of, absence.data_dates)
-        | nothing
-        | texts
-        | lists
-        | {
-            "household_id": household_id,
-            "county_code": absence.county_code,
-            "township_code": absence.village_code[:TOWNSHIP_DIGITS],
-            "village_code": absence.village_code,
-            "visits": [_visit(row, notes=notes) for row in visits],
-            "last_visit": max(days, default=None),
-            "not_listed": not_listed(absence, None),
-        }
+    return shapes.HouseholdAnswer(
+        **state.carried(absence.model_version, absence.as_of, absence.data_dates),
+        household_id=household_id,
+        county_code=absence.county_code,
+        township_code=absence.village_code[:TOWNSHIP_DIGITS],
+        village_code=absence.village_code,
+        horizon_months=None,
+        probability=None,
+        low=None,
+        high=None,
+        rank=None,
+        of=None,
+        grade=None,
+        risk_kinds=[],
+        reasons=[],
+        notes_zh="",
+        notes_en="",
+        checks_zh="",
+        checks_en="",
+        rules=[],
+        changes=None,
+        freshness=[],
+        history=[],
+        visits=[_visit(row, notes=notes) for row in visits],
+        last_visit=max(days, default=None),
+        on_list=None,
+        not_listed=not_listed(absence, None),
     )
 
 
@@ -285,60 +325,65 @@ def _last_visit(found: StoredHousehold) -> dt.date | None:
     return max(days, default=None)
 
 
-def _reason(reason: Mapping[str, Any]) -> dict[str, Any]:
+def _reason(reason: Mapping[str, Any]) -> shapes.HouseholdReason:
     zh, en = RISK_KINDS[reason["risk_kind"]]
-    return {name: reason[name] for name in ("zh", "en", "risk_kind", "raises", "effect")} | {
-        "risk_kind_zh": zh,
-        "risk_kind_en": en,
-    }
-
-
-def _visit(row: Mapping[str, Any], *, notes: bool) -> dict[str, Any]:
-    zh, en = OUTCOMES[row["outcome"]]
-    return {
-        "visited_on": row["visited_on"],
-        "origin": "lead" if row["led"] else "screening",
-        "outcome": row["outcome"],
-        "outcome_zh": zh,
-        "outcome_en": en,
-        "risk_kinds": _kinds(row["risk_kinds"]),
-        "cycle": row["cycle"],
-        "list_hash": row["list_hash"],
-        "team": row["visitor"],
-        "recorded_on": row["known_on"],
-        "zh": row["words"][0],
-        "en": row["words"][1],
-        "contradicted": row["contradicted"],
-        "disagreement": row["disagreement"] or None,
-        "note": row["note"] if notes else None,
-    }
-
-
-def _on_list(state: ServiceState, row: Mapping[str, Any]) -> dict[str, Any]:
-    names = (
-        "cycle",
-        "county_code",
-        "list_hash",
-        "number",
-        "as_of",
-        "status",
-        "standby",
-        "closed",
-        "visit_zh",
-        "visit_en",
-        "contradicted",
+    return shapes.HouseholdReason(
+        zh=reason["zh"],
+        en=reason["en"],
+        risk_kind=reason["risk_kind"],
+        risk_kind_zh=zh,
+        risk_kind_en=en,
+        raises=reason["raises"],
+        effect=reason["effect"],
     )
+
+
+def _visit(row: Mapping[str, Any], *, notes: bool) -> shapes.PastVisit:
+    outcome_zh, outcome_en = OUTCOMES[row["outcome"]]
+    zh, en = row["words"]
+    return shapes.PastVisit(
+        visited_on=row["visited_on"],
+        origin="lead" if row["led"] else "screening",
+        outcome=row["outcome"],
+        outcome_zh=outcome_zh,
+        outcome_en=outcome_en,
+        risk_kinds=_kinds(row["risk_kinds"]),
+        cycle=row["cycle"],
+        list_hash=row["list_hash"],
+        team=row["visitor"],
+        recorded_on=row["known_on"],
+        zh=zh,
+        en=en,
+        contradicted=row["contradicted"],
+        disagreement=row["disagreement"] or None,
+        note=row["note"] if notes else None,
+    )
+
+
+def _on_list(state: ServiceState, row: Mapping[str, Any]) -> shapes.OnList:
     content = row["content"]
-    why = {f"why_{language}": _why(content, language) for language in ("zh", "en")}
-    return {name: row[name] for name in names} | why | form_codes(state)
+    return shapes.OnList(
+        **form_codes(state),
+        cycle=row["cycle"],
+        county_code=row["county_code"],
+        list_hash=row["list_hash"],
+        number=row["number"],
+        as_of=row["as_of"],
+        status=row["status"],
+        standby=row["standby"],
+        closed=row["closed"],
+        visit_zh=row["visit_zh"],
+        visit_en=row["visit_en"],
+        contradicted=row["contradicted"],
+        why_zh=_why(content, "zh"),
+        why_en=_why(content, "en"),
+    )
 
 
-def _why(content: Mapping[str, Any], language: str) -> str:
-    """Why it has its grade: leads in full, then what else the grade rests on."""
-    mark = {"zh": "线索：", "en": "lead: "}[language]
-    parts = (content.get(f"grade_reasons_{language}") or "").split({"zh": "；", "en": "; "}[language])
-    told = [content.get(f"leads_{language}"), *(part for part in parts if not part.startswith(mark))]
-    return {"zh": "；", "en": "; "}[language].join(text for text in told if text)
+def _why(content: Mapping[str, Any], language: Language) -> str:
+    """Why it has its grade: leads in full, then the reasons of the grade that are not leads."""
+    leads, whole = content.get(f"leads_{language}"), content.get(f"grade_reasons_{language}")
+    return wording.join(grade_lines(leads, parts_of(content), whole, language), language)
 
 
 def freshness(
@@ -346,11 +391,10 @@ def freshness(
     dates: Mapping[str, str],
     sources: Mapping[str, Mapping[str, Any]],
     ages: Mapping[str, int],
-) -> list[dict[str, Any]]:
-    """How new each department's data are: about the household where that is known, else of the county. newest
-    null: nothing came.
-    """
-    told = []
+) -> list[shapes.Freshness]:
+    """How new each department's data are: about the household where that is known, else of the county.
+    newest null: nothing came."""
+    rows = []
     for table, source in sources.items():
         if table not in dates and not source.get("say_absent"):
             continue
@@ -359,46 +403,57 @@ def freshness(
         newest = as_of - dt.timedelta(days=ages[table]) if own else county
         age = None if newest is None else max(0, (as_of - newest).days)
         stale = age is None or age > source["stale_after_days"]
-        told.append(
-            {
-                "table": table,
-                "zh": source["zh"],
-                "en": source["en"],
-                "newest": newest,
-                "age_days": age,
-                "stale": stale,
-            }
+        rows.append(
+            shapes.Freshness(
+                table=table,
+                zh=source["zh"],
+                en=source["en"],
+                newest=newest,
+                age_days=age,
+                stale=stale,
+            )
         )
-    return told
+    return rows
 
 
-def changes(found: StoredHousehold) -> dict[str, Any] | None:
-    """What moved the household since the scoring before, from what was kept of both. None: there was none
-    before, or its reasons were not kept.
-    """
+def changes(found: StoredHousehold) -> shapes.Changes | None:
+    """What moved it since the scoring before, from what was stored of both. None: there was no scoring
+    before, or one of the two has no reasons in parts."""
     if len(found.scores) < 2 or found.texts_before is None:
         return None
     now, before = found.scores[0], found.scores[1]
     if (now["model_version"], now["horizon_months"]) != (before["model_version"], before["horizon_months"]):
-        zh, en = (
-            "两次评分的模型或预测期不同，不可直接比较",
-            "scored by another model or horizon before: the two cannot be compared",
+        return shapes.Changes(
+            since=before["as_of"],
+            moved="unknown",
+            zh="两次评分的模型或预测期不同，不可直接比较",
+            en="scored by another model or horizon before: the two cannot be compared",
+            way_zh="",
+            way_en="",
+            parts=[],
         )
-        return {"since": before["as_of"], "moved": "unknown", "zh": zh, "en": en}
-    standings = [_standing(row, said) for row, said in ((before, found.texts_before), (now, found.texts))]
-    if None in standings:
+    scorings = [_scoring(row, texts) for row, texts in ((before, found.texts_before), (now, found.texts))]
+    if None in scorings:
         return None
-    move = moved_between(*standings)
-    return {"since": before["as_of"], "moved": move.moved, "zh": move.text("zh"), "en": move.text("en")}
+    move = moved_between(*scorings)
+    way_zh, way_en = move.way
+    return shapes.Changes(
+        since=before["as_of"],
+        moved=_code(move.moved),
+        zh=move.text("zh"),
+        en=move.text("en"),
+        way_zh=way_zh,
+        way_en=way_en,
+        parts=[shapes.Bilingual(zh=zh, en=en) for zh, en in move.parts],
+    )
 
 
-def _standing(row: Mapping[str, Any], said: Mapping[str, Any]) -> HouseholdScoring | None:
-    """What was kept of one scoring, as `screening.changes` compares it; None where the score came without its
-    reasons table.
-    """
+def _scoring(row: Mapping[str, Any], texts: Mapping[str, Any]) -> HouseholdScoring | None:
+    """What was kept of one scoring, as `screening.changes` compares it; None where the score came without
+    its reasons table."""
     reasons = [
         {name: value for name, value in reason.items() if name != "effect"}
-        for reason in said.get("reasons", [])
+        for reason in texts.get("reasons", [])
     ]
     if any("weight" not in reason for reason in reasons):
         return None
@@ -414,14 +469,13 @@ def _standing(row: Mapping[str, Any], said: Mapping[str, Any]) -> HouseholdScori
     )
 
 
-def areas(state: ServiceState, head: ListHead, counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
-    """Townships with their villages; numbers from 1 to 4 of households and of confirmed risks are not shown,
-    nor what would give them away.
-    """
+def areas(state: ServiceState, head: ListHead, counts: Mapping[str, Mapping[str, int]]) -> shapes.Areas:
+    """Townships with their villages; numbers from 1 to 4 of households and of confirmed risks are not
+    shown, nor what would give them away."""
     townships: dict[str, dict[str, Mapping[str, int]]] = {}
     for village, numbers in sorted(counts.items()):
         townships.setdefault(village[:TOWNSHIP_DIGITS], {})[village] = numbers
-    told = []
+    shown = []
     for township, villages in townships.items():
         cells = [_cell(village, numbers) for village, numbers in villages.items()]
         whole = _cell(
@@ -433,13 +487,16 @@ def areas(state: ServiceState, head: ListHead, counts: Mapping[str, Mapping[str,
         )
         for name in ("households", "confirmed"):
             _hide(cells, whole, name)
-        told.append(whole | {"villages": cells})
-    return state.carried(head.model_version, head.as_of, head.data_dates) | {
-        "cycle": head.cycle,
-        "county_code": head.county_code,
-        "hidden_below": HIDDEN_BELOW,
-        "townships": told,
-    }
+        shown.append(
+            shapes.TownshipCounts(**whole, villages=[shapes.VillageCounts(**cell) for cell in cells])
+        )
+    return shapes.Areas(
+        **state.carried(head.model_version, head.as_of, head.data_dates),
+        cycle=head.cycle,
+        county_code=head.county_code,
+        hidden_below=HIDDEN_BELOW,
+        townships=shown,
+    )
 
 
 def _cell(code: str, numbers: Mapping[str, int]) -> dict[str, Any]:
@@ -506,7 +563,7 @@ FIGURES: Final[Mapping[str, tuple[str, str, str, str]]] = {
             "0.5等于抛硬币"
         ),
         (
-            "of one household confirmed later and one that was not, the first ranks higher in {value} of "
+            "of one household confirmed later and one that was not, the first stands ahead in {value} of "
             "pairs (95 % interval {low} to {high}); 0.5 is tossing a coin"
         ),
     ),
@@ -514,7 +571,7 @@ FIGURES: Final[Mapping[str, tuple[str, str, str, str]]] = {
 LIMITS: Final = (
     (
         "只安排核实的先后，不认定任何人；最终以入户核实为准。",
-        "It puts visits in order and makes no finding about anybody: only a person's visit does.",
+        "It puts visits in order and says nothing about what anybody is: only a person's visit does.",
     ),
     (
         "分数低不代表没有风险：申报、干部上报、保障缺失和部门规则的线索一律在清单上。",
@@ -537,7 +594,7 @@ LIMITS: Final = (
 )
 
 
-def model(facts: ReleaseFacts, settings_hash: str) -> dict[str, Any]:
+def model(facts: ReleaseFacts, settings_hash: str) -> shapes.ModelCard:
     """The model record in plain words: what it is, how good, for whom it is worse, what it is not."""
     record = facts.record
     measured = record.get("metrics", {})
@@ -550,39 +607,39 @@ def model(facts: ReleaseFacts, settings_hash: str) -> dict[str, Any]:
             key: _figure(name, number) for key, number in (("value", value), ("low", low), ("high", high))
         }
         metrics.append(
-            {
-                "name": name,
-                "zh": zh,
-                "en": en,
-                "value": value,
-                "low": low,
-                "high": high,
-                "text_zh": text_zh.format(**words),
-                "text_en": text_en.format(**words),
-            }
+            shapes.Metric(
+                name=name,
+                zh=zh,
+                en=en,
+                value=value,
+                low=low,
+                high=high,
+                text_zh=text_zh.format(**words),
+                text_en=text_en.format(**words),
+            )
         )
     title = record.get("title", {})
-    return {
-        "model_version": facts.model_version,
-        "as_of": facts.as_of,
-        "data_dates": dict(facts.data_dates),
-        "valid_until": facts.valid_until,
-        "signal_not_determination": True,
-        "signal_zh": SIGNAL_ZH,
-        "signal_en": SIGNAL_EN,
-        "learner": record.get("learner", ""),
-        "title": {"zh": title.get("zh", ""), "en": title.get("en", "")},
-        "trained_until": str(record.get("facts", {}).get("until", "")),
-        "horizon_months": _horizons(record),
-        "metrics": metrics,
-        "groups": [_group(row) for row in record.get("groups", [])],
-        "waivers": [_waiver(row) for row in record.get("waivers", [])],
-        "limits_zh": [zh for zh, _ in LIMITS],
-        "limits_en": [en for _, en in LIMITS],
-        "statement": record.get("statement", ""),
-        "settings_hash": settings_hash,
-        "not_taken": facts.not_taken,
-    }
+    return shapes.ModelCard(
+        model_version=facts.model_version,
+        as_of=facts.as_of,
+        data_dates=dict(facts.data_dates),
+        valid_until=facts.valid_until,
+        signal_not_determination=True,
+        signal_zh=SIGNAL_ZH,
+        signal_en=SIGNAL_EN,
+        learner=record.get("learner", ""),
+        title=shapes.Bilingual(zh=title.get("zh", ""), en=title.get("en", "")),
+        trained_until=str(record.get("facts", {}).get("until", "")),
+        horizon_months=_horizons(record),
+        metrics=metrics,
+        groups=[_group(row) for row in record.get("groups", [])],
+        waivers=[_waiver(row) for row in record.get("waivers", [])],
+        limits_zh=[zh for zh, _ in LIMITS],
+        limits_en=[en for _, en in LIMITS],
+        statement=record.get("statement", ""),
+        settings_hash=settings_hash,
+        not_taken=None if facts.not_taken is None else shapes.NotTaken(**facts.not_taken),
+    )
 
 
 def _figure(name: str, number: float | None) -> str:
@@ -596,17 +653,20 @@ def _horizons(record: Mapping[str, Any]) -> list[int]:
     return [int(given)] if isinstance(given, int) else [int(months) for months in given]
 
 
-def _group(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "group": str(row.get("group", "")),
-        "zh": str(row.get("zh") or row.get("group", "")),
-        "en": str(row.get("en") or row.get("group", "")),
-        "recall": row.get("recall"),
-        "low": row.get("low"),
-        "high": row.get("high"),
-        "verdict": str(row.get("verdict", "")),
-    }
+def _group(row: Mapping[str, Any]) -> shapes.GroupFinding:
+    name = str(row.get("group", ""))
+    return shapes.GroupFinding(
+        group=name,
+        zh=str(row.get("zh") or name),
+        en=str(row.get("en") or name),
+        recall=row.get("recall"),
+        low=row.get("low"),
+        high=row.get("high"),
+        verdict=str(row.get("verdict", "")),
+    )
 
 
-def _waiver(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: str(row.get(name, "")) for name in ("check", "by", "reason")}
+def _waiver(row: Mapping[str, Any]) -> shapes.Waiver:
+    return shapes.Waiver(
+        check=str(row.get("check", "")), by=str(row.get("by", "")), reason=str(row.get("reason", ""))
+    )

@@ -72,7 +72,7 @@ async def sign_in(state: ServiceState, request: Request) -> Response:
     if opened is None:
         raise Refused(401, "this key is not in force", headers={"www-authenticate": "Bearer"})
     secret, who = opened
-    answer = _json(shapes.Session, answers.session(state, who))
+    answer = _json(answers.session(state, who))
     answer.set_cookie(COOKIE, secret, path="/", httponly=True, samesite="strict", secure=_secure(request))
     return answer
 
@@ -140,7 +140,7 @@ def _secure(request: Request) -> bool:
 async def signed_in(state: ServiceState, request: Request) -> Response:
     """`GET /v1/session`: who is signed in."""
     query(request, shapes.NoQuery)
-    return _json(shapes.Session, answers.session(state, who_asks(request)))
+    return _json(answers.session(state, who_asks(request)))
 
 
 async def sign_out(state: ServiceState, request: Request) -> Response:
@@ -158,7 +158,7 @@ async def all_lists(state: ServiceState, request: Request) -> Response:
     query(request, shapes.NoQuery)
     heads = await to_thread.run_sync(lookups.list_heads, state.book.engine, who.areas)
     note(request, subject="lists", details={"lists": len(heads)})
-    return _marked(request, shapes.Lists, {"lists": [answers.list_summary(state, head) for head in heads]})
+    return _marked(request, shapes.Lists(lists=[answers.list_summary(state, head) for head in heads]))
 
 
 async def one_list(state: ServiceState, request: Request) -> Response:
@@ -194,8 +194,7 @@ async def one_list(state: ServiceState, request: Request) -> Response:
     note(
         request, subject=f"{head.county_code} {head.cycle}", model_version=head.model_version, details=details
     )
-    content = answers.list_page(state, head, page, counts, everybody=asked.everybody)
-    return _marked(request, shapes.ListPage, content)
+    return _marked(request, answers.list_page(state, head, page, counts, everybody=asked.everybody))
 
 
 async def download(state: ServiceState, request: Request) -> Response:
@@ -234,8 +233,7 @@ async def one_household(state: ServiceState, request: Request) -> Response:
         model_version=newest["model_version"],
         details={"as_of": newest["as_of"].isoformat()},
     )
-    content = answers.household(state, found, notes=who.role == "screener")
-    return _marked(request, shapes.HouseholdAnswer, content)
+    return _marked(request, answers.household(state, found, notes=who.role == "screener"))
 
 
 async def _unscored_household(
@@ -255,7 +253,7 @@ async def _unscored_household(
     details = {"as_of": absence.as_of.isoformat()}
     note(request, subject=name, model_version=absence.model_version, details=details)
     answer = answers.unscored(state, name, absence, seen, notes=who.role == "screener")
-    return _marked(request, shapes.HouseholdAnswer, answer)
+    return _marked(request, answer)
 
 
 async def verifications(state: ServiceState, request: Request) -> Response:
@@ -305,7 +303,7 @@ async def areas(state: ServiceState, request: Request) -> Response:
         model_version=head.model_version,
         details={"villages": len(counts)},
     )
-    return _json(shapes.Areas, answers.areas(state, head, counts))
+    return _json(answers.areas(state, head, counts))
 
 
 async def model(state: ServiceState, request: Request) -> Response:
@@ -314,7 +312,7 @@ async def model(state: ServiceState, request: Request) -> Response:
     facts = state.facts()
     if facts is None:
         raise Refused(404, "no release is served here")
-    return _json(shapes.ModelCard, answers.model(facts, state.settings.hash))
+    return _json(answers.model(facts, state.settings.hash))
 
 
 async def audit_entries(state: ServiceState, request: Request) -> Response:
@@ -326,7 +324,7 @@ async def audit_entries(state: ServiceState, request: Request) -> Response:
         )
     )
     note(request, subject="audit", details={"entries": len(page["entries"])})
-    return _json(shapes.AuditPage, page)
+    return _json(shapes.AuditPage.model_validate(page))
 
 
 async def openapi(state: ServiceState, request: Request) -> Response:
@@ -341,7 +339,7 @@ async def problem_kind(state: ServiceState, request: Request) -> Response:
     code = request.path_params["code"]
     if code not in PROBLEMS:
         raise Refused(404, "there is no such code")
-    return _json(shapes.ProblemCard, {"code": code} | asdict(PROBLEMS[code]))
+    return _json(shapes.ProblemCard(code=code, **asdict(PROBLEMS[code])))
 
 
 async def page_file(state: ServiceState, request: Request) -> Response:
@@ -459,16 +457,15 @@ def _wrong_day(asked: dt.date, scored: list[dt.date]) -> Refused:
     return Refused(404, "this household has no score of that day", [fault], code="wrong-day")
 
 
-def _json(shape: type[BaseModel], content: dict[str, Any]) -> Response:
-    """An answer, checked against its documented shape on the way out."""
-    return Response(shape.model_validate(content).model_dump_json(), media_type="application/json")
+def _json(answer: BaseModel) -> Response:
+    """An answer, which was checked against its documented shape when it was made."""
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
-def _marked(request: Request, shape: type[BaseModel], content: dict[str, Any]) -> Response:
+def _marked(request: Request, content: BaseModel) -> Response:
     """An answer with an ETag: 304 without a body where the caller has the same one. The audit has its entry
-    in both cases.
-    """
-    answer = _json(shape, content)
+    in both cases."""
+    answer = _json(content)
     mark = f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
     if mark in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers={"etag": mark})

@@ -203,7 +203,15 @@ ANSWERS: Final[dict[str, Any]] = {
         "checks_zh": "因病：核实患病人员和自付费用。",
         "checks_en": "Illness: who is ill, and what remains to pay.",
         "rules": [{"name": "rule_self_paid", "zh": "医保自付超标准", "en": "self-paid cost above the rule"}],
-        "changes": {"since": "2025-11-30", "moved": "up", "zh": "新出现：" + _ZH, "en": "new: " + _EN},
+        "changes": {
+            "since": "2025-11-30",
+            "moved": "up",
+            "zh": "上升：新出现：" + _ZH,
+            "en": "moved up: new: " + _EN,
+            "way_zh": "上升",
+            "way_en": "moved up",
+            "parts": [{"zh": "新出现：" + _ZH, "en": "new: " + _EN}],
+        },
         "freshness": [
             {
                 "table": "medical",

@@ -304,8 +304,18 @@ class MetRule(Bilingual):
 
 
 class Changes(Bilingual):
+    """What moved the score since the scoring before. zh, en: all of it in one sentence, which is `way` and
+    `parts` joined.
+
+    way: how it moved; empty where the two scorings cannot be compared. parts: what moved it, one or more;
+    empty where it hardly moved or cannot be compared.
+    """
+
     since: dt.date
     moved: Literal["up", "down", "same", "unknown"]
+    way_zh: str
+    way_en: str
+    parts: list[Bilingual]
 
 
 class Freshness(Bilingual):

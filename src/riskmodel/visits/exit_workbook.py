@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,10 +128,9 @@ def _sheet(book: Any, review: ExitReview, proposal: str, style: dict[str, Any]) 
         last = place == len(_HEADS) - 1
         sheet.write_string(HEADER_ROW, place, f"{head_zh}\n{head_en}", style["form_head" if last else "head"])
     for line, row in enumerate(rows.iter_rows(named=True), start=HEADER_ROW + 1):
-        told_for, against = (
-            "\n".join(_points(row[f"{side}_zh"], row[f"{side}_en"])) for side in ("for", "against")
-        )
-        sheet.set_row(line, min(400, 14.5 * max(2, lines_of(told_for, 58), lines_of(against, 58)) + 5))
+        points = review.points[row["household_id"]]
+        in_favour, against = _lines(points.in_favour), _lines(points.against)
+        sheet.set_row(line, min(400, 14.5 * max(2, lines_of(in_favour, 58), lines_of(against, 58)) + 5))
         for place, key in enumerate(("township_code", "village_code", "household_id")):
             sheet.write_string(line, place, harmless(row[key]), style["text"])
         sheet.write_datetime(line, 3, dt.datetime.combine(row["monitored_since"], dt.time()), style["date"])
@@ -138,7 +138,7 @@ def _sheet(book: Any, review: ExitReview, proposal: str, style: dict[str, Any]) 
             sheet.write_string(line, 4, "—", style["number"])
         else:
             sheet.write_number(line, 4, row["probability"], style["probability"])
-        sheet.write_string(line, 5, harmless(told_for), style["text"])
+        sheet.write_string(line, 5, harmless(in_favour), style["text"])
         sheet.write_string(line, 6, harmless(against), style["text"])
         sheet.write_blank(line, 7, None, style["form"])
     last_row = HEADER_ROW + max(rows.height, 1)
@@ -150,7 +150,6 @@ def _sheet(book: Any, review: ExitReview, proposal: str, style: dict[str, Any]) 
     sheet.repeat_rows(HEADER_ROW)
 
 
-def _points(zh: str, en: str) -> list[str]:
+def _lines(points: Sequence[tuple[str, str]]) -> str:
     """A line a point, Chinese and then English."""
-    points = zip(zh.split("；"), en.split("; "), strict=True) if zh else ()
-    return [f"· {one} / {other}" for one, other in points]
+    return "\n".join(f"· {zh} / {en}" for zh, en in points)

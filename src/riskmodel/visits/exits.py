@@ -10,14 +10,15 @@ delivered: local rule of Zongyang, Anhui.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
 from riskmodel.calendar import months_before
 from riskmodel.errors import Fault, UserError
+from riskmodel.screening import wording
 from riskmodel.settings import Exits
 from riskmodel.tables import Tables
 from riskmodel.visits.leads import GUARANTEES, household_states
@@ -60,13 +61,23 @@ class Look:
     frame: pl.DataFrame
 
 
+class Points(NamedTuple):
+    """What speaks for an exit and what against it: each point in zh and en."""
+
+    in_favour: tuple[tuple[str, str], ...]
+    against: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True)
 class ExitReview:
-    """Every monitored household of a day, with a proposal (a key of PROPOSALS) and what speaks for and
-    against it, in zh and en."""
+    """Every monitored household of a day, with a proposal (a key of PROPOSALS) and its points.
+
+    rows: COLUMNS, in which the points of a side are one text. points: household_id -> its points.
+    """
 
     as_of: dt.date
     rows: pl.DataFrame
+    points: Mapping[str, Points]
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -150,7 +161,7 @@ def exit_review(
     gap = {
         look.as_of: dict(look.frame.select("household_id", "income_gap_pp").iter_rows()) for look in ordered
     }
-    rows = []
+    rows, points = [], {}
     for fact in facts.iter_rows(named=True):
         name = fact["household_id"]
         conditions = [
@@ -173,6 +184,7 @@ def exit_review(
                 ),
                 *against,
             ]
+        points[name] = Points(tuple(good), tuple(against))
         rows.append(
             {
                 "household_id": name,
@@ -181,16 +193,16 @@ def exit_review(
                 "monitored_since": fact["monitored_since"],
                 "proposal": proposal,
                 "probability": probability[as_of].get(name),
-                "for_zh": "；".join(zh for zh, _ in good),
-                "for_en": "; ".join(en for _, en in good),
-                "against_zh": "；".join(zh for zh, _ in against),
-                "against_en": "; ".join(en for _, en in against),
+                "for_zh": wording.join([zh for zh, _ in good], "zh"),
+                "for_en": wording.join([en for _, en in good], "en"),
+                "against_zh": wording.join([zh for zh, _ in against], "zh"),
+                "against_en": wording.join([en for _, en in against], "en"),
             }
         )
     order = {code: place for place, code in enumerate(PROPOSALS)}
     frame = pl.DataFrame(rows, schema=COLUMNS)
     turn = pl.col("proposal").replace_strict(order, return_dtype=pl.Int32)
-    return ExitReview(as_of, frame.sort(turn, "township_code", "village_code", "household_id"))
+    return ExitReview(as_of, frame.sort(turn, "township_code", "village_code", "household_id"), points)
 
 
 Condition = tuple[bool, str, str]

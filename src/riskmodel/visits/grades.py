@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import polars as pl
 
-from riskmodel.screening.grades import GUARANTEE_RULE, Grading
+from riskmodel.screening.grades import GUARANTEE_RULE, GradeReason, Grading, joined
 from riskmodel.screening.scoring import Scores
+from riskmodel.screening.wording import LANGUAGES
 from riskmodel.settings import Leads, ScreeningSettings
 from riskmodel.tables import Tables
 from riskmodel.visits.leads import GUARANTEES, HITS_SCHEMA, household_states, open_leads, rules_met
@@ -44,7 +46,30 @@ def on_record(tables: Tables, as_of: dt.date, hits: pl.DataFrame, settings: Lead
 def grades_of(
     everybody: pl.DataFrame, recorded: pl.DataFrame, capacity: int, settings: ScreeningSettings
 ) -> pl.DataFrame:
-    """Grade and its reasons in words of everybody: household_id, GRADE_COLUMNS.
+    """Grade and its reasons in words of everybody: household_id, GRADE_COLUMNS; parameters as in
+    `grade_reasons_of`."""
+    graded = grade_reasons_of(everybody, recorded, capacity, settings)
+    return grade_columns(everybody["household_id"], graded)
+
+
+def grade_columns(
+    household_id: pl.Series, graded: Sequence[tuple[str, tuple[GradeReason, ...]]]
+) -> pl.DataFrame:
+    """Grades and their reasons, as `grade_reasons_of` returns them, as columns: household_id,
+    GRADE_COLUMNS."""
+    columns = [
+        [grade for grade, _ in graded],
+        *([joined(reasons, language) for _, reasons in graded] for language in LANGUAGES),
+    ]
+    return pl.DataFrame({"household_id": household_id}).with_columns(
+        pl.Series(name, column, dtype=pl.String) for name, column in zip(GRADE_COLUMNS, columns, strict=True)
+    )
+
+
+def grade_reasons_of(
+    everybody: pl.DataFrame, recorded: pl.DataFrame, capacity: int, settings: ScreeningSettings
+) -> list[tuple[str, tuple[GradeReason, ...]]]:
+    """Grade and its reasons in parts of everybody, in the order of the rows.
 
     everybody: household_id, lead_kinds (kinds of open leads joined by `;`, null: none), rank and probability
     (null: not scored). recorded: what `on_record` returns. Random checks are graded like everybody else.
@@ -53,8 +78,8 @@ def grades_of(
     rows = everybody.select("household_id", "lead_kinds", "rank", "probability").join(
         recorded, on="household_id", how="left", maintain_order="left"
     )
-    graded = [
-        grading.explain(
+    return [
+        grading.reasons(
             kinds.split(";") if kinds else [],
             [name for name, given in (("guarantee", guarantee), ("rule", rule)) if given],
             rank,
@@ -62,10 +87,6 @@ def grades_of(
         )
         for _, kinds, rank, probability, guarantee, rule in rows.iter_rows()
     ]
-    return rows.select("household_id").with_columns(
-        pl.Series(name, [item[place] for item in graded], dtype=pl.String)
-        for place, name in enumerate(GRADE_COLUMNS)
-    )
 
 
 def with_leads(

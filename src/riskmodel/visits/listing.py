@@ -20,10 +20,11 @@ from riskmodel.settings import ScreeningSettings
 from riskmodel.tables import Tables
 from riskmodel.tables.staleness import stale_note
 from riskmodel.visits.draws import draw_checks, strata_of, tie_order
-from riskmodel.visits.grades import GRADE_COLUMNS, grades_of, on_record
+from riskmodel.visits.grades import GRADE_COLUMNS, grade_columns, grade_reasons_of, on_record
 from riskmodel.visits.leads import household_states, open_leads, rule_hits
 from riskmodel.visits.not_listed import not_listed, quiet_days
 from riskmodel.visits.quotas import fill_visits, quotas_of
+from riskmodel.visits.row_parts import ListedReason, RowParts, listed_reasons, reason_lines
 from riskmodel.visits.visit_list import COLUMNS, LISTED_AS, VisitList, cycle_length, cycle_of
 from riskmodel.vocabulary import COUNTY_DIGITS, GRADES, RISK_KINDS
 
@@ -124,8 +125,17 @@ def screening_list(
     carried, withdrawn = _carried(everybody, previous, as_of, capacity, settings, now)
     listed, waiting, drawn_from = _choose(everybody, carried, cycle, capacity, settings, notes)
 
-    grades = grades_of(everybody, on_record(tables, as_of, hits, settings.leads), capacity, settings)
-    rows = _with_reasons(listed, scores).drop(GRADE_COLUMNS)
+    recorded = on_record(tables, as_of, hits, settings.leads)
+    graded = grade_reasons_of(everybody, recorded, capacity, settings)
+    grades = grade_columns(everybody["household_id"], graded)
+    listed, reasons = _with_reasons(listed, scores)
+    names = set(listed["household_id"].to_list())
+    parts = {
+        name: RowParts(of_grade, reasons.get(name))
+        for name, (_, of_grade) in zip(everybody["household_id"].to_list(), graded, strict=True)
+        if name in names
+    }
+    rows = listed.drop(GRADE_COLUMNS)
     rows = rows.join(grades, on="household_id", how="left", maintain_order="left")
     rows = _number(rows, settings)
     rows = rows.with_columns(
@@ -196,6 +206,7 @@ def screening_list(
         guide=_guide(scores),
         data_dates=dates,
         counts=counts,
+        parts=parts,
     )
 
 
@@ -399,38 +410,37 @@ def _checks(language: str) -> pl.Expr:
     return pl.when(text != "").then(lead + text)
 
 
-def _with_reasons(listed: pl.DataFrame, scores: Scored) -> pl.DataFrame:
-    """Reasons a line each, and the reviewed texts of what to check, of the listed households; from scores
-    that can explain themselves."""
+def _with_reasons(
+    listed: pl.DataFrame, scores: Scored
+) -> tuple[pl.DataFrame, dict[str, tuple[ListedReason, ...]]]:
+    """The listed households with their reasons (a line each) and the reviewed texts of what to check, and
+    household_id -> the reasons in parts; both only from scores that can explain themselves."""
     if not isinstance(scores, ExplainedScores):
-        return listed
+        return listed, {}
     checks = scores.table.wordbook.checks
-    texts = []
+    texts, parts = [], {}
     for name in listed.filter(pl.col("margin").is_not_null())["household_id"].to_list():
         explained = scores.reasons(name)
-        up = [reason for reason in explained if reason.raises]
-        down = [reason for reason in explained if not reason.raises]
+        reasons = listed_reasons(explained)
         kinds = explained.risk_kinds
+        if reasons:
+            parts[name] = reasons
         texts.append(
             (
                 name,
-                "\n".join([*(reason.zh for reason in up), *(f"另一方面：{reason.zh}" for reason in down)])
-                or None,
-                "\n".join(
-                    [*(reason.en for reason in up), *(f"On the other hand: {reason.en}" for reason in down)]
-                )
-                or None,
+                reason_lines(reasons, "zh") or None,
+                reason_lines(reasons, "en") or None,
                 "\n".join(f"{RISK_KINDS[kind][0]}：{checks[kind].verify.zh}" for kind in kinds) or None,
                 "\n".join(f"{RISK_KINDS[kind][1]}: {checks[kind].verify.en}" for kind in kinds) or None,
             )
         )
     names = ("reasons_zh", "reasons_en", "check_zh", "check_en")
-    schema = {"household_id": pl.String} | {f"told_{name}": pl.String for name in names}
+    schema = {"household_id": pl.String} | {f"explained_{name}": pl.String for name in names}
     listed = listed.join(
         pl.DataFrame(texts, schema=schema, orient="row"), on="household_id", how="left", maintain_order="left"
     )
-    listed = listed.with_columns(pl.coalesce(f"told_{name}", name).alias(name) for name in names)
-    return listed.drop(f"told_{name}" for name in names)
+    listed = listed.with_columns(pl.coalesce(f"explained_{name}", name).alias(name) for name in names)
+    return listed.drop(f"explained_{name}" for name in names), parts
 
 
 def names_of_rules(scores: Scored) -> dict[str, tuple[str, str]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from riskmodel.settings import ScreeningSettings
+from riskmodel.visits.row_parts import RowParts
 from riskmodel.vocabulary import GRADES
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class VisitList:
     grade and its reasons of everybody who was scored or has a lead, listed or not: household_id, grade,
     grade_reasons_zh, grade_reasons_en. not_listed: everybody else of the county and why (columns of
     `not_listed.SCHEMA`). guide: what to verify for each risk kind, and which measures belong to it once
-    confirmed. data_dates: until when each table is known.
+    confirmed. data_dates: until when each table is known. parts: household_id -> the reasons of its row in
+    parts, as far as they are known.
     """
 
     cycle: str
@@ -97,6 +99,7 @@ class VisitList:
     counts: Mapping[str, int] = field(default_factory=dict)
     grades: pl.DataFrame = field(default_factory=pl.DataFrame)
     not_listed: pl.DataFrame = field(default_factory=pl.DataFrame)
+    parts: Mapping[str, RowParts] = field(default_factory=dict)
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -9,7 +9,6 @@ import csv
 import datetime as dt
 import io
 import math
-import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from riskmodel.files import write_bytes
 from riskmodel.settings import ScreeningSettings
 from riskmodel.tables.schema import TABLES
 from riskmodel.visits.forms import FILL, READ, FormColumn, choices, harmless
+from riskmodel.visits.row_parts import grade_lines, reason_lines
 from riskmodel.visits.visit_list import VisitList
 from riskmodel.vocabulary import GRADES, RISK_KINDS, SIGNAL_EN, SIGNAL_ZH
 
@@ -42,11 +42,6 @@ GRADE_COLOURS: Final = {
     "yellow": ("#FFF4C2", "#6B5900"),
     "none": ("#FFFFFF", "#5F6368"),
 }
-# Reasons end in the date of their data; on paper the dates are given once, on the notes sheet.
-_TAIL: Final = re.compile(r"（[^（）]*数据截至[^（）]*）| \([^()]* data to [^()]*\)")
-# Leads are in the list in full; the reasons of a grade only name their kind.
-_BETWEEN: Final = {"zh": "；", "en": "; "}
-_LEAD: Final = {"zh": "线索：", "en": "lead: "}
 _INK, _RULE, _HEAD, _FORM_HEAD, _FORM = "#1F2933", "#B8C2CC", "#E4EAF0", "#D5E8DC", "#FBFDFB"
 _FONT = "微软雅黑"  # 11 of every 12 computers in the field have it; others fall back to their own sans
 
@@ -97,13 +92,12 @@ def sheet_rows(
     place = 0 if language == "zh" else 1
     rows = []
     for row in frame.iter_rows(named=True):
-        told = _TAIL.sub("", row[f"reasons_{language}"] or "")
-        graded = [
-            text
-            for text in row[f"grade_reasons_{language}"].split(_BETWEEN[language])
-            if not text.startswith(_LEAD[language])
-        ]
-        because = [row[f"leads_{language}"], *graded] if row[f"leads_{language}"] else graded
+        parts = visits.parts.get(row["household_id"])
+        reasons = row[f"reasons_{language}"] or ""
+        if parts is not None and parts.reasons is not None:
+            # The dates of the data are written once, on the notes sheet.
+            reasons = reason_lines(parts.reasons, language, dated=False)
+        because = grade_lines(row[f"leads_{language}"], parts, row[f"grade_reasons_{language}"], language)
         rows.append(
             {
                 "number": row["number"],
@@ -114,7 +108,7 @@ def sheet_rows(
                 "grade_code": row["grade"],
                 "because": "\n".join(because),
                 "probability": row["probability"],
-                "reasons": "\n".join(text for text in (told, row[f"notes_{language}"]) if text)
+                "reasons": "\n".join(text for text in (reasons, row[f"notes_{language}"]) if text)
                 or ("未评分：按线索核实" if language == "zh" else "not scored: follow the lead"),
                 "check": row[f"check_{language}"] or "",
                 "last_visit": row["last_visit"],
