@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import os
+import re
 import tokenize
 from collections import defaultdict
 from pathlib import Path
@@ -287,3 +288,73 @@ def test_a_class_name_means_one_thing(project):
                 places[node.name].append(f"{path.relative_to(project.root)}:{node.lineno}")
     assert len(places) > 100
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+# What takes a text apart or asks what it begins with, in Python. Names are compared; sentences are not.
+TAKES_APART = {
+    "split",
+    "rsplit",
+    "partition",
+    "rpartition",
+    "startswith",
+    "endswith",
+    "removeprefix",
+    "removesuffix",
+    "compile",
+    "findall",
+    "fullmatch",
+    "match",
+    "search",
+    "sub",
+}
+BETWEEN_SENTENCES = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]|[;:.] ")
+# Read are texts that people and departments write (a team is called 8组 whether they wrote 组 or not), the messages of
+# the library that decodes JSON, and the casebook's file of notes.
+READERS = (
+    "tables/",
+    "visits/filled.py",
+    "visits/returns.py",
+    "casebook/results.py",
+    "casebook/beside.py",
+    "serving/request_faults.py",
+)
+
+
+def sentences_taken_apart(tree: ast.Module) -> list[int]:
+    """Lines of calls that take a text apart by a Chinese word or by what stands between sentences."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in TAKES_APART
+        and any(
+            isinstance(part, ast.Constant)
+            and isinstance(part.value, str)
+            and BETWEEN_SENTENCES.search(part.value)
+            for argument in node.args
+            for part in ast.walk(argument)
+        )
+    ]
+
+
+def test_no_finished_sentence_is_taken_apart_again(project):
+    """Reasons, grades, points and changes keep their parts; files, pages and answers join them."""
+    package = project.root / "src" / "riskmodel"
+    found = {
+        str(path.relative_to(package)): lines
+        for path in sorted(package.rglob("*.py"))
+        if (lines := sentences_taken_apart(ast.parse(path.read_text(encoding="utf-8"))))
+    }
+    assert {name for name in found if not name.startswith(READERS)} == set(), found
+    for path in (project.root / "serving" / "web").glob("*.js"):
+        if path.name != "telling.js":  # it looks for identities in what people write
+            taken = re.findall(r"(?:\.split|\.exec|\.test)\([^)]*", path.read_text(encoding="utf-8"))
+            assert not [text for text in taken if re.search(r"[；：。，]|; |: |\. ", text)], path.name
+
+
+def test_the_search_for_sentences_finds_each_way_to_take_one_apart():
+    tree = ast.parse(
+        'a.split("；")\nb.startswith("线索：")\nre.compile("(.*数据截至)")\nc.split("; ")\nd.split(";")'
+    )
+    assert sentences_taken_apart(tree) == [1, 2, 3, 4]

@@ -119,7 +119,7 @@ async function send(entry) {
     if (error instanceof api.NoConnection) return { state: "waiting" };
     if (!(error instanceof api.Refusal)) throw error;
     if (error.status === 401) return { state: "signed out" };
-    if (error.status === 403 && /csrf/i.test(`${error.problem.title} ${error.problem.detail}`)) return { state: "signed out" };
+    if (error.problem.code === "csrf-token") return { state: "signed out" };
     if (error.status === 429 || error.status >= 500 || error.status === 408) return { state: "waiting" };
     return { state: "refused", reasons: inWords(error) };
   }

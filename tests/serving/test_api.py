@@ -156,6 +156,12 @@ def test_a_household_has_its_history_what_moved_it_and_how_fresh_the_data_are(sc
                 move.text("zh"),
                 move.text("en"),
             ]
+            # The sentence is its parts, joined; the page shows the parts.
+            changes = said["changes"]
+            for language, between, colon in (("zh", "；", "："), ("en", "; ", ": ")):
+                joined = between.join(part[language] for part in changes["parts"])
+                whole = changes[f"way_{language}"] + (colon + joined if joined else "")
+                assert changes[language] == whole
         medical = next(entry for entry in said["freshness"] if entry["table"] == "medical")
         assert medical["newest"] == said["data_dates"]["medical"]
         assert (
@@ -299,8 +305,13 @@ class Head:
 class StateOfNothing:
     def carried(self, version, as_of, dates):
         last = as_of + dt.timedelta(days=30)
-        return {"model_version": version, "as_of": as_of, "data_dates": dates, "valid_until": last,
-                "signal_not_determination": True}  # fmt: skip
+        return {
+            "model_version": version,
+            "as_of": as_of,
+            "data_dates": dates,
+            "valid_until": last,
+            "signal_not_determination": True,
+        }
 
 
 def told_areas(counts):

@@ -255,8 +255,8 @@ def test_a_reader_that_loses_rows_is_found_out(tmp_path, records, as_csv, monkey
         (b'a,b\n"x\ny",2\n', 2, None),
         (b'a,b\n"x ""y"" z",""\n', 2, None),
         (b'a,b\n5" pipe,2\n', 2, None),
-        (b'a,b\n"x"y,2\n', 1, "begin"),
-        (b'a,b\n1,2\n"x,2\n', 2, "never closed"),
+        (b'a,b\n"x"y,2\n', 1, "stray_quote"),
+        (b'a,b\n1,2\n"x,2\n', 2, "truncated_file"),
         (b'a,b\n1,"\n2,"\n', 2, None),
     ],
 )
@@ -264,7 +264,7 @@ def test_rows_are_counted_from_line_ends_outside_of_quotes(data, rows, fault):
     shape = shape_of(data)
     assert (shape.rows == rows or fault) and bool(shape.fault) == bool(fault)
     if fault:
-        assert fault in shape.fault[1]
+        assert fault == shape.fault[1]
 
 
 @pytest.mark.parametrize("writer", ["polars", "pyarrow", "pandas"])

@@ -12,6 +12,7 @@ import pytest
 
 from riskmodel.errors import UserError
 from riskmodel.screening.grades import Grading
+from riskmodel.screening.wording import ReasonText
 from riskmodel.settings import (
     CarryOver,
     Cut,
@@ -579,7 +580,12 @@ class Explaining:
 
         if household == "h001":
             return Reasons()
-        return Reasons([Row(raises=True, zh="升", en="up"), Row(raises=False, zh="降", en="down")])
+        return Reasons(
+            [
+                Row(raises=True, zh_parts=ReasonText("升"), en_parts=ReasonText("up")),
+                Row(raises=False, zh_parts=ReasonText("降"), en_parts=ReasonText("down")),
+            ]
+        )
 
 
 def test_reasons_and_what_to_check_are_those_of_the_scores_where_they_have_some(small_county, falling):

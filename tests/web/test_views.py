@@ -190,8 +190,14 @@ def test_the_plot_of_past_scores_says_what_it_shows_and_changes_stand_in_lines_o
     told["changes"] = {
         "moved": "up",
         "since": "2025-11-30",
-        "zh": "上升：甲情况（上次2次）；乙情况",
-        "en": "up: this (2 before); that",
+        "zh": "上升：甲情况：一；二（上次2次）；乙情况",
+        "en": "moved up: this: one; two (2 last time); that",
+        "way_zh": "上升",
+        "way_en": "moved up",
+        "parts": [
+            {"zh": "甲情况：一；二（上次2次）", "en": "this: one; two (2 last time)"},
+            {"zh": "乙情况", "en": "that"},
+        ],
     }
     one.page.route(
         "**/v1/households/*",
@@ -200,6 +206,6 @@ def test_the_plot_of_past_scores_says_what_it_shows_and_changes_stand_in_lines_o
     page = one.see(f"#/household/{first[0]}", ".columns")
     panel = page.locator(".panel", has=page.locator("h2", has_text="与上次评分相比"))
     assert panel.locator("strong").inner_text() == "上升"
-    assert panel.locator("li").all_inner_texts() == ["甲情况（上次2次）", "乙情况"]
+    assert panel.locator("li").all_inner_texts() == ["甲情况：一；二（上次2次）", "乙情况"]
     assert "纵轴：每100户约几户" in page.locator(".panel", has=page.locator(".plot")).inner_text()
     one.page.unroute("**/v1/households/*")

@@ -313,7 +313,11 @@ class ReasonTable:
                 statement = arrays.piece(place, value, language, "sentence")
                 addition = arrays.piece(partner, second, language, "after")
             texts[row][slot] = ReasonText(
-                statement, comparison, addition, "" if days > 0 else tail, tail if days > 0 else ""
+                statement=statement,
+                comparison=comparison,
+                addition=addition,
+                data="" if days > 0 else tail,
+                gap=tail if days > 0 else "",
             )
         return texts
 

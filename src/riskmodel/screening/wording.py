@@ -205,8 +205,7 @@ class ReasonText(NamedTuple):
 
     statement: 近12个月住院3次. comparison: 多于本乡镇97%的农户. addition: the second figure of the topic.
     data: the date of its source; gap: for how long its source has not been renewed, in place of the date
-    (reasons stored before
-    2026-12 have it in `data`). An empty part is not there.
+    (reasons stored before 2026-12 have it in `data`). An empty part is not there.
     """
 
     statement: str

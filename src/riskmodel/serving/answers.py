@@ -17,7 +17,7 @@ from riskmodel.casebook.stored import parts_of
 from riskmodel.errors import Fault
 from riskmodel.screening import wording
 from riskmodel.screening.changes import HouseholdScoring, moved_between
-from riskmodel.screening.reasons import Reason
+from riskmodel.screening.reasons import NOTHING, Reason
 from riskmodel.screening.wording import LANGUAGES, Language, ReasonText
 from riskmodel.serving import shapes
 from riskmodel.serving.facts import ReleaseFacts
@@ -167,8 +167,8 @@ def list_row(row: Mapping[str, Any], *, everybody: bool) -> shapes.ListRow:
 def _first_reason(row: Mapping[str, Any]) -> tuple[str, str]:
     """The first raising reason of a row, in zh and en, without the date of its data.
 
-    From the texts that are stored with its score, else from the row of the list. Where neither has reasons in
-    parts, the whole text of the row.
+    From the texts that are stored with its score, else from the row of the list; that nothing raises it,
+    where they have reasons and none raises. Where neither has reasons in parts, the whole text of the row.
     """
     reasons = (row.get("texts") or {}).get("reasons") or []
     if reasons and reasons[0]["raises"]:
@@ -177,11 +177,14 @@ def _first_reason(row: Mapping[str, Any]) -> tuple[str, str]:
             ReasonText(*part).undated(language) for part, language in zip(parts, LANGUAGES, strict=True)
         )
         return zh, en
-    listed = parts_of(row)
-    if listed is not None and listed.reasons and listed.reasons[0].raises:
-        first = listed.reasons[0]
-        return first.zh.undated("zh"), first.en.undated("en")
-    return row.get("reasons_zh") or "", row.get("reasons_en") or ""
+    parts = parts_of(row)
+    listed = None if parts is None else parts.reasons
+    if listed and listed[0].raises:
+        return listed[0].zh.undated("zh"), listed[0].en.undated("en")
+    whole = row.get("reasons_zh") or "", row.get("reasons_en") or ""
+    if any(whole) and (row.get("texts") is not None or listed is not None):
+        return NOTHING["zh"], NOTHING["en"][:1].upper() + NOTHING["en"][1:]
+    return whole
 
 
 def _kinds(text: str | None) -> list[shapes.RiskKind]:

@@ -49,13 +49,19 @@ _QUOTE_REMEDY = (
     "delete the quote mark there."
 )
 
+# Check -> what was found.
+_QUOTE_FAULTS = {
+    "truncated_file": "a quote mark that is never closed",
+    "stray_quote": "a quote mark at the beginning of a cell that goes on behind the next one",
+}
+
 
 @dataclass(frozen=True)
 class Shape:
     """What a file's bytes show before they are parsed.
 
     rows: records, counted from the line ends outside of quotes (the header and titles included).
-    fault: (line, what was found) of a quote mark that no well-formed CSV has, or None.
+    fault: (line, check: a key of _QUOTE_FAULTS) of a quote mark that no well-formed CSV has, or None.
     cells: (first byte, byte behind) of each quoted cell that contains a line end.
     """
 
@@ -92,8 +98,8 @@ def read_csv(folder: Path, table: str, path: Path, mapping: TableMapping) -> Sou
 def _from_bytes(data: bytes, table: str, file: str, read_as: str, mapping: TableMapping) -> Source:
     shape = shape_of(data)
     if shape.fault:
-        line, found = shape.fault
-        check = "truncated_file" if "never closed" in found else "stray_quote"
+        line, check = shape.fault
+        found = _QUOTE_FAULTS[check]
         where = f"{found}, in line {line:,} ({file}:{line})"
         return refused(
             table,
@@ -363,12 +369,7 @@ def _shape_by_reading(data: bytes) -> Shape:
         # A row that runs over several lines begins behind the last complete one: there the quote mark was
         # opened.
         never_closed = "end of data" in str(error) or "limit" in str(error)
-        found = (
-            "a quote mark that is never closed"
-            if never_closed
-            else "a quote mark at the beginning of a cell that goes on behind the next one"
-        )
-        return Shape(rows, (begun + 1, found))
+        return Shape(rows, (begun + 1, "truncated_file" if never_closed else "stray_quote"))
     quoted = re.finditer(rb'(?:(?<=[,\r\n])|^)"(?:[^"]|"")*"(?=[,\r\n]|\Z)', data)
     several = [match.span() for match in quoted if b"\n" in match.group() or b"\r" in match.group()]
     return Shape(rows, None, tuple((first, behind - 1) for first, behind in several))
