@@ -177,8 +177,8 @@ def _first_reason(row: Mapping[str, Any]) -> tuple[str, str]:
             ReasonText(*part).undated(language) for part, language in zip(parts, LANGUAGES, strict=True)
         )
         return zh, en
-    parts = parts_of(row)
-    listed = None if parts is None else parts.reasons
+    listed_parts = parts_of(row)
+    listed = None if listed_parts is None else listed_parts.reasons
     if listed and listed[0].raises:
         return listed[0].zh.undated("zh"), listed[0].en.undated("en")
     whole = row.get("reasons_zh") or "", row.get("reasons_en") or ""
