@@ -309,8 +309,7 @@ TAKES_APART = {
 }
 BETWEEN_SENTENCES = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]|[;:.] ")
 # Read are texts that people and departments write (a team is called 8组 whether they wrote 组 or not), the
-# messages of
-# the library that decodes JSON, and the casebook's file of notes.
+# messages of the library that decodes JSON, and the casebook's file of notes.
 READERS = (
     "tables/",
     "visits/filled.py",

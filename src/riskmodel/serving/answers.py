@@ -1,7 +1,5 @@
-"""From what the casebook holds to the typed answers of the API (`shapes`).
-
-No look-up, and no arithmetic beyond counting and dates.
-"""
+"""Build the API's typed answers (`shapes`) from what the casebook holds: no look-up, no arithmetic beyond
+counting and dates."""
 
 from __future__ import annotations
 
@@ -35,7 +33,7 @@ def amount(faults: Sequence[Fault]) -> str:
 
 
 def session(state: ServiceState, who: Who) -> shapes.Session:
-    """Who is signed in."""
+    """The answer about a session: role, areas, purpose, CSRF token, end, and the county's time zone."""
     return shapes.Session(
         timezone=state.settings.screening.timezone,
         role=_code(who.role),
@@ -48,12 +46,12 @@ def session(state: ServiceState, who: Who) -> shapes.Session:
 
 
 def coded(words: Mapping[str, tuple[str, str]]) -> list[shapes.Coded]:
-    """Codes with their words: code -> (zh, en)."""
+    """Codes with their words as a list. words: code -> (zh, en)."""
     return [shapes.Coded(code=code, zh=zh, en=en) for code, (zh, en) in words.items()]
 
 
 class FormCodes(TypedDict):
-    """What a visit form offers."""
+    """The choices of a visit form."""
 
     outcomes: list[shapes.Coded]
     risk_kind_codes: list[shapes.Coded]
@@ -71,7 +69,7 @@ def form_codes(state: ServiceState) -> FormCodes:
 
 
 def list_summary(state: ServiceState, head: ListHead) -> shapes.ListSummary:
-    """One list with its counts."""
+    """Figures of one list: cycle, county, capacity, and how many are listed, visited, open."""
     everything = head.listed + head.standby
     return shapes.ListSummary(
         **state.carried(head.model_version, head.as_of, head.data_dates),
@@ -96,7 +94,8 @@ def list_page(
     *,
     everybody: bool,
 ) -> shapes.ListPage:
-    """One page of a list, with the filters that narrow it."""
+    """One page of a list, or of everybody scored: its summary, rows, counts beside the filters, and the
+    cursor of the next page."""
     filters = shapes.ListFilters(
         townships=_area_counts(counts["township"]),
         villages=_area_counts(counts["village"]),
