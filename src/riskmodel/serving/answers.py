@@ -129,7 +129,8 @@ def _counted(words: Mapping[str, tuple[str, str]], counts: Mapping[str, int]) ->
 
 
 def list_row(row: Mapping[str, Any], *, everybody: bool) -> shapes.ListRow:
-    """One row. Who was drawn for a random check looks like everybody else with a lead or without one."""
+    """One row of a list page. A random check looks like any other row: `listed_as` is `lead` where it has
+    leads, else `screening`. everybody: the page is of everybody scored, and shows ranks."""
     grade = row["grade"]
     first_zh, first_en = _first_reason(row)
     listed_as = row["listed_as"] and ("lead" if row.get("lead_kinds") else "screening")
