@@ -7,9 +7,11 @@ and whatever else writes.
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import sqlite3
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,6 +59,8 @@ def place(ruled, tmp_path, monkeypatch):
         "r.html",
         "c.db",
         "a.jsonl",
+        "e.xlsx",
+        "h.json",
     ):
         (folder / name).write_bytes(b"older")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -74,17 +78,51 @@ COMMANDS = {
     "synthesise": "synthesise {}/county --households 150 --years 1",
     "init": "init {}/new",
     "backup": "backup {}/c.db",
+    "export": "export HOUSEHOLDS --as-of 2025-12-31 --tables TABLES --output {}/h.json",
+    "exits to CSV": "exits --as-of 2025-12-31 --model RUN --tables TABLES --output {}/e.csv",
+    "exits to Excel": "exits --as-of 2025-12-31 --model RUN --tables TABLES --output {}/e.xlsx",
+    "audit export": "audit export {}/a.jsonl",
 }
+
+
+NEED_A_CASEBOOK = ("exits to CSV", "exits to Excel", "audit export")
+
+
+@contextmanager
+def open_casebook(project: Path, name: str):
+    """A casebook with 20 keys, held open: what it needs to be read is on the disk before the disk is full."""
+    from riskmodel.casebook import Casebook
+    from riskmodel.casebook.credentials import add_key
+    from riskmodel.project import Project
+
+    if name not in NEED_A_CASEBOOK:
+        yield
+        return
+    book = Casebook.of(Project.find(project))
+    for number in range(20):
+        add_key(book.engine, name=f"system {number}", role="auditor", areas=[], purpose="tests")
+    with book.engine.connect():
+        yield
+    book.close()
+
+
+def written(name: str, folder: Path, tables: Path, run: str) -> list[str]:
+    """The words of a command of COMMANDS."""
+    import polars as pl
+
+    some = pl.read_parquet(tables / "households.parquet")["household_id"].unique().sort().head(20)
+    text = COMMANDS[name].format(folder).replace("HOUSEHOLDS", " ".join(some))
+    return text.replace("RUN", run).replace("TABLES", str(tables)).split()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_full_disk_is_one_line_and_what_was_there_stays(name, place, command):
     folder, project, tables, run = place
-    words = COMMANDS[name].format(folder).replace("RUN", run).replace("TABLES", str(tables)).split()
+    words = written(name, folder, tables, run)
     if name == "backup":  # a casebook that is larger than the room
         assert command("keys", "list", "--project", project).returncode == 0
     before = contents(folder)
-    with room_for_files_of(3_000):
+    with open_casebook(project, name), room_for_files_of(3_000):
         done = command(*words, "--project", project)
     said = done.refused()
     assert "the disk is full" in said or "room to write" in said, said
@@ -114,6 +152,152 @@ def test_a_list_that_cannot_be_written_names_the_file_and_leaves_the_older_one(p
         )
     done.refused()
     assert contents(folder) == before
+
+
+@contextmanager
+def read_only(folder: Path):
+    """Nothing in the folder can be changed, by root either. Skips the test where root may not mount."""
+    if os.geteuid() != 0:
+        below = [folder, *(path for path in folder.rglob("*") if not path.is_symlink())]
+        modes = {path: path.stat().st_mode for path in below}
+        for path in below:
+            path.chmod(modes[path] & ~0o222)
+        try:
+            yield
+        finally:
+            for path in below:
+                path.chmod(modes[path])
+        return
+    if subprocess.run(["mount", "--bind", folder, folder], capture_output=True, check=False).returncode:
+        pytest.skip("root may not mount here, and ignores modes")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_read_only_folder_is_one_line_and_what_was_there_stays(name, place, command):
+    folder, project, tables, run = place
+    words = written(name, folder, tables, run)
+    before = contents(folder)
+    with read_only(folder):
+        done = command(*words, "--project", project)
+    text = done.refused()
+    assert "read-only" in text or "permission denied" in text, text
+    assert str(folder) in text
+    assert contents(folder) == before
+
+
+# Commands that write into the project.
+IN_THE_PROJECT = {
+    "record": "record FILLED",
+    "record with refused rows": "record REFUSED",
+    "list": "list --as-of 2026-01-15 --model RUN --tables TABLES --capacity 50 --output OUT.csv",
+    "close": "close 2026-01 --by a",
+    "withdraw": "withdraw HOUSEHOLD --cycle 2026-01 --by a --because mistaken",
+    "keys add": "keys add desk --role auditor --purpose tests",
+    "keys revoke": "keys revoke KEY",
+    "release": "release RUN --as-of 2025-12-31 --tables TABLES",
+    "release-key": "release-key",
+    "promote": "promote RUN --by a --because b --waive beats_department_rules=none",
+    "train": "train income_rule --tables TABLES",
+}
+
+
+@pytest.fixture(scope="module")
+def used(ruled, tmp_path_factory):
+    """A project with a list given out, one result and a key: (project, folder of files to record, words)."""
+    import csv
+
+    import riskmodel as rm
+
+    original, tables, run = ruled
+    home = tmp_path_factory.mktemp("used")
+    project = home / "project"
+    shutil.copytree(original.root, project)
+    with rm.list_files(home / "list.csv") as write:
+        scores = rm.score(tables, AS_OF, model=run, project=project)
+        given = {"as_of": AS_OF, "capacity": 50, "issue": True, "write": write, "project": project}
+        rm.screening_list(scores, tables, **given)
+    with (home / "list.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    def fill(name, some, team="1"):
+        with (home / name).open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            writer.writeheader()
+            done = {"visited_on": "2026-01-05", "outcome": "no_risk"}
+            writer.writerows(row | done | {"visitor": team} for row in some)
+
+    fill("first.csv", rows[:1])
+    assert rm.record(home / "first.csv", project=project).accepted == 1
+    fill("filled.csv", rows[1:30])
+    fill("refused.csv", rows[30:35], team="")
+    with (home / "refused.csv").open("a", encoding="utf-8-sig", newline="") as file:
+        done = {"visited_on": "2026-01-05", "outcome": "no_risk", "visitor": "1"}
+        csv.DictWriter(file, rows[0].keys()).writerow(rows[35] | done)
+    key = rm.add_key("old", role="auditor", areas=[], purpose="tests", project=project).key.key_id
+    words = {"RUN": run, "TABLES": str(tables), "HOUSEHOLD": rows[0]["household_id"], "KEY": key}
+    return project, home, words
+
+
+def state(project: Path) -> dict[str, object]:
+    """What a project holds: rows of the casebook, runs that finished, champion, releases, keys."""
+    with sqlite3.connect(project / "casebook" / "casebook.db") as book:
+        tables = ("lists", "visits", "withdrawals", "keys", "audit", "cycles", "scores")
+        found = {name: book.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
+    with sqlite3.connect(project / "mlruns" / "mlflow.db") as store:
+        found["runs"] = store.execute("SELECT run_uuid FROM runs WHERE status = 'FINISHED'").fetchall()
+    for name in ("release", "keys"):
+        found[name] = contents(project / name) if (project / name).is_dir() else {}
+    found["trusted"] = [path.read_text("utf-8") for path in project.glob("serving/trusted_keys.yaml")]
+    return found
+
+
+@pytest.mark.parametrize("kind", ["full", "read-only"])
+@pytest.mark.parametrize("name", IN_THE_PROJECT)
+def test_a_project_without_room_stays_as_it_was_and_says_so_in_one_line(name, kind, used, tmp_path, command):
+    original, files, words = used
+    project = tmp_path / "project"
+    shutil.copytree(original, project)
+    for file in ("filled.csv", "refused.csv"):
+        shutil.copy2(files / file, project)
+    if name == "release":
+        assert command("release-key", "--project", project).returncode == 0
+    text = IN_THE_PROJECT[name]
+    for word, value in {**words, "OUT": str(tmp_path / "out")}.items():
+        text = text.replace(word, value)
+    text = text.replace("FILLED", str(project / "filled.csv")).replace(
+        "REFUSED", str(project / "refused.csv")
+    )
+    before = state(project)
+    room = 400_000 if name == "list" else 50  # the run store can be opened; what a list keeps is larger
+    with room_for_files_of(room) if kind == "full" else read_only(project):
+        done = command(*text.split(), "--project", project)
+    line = done.refused()
+    remedies = ("the disk is full", "read-only", "permission denied", "cannot be written", "room to write")
+    remedies += ("the disk reports an error",)  # what SQLite makes of a limit on the size of files
+    assert any(part in line for part in remedies), line
+    assert state(project) == before
+    assert not (project / "refused-returned.xlsx").exists() and not (tmp_path / "out.csv").exists()
+
+
+def test_refused_rows_that_cannot_be_written_leave_nothing_recorded(used, tmp_path, command):
+    """Otherwise results are in although the message says that nothing was touched; refused rows are lost."""
+    original, files, _ = used
+    project, share = tmp_path / "project", tmp_path / "share"
+    shutil.copytree(original, project)
+    share.mkdir()
+    shutil.copy2(files / "refused.csv", share)
+    before = state(project)
+    with read_only(share):
+        line = command("record", share / "refused.csv", "--project", project).refused()
+    assert "refused-returned.xlsx" in line and state(project) == before
+    done = command("record", share / "refused.csv", "--project", project)
+    assert "1 results recorded" in done.stdout and "5 refused" in done.stdout
+    assert (share / "refused-returned.xlsx").is_file()
 
 
 def issued(project: Path) -> list[tuple[str, int]]:
@@ -193,8 +377,6 @@ def test_a_list_that_was_kept_when_the_machine_stopped_is_written_by_the_same_co
 ):
     """Between the casebook's commit and the rename: the list is in force and nobody has it. The same
     command again writes it."""
-    import os
-
     folder, project, _, _ = place
     replace = os.replace
 

@@ -58,6 +58,30 @@ def test_the_leads_of_a_listed_household_stand_beside_its_score(visitor, screene
     assert led["leads_zh"].split("；")[0] in page.inner_text("main")
 
 
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_household_that_is_not_on_the_list_says_why_and_since_when(visitor, screened, trained, language):
+    """One household of each kind of answer; one that is on the list says nothing of the sort."""
+    from riskmodel.visits.not_listed import NotListed
+
+    visits, scores = screened[3], trained[2]
+    ranks = dict(scores.frame.select("household_id", "rank").iter_rows())
+    place = ("zh", "en").index(language)
+    page = visitor(language=language).sign_in()
+    kinds = set()
+    for row in visits.not_listed.unique("reason", keep="first", maintain_order=True).iter_rows(named=True):
+        name = row["household_id"]
+        answer = NotListed(row["reason"], row["since"], row["until"], row["last_outcome"])
+        expected = answer.words(rank=ranks.get(name), capacity=visits.capacity)[place]
+        shown = page.see(f"#/household/{name}", ".why-not")
+        assert expected in shown.locator(".why-not").inner_text()
+        if (day := row["last_visit"]) is not None and language == "zh":
+            assert f"上次走访：{day.year}年{day.month}月{day.day}日" in shown.inner_text("main")
+        kinds.add(row["reason"])
+    assert {"recent", "monitored", "waiting"} <= kinds
+    listed = visits.rows.filter(visits.rows["probability"].is_not_null())["household_id"][0]
+    assert page.see(f"#/household/{listed}", ".columns").locator(".why-not").count() == 0
+
+
 def test_how_fresh_each_department_is_stands_in_a_table_with_headings(visitor, first):
     page = visitor(language="en").sign_in().see(f"#/household/{first[0]}", ".columns")
     panel = page.locator(".panel", has=page.locator("h2", has_text="How fresh each department's data are"))

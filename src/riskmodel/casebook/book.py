@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from riskmodel.casebook.stored import PARTS, list_fields, marked_list, rows_from
 from riskmodel.casebook.sweeps import count_sweeps
 from riskmodel.errors import Fault, UserError
 from riskmodel.features import build, load_catalogue
-from riskmodel.files import write_bytes
+from riskmodel.files import replacing, write_bytes
 from riskmodel.policy import Policy
 from riskmodel.project import Project
 from riskmodel.screening.scored import Scored, frame_of
@@ -624,7 +625,8 @@ def record(
 
     Every row is accepted, or refused with its reason; refused rows come back in `<file>-returned.xlsx` beside
     the file. The same file twice changes nothing, nor does an older file whose results were corrected since.
-    Raises UserError if the whole file cannot be taken: not readable, not one of this project's lists.
+    Raises UserError if the whole file cannot be taken: not readable, not one of this project's lists, or the
+    refused rows cannot be written; nothing is recorded then.
     """
     path = Path(file)
     filled = read_filled(path)
@@ -635,12 +637,13 @@ def record(
         known_on = today or settings.today(screening)
         judged: Judged = judge(filled, known_lists, screening, known_on)
         source = f"{path.name} {filled.hash[:16]}"
-        intake = book.take_in(judged.accepted, known_on=known_on, by=by, source=source)
+        returned = path.with_name(f"{path.stem}-returned.xlsx") if judged.refused else None
+        with replacing(returned) if returned is not None else nullcontext() as draft:
+            if draft is not None:  # on disk before anything is recorded, under its name afterwards
+                write_bytes(draft, returned_bytes(judged.refused, screening))
+            intake = book.take_in(judged.accepted, known_on=known_on, by=by, source=source)
     finally:
         book.close()
-    returned = path.with_name(f"{path.stem}-returned.xlsx") if judged.refused else None
-    if returned is not None:
-        write_bytes(returned, returned_bytes(judged.refused, screening))
     return Recorded(
         file=path,
         accepted=intake.accepted,

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from pydantic import Field, TypeAdapter
 
 from riskmodel.errors import Fault, ModelError
-from riskmodel.files import write_text
+from riskmodel.files import naming, write_text
 from riskmodel.project import Project
 
 KEY_FILE: Final = "keys/release.pem"
@@ -49,13 +49,15 @@ def make_key(project: Project) -> tuple[Path, str]:
     Raises ModelError when there is a key already: releases signed with it would lose their seal.
     """
     path = key_path(project)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with naming(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
     text = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with naming(path):
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise ModelError(
             Fault(
@@ -65,12 +67,16 @@ def make_key(project: Project) -> tuple[Path, str]:
                 "Move it away first, if a new one is wanted; keep both trusted.",
             )
         ) from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
     public = _raw(key.public_key())
-    trust(project, public)
+    try:
+        with naming(path), os.fdopen(handle, "wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        trust(project, public)
+    except BaseException:  # half a key, or one that nothing trusts, would be in the way of the next one
+        path.unlink(missing_ok=True)
+        raise
     return path, key_name(public)
 
 
