@@ -91,6 +91,8 @@ class Series(Strict):
 
 
 class PolicyFile(RootModel[dict[str, Series]]):
+    """One YAML file of dated policy values: name of the value -> its series over areas and days."""
+
     model_config = ConfigDict(frozen=True)
 
 

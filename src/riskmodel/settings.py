@@ -156,7 +156,13 @@ class Label(Settings):
 
 
 class Exits(Settings):
-    """When a monitored household is proposed for a review by people."""
+    """When a monitored household is proposed for a review by people.
+
+    low_scorings: so many scorings in a row, one a month, the last as of the day of the review, must be below
+    `probability` (0 to 1). months_since_identified: months that it must have been monitored at least.
+    months_above_line: at every date scored within so many months, income after compliant medical cost must
+    be above the monitoring line. The other conditions, such as guarantees and labour, have no settings.
+    """
 
     low_scorings: Annotated[int, Field(ge=1)] = 3
     probability: Share = 0.02

@@ -51,8 +51,12 @@ def keep_not_listed(connection: Connection, visit_list: VisitList) -> None:
 def absence_of(
     connection: Connection, areas: Sequence[str], household_id: str, ends: dt.date | None = None
 ) -> Absence | None:
-    """Why a household is not on the newest list in force as of a day before `ends`; None: it is on it, or no
-    such list knows it."""
+    """Why a household is on no list, from the newest list in force that left it out and recorded why.
+
+    areas: area codes that the caller may see; a household elsewhere gives None. ends: only lists as of a day
+    before it; None: all lists. Returns None when no such list left the household out, or when a list of a
+    later as-of date has it.
+    """
     row = newest_row(connection, not_listed, tuple(not_listed.c), household_id, areas, ends)
     if row is None:
         return None

@@ -166,8 +166,10 @@ class Explainer:
         return total / len(self.texts)
 
     def explanation(self, values: npt.ArrayLike, names: Sequence[str]) -> shap.Explanation:
-        """The same as a `shap.Explanation`, so that every plot of shap works on it. `names`: a label for each
-        column.
+        """The contributions of `contributions(values)` as a `shap.Explanation`, for shap's plots.
+
+        values: shape (n, p), columns in the model's order, NaN unknown. names: p labels, one for each column.
+        Needs the shap package (ImportError without it). Raises ModelError for a wrong shape.
         """
         X = np.ascontiguousarray(values, dtype=np.float64)
         return as_explanation(*self.contributions(X), X, names)

@@ -139,7 +139,12 @@ class Forest:
 
     @cached_property
     def questions(self) -> Questions:
-        """What the nodes ask, each different question once."""
+        """The distinct ways in which nodes read a row, and for each node which of them it uses.
+
+        Two nodes share one if they read the same feature in the same way (how NaN is treated), whatever their
+        thresholds; for categories, if they use the same slice of `category_bits`. The thresholds are kept by
+        node (`NodeAsks.bound`, clipped to +-LARGEST, 0 for categories). Computed once, then kept.
+        """
         nodes = self.nodes
         is_category = nodes["question"] == CATEGORY
         code = np.where(

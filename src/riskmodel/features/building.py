@@ -36,7 +36,11 @@ MONTHS_BACK: Final = 61
 
 @dataclass(frozen=True)
 class Clock:
-    """Days of an as-of date, as `features.common` describes them."""
+    """The days that feature functions take as `when`, for one as-of date T.
+
+    as_of: T in days since 1970-01-01. ymd: T as the number yyyymmdd. back: T less n months, first: the first
+    day of the month n months before that of T; both in days since 1970-01-01, shape (MONTHS_BACK,), n from 0.
+    """
 
     as_of: int
     ymd: int

@@ -17,10 +17,11 @@ from riskmodel.tables.across import BEFORE_BIRTH_DAYS, PREGNANCY
 
 
 def may_contradict(prepared: Prepared) -> bool:
-    """Whether a refusing rule may apply to these rows: the full checks then decide.
+    """Fast check: whether the full checks are needed because a rule may refuse these rows as impossible for
+    one life, such as an id that two persons share, an event before birth, or a part above its total.
 
-    Never False where one applies (but for ids of events); True now and then where none does, as for a birth
-    date that was corrected.
+    False: no rule refuses them, except possibly the rules on reused event ids, since the rows hold no event
+    ids. True: one may; sometimes none does, as for a birth date that was corrected.
     """
     rows = prepared.rows
     people = int(rows["members"]["person"].max(initial=-1)) + 1

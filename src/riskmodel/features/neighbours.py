@@ -10,7 +10,7 @@ from riskmodel.features.rows import INPATIENT, NEVER, OWN, RISK_CONFIRMED, RISK_
 
 
 def households(members: Rows) -> int:
-    """Every household in force."""
+    """1 for every household in force."""
     return 1
 
 

@@ -34,8 +34,11 @@ KINDS: Final = tuple(RISK_KINDS)
 
 
 class RiskCheck(Strict):
-    """What a visitor verifies for a risk kind, and the families of measures that belong to it once
-    confirmed."""
+    """What the visit list prints for one risk kind, in zh and en, from `checks.yaml`.
+
+    verify: what the visitor verifies. with_labour, without_labour: the families of measures to consider once
+    the risk is confirmed, for a household with and without somebody able to work.
+    """
 
     verify: Words
     with_labour: Words

@@ -48,7 +48,11 @@ class Faults:
         self.count = 0
 
     def add(self, where: str, found: str, expected: str, remedy: str = REMEDY) -> None:
-        """Count a fault, and keep it if it is among the first."""
+        """Count a fault of the request, and keep it in `first` as a `Fault` if it is among the first
+        FAULTS_AT_MOST.
+
+        where: the place in the body, such as a table, row and column. remedy: what the caller has to do.
+        """
         self.count += 1
         if len(self.first) < FAULTS_AT_MOST:
             self.first.append(Fault(where, found, expected, remedy))

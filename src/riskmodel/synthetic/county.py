@@ -73,11 +73,17 @@ def synthesise(
     seed: int,
     progress: Progress | None = None,
 ) -> None:
-    """Write every table of the contract to `folder` as Parquet, and the truth to the sibling folder
-    `<folder>_truth`.
+    """Simulate a county and write its tables, and the truth behind them.
+
+    Writes one Parquet file for each table of the contract to `folder`, and `truth.parquet`, `risks.parquet`
+    and `README.json` to the sibling folder `<folder>_truth`.
+
+    households: 100 or more; RISKMODEL_HOUSEHOLDS_AT_MOST in the environment lowers it. years: length of the
+    records, 1 to 20. end: their last day. seed: 0 or more; the same numbers give the same county. progress:
+    called with a text at each step.
 
     All files appear, or none: on a full disk an older county in that folder stays as it was. Raises DataError
-    for numbers that make no county, OSError or Polars' error for a disk that is full.
+    for numbers out of these ranges, OSError or Polars' error for a disk that is full.
     """
     households = _bounded(households)
     target = Path(folder)

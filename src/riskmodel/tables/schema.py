@@ -55,8 +55,10 @@ def is_id(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
+    """One column of a table of the contract.
 
+    name: the English name; zh: the Chinese header that is also read.
+    optional: may be absent, and its cells may be empty; otherwise both are errors.
     codes: the English code and the Chinese value that is also read.
     unit: what a number counts.
     at_least, at_most: bounds of a number, both included; None for other kinds.

@@ -192,14 +192,23 @@ def newest_of_each_plan(project: Project) -> list[dict[str, Any]]:
 
 
 def predictions_of(project: Project, run_id: str) -> pl.DataFrame:
-    """The test predictions of a run: household_id, village_code, township_code, as_of, margin, probability,
-    label, groups.
+    """The predictions of a run on its test rows, one row a household and as-of date, sorted by as_of and
+    household_id.
+
+    Columns: household_id, village_code, township_code, as_of, margin (higher is riskier; where the run has
+    several test folds, the log odds of `probability`, so that folds compare), probability (0 to 1, at the
+    plan's longest horizon), label (1, 0, null: unlabelled), then one column for each group of the fairness
+    audit. Raises ModelError when the run or its file is not there.
     """
     return pl.read_parquet(registry.artifact(project, run_id, "predictions.parquet"))
 
 
 def plan_of(project: Project, run_id: str) -> Plan:
-    """The plan as it was when the run was made."""
+    """The plan as it was when the run was made, read from the copy kept with the run, not from
+    `training/plans`.
+
+    Raises ModelError when the run or its copy is not there, or when this version cannot read that plan.
+    """
     from riskmodel.project import fit, read_document
 
     try:

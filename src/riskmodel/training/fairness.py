@@ -67,7 +67,12 @@ VALUE_NAMES: Final[dict[str, tuple[str, str]]] = {
 
 
 def group_label(group: str, value: str, language: str = "en") -> str:
-    """`female head`, `female head: no` or `户类型：脱贫户`; unknown names are returned unchanged."""
+    """How reports name one group of the fairness audit.
+
+    group: the column; value: its value. `true` gives the column's name alone (`female head`); others the name
+    and the value (`female head: no`, in zh `户类型：脱贫户`). A column or value without a name here is
+    shown as it is. language: `zh`; anything else gives English.
+    """
     place = 0 if language == "zh" else 1
     name = GROUP_NAMES.get(group, (group, group))[place]
     if value == YES:

@@ -29,6 +29,9 @@ class Stability:
     """What two models' lists share at one capacity, on the households that both scored. Make it with
     `stability`.
 
+    overlap, jaccard, rank_correlation: means over the as-of dates, 0 to 1 (the correlation -1 to 1): shared /
+    visits, shared / on either list, and Spearman's of the margins of all households that both scored.
+
     by_date: as_of, visits, shared (households on both), overlap (shared / visits), jaccard (shared / on
     either). changes: households that enter or leave: as_of, household_id, village_code, change (`enters` ·
     `leaves`), rank_before, rank_after, margin_before, margin_after; most moved first within a date.

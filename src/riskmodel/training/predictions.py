@@ -227,8 +227,11 @@ def refuse(faults: Iterable[Fault]) -> None:
 
 
 def visits_of(capacities: Sequence[float], sizes: npt.NDArray[np.int64]) -> Floats:
-    """Visits of each list, shape (dates, capacities): the number, at most everybody, or the share of the
-    date's households, at least one.
+    """Number of visits on each date's list at each capacity, shape (dates, capacities).
+
+    capacities: an int is a number of visits, at most all households of the date; a float is a share (0 to 1)
+    of the date's households, rounded (half to even), at least 1. sizes: households of each date, shape
+    (dates,).
     """
     wanted = np.array(capacities, dtype=np.float64)[None, :]
     whole = np.array([isinstance(capacity, (int, np.integer)) for capacity in capacities])[None, :]

@@ -304,8 +304,9 @@ class Log:
         self._experiment = experiment_id
 
     def parameters(self, values: Mapping[str, Any]) -> None:
-        """Flat parameters; texts are cut at 500 characters, as MLflow would refuse longer ones in some
-        stores."""
+        """Write parameters to this run in MLflow: name -> value, as text cut at 500 characters, because some
+        stores refuse longer ones. A nested value becomes one text.
+        """
         from mlflow.entities import Param
 
         self._store.log_batch(

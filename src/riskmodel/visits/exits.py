@@ -100,8 +100,13 @@ class ExitReview:
 def looks_back(
     model: ScreeningModel, tables: Tables, as_of: dt.date, settings: Exits, horizon: int = 12
 ) -> list[Look]:
-    """Score the monitored households of a day as of that day and of month ends before it: as many as the
-    settings ask for. Oldest first."""
+    """Score the households that are monitored on `as_of`, as of several earlier dates and `as_of` itself.
+
+    The dates are `as_of` less 0 to `low_scorings` - 1 months, and less `months_above_line` months: the same
+    day of the month, or the last day of a shorter month. Each date uses what was known then; households
+    without members in force then are left out of it, and a date without any household is skipped. horizon:
+    months of the predicted probability. Returns one `Look` a date, oldest first.
+    """
     from riskmodel.features import build
     from riskmodel.policy import Policy
 

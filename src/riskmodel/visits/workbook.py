@@ -580,7 +580,14 @@ def _height(row: dict[str, Any], columns: Sequence[FormColumn]) -> float:
 
 
 def write_csv(visits: VisitList, path: Path) -> Path:
-    """Write the list with empty visit columns as CSV, in route order. Returns the path."""
+    """Write the list as CSV: one row a household, in route order, the visits first, then the standby
+    households.
+
+    Columns: cycle, list_hash, turn (`now` or `standby`), those of READ (filled) and of FILL (empty, for the
+    results). UTF-8 with a byte order mark, lines end in CRLF; probability has 6 decimals; texts that a
+    spreadsheet would run as a formula are made harmless. Returns the path. Raises UserError when the file
+    cannot be written.
+    """
     buffer = io.StringIO()
     names = [column.name for column in (*READ, *FILL)]
     writer = csv.writer(buffer, lineterminator="\r\n")
