@@ -35,7 +35,9 @@ class Compiled:
                 self.function.__code__, {**self.function.__globals__, **called}, self.function.__name__
             )
             function.__qualname__, function.__module__ = self.function.__qualname__, self.function.__module__
-            self.dispatcher = kept(njit(nogil=True, error_model="numpy")(function))
+            self.dispatcher = njit(nogil=True, error_model="numpy")(function)
+            with suppress(RuntimeError):  # no folder can be written: compile at each start
+                kept(self.dispatcher)
         return self.dispatcher
 
     @property
@@ -50,15 +52,14 @@ def compiled(function: Callable[..., Any]) -> Compiled:
 
 
 def kept(dispatcher: Any) -> Any:
-    """Keep the machine code of numba's function on disk; where no folder can be written, compile at each
-    start.
+    """Keep the machine code of numba's function on disk. Raises RuntimeError where neither the package's
+    folder nor the user's can be written.
 
     An index on disk names the classes of the records that a function was compiled for. When such a class has
     been renamed or moved since, numba cannot read the index and fails (`njit(cache=True)`); here the index is
     emptied and the function compiled anew.
     """
-    with suppress(RuntimeError):  # neither the package's folder nor the user's can be written
-        dispatcher._cache = _disk()(dispatcher.py_func)
+    dispatcher._cache = _disk()(dispatcher.py_func)
     return dispatcher
 
 
