@@ -74,6 +74,9 @@ _OUTCOME = """\
   no member in force and is in no cohort, and without later visits it is unlabelled. The household that took them in, and the one that split
   off, keep or begin their own status: each is in the cohort unless its own newest decisive verification confirms a risk. `riskmodel check`
   names such households and how many were monitored, so that the county decides on them by a visit.
+- **Rows of a member** (bills, employment, disability) count for the household in which the member is in force on the as-of day, for the
+  whole time that a feature looks back. A household therefore loses the earlier bills of a member who died or moved away on that day, and
+  the household that took the member in has all of them: a known limit, which can move a household a long way in the order.
 - The score is the risk **given the assistance in place**. Everything written at or after identification (object class, risk kinds, measures
   started because of it) must never reach the features of an earlier date.
 """
