@@ -15,19 +15,29 @@ from riskmodel.policy import NUMBERS
 from riskmodel.tables.schema import TABLES
 
 
-def test_functions_and_entries_match_one_to_one(catalogue):
-    assert catalogue.names == list(definitions())
+def test_functions_and_entries_match_one_to_one_and_are_in_one_order(catalogue):
+    entries, functions = catalogue.names, list(definitions())
+    bare = sorted(set(functions) - set(entries))
+    assert not bare, f"add an entry to features/catalogue.yaml for the functions {bare}"
+    for entry, function in zip(entries, functions, strict=True):
+        assert entry == function, (
+            f"features/catalogue.yaml has `{entry}` where its family's file has `{function}`: "
+            "put the entries in the order of the functions"
+        )
 
 
 def test_each_entry_says_what_its_function_does(catalogue):
     for name, definition in definitions().items():
         entry = catalogue[name]
-        assert entry.family == definition.family, name
-        assert set(definition.tables) <= set(entry.sources) <= set(TABLES), name
+        read = sorted(definition.tables)
+        assert entry.family == definition.family, f"{name}: its function is in {definition.family}.py"
+        assert set(read) <= set(entry.sources) <= set(TABLES), f"{name}: sources must name {read}"
         assert definition.formula, f"{name} has no docstring: its formula"
-        assert entry.window in WINDOWS, name
-        assert (entry.unit == "flag") <= bool(entry.sentence.zh.zero and entry.sentence.en.zero), name
-        assert (entry.family == "rules") == (entry.status == "rule"), name
+        assert entry.window in WINDOWS, f"{name}: add its window to WINDOWS in features/page.py"
+        assert entry.unit != "flag" or (entry.sentence.zh.zero and entry.sentence.en.zero), (
+            f"{name}: a flag needs `zero`, the sentence for no, in both languages"
+        )
+        assert (entry.family == "rules") == (entry.status == "rule"), f"{name}: status rule is for rules.py"
 
 
 def test_there_are_about_as_many_as_promised(catalogue):
@@ -70,7 +80,7 @@ def test_no_feature_is_on_the_denylist(catalogue, project):
 @pytest.mark.parametrize(("language", "file"), [("zh", "features.zh.md"), ("en", "features.md")])
 def test_the_page_is_up_to_date(catalogue, project, language, file):
     assert (project.root / "docs" / file).read_text(encoding="utf-8") == features_page(catalogue, language), (
-        "Run python -m riskmodel.features.page"
+        "Run `make pages` and look at what changed"
     )
 
 

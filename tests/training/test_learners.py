@@ -14,6 +14,7 @@ from riskmodel.explaining.trees import trees_hash
 from riskmodel.training.calibration import fit_beta
 from riskmodel.training.fits import fit_fold, intervals_of, months_of, task_of
 from riskmodel.training.fold_rows import FoldRows
+from riskmodel.training.learners import LEARNERS
 from riskmodel.training.learners.base import household_weights
 from riskmodel.training.learners.linear import fit_ridge, prepare_inputs
 from riskmodel.training.learners.trees import lived_through
@@ -103,6 +104,13 @@ def fits(rows):
     return {name: fitted(rows, plan) for name, plan in PLANS.items()}
 
 
+def test_every_learner_that_learns_has_a_quick_plan_here():
+    without = {name for name, spec in LEARNERS.items() if spec.learns} - {
+        plan.learner.name for plan in PLANS.values()
+    }
+    assert not without, f"add a quick plan of {sorted(without)} to PLANS: the tests below fit each of them"
+
+
 @pytest.mark.parametrize("name", PLANS)
 def test_every_learner_finds_a_plain_signal_and_is_calibrated(name, rows, fits):
     margin = fits[name].margin(rows.test.features)
@@ -133,6 +141,17 @@ def test_one_household_alone_gets_the_bytes_it_gets_in_a_batch(name, rows, fits)
     batch = model.margins(rows.test.features[:50])
     alone = np.vstack([model.margins(rows.test.features[place : place + 1]) for place in range(50)])
     assert alone.tobytes() == batch.tobytes()
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_contributions_are_computed_where_the_learner_declares_them_and_only_there(name, rows, fits):
+    model = model_of(PLANS[name], fits[name])
+    if model.explained and not model.booster_texts:
+        parts, base = model.contributions(rows.test.features[:5])
+        assert parts.shape == (5, len(NAMES)) and np.isfinite(base)
+    if not model.explained:
+        with pytest.raises(ModelError):
+            model.contributions(rows.test.features[:5])
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "hazard"])
