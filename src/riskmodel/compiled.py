@@ -57,8 +57,10 @@ def kept(dispatcher: Any) -> Any:
 
     An index on disk names the classes of the records that a function was compiled for. When such a class has
     been renamed or moved since, numba cannot read the index and fails (`njit(cache=True)`); here the index is
-    emptied and the function compiled anew.
+    emptied and the function compiled anew. Under NUMBA_DISABLE_JIT functions stay plain: nothing is kept.
     """
+    if isinstance(dispatcher, FunctionType):
+        return dispatcher
     dispatcher._cache = _disk()(dispatcher.py_func)
     return dispatcher
 

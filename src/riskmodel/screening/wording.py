@@ -224,8 +224,11 @@ class ReasonText(NamedTuple):
 
     def undated(self, language: Language) -> str:
         """The sentence with nothing about its data."""
-        parts = (self.statement, self.comparison, self.addition)
-        return BETWEEN[language].join(part for part in parts if part)
+        text, between = self.statement, BETWEEN[language]
+        for part in (self.comparison, self.addition):
+            if part:
+                text = text + between + part if text else part
+        return text
 
 
 def _in_brackets(sentence: str, about: str, language: Language) -> str:

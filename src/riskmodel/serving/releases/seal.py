@@ -55,18 +55,18 @@ def make_key(project: Project) -> tuple[Path, str]:
     text = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    try:
-        with naming(path):
+    with naming(path):
+        try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise ModelError(
-            Fault(
-                str(path),
-                "there is a key already",
-                "no key yet",
-                "Move it away first, if a new one is wanted; keep both trusted.",
-            )
-        ) from None
+        except FileExistsError:
+            raise ModelError(
+                Fault(
+                    str(path),
+                    "there is a key already",
+                    "no key yet",
+                    "Move it away first, if a new one is wanted; keep both trusted.",
+                )
+            ) from None
     public = _raw(key.public_key())
     try:
         with naming(path), os.fdopen(handle, "wb") as file:
