@@ -132,7 +132,7 @@ def test_a_county_of_one_village_is_refused_before_anything_is_fitted(own_projec
 def _bench(project, county, village):
     """A workbench of the village with a few cheap features, so that the test need not build all of them."""
     bench = Workbench(project, village)
-    bench._doors["catalogue"] = bench.catalogue.only(["distance_km", "land_pp", "days_since_visit"])
+    bench._loaded["catalogue"] = bench.catalogue.only(["distance_km", "land_pp", "days_since_visit"])
     return bench
 
 
