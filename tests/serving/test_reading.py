@@ -5,6 +5,7 @@ refuse.
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import json
 import re
 import time
@@ -596,3 +597,22 @@ def test_ordinary_ids_need_no_closer_look():
     assert strange(plain) == set()
     odd = ["13800138000", "11010119900307803X", "1" * 18, "12e-5", "a.b", "a:b", "_", "", "1" * 65, "1 2"]
     assert strange(odd) == set(range(len(odd)))
+
+
+def test_the_refusal_of_half_a_million_lists_does_not_wait_for_the_garbage_collector():
+    body = b'{"household_ids":[' + b"[]," * 500_000 + b'[]],"as_of":"2025-12-31"}'
+    runs = []
+
+    def note(phase, info):
+        if phase == "start" and info["generation"] == 2:
+            runs.append(info)
+
+    gc.collect()
+    gc.callbacks.append(note)
+    try:
+        with pytest.raises(BodyRefused, match="500,001 faults"):
+            read(body)
+    finally:
+        gc.callbacks.remove(note)
+    assert len(runs) <= 1, "one may come once it is on again"
+    assert gc.isenabled()
