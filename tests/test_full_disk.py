@@ -297,6 +297,7 @@ def test_refused_rows_that_cannot_be_written_leave_nothing_recorded(used, tmp_pa
     assert "refused-returned.xlsx" in line and state(project) == before
     done = command("record", share / "refused.csv", "--project", project)
     assert "1 results recorded" in done.stdout and "5 refused" in done.stdout
+    assert done.returncode == 1, "rows are left to be mended"
     assert (share / "refused-returned.xlsx").is_file()
 
 

@@ -557,9 +557,11 @@ def record(
     project: ProjectOption = None,
 ) -> None:
     """Record verification results from a filled list. Refused rows are written to FILE-returned.xlsx with
-    their reasons; the same file twice changes nothing.
+    their reasons, and the exit code is 1; the same file twice changes nothing.
     """
-    print(rm.record(file, by=by, project=project).text())
+    done = rm.record(file, by=by, project=project)
+    print(done.text())
+    raise typer.Exit(1 if done.refused else 0)
 
 
 @app.command()

@@ -368,7 +368,8 @@ def test_a_full_disk_while_results_come_in_records_nothing_and_loses_nothing(own
     book = Casebook.of(own)
     assert book.verifications()["household_id"].to_list() == ["h0"] and book.audit_faults() == []
     book.close()
-    assert "5 results recorded" in riskmodel("record", tmp_path / "filled.csv", "--project", own.root).stdout
+    done = riskmodel("record", tmp_path / "filled.csv", "--project", own.root)
+    assert "5 results recorded" in done.stdout and done.returncode == 0
 
 
 def test_the_commands_print_what_the_functions_say(own, tmp_path):
