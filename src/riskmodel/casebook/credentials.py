@@ -230,7 +230,7 @@ def authenticate_key(
     if not right or not secret:
         return NotAuthenticated("wrong secret", row.key_id)
     key = _key(row, now or dt.datetime.now(dt.UTC))
-    return _who(key) if key.state == "in force" else NotAuthenticated(key.state, key.key_id)
+    return who_of(key) if key.state == "in force" else NotAuthenticated(key.state, key.key_id)
 
 
 def open_session(engine: Engine, who: Who) -> tuple[str, Who]:
@@ -284,7 +284,7 @@ def authenticate_session(
             connection.execute(
                 sessions.update().where(sessions.c.session_hash == hashed(secret)).values(seen_at=_stamp(now))
             )
-    return _in_session(_who(key), secret, created)
+    return _in_session(who_of(key), secret, created)
 
 
 def end_session(engine: Engine, secret: str) -> None:
@@ -364,7 +364,8 @@ def _key(row: Any, now: dt.datetime) -> Key:
     )
 
 
-def _who(key: Key) -> Who:
+def who_of(key: Key) -> Who:
+    """Who signs in with a key: its name, role, areas and purpose."""
     return Who(
         key_id=key.key_id,
         name=key.name,

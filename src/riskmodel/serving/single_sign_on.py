@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 from sqlalchemy import Engine
 
-from riskmodel.casebook.credentials import Key, add_key, list_keys, open_session, revoke_key
+from riskmodel.casebook.credentials import Key, add_key, list_keys, open_session, revoke_key, who_of
 from riskmodel.casebook.roles import ROLES_OF_AREAS, Who
 from riskmodel.declared import Strict
 from riskmodel.errors import Fault, UserError
@@ -326,14 +326,7 @@ def admit(engine: Engine, name: str, rights: Rights, purpose: str) -> tuple[str,
     )
     return open_session(
         engine,
-        Who(
-            key_id=key.key_id,
-            name=key.name,
-            role=key.role,
-            areas=key.areas,
-            purpose=key.purpose,
-            expires_at=key.expires_at,
-        ),
+        who_of(key),
     )
 
 

@@ -13,7 +13,7 @@ from riskmodel.tables.county import dtype_of, repeated_rows, rows_of_repeated_ke
 from riskmodel.tables.findings import SHOWN_ROWS, Finding
 from riskmodel.tables.mapping import MAPPING_FILE, TableMapping
 from riskmodel.tables.schema import TABLES, Column, Table
-from riskmodel.tables.sources import Source
+from riskmodel.tables.sources import Source, Trouble
 from riskmodel.tables.values import Complaint, clean_text, convert, joined_codes, mask_identity
 
 _NOBODY = pl.Series([], dtype=pl.UInt32)
@@ -100,26 +100,30 @@ def whole(check: str, found: str, expected: str, remedy: str, zh: str = "") -> C
     return Complaint(check=check, rows=_NOBODY, found=found, expected=expected, remedy=remedy, zh=zh)
 
 
+def of_trouble(table: str, trouble: Trouble) -> Finding:
+    """What a reader of files found, as a finding about the table."""
+    level = "error" if trouble.level == "error" else "warning"
+    return Finding(
+        level=level,  # type: ignore[arg-type]
+        check=trouble.check,
+        table=table,
+        file=trouble.file,
+        column="",
+        rows=trouble.rows,
+        count=trouble.count,
+        found=trouble.found,
+        expected=trouble.expected,
+        remedy=trouble.remedy,
+    )
+
+
 def typed_sheet(source: Source, mapping: TableMapping) -> Sheet:
     """Columns found by their names, values in the contract's types. `source.frame` must be there."""
     assert source.frame is not None
     table = TABLES[source.table]
     sheet = Sheet(table, source, mapping, pl.DataFrame())
     for trouble in source.troubles:
-        sheet.findings.append(
-            Finding(
-                level="error" if trouble.level == "error" else "warning",
-                check=trouble.check,
-                table=table.name,
-                file=trouble.file,
-                column="",
-                rows=trouble.rows,
-                count=trouble.count,
-                found=trouble.found,
-                expected=trouble.expected,
-                remedy=trouble.remedy,
-            )
-        )
+        sheet.findings.append(of_trouble(table.name, trouble))
         sheet.whole_table_refused = sheet.whole_table_refused or trouble.level == "error"
     # Columns under `ignore` are not read at all: they are neither used nor kept in quarantine.
     raw = source.frame.drop(mapping.ignore, strict=False)
@@ -459,34 +463,20 @@ def absent_tables(present: Mapping[str, object]) -> list[Finding]:
         expected = f"{table.name}.parquet, .csv or .xlsx ({table.zh})"
         if table.required:
             remedy = "Put it into the folder; nothing can be scored without it."
-            findings.append(
-                Finding(
-                    level="error",
-                    check="missing_table",
-                    table=table.name,
-                    file="",
-                    column="",
-                    rows=(),
-                    count=0,
-                    found="no such table",
-                    expected=expected,
-                    remedy=remedy,
-                )
-            )
         else:
             remedy = "Scoring goes on without it; put it there before training."
-            findings.append(
-                Finding(
-                    level="warning",
-                    check="missing_table",
-                    table=table.name,
-                    file="",
-                    column="",
-                    rows=(),
-                    count=0,
-                    found="no such table",
-                    expected=expected,
-                    remedy=remedy,
-                )
+        findings.append(
+            Finding(
+                level="error" if table.required else "warning",
+                check="missing_table",
+                table=table.name,
+                file="",
+                column="",
+                rows=(),
+                count=0,
+                found="no such table",
+                expected=expected,
+                remedy=remedy,
             )
+        )
     return findings

@@ -13,7 +13,7 @@ import polars as pl
 from riskmodel import calendar
 from riskmodel.errors import DataError
 from riskmodel.tables.across import refuse_across
-from riskmodel.tables.checks import Sheet, absent_tables, check_owners, check_rows, typed_sheet
+from riskmodel.tables.checks import Sheet, absent_tables, check_owners, check_rows, of_trouble, typed_sheet
 from riskmodel.tables.county import Tables, in_force_intervals, without_rows
 from riskmodel.tables.findings import CheckReport, Finding, TableSummary
 from riskmodel.tables.mapping import MAPPING_FILE, TableMapping, read_mapping
@@ -150,7 +150,7 @@ def check_sources(
     today: dt.date | None = None,
 ) -> Delivery:
     """All checks over all tables that were found. warn, today: see `receive`."""
-    findings = [_of_trouble("", trouble) for trouble in troubles]
+    findings = [of_trouble("", trouble) for trouble in troubles]
     # A folder that is not there has no tables missing.
     if not any(trouble.check == "no_folder" for trouble in troubles):
         findings += absent_tables(sources)
@@ -158,7 +158,7 @@ def check_sources(
     unreadable: dict[str, Source] = {}
     for name, source in sources.items():
         if source.frame is None:
-            findings += [_of_trouble(name, trouble) for trouble in source.troubles]
+            findings += [of_trouble(name, trouble) for trouble in source.troubles]
             unreadable[name] = source
             continue
         sheet = typed_sheet(source, mappings.get(name, TableMapping()))
@@ -206,19 +206,3 @@ def _summary(sheet: Sheet) -> TableSummary:
 
 def _summary_of_nothing(name: str, source: Source) -> TableSummary:
     return TableSummary(name, source.files, source.read_as, 0, read=source.read, refused=source.read)
-
-
-def _of_trouble(table: str, trouble: Trouble) -> Finding:
-    level = "error" if trouble.level == "error" else "warning"
-    return Finding(
-        level=level,  # type: ignore[arg-type]
-        check=trouble.check,
-        table=table,
-        file=trouble.file,
-        column="",
-        rows=trouble.rows,
-        count=trouble.count,
-        found=trouble.found,
-        expected=trouble.expected,
-        remedy=trouble.remedy,
-    )
